@@ -1,0 +1,73 @@
+// Options are plain structs that list their fields once; JSON, command-line flags and help all come
+// from that list.
+//
+//   struct TrainOptions {
+//     int64_t batch = 32;
+//     template <class V> void fields(V&& field) { field("batch", batch, "images per step"); }
+//   };
+//
+// A field's name is its JSON key (snake_case); the flag is the same with dashes. Types: bool,
+// int64_t, uint64_t, double, std::string, std::vector<int64_t>.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ddpm/base/error.h"
+
+namespace ddpm {
+
+// "a, b or c", for error messages and help.
+std::string join_choices(const std::vector<std::string>& choices);
+
+// JSON text of one value, and back (throws Error naming the field where the type does not fit).
+namespace json_value {
+std::string write(bool value);
+std::string write(int64_t value);
+std::string write(uint64_t value);
+std::string write(double value);
+std::string write(const std::string& value);
+std::string write(const std::vector<int64_t>& value);
+void read(std::string_view json, std::string_view field, bool& value);
+void read(std::string_view json, std::string_view field, int64_t& value);
+void read(std::string_view json, std::string_view field, uint64_t& value);
+void read(std::string_view json, std::string_view field, double& value);
+void read(std::string_view json, std::string_view field, std::string& value);
+void read(std::string_view json, std::string_view field, std::vector<int64_t>& value);
+}  // namespace json_value
+
+// An ordered JSON object: values are JSON texts. Enough to write and read flat configurations
+// without showing a JSON library.
+class JsonObject {
+ public:
+  // Throws Error where the text is no JSON object, naming `what` (a path, say).
+  static JsonObject parse(std::string_view text, std::string_view what);
+  void set(std::string name, std::string json);
+  // The value's JSON text, or null.
+  const std::string* find(std::string_view name) const;
+  const std::vector<std::pair<std::string, std::string>>& members() const { return members_; }
+  // indent < 0: one line.
+  std::string dump(int indent = 2) const;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> members_;
+};
+
+// Adds every field of options to the object.
+template <class Options>
+void write_options(const Options& options, JsonObject& object) {
+  const_cast<Options&>(options).fields([&](const char* name, auto& value, const char*) {
+    object.set(name, json_value::write(value));
+  });
+}
+
+// Takes every field that the object names; fields it does not name keep their value.
+template <class Options>
+void read_options(const JsonObject& object, Options& options) {
+  options.fields([&](const char* name, auto& value, const char*) {
+    if (const std::string* json = object.find(name)) json_value::read(*json, name, value);
+  });
+}
+
+}  // namespace ddpm

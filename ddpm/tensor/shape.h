@@ -1,0 +1,38 @@
+// Extents of a dense, contiguous tensor, outermost first. Activations are [N, H, W, C], convolution
+// weights [kh, kw, C_in, C_out], linear weights [in, out].
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+namespace ddpm {
+
+class Shape {
+ public:
+  static constexpr int kMaxRank = 6;
+
+  Shape() = default;
+  // Throws Error for a negative extent or more than kMaxRank of them.
+  Shape(std::initializer_list<int64_t> extents);
+  Shape(const int64_t* extents, int rank);
+
+  int rank() const { return rank_; }
+  // axis may be negative, counted from the end; throws Error when out of range.
+  int64_t operator[](int axis) const;
+  // Product of the extents; 1 for rank 0.
+  int64_t elements() const;
+  const int64_t* begin() const { return extents_.data(); }
+  const int64_t* end() const { return extents_.data() + rank_; }
+  // "[2, 8, 8, 3]"
+  std::string str() const;
+
+  friend bool operator==(const Shape& a, const Shape& b);
+
+ private:
+  std::array<int64_t, kMaxRank> extents_{};
+  int rank_ = 0;
+};
+
+}  // namespace ddpm

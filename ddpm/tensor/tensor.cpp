@@ -1,0 +1,150 @@
+#include "ddpm/tensor/tensor.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "ddpm/base/error.h"
+#include "ddpm/tensor/allocator.h"
+
+namespace ddpm {
+
+int64_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return 4;
+    case DType::kBFloat16:
+      return 2;
+    case DType::kUInt8:
+      return 1;
+  }
+  fail("tensor", "unknown element type");
+}
+
+const char* name_of(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return "float32";
+    case DType::kBFloat16:
+      return "bfloat16";
+    case DType::kUInt8:
+      return "uint8";
+  }
+  fail("tensor", "unknown element type");
+}
+
+const char* name_of(Device device) {
+  switch (device) {
+    case Device::kRef:
+      return "ref";
+    case Device::kCpu:
+      return "cpu";
+  }
+  fail("tensor", "unknown device");
+}
+
+struct Tensor::Storage {
+  explicit Storage(size_t size) : bytes(size), data(allocate_bytes(size)) {}
+  ~Storage() { release_bytes(data, bytes); }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  size_t bytes;
+  void* data;
+};
+
+Tensor::Tensor(Shape shape, DType dtype, Device device)
+    : storage_(std::make_shared<Storage>(static_cast<size_t>(shape.elements() * size_of(dtype)))),
+      shape_(shape),
+      dtype_(dtype),
+      device_(device) {}
+
+Tensor Tensor::zeros(Shape shape, Device device) {
+  Tensor tensor(shape, DType::kFloat32, device);
+  std::memset(tensor.raw(), 0, static_cast<size_t>(tensor.bytes()));
+  return tensor;
+}
+
+Tensor Tensor::full(Shape shape, float value, Device device) {
+  Tensor tensor(shape, DType::kFloat32, device);
+  std::fill_n(tensor.f32(), tensor.elements(), value);
+  return tensor;
+}
+
+Tensor Tensor::of(Shape shape, const std::vector<float>& values, Device device) {
+  if (static_cast<int64_t>(values.size()) != shape.elements()) {
+    fail("tensor", fmt::format("{} values do not fill the shape {}", values.size(), shape.str()));
+  }
+  Tensor tensor(shape, DType::kFloat32, device);
+  std::copy(values.begin(), values.end(), tensor.f32());
+  return tensor;
+}
+
+std::byte* Tensor::raw() const {
+  if (!defined()) fail("tensor", "an empty tensor has no elements");
+  return static_cast<std::byte*>(storage_->data) + offset_;
+}
+
+float* Tensor::f32() { return const_cast<float*>(std::as_const(*this).f32()); }
+
+const float* Tensor::f32() const {
+  if (dtype_ != DType::kFloat32)
+    fail("tensor", fmt::format("elements are {}, not float32", name_of(dtype_)));
+  return reinterpret_cast<const float*>(raw());
+}
+
+uint8_t* Tensor::u8() { return const_cast<uint8_t*>(std::as_const(*this).u8()); }
+
+const uint8_t* Tensor::u8() const {
+  if (dtype_ != DType::kUInt8)
+    fail("tensor", fmt::format("elements are {}, not uint8", name_of(dtype_)));
+  return reinterpret_cast<const uint8_t*>(raw());
+}
+
+Tensor Tensor::reshape(Shape shape) const {
+  if (shape.elements() != elements()) {
+    fail("reshape", fmt::format("{} has {} elements and cannot become {}", shape_.str(), elements(),
+                                shape.str()));
+  }
+  Tensor view = *this;
+  view.shape_ = shape;
+  return view;
+}
+
+Tensor Tensor::rows(int64_t begin, int64_t end) const {
+  if (shape_.rank() < 1 || begin < 0 || begin > end || end > shape_[0]) {
+    fail("rows", fmt::format("{} has no rows [{}, {})", shape_.str(), begin, end));
+  }
+  int64_t extents[Shape::kMaxRank];
+  std::copy(shape_.begin(), shape_.end(), extents);
+  extents[0] = end - begin;
+  Tensor view = *this;
+  view.shape_ = Shape(extents, shape_.rank());
+  view.offset_ += begin * (shape_[0] == 0 ? 0 : bytes() / shape_[0]);
+  return view;
+}
+
+Tensor Tensor::clone() const {
+  Tensor copy(shape_, dtype_, device_);
+  copy.copy_from(*this);
+  return copy;
+}
+
+void Tensor::copy_from(const Tensor& other) {
+  if (other.shape_ != shape_ || other.dtype_ != dtype_) {
+    fail("copy", fmt::format("{} {} cannot hold {} {}", name_of(dtype_), shape_.str(),
+                             name_of(other.dtype_), other.shape_.str()));
+  }
+  std::memcpy(raw(), other.raw(), static_cast<size_t>(bytes()));
+}
+
+Tensor Tensor::on(Device device) const {
+  Tensor view = *this;
+  view.device_ = device;
+  return view;
+}
+
+std::vector<float> Tensor::values() const { return std::vector<float>(f32(), f32() + elements()); }
+
+}  // namespace ddpm

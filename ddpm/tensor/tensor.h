@@ -1,0 +1,73 @@
+// A dense, contiguous array with a shape, a type and a device. Copying a Tensor shares its storage;
+// nothing here computes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "ddpm/tensor/shape.h"
+
+namespace ddpm {
+
+enum class DType { kFloat32, kBFloat16, kUInt8 };
+int64_t size_of(DType dtype);
+const char* name_of(DType dtype);
+
+// Where storage lives and which backend computes on it: kRef and kCpu both use host memory.
+enum class Device { kRef, kCpu };
+const char* name_of(Device device);
+
+class Tensor {
+ public:
+  // An empty tensor: defined() is false.
+  Tensor() = default;
+  // Uninitialised storage from the caching allocator.
+  explicit Tensor(Shape shape, DType dtype = DType::kFloat32, Device device = Device::kCpu);
+  static Tensor zeros(Shape shape, Device device = Device::kCpu);
+  static Tensor full(Shape shape, float value, Device device = Device::kCpu);
+  // float32 from values in row-major order; throws Error where their count does not fit the shape.
+  static Tensor of(Shape shape, const std::vector<float>& values, Device device = Device::kCpu);
+
+  bool defined() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  int64_t size(int axis) const { return shape_[axis]; }
+  int64_t elements() const { return shape_.elements(); }
+  int64_t bytes() const { return elements() * size_of(dtype_); }
+  DType dtype() const { return dtype_; }
+  Device device() const { return device_; }
+
+  // Throw Error where the type is another or the tensor is empty.
+  float* f32();
+  const float* f32() const;
+  uint8_t* u8();
+  const uint8_t* u8() const;
+
+  // The same storage under another shape of as many elements.
+  Tensor reshape(Shape shape) const;
+  // Rows [begin, end) of the outermost axis, sharing storage.
+  Tensor rows(int64_t begin, int64_t end) const;
+  // A copy in storage of its own.
+  Tensor clone() const;
+  // Copies the elements of another tensor of the same shape and type.
+  void copy_from(const Tensor& other);
+  // The same storage seen by another host device (kRef and kCpu share memory).
+  Tensor on(Device device) const;
+
+  std::vector<float> values() const;
+
+  // True when no other Tensor shares the storage, so writing in place cannot be seen elsewhere.
+  bool unique() const { return storage_.use_count() == 1; }
+
+ private:
+  struct Storage;
+  std::byte* raw() const;
+
+  std::shared_ptr<Storage> storage_;
+  int64_t offset_ = 0;  // bytes
+  Shape shape_;
+  DType dtype_ = DType::kFloat32;
+  Device device_ = Device::kCpu;
+};
+
+}  // namespace ddpm

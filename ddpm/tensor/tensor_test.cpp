@@ -1,0 +1,47 @@
+#include "ddpm/tensor/tensor.h"
+
+#include <gtest/gtest.h>
+
+#include "ddpm/base/error.h"
+
+namespace ddpm {
+namespace {
+
+TEST(Shape, KnowsItsElementsAndText) {
+  EXPECT_EQ((Shape{2, 3, 4}).elements(), 24);
+  EXPECT_EQ(Shape{}.elements(), 1);
+  EXPECT_EQ((Shape{2, 3}).str(), "[2, 3]");
+  EXPECT_EQ((Shape{2, 3})[-1], 3);
+  EXPECT_THROW((Shape{2, 3})[2], Error);
+  EXPECT_THROW((Shape{2, -3}), Error);
+}
+
+TEST(Tensor, ReshapeSharesAndCloneDoesNot) {
+  Tensor a = Tensor::of({2, 2}, {1, 2, 3, 4});
+  Tensor view = a.reshape({4});
+  Tensor copy = a.clone();
+  view.f32()[0] = 9;
+  EXPECT_EQ(a.values()[0], 9);
+  EXPECT_EQ(copy.values()[0], 1);
+  EXPECT_FALSE(a.unique());
+  EXPECT_TRUE(copy.unique());
+  EXPECT_THROW(a.reshape({3}), Error);
+}
+
+TEST(Tensor, RowsAreAView) {
+  Tensor a = Tensor::of({3, 2}, {1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(a.rows(1, 3).values(), (std::vector<float>{3, 4, 5, 6}));
+  EXPECT_EQ(a.rows(1, 3).rows(1, 2).values(), (std::vector<float>{5, 6}));
+  EXPECT_THROW(a.rows(2, 4), Error);
+}
+
+TEST(Tensor, TypesAreChecked) {
+  Tensor bytes({4}, DType::kUInt8);
+  EXPECT_THROW(bytes.f32(), Error);
+  EXPECT_THROW(Tensor().f32(), Error);
+  EXPECT_THROW(Tensor::of({3}, {1, 2}), Error);
+  EXPECT_THROW(bytes.copy_from(Tensor({4})), Error);
+}
+
+}  // namespace
+}  // namespace ddpm
