@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "ddpm/base/error.h"
 #include "ddpm/tensor/allocator.h"
