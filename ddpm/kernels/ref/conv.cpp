@@ -1,0 +1,122 @@
+// Convolution by its formula: each output pixel (or weight row) has a row of double accumulators
+// over contiguous channels, so the innermost loop is a plain axpy.
+
+#include <algorithm>
+#include <vector>
+
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/ref_backend.h"
+
+namespace ddpm {
+namespace {
+
+void axpy(int64_t count, double factor, const float* row, double* sum) {
+  for (int64_t i = 0; i < count; ++i) sum[i] += factor * row[i];
+}
+
+}  // namespace
+
+void RefBackend::conv2d(const ConvArgs& args, const Tensor& x, const Tensor& w, const Tensor* bias,
+                        Tensor& y) {
+  const int64_t H = x.size(1), W = x.size(2), C = x.size(3);
+  const int64_t P = y.size(1), Q = y.size(2), K = y.size(3), kh = w.size(0), kw = w.size(1);
+  const float *from = x.f32(), *weight = w.f32(), *b = bias ? bias->f32() : nullptr;
+  float* to = y.f32();
+  parallel_for(y.size(0) * P, 1, [&](int64_t begin, int64_t end) {
+    std::vector<double> sum(K);
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / P, p = row % P;
+      for (int64_t q = 0; q < Q; ++q) {
+        for (int64_t k = 0; k < K; ++k) sum[k] = b ? b[k] : 0;
+        for (int64_t i = 0; i < kh; ++i) {
+          const int64_t h = p * args.stride + i - args.padding;
+          if (h < 0 || h >= H) continue;
+          for (int64_t j = 0; j < kw; ++j) {
+            const int64_t v = q * args.stride + j - args.padding;
+            if (v < 0 || v >= W) continue;
+            const float* pixel = from + ((n * H + h) * W + v) * C;
+            const float* tap = weight + (i * kw + j) * C * K;
+            for (int64_t c = 0; c < C; ++c) axpy(K, pixel[c], tap + c * K, sum.data());
+          }
+        }
+        std::copy(sum.begin(), sum.end(), to + (row * Q + q) * K);
+      }
+    }
+  });
+}
+
+void RefBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const Tensor& w,
+                                      Tensor& dx) {
+  const int64_t H = dx.size(1), W = dx.size(2), C = dx.size(3);
+  const int64_t P = dy.size(1), Q = dy.size(2), K = dy.size(3), kh = w.size(0), kw = w.size(1);
+  // [kh, kw, K, C], so that the innermost loop is contiguous.
+  std::vector<float> transposed(w.elements());
+  const float* weight = w.f32();
+  for (int64_t tap = 0; tap < kh * kw; ++tap) {
+    for (int64_t c = 0; c < C; ++c) {
+      for (int64_t k = 0; k < K; ++k) {
+        transposed[(tap * K + k) * C + c] = weight[(tap * C + c) * K + k];
+      }
+    }
+  }
+  const float* from = dy.f32();
+  float* to = dx.f32();
+  parallel_for(dx.size(0) * H, 1, [&](int64_t begin, int64_t end) {
+    std::vector<double> sum(C);
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / H, h = row % H;
+      for (int64_t v = 0; v < W; ++v) {
+        std::fill(sum.begin(), sum.end(), 0.0);
+        for (int64_t i = 0; i < kh; ++i) {
+          const int64_t up = h + args.padding - i, p = up / args.stride;
+          if (up < 0 || up % args.stride != 0 || p >= P) continue;
+          for (int64_t j = 0; j < kw; ++j) {
+            const int64_t left = v + args.padding - j, q = left / args.stride;
+            if (left < 0 || left % args.stride != 0 || q >= Q) continue;
+            const float* pixel = from + ((n * P + p) * Q + q) * K;
+            const float* tap = transposed.data() + (i * kw + j) * K * C;
+            for (int64_t k = 0; k < K; ++k) axpy(C, pixel[k], tap + k * C, sum.data());
+          }
+        }
+        std::copy(sum.begin(), sum.end(), to + (row * W + v) * C);
+      }
+    }
+  });
+}
+
+void RefBackend::conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy,
+                                         Tensor& dw, Tensor* dbias) {
+  const int64_t N = x.size(0), H = x.size(1), W = x.size(2), C = x.size(3);
+  const int64_t P = dy.size(1), Q = dy.size(2), K = dy.size(3), kh = dw.size(0), kw = dw.size(1);
+  const float *from = x.f32(), *grad = dy.f32();
+  float* to = dw.f32();
+  parallel_for(kh * kw * C, 1, [&](int64_t begin, int64_t end) {
+    std::vector<double> sum(K);
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t i = row / C / kw, j = row / C % kw, c = row % C;
+      std::fill(sum.begin(), sum.end(), 0.0);
+      for (int64_t n = 0; n < N; ++n) {
+        for (int64_t p = 0; p < P; ++p) {
+          const int64_t h = p * args.stride + i - args.padding;
+          if (h < 0 || h >= H) continue;
+          for (int64_t q = 0; q < Q; ++q) {
+            const int64_t v = q * args.stride + j - args.padding;
+            if (v < 0 || v >= W) continue;
+            axpy(K, from[((n * H + h) * W + v) * C + c], grad + ((n * P + p) * Q + q) * K,
+                 sum.data());
+          }
+        }
+      }
+      std::copy(sum.begin(), sum.end(), to + row * K);
+    }
+  });
+  if (dbias) {
+    std::vector<double> sum(K);
+    for (int64_t pixel = 0; pixel < N * P * Q; ++pixel) {
+      axpy(K, 1, grad + pixel * K, sum.data());
+    }
+    std::copy(sum.begin(), sum.end(), dbias->f32());
+  }
+}
+
+}  // namespace ddpm

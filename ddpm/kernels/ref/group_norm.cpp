@@ -1,0 +1,119 @@
+// Group normalisation, FiLM and SiLU by their formulas, one (image, group) after the other.
+// With h = (x - mean) rstd, v = h gamma + beta, u = v (scale + 1) + shift, y = act(u).
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/ref_backend.h"
+#include "ddpm/kernels/ref/scalar_functions.h"
+
+namespace ddpm {
+
+void RefBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma,
+                            const Tensor& beta, const Tensor* film, Tensor& y, Tensor& mean,
+                            Tensor& rstd) {
+  const int64_t N = x.size(0), C = x.size(-1), G = args.groups, width = C / G;
+  const int64_t positions = x.elements() / std::max<int64_t>(N * C, 1);
+  const double count = static_cast<double>(positions * width);
+  const float *from = x.f32(), *ga = gamma.f32(), *be = beta.f32();
+  const float* fi = film ? film->f32() : nullptr;
+  float *to = y.f32(), *means = mean.f32(), *rstds = rstd.f32();
+  parallel_for(N * G, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t n = item / G, first = item % G * width;
+      const float* in = from + n * positions * C + first;
+      float* out = to + n * positions * C + first;
+      double m = 0, variance = 0;
+      for (int64_t p = 0; p < positions; ++p) {
+        for (int64_t c = 0; c < width; ++c) m += in[p * C + c];
+      }
+      m /= count;
+      for (int64_t p = 0; p < positions; ++p) {
+        for (int64_t c = 0; c < width; ++c) variance += (in[p * C + c] - m) * (in[p * C + c] - m);
+      }
+      const double spread = variance / count + args.eps;
+      const double r = spread == 0 ? 0 : 1 / std::sqrt(spread);
+      for (int64_t p = 0; p < positions; ++p) {
+        for (int64_t c = 0; c < width; ++c) {
+          const int64_t channel = first + c;
+          double u = (in[p * C + c] - m) * r * ga[channel] + be[channel];
+          if (fi) {
+            u = u * (double{fi[n * 2 * C + channel]} + 1) + fi[n * 2 * C + C + channel];
+          }
+          out[p * C + c] = static_cast<float>(args.silu ? ref::silu(u) : u);
+        }
+      }
+      means[item] = static_cast<float>(m);
+      rstds[item] = static_cast<float>(r);
+    }
+  });
+}
+
+void RefBackend::group_norm_backward(const NormArgs& args, const Tensor& dy, const Tensor& x,
+                                     const Tensor& gamma, const Tensor& beta, const Tensor* film,
+                                     const Tensor& mean, const Tensor& rstd, Tensor& dx,
+                                     Tensor& dgamma, Tensor& dbeta, Tensor* dfilm) {
+  const int64_t N = x.size(0), C = x.size(-1), G = args.groups, width = C / G;
+  const int64_t positions = x.elements() / std::max<int64_t>(N * C, 1);
+  const double count = static_cast<double>(positions * width);
+  const float *grad = dy.f32(), *from = x.f32(), *ga = gamma.f32(), *be = beta.f32();
+  const float* fi = film ? film->f32() : nullptr;
+  const float *means = mean.f32(), *rstds = rstd.f32();
+  float *to = dx.f32(), *dfi = dfilm ? dfilm->f32() : nullptr;
+  // Per image and channel, as every image is a task of its own: sums of du and of du h.
+  std::vector<double> du_sum(N * C), duh_sum(N * C);
+  parallel_for(N * G, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t n = item / G, first = item % G * width;
+      const double m = means[item], r = rstds[item];
+      const auto scale = [&](int64_t c) { return fi ? double{fi[n * 2 * C + c]} + 1 : 1; };
+      const auto shift = [&](int64_t c) { return fi ? double{fi[n * 2 * C + C + c]} : 0; };
+      const auto h_at = [&](int64_t p, int64_t c) {
+        return (from[(n * positions + p) * C + c] - m) * r;
+      };
+      const auto du_at = [&](int64_t p, int64_t c) {
+        const double u = (h_at(p, c) * ga[c] + be[c]) * scale(c) + shift(c);
+        return grad[(n * positions + p) * C + c] * (args.silu ? ref::silu_slope(u) : 1.0);
+      };
+      double average = 0, slope = 0;  // of dh and of dh h over the group
+      for (int64_t c = first; c < first + width; ++c) {
+        double du = 0, duh = 0;
+        for (int64_t p = 0; p < positions; ++p) {
+          const double here = du_at(p, c);
+          du += here;
+          duh += here * h_at(p, c);
+        }
+        du_sum[n * C + c] = du;
+        duh_sum[n * C + c] = duh;
+        average += du * scale(c) * ga[c] / count;
+        slope += duh * scale(c) * ga[c] / count;
+        if (dfi) {
+          dfi[n * 2 * C + c] = static_cast<float>(duh * ga[c] + du * be[c]);
+          dfi[n * 2 * C + C + c] = static_cast<float>(du);
+        }
+      }
+      for (int64_t p = 0; p < positions; ++p) {
+        for (int64_t c = first; c < first + width; ++c) {
+          const double dh = du_at(p, c) * scale(c) * ga[c];
+          to[(n * positions + p) * C + c] =
+              static_cast<float>(r * (dh - average - h_at(p, c) * slope));
+        }
+      }
+    }
+  });
+  float *dga = dgamma.f32(), *dbe = dbeta.f32();
+  for (int64_t c = 0; c < C; ++c) {
+    double dg = 0, db = 0;
+    for (int64_t n = 0; n < N; ++n) {
+      const double scale = fi ? double{fi[n * 2 * C + c]} + 1 : 1;
+      dg += duh_sum[n * C + c] * scale;
+      db += du_sum[n * C + c] * scale;
+    }
+    dga[c] = static_cast<float>(dg);
+    dbe[c] = static_cast<float>(db);
+  }
+}
+
+}  // namespace ddpm

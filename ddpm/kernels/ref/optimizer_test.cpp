@@ -1,0 +1,49 @@
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "ddpm/kernels/ref/ref_backend.h"
+
+namespace ddpm {
+namespace {
+
+TEST(RefAdam, TheFirstStepIsTheLearningRateAlongTheSign) {
+  RefBackend ref;
+  std::vector<AdamParameter> parameters = {{Tensor::of({2}, {1, 1}), Tensor::of({2}, {0.5, -200}),
+                                            Tensor::zeros({2}), Tensor::zeros({2}), Tensor()}};
+  ref.adam({.learning_rate = 0.1}, parameters);
+  EXPECT_NEAR(parameters[0].weight.f32()[0], 0.9, 1e-6);
+  EXPECT_NEAR(parameters[0].weight.f32()[1], 1.1, 1e-6);
+  EXPECT_FLOAT_EQ(parameters[0].moment1.f32()[0], 0.05f);
+  EXPECT_FLOAT_EQ(parameters[0].moment2.f32()[0], 0.00025f);
+}
+
+TEST(RefAdam, LaterStepsScaleTheGradientAndFollowWithTheAverage) {
+  RefBackend ref;
+  std::vector<AdamParameter> parameters = {{Tensor::of({1}, {2}), Tensor::of({1}, {8}),
+                                            Tensor::of({1}, {1}), Tensor::of({1}, {2}),
+                                            Tensor::of({1}, {10})}};
+  ref.adam({.learning_rate = 0.5,
+            .beta1 = 0.5,
+            .beta2 = 0.5,
+            .eps = 1,
+            .step = 2,
+            .grad_scale = 0.25,
+            .ema_decay = 0.75},
+           parameters);
+  // g = 2; m = 1.5, over 1 - 0.25 is 2; v = 3, over 0.75 is 4, root 2; w = 2 - 0.5 * 2 / (2 + 1).
+  EXPECT_FLOAT_EQ(parameters[0].moment1.f32()[0], 1.5f);
+  EXPECT_FLOAT_EQ(parameters[0].moment2.f32()[0], 3);
+  EXPECT_FLOAT_EQ(parameters[0].weight.f32()[0], 5.0f / 3);
+  EXPECT_FLOAT_EQ(parameters[0].ema.f32()[0], 7.5f + 5.0f / 12);
+}
+
+TEST(RefSumOfSquares, SpansAllTensors) {
+  RefBackend ref;
+  EXPECT_EQ(ref.sum_of_squares({Tensor::of({2}, {3, 4}), Tensor::full({2, 2}, 0.5)}), 26);
+  // In double a billionth beside a billion is not lost.
+  EXPECT_GT(ref.sum_of_squares({Tensor::of({2}, {3e4f, 1e-3f})}), double{3e4f} * 3e4f);
+}
+
+}  // namespace
+}  // namespace ddpm

@@ -1,0 +1,21 @@
+// Noise: each row is its seed's stream from position 0 on.
+
+#include <algorithm>
+
+#include "ddpm/base/philox.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/ref_backend.h"
+
+namespace ddpm {
+
+void RefBackend::normal(const std::vector<uint64_t>& seeds, uint64_t stream, Tensor& x) {
+  const int64_t images = x.size(0), size = x.elements() / std::max<int64_t>(images, 1);
+  float* to = x.f32();
+  parallel_for(images, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      Philox(seeds[n], stream).normal(0, size, to + n * size);
+    }
+  });
+}
+
+}  // namespace ddpm

@@ -1,0 +1,21 @@
+// The one table that knows every backend.
+
+#include "ddpm/base/error.h"
+#include "ddpm/kernels/backend.h"
+#include "ddpm/kernels/ref/ref_backend.h"
+
+namespace ddpm {
+
+Backend& backend_for(Device device) {
+  static RefBackend ref;
+  static RefBackend cpu;
+  switch (device) {
+    case Device::kRef:
+      return ref;
+    case Device::kCpu:
+      return cpu;
+  }
+  fail("backend", "unknown device");
+}
+
+}  // namespace ddpm
