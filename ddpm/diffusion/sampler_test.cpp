@@ -1,0 +1,368 @@
+// The network's place is taken by the exact denoiser of a Gaussian data set N(mu, Sigma): x_t is
+// then Gaussian as well, and E[noise | x_t] = sqrt(1 - a) (a Sigma + (1 - a) I)^-1 (x_t - sqrt(a)
+// mu). What comes out of a sampler has a mean and a covariance in closed form.
+#include "ddpm/diffusion/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/threads.h"
+
+namespace ddpm {
+namespace {
+
+constexpr int kD = 4;  // pixels x channels of the tiny images
+using Vector = std::array<double, kD>;
+using Matrix = std::array<Vector, kD>;
+
+Matrix inverse(Matrix m) {  // Gauss-Jordan; symmetric positive definite, so no pivoting
+  Matrix out{};
+  for (int i = 0; i < kD; ++i) out[i][i] = 1;
+  for (int p = 0; p < kD; ++p) {
+    const double pivot = m[p][p];
+    for (int j = 0; j < kD; ++j) m[p][j] /= pivot, out[p][j] /= pivot;
+    for (int i = 0; i < kD; ++i) {
+      if (i == p) continue;
+      const double factor = m[i][p];
+      for (int j = 0; j < kD; ++j) m[i][j] -= factor * m[p][j], out[i][j] -= factor * out[p][j];
+    }
+  }
+  return out;
+}
+
+struct Gaussian {
+  Vector mean;
+  Matrix covariance;
+};
+
+const Gaussian kData = {{0.3, -0.2, 0.1, -0.4},
+                        {{{0.30, 0.12, -0.08, 0.05},
+                          {0.12, 0.20, 0.06, -0.04},
+                          {-0.08, 0.06, 0.25, 0.09},
+                          {0.05, -0.04, 0.09, 0.15}}}};
+
+// Exact noise estimate, images [N, 1, 2, 2].
+Denoiser exact_denoiser(const Schedule& schedule, const Gaussian& data) {
+  return [&schedule, &data](const Tensor& x, const Tensor& t) {
+    const double a = schedule.alpha_bar(static_cast<int64_t>(t.f32()[0]));
+    Matrix spread{};
+    for (int i = 0; i < kD; ++i) {
+      for (int j = 0; j < kD; ++j) spread[i][j] = a * data.covariance[i][j] + (i == j ? 1 - a : 0);
+    }
+    const Matrix precision = inverse(spread);
+    Tensor noise(x.shape(), DType::kFloat32, x.device());  // [N, 1, 2, 2]
+    const float* in = x.f32();
+    float* out = noise.f32();
+    for (int64_t n = 0; n < x.size(0); ++n, in += kD, out += kD) {
+      for (int i = 0; i < kD; ++i) {
+        double sum = 0;
+        for (int j = 0; j < kD; ++j) sum += precision[i][j] * (in[j] - std::sqrt(a) * data.mean[j]);
+        out[i] = static_cast<float>(std::sqrt(1 - a) * sum);
+      }
+    }
+    return noise;
+  };
+}
+
+Gaussian statistics(const Tensor& images) {
+  Gaussian found{};
+  const int64_t n = images.size(0);
+  const float* x = images.f32();
+  for (int64_t k = 0; k < n; ++k) {
+    for (int i = 0; i < kD; ++i) found.mean[i] += x[k * kD + i] / static_cast<double>(n);
+  }
+  for (int64_t k = 0; k < n; ++k) {
+    for (int i = 0; i < kD; ++i) {
+      for (int j = 0; j < kD; ++j) {
+        found.covariance[i][j] += (x[k * kD + i] - found.mean[i]) *
+                                  (x[k * kD + j] - found.mean[j]) / static_cast<double>(n - 1);
+      }
+    }
+  }
+  return found;
+}
+
+// Within 4 standard errors of n independent samples, plus `bias` (relative to the variances) for
+// what a finite number of steps gets wrong.
+void expect_gaussian(const Tensor& images, const Gaussian& data, double bias) {
+  const Gaussian found = statistics(images);
+  const double n = static_cast<double>(images.size(0));
+  for (int i = 0; i < kD; ++i) {
+    const double vi = data.covariance[i][i];
+    EXPECT_NEAR(found.mean[i], data.mean[i], 4 * std::sqrt(vi / n) + bias * std::sqrt(vi)) << i;
+    for (int j = 0; j <= i; ++j) {
+      const double vj = data.covariance[j][j];
+      const double cij = data.covariance[i][j];
+      EXPECT_NEAR(found.covariance[i][j], cij,
+                  4 * std::sqrt((vi * vj + cij * cij) / n) + bias * std::sqrt(vi * vj))
+          << i << ", " << j;
+    }
+  }
+}
+
+SampleRequest request_of(const std::string& sampler, int64_t images, std::optional<int64_t> steps) {
+  SampleRequest request;
+  request.sampler = sampler;
+  request.image = {1, 2, 2};
+  request.image_seeds = image_seeds(17, 0, images);
+  request.steps = steps;
+  request.clip = false;
+  return request;
+}
+
+TEST(Samplers, DdpmWithAllStepsDrawsFromTheData) {
+  const Schedule schedule("cosine", 1000);
+  const Tensor images =
+      sample(schedule, exact_denoiser(schedule, kData), request_of("ddpm", 4000, {}));
+  expect_gaussian(images, kData, 0.01);
+}
+
+TEST(Samplers, DdpmWithFewerStepsDrawsFromTheData) {
+  const Schedule schedule("linear", 1000);
+  const Tensor images =
+      sample(schedule, exact_denoiser(schedule, kData), request_of("ddpm", 10000, 200));
+  expect_gaussian(images, kData, 0.03);
+}
+
+TEST(Samplers, DdimWithoutNoiseDrawsFromTheData) {
+  const Schedule schedule("linear", 1000);
+  const Tensor images =
+      sample(schedule, exact_denoiser(schedule, kData), request_of("ddim", 8000, 500));
+  expect_gaussian(images, kData, 0.02);
+}
+
+TEST(Samplers, DdimWithNoiseDrawsFromTheData) {
+  const Schedule schedule("cosine", 1000);
+  SampleRequest request = request_of("ddim", 10000, 200);
+  request.eta = 1;
+  const Tensor images = sample(schedule, exact_denoiser(schedule, kData), request);
+  expect_gaussian(images, kData, 0.03);
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  double largest = 0;
+  for (int64_t i = 0; i < a.elements(); ++i) {
+    largest = std::max(largest, std::abs(double{a.f32()[i]} - double{b.f32()[i]}));
+  }
+  return largest;
+}
+
+// Song et al. 2020, section 4.2: at eta 1 DDIM is the ancestral sampler, here with the same noise.
+TEST(Samplers, DdimAtEtaOneIsDdpm) {
+  const Schedule schedule("linear", 1000);
+  const Denoiser denoiser = exact_denoiser(schedule, kData);
+  SampleRequest request = request_of("ddim", 8, 50);
+  request.eta = 1;
+  const Tensor ddim = sample(schedule, denoiser, request);
+  request.sampler = "ddpm";
+  EXPECT_LT(largest_difference(ddim, sample(schedule, denoiser, request)), 1e-4);
+}
+
+// The probability flow of a Gaussian keeps (x - sqrt(a) mu) / sqrt(a s^2 + 1 - a) constant for each
+// principal axis; DDIM at eta 0 is its first-order integrator, so twice the steps halve the error.
+TEST(Samplers, DdimWithoutNoiseFollowsTheFlow) {
+  const double mean = 0.2, deviation = 0.5;
+  Gaussian data{};
+  for (int i = 0; i < kD; ++i) data.mean[i] = mean, data.covariance[i][i] = deviation * deviation;
+  const Schedule schedule("linear", 1000);
+  double error[2];
+  for (const int round : {0, 1}) {
+    SampleRequest request = request_of("ddim", 64, round == 0 ? 250 : 500);
+    Tensor start;  // [N, 1, 2, 2]
+    const Denoiser exact = exact_denoiser(schedule, data);
+    const Denoiser watched = [&](const Tensor& x, const Tensor& t) {
+      if (!start.defined()) start = x.clone();
+      return exact(x, t);
+    };
+    const Tensor images = sample(schedule, watched, request);
+    const double a = schedule.alpha_bar(999);
+    Tensor expected(images.shape());  // [N, 1, 2, 2]
+    for (int64_t i = 0; i < images.elements(); ++i) {
+      const double z =
+          (start.f32()[i] - std::sqrt(a) * mean) / std::sqrt(a * deviation * deviation + 1 - a);
+      expected.f32()[i] = static_cast<float>(mean + deviation * z);
+    }
+    error[round] = largest_difference(images, expected);
+  }
+  EXPECT_LT(error[0], 0.02);
+  EXPECT_NEAR(error[0] / error[1], 2, 0.2);
+}
+
+// With the image known exactly, every sampler returns it whatever the noise on the way.
+TEST(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
+  const Schedule schedule("cosine", 100);
+  const std::array<float, 4> image = {0.5f, -1.0f, 0.25f, 1.0f};
+  const Denoiser sure = [&](const Tensor& x, const Tensor& t) {
+    const double a = schedule.alpha_bar(static_cast<int64_t>(t.f32()[0]));
+    Tensor noise(x.shape());  // [N, 1, 2, 2]
+    for (int64_t i = 0; i < x.elements(); ++i) {
+      noise.f32()[i] =
+          static_cast<float>((x.f32()[i] - std::sqrt(a) * image[i % 4]) / std::sqrt(1 - a));
+    }
+    return noise;
+  };
+  for (const std::string& sampler : sampler_names()) {
+    for (const int64_t steps : {1, 2, 10, 100}) {
+      SampleRequest request = request_of(sampler, 3, steps);
+      request.clip = true;
+      const Tensor images = sample(schedule, sure, request);
+      for (int64_t i = 0; i < images.elements(); ++i) {
+        EXPECT_NEAR(images.f32()[i], image[i % 4], 1e-4) << sampler << " " << steps;
+      }
+    }
+  }
+}
+
+TEST(Samplers, ClippingKeepsEachEstimateInRange) {
+  const Schedule schedule("linear", 50);
+  const Denoiser wild = [](const Tensor& x, const Tensor&) {
+    return Tensor::full(x.shape(), -30, x.device());
+  };
+  for (const std::string& sampler : sampler_names()) {
+    SampleRequest request = request_of(sampler, 2, 10);
+    request.clip = true;
+    int64_t calls = 0;
+    request.progress = [&](const SampleProgress& progress) {
+      ++calls;
+      for (const float value : progress.x0->values()) EXPECT_EQ(value, 1) << sampler;
+      return true;
+    };
+    for (const float value : sample(schedule, wild, request).values()) EXPECT_EQ(value, 1);
+    EXPECT_EQ(calls, 10);
+  }
+}
+
+// improved-diffusion's rule: after clipping, the direction is what explains x from the clipped x0.
+TEST(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
+  const Schedule schedule("linear", 1000);
+  const Denoiser wild = [](const Tensor& x, const Tensor&) {
+    return Tensor::full(x.shape(), -30, x.device());
+  };
+  SampleRequest request = request_of("ddim", 1, 2);
+  request.clip = true;
+  Tensor start, after;  // [1, 1, 2, 2]
+  const Denoiser watched = [&](const Tensor& x, const Tensor& t) {
+    if (!start.defined()) start = x.clone();
+    return wild(x, t);
+  };
+  request.progress = [&](const SampleProgress& progress) {
+    if (progress.step == 1) after = progress.x->clone();
+    return true;
+  };
+  sample(schedule, watched, request);
+  const double a = schedule.alpha_bar(999), before = schedule.alpha_bar(0);
+  for (int i = 0; i < kD; ++i) {
+    const double noise = (start.f32()[i] - std::sqrt(a)) / std::sqrt(1 - a);
+    EXPECT_NEAR(after.f32()[i], std::sqrt(before) + std::sqrt(1 - before) * noise, 1e-5);
+  }
+}
+
+TEST(Samplers, TellTheNetworkTheTrainedSteps) {
+  const Schedule schedule("linear", 1000);
+  for (const std::string& sampler : sampler_names()) {
+    std::vector<float> told;
+    const Denoiser watched = [&](const Tensor& x, const Tensor& t) {
+      EXPECT_EQ(t.shape(), Shape({2}));
+      EXPECT_EQ(t.f32()[0], t.f32()[1]);
+      told.push_back(t.f32()[0]);
+      return Tensor::zeros(x.shape(), x.device());
+    };
+    sample(schedule, watched, request_of(sampler, 2, 4));
+    EXPECT_EQ(told, (std::vector<float>{999, 666, 333, 0})) << sampler;
+  }
+}
+
+TEST(Samplers, AnImageDependsOnItsSeedAlone) {
+  const Schedule schedule("cosine", 20);
+  const Denoiser denoiser = exact_denoiser(schedule, kData);
+  for (const std::string& sampler : sampler_names()) {
+    SampleRequest request = request_of(sampler, 5, 10);
+    request.eta = sampler == "ddim" ? 0.5 : 0;
+    request.image_seeds = image_seeds(3, 0, 5);
+    set_num_threads(2);
+    const Tensor together = sample(schedule, denoiser, request);  // [5, 1, 2, 2]
+    set_num_threads(1);
+    for (int64_t k = 0; k < 5; ++k) {
+      request.image_seeds = image_seeds(3, k, 1);
+      const Tensor alone = sample(schedule, denoiser, request);  // [1, 1, 2, 2]
+      EXPECT_EQ(std::memcmp(alone.f32(), together.rows(k, k + 1).f32(),
+                            static_cast<size_t>(alone.bytes())),
+                0)
+          << sampler << " " << k;
+    }
+  }
+}
+
+TEST(Samplers, ImagesOfOneSeedDiffer) {
+  const std::vector<uint64_t> seeds = image_seeds(3, 0, 2);
+  EXPECT_NE(seeds[0], seeds[1]);
+  EXPECT_EQ(image_seeds(3, 1, 1)[0], seeds[1]);
+  EXPECT_NE(image_seeds(4, 0, 1)[0], seeds[0]);
+}
+
+TEST(Samplers, ReportEveryStepAndStopWhenAsked) {
+  const Schedule schedule("linear", 10);
+  for (const std::string& sampler : sampler_names()) {
+    SampleRequest request = request_of(sampler, 1, {});
+    std::vector<int64_t> steps;
+    request.progress = [&](const SampleProgress& progress) {
+      EXPECT_EQ(progress.steps, 10);
+      steps.push_back(progress.step);
+      return progress.step < 3;
+    };
+    try {
+      sample(schedule, exact_denoiser(schedule, kData), request);
+      ADD_FAILURE() << sampler << " did not stop";
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), "[sample] cancelled after step 3 of 10");
+    }
+    EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3})) << sampler;
+  }
+}
+
+std::string usage_error(const SampleRequest& request) {
+  const Schedule schedule("linear", 10);
+  try {
+    sample(schedule, exact_denoiser(schedule, kData), request);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "no UsageError";
+}
+
+TEST(Samplers, RefuseWhatCannotWork) {
+  EXPECT_EQ(usage_error(request_of("dpm", 1, {})),
+            "[sample] there is no sampler 'dpm'; choose ddpm or ddim");
+  for (const std::string& sampler : sampler_names()) {
+    EXPECT_EQ(usage_error(request_of(sampler, 1, 0)),
+              "[sample] 0 steps; this model was trained with 10, choose 1 to 10");
+    EXPECT_EQ(usage_error(request_of(sampler, 1, 11)),
+              "[sample] 11 steps; this model was trained with 10, choose 1 to 10");
+    EXPECT_EQ(usage_error(request_of(sampler, 0, {})),
+              "[sample] no images; at least 1 seed is needed");
+  }
+  SampleRequest request = request_of("ddim", 1, {});
+  request.eta = -0.1;
+  EXPECT_EQ(usage_error(request), "[sample] eta is -0.1; it lies between 0 and 1");
+  request.eta = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_NE(usage_error(request), "no UsageError");
+  request = request_of("ddim", 1, {});
+  request.image = {2, 2};
+  EXPECT_NE(usage_error(request), "no UsageError");
+}
+
+TEST(Samplers, RefuseANetworkOfAnotherShape) {
+  const Schedule schedule("linear", 10);
+  const Denoiser wider = [](const Tensor& x, const Tensor&) {
+    return Tensor::zeros({x.size(0), 1, 2, 4});
+  };
+  EXPECT_THROW(sample(schedule, wider, request_of("ddpm", 1, {})), Error);
+}
+
+}  // namespace
+}  // namespace ddpm
