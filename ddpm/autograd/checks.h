@@ -1,0 +1,34 @@
+// What the doors of the operations share: an output beside an input, and the checks that name the
+// operation.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <string_view>
+
+#include "ddpm/base/error.h"
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm {
+
+inline Tensor like(const Tensor& model) {
+  return Tensor(model.shape(), model.dtype(), model.device());
+}
+
+inline Tensor beside(const Tensor& model, Shape shape) {
+  return Tensor(shape, model.dtype(), model.device());
+}
+
+inline void check_rank(std::string_view where, std::string_view what, const Shape& shape,
+                       int rank) {
+  if (shape.rank() != rank)
+    fail(where, fmt::format("{} must have {} axes but is {}", what, rank, shape.str()));
+}
+
+inline void check_shape(std::string_view where, std::string_view what, const Shape& shape,
+                        const Shape& wanted) {
+  if (shape != wanted)
+    fail(where, fmt::format("{} must be {} but is {}", what, wanted.str(), shape.str()));
+}
+
+}  // namespace ddpm

@@ -1,0 +1,28 @@
+#include "ddpm/autograd/checks.h"
+#include "ddpm/autograd/functions.h"
+
+namespace ddpm {
+
+Variable activation(Activation kind, const Variable& x) {
+  Tensor y = like(x.value());
+  backend_for(y.device()).activation(kind, x.value(), y);
+  if (!Tape::recording({&x})) return Variable(y);
+  return Tape::record(y, [kind, xv = x.value(), xs = x.slot()](Tensor dy) {
+    Tensor dx = like(xv);
+    backend_for(dy.device()).activation_backward(kind, dy, xv, dx);
+    xs->accumulate(std::move(dx));
+  });
+}
+
+Variable add(const Variable& a, const Variable& b) {
+  check_shape("add", "the second term", b.shape(), a.shape());
+  Tensor y = like(a.value());
+  backend_for(y.device()).add(a.value(), b.value(), y);
+  if (!Tape::recording({&a, &b})) return Variable(y);
+  return Tape::record(y, [as = a.slot(), bs = b.slot()](Tensor dy) {
+    if (as) as->accumulate(dy);
+    if (bs) bs->accumulate(std::move(dy));
+  });
+}
+
+}  // namespace ddpm

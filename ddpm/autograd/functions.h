@@ -1,0 +1,43 @@
+// The differentiable operations, one per method pair of Backend (whose comments give the formulas).
+// Each checks its shapes and throws Error naming them; each runs on the device of its first
+// argument. An optional Variable is a pointer that may be null.
+#pragma once
+
+#include "ddpm/autograd/variable.h"
+#include "ddpm/kernels/backend.h"
+
+namespace ddpm {
+
+// x [N, H, W, C], w [kh, kw, C, K], bias [K] -> [N, P, Q, K], P = (H + 2 padding - kh) / stride
+// + 1.
+Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, const ConvArgs& args);
+// w [kh, kw, C, K] -> the same shape, each filter with zero mean and unit variance.
+Variable weight_standardize(const Variable& w, double eps);
+// x [N, H, W, C], gamma and beta [C], film [N, 2C] -> [N, H, W, C].
+Variable group_norm(const Variable& x, const Variable& gamma, const Variable& beta,
+                    const Variable* film, const NormArgs& args);
+// x [rows, in], w [in, out], bias [out] -> [rows, out].
+Variable linear(const Variable& x, const Variable& w, const Variable* bias);
+Variable activation(Activation kind, const Variable& x);
+Variable add(const Variable& a, const Variable& b);
+// qkv [N, H, W, 3 heads d] -> [N, H, W, heads d].
+Variable attention(const Variable& qkv, const AttentionArgs& args);
+Variable linear_attention(const Variable& qkv, const AttentionArgs& args);
+// [N, H, W, C] -> [N, H/size, W/size, C size^2].
+Variable space_to_depth(const Variable& x, int64_t size);
+// [N, H, W, C] -> [N, 2H, 2W, C].
+Variable upsample_nearest(const Variable& x);
+// [N, H, W, A], [N, H, W, B] -> [N, H, W, A + B].
+Variable concat_channels(const Variable& a, const Variable& b);
+
+// The mean loss and the start of its backward pass: after `backward`, gradients lie in the leaves.
+struct Loss {
+  double value = 0;
+  Variable prediction;
+  Tensor target;
+  LossKind kind = LossKind::kMse;
+  void backward(Tape& tape) const;
+};
+Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target);
+
+}  // namespace ddpm

@@ -1,0 +1,38 @@
+#include "ddpm/autograd/checks.h"
+#include "ddpm/autograd/functions.h"
+
+namespace ddpm {
+
+Variable group_norm(const Variable& x, const Variable& gamma, const Variable& beta,
+                    const Variable* film, const NormArgs& args) {
+  check_rank("group_norm", "x", x.shape(), 4);
+  const int64_t images = x.shape()[0], channels = x.shape()[3];
+  check_shape("group_norm", "gamma", gamma.shape(), {channels});
+  check_shape("group_norm", "beta", beta.shape(), {channels});
+  if (film != nullptr) check_shape("group_norm", "film", film->shape(), {images, 2 * channels});
+  if (args.groups < 1 || channels % args.groups != 0) {
+    fail("group_norm", fmt::format("{} groups do not divide {} channels", args.groups, channels));
+  }
+  const Tensor& xv = x.value();
+  Tensor y = like(xv), mean = beside(xv, {images, args.groups}),
+         rstd = beside(xv, {images, args.groups});
+  backend_for(y.device())
+      .group_norm(args, xv, gamma.value(), beta.value(), film ? &film->value() : nullptr, y, mean,
+                  rstd);
+  if (!Tape::recording({&x, &gamma, &beta, film})) return Variable(y);
+  return Tape::record(y, [args, xv, mean, rstd, gv = gamma.value(), bv = beta.value(),
+                          fv = film ? film->value() : Tensor(), xs = x.slot(), gs = gamma.slot(),
+                          bs = beta.slot(), fs = film ? film->slot() : nullptr](Tensor dy) {
+    Tensor dx = like(xv), dgamma = like(gv), dbeta = like(bv),
+           dfilm = fv.defined() ? like(fv) : Tensor();
+    backend_for(dy.device())
+        .group_norm_backward(args, dy, xv, gv, bv, fv.defined() ? &fv : nullptr, mean, rstd, dx,
+                             dgamma, dbeta, fv.defined() ? &dfilm : nullptr);
+    if (xs) xs->accumulate(std::move(dx));
+    if (gs) gs->accumulate(std::move(dgamma));
+    if (bs) bs->accumulate(std::move(dbeta));
+    if (fs) fs->accumulate(std::move(dfilm));
+  });
+}
+
+}  // namespace ddpm

@@ -1,0 +1,53 @@
+#include "ddpm/nn/module.h"
+
+#include "ddpm/base/philox.h"
+
+namespace ddpm {
+namespace {
+
+// FNV-1a, so that a parameter's numbers follow from its path alone.
+uint64_t hash_path(const std::string& path) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (unsigned char c : path) hash = (hash ^ c) * 0x100000001b3u;
+  return hash;
+}
+
+}  // namespace
+
+void Module::collect(const std::string& prefix, std::vector<NamedParameter>& out) {
+  for (const Entry& entry : own_) {
+    if (entry.parameter != nullptr) {
+      out.push_back({prefix + entry.name, entry.parameter});
+    } else {
+      entry.child->collect(prefix + entry.name + ".", out);
+    }
+  }
+}
+
+std::vector<NamedParameter> Module::parameters() {
+  std::vector<NamedParameter> all;
+  collect("", all);
+  return all;
+}
+
+int64_t Module::parameter_count() {
+  int64_t count = 0;
+  for (const NamedParameter& named : parameters())
+    count += named.parameter->variable.value().elements();
+  return count;
+}
+
+void Module::initialize(uint64_t seed) {
+  for (const NamedParameter& named : parameters()) {
+    const double bound = named.parameter->init_bound;
+    if (bound == 0) continue;
+    Tensor& value = named.parameter->variable.value();
+    const Philox random(seed, hash_path(named.path));
+    float* out = value.f32();
+    for (int64_t i = 0; i < value.elements(); ++i) {
+      out[i] = static_cast<float>((2.0 * random.uniform(static_cast<uint64_t>(i)) - 1.0) * bound);
+    }
+  }
+}
+
+}  // namespace ddpm

@@ -1,0 +1,70 @@
+// The tree of parameters. A module registers its parameters and children by name once, in its
+// constructor, and holds them as typed members; the paths that result are exactly the keys of
+// PyTorch's state_dict for the tutorial's classes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ddpm/autograd/variable.h"
+
+namespace ddpm {
+
+// A parameter with the half-width of its initial uniform distribution; 0 keeps the value it was
+// built with.
+struct Parameter {
+  Variable variable;
+  double init_bound = 0;
+};
+
+struct NamedParameter {
+  std::string path;  // "down_layers.0.0.block1.proj.weight"
+  Parameter* parameter = nullptr;
+};
+
+class Module {
+ public:
+  Module() = default;
+  Module(const Module&) = delete;  // children are registered by address
+  Module& operator=(const Module&) = delete;
+  virtual ~Module() = default;
+
+  // All parameters below this module, in order of registration (PyTorch's order for the same
+  // classes).
+  std::vector<NamedParameter> parameters();
+  // Number of scalars in all parameters.
+  int64_t parameter_count();
+  // Draws every parameter anew: PyTorch's defaults (uniform in +-1/sqrt(fan_in) for weights and
+  // biases of convolutions and linear layers, ones and zeros for norms). A parameter depends on the
+  // seed and its own path only.
+  void initialize(uint64_t seed);
+
+ protected:
+  void add(std::string name, Parameter& parameter) {
+    own_.push_back({std::move(name), &parameter, nullptr});
+  }
+  void add(std::string name, Module& child) { own_.push_back({std::move(name), nullptr, &child}); }
+
+ private:
+  struct Entry {
+    std::string name;
+    Parameter* parameter;
+    Module* child;
+  };
+  void collect(const std::string& prefix, std::vector<NamedParameter>& out);
+  std::vector<Entry> own_;
+};
+
+// A list of modules numbered "0", "1", ...: PyTorch's ModuleList and Sequential.
+class ModuleList : public Module {
+ public:
+  void append(Module& child) { add(std::to_string(size_++), child); }
+  // A numbered place without parameters (an activation inside a Sequential).
+  void skip() { ++size_; }
+
+ private:
+  int size_ = 0;
+};
+
+}  // namespace ddpm

@@ -1,0 +1,41 @@
+// Wrappers around another module F, called "func" in parameter paths.
+#pragma once
+
+#include <utility>
+
+#include "ddpm/nn/layers.h"
+
+namespace ddpm {
+
+// x + func(x)
+template <class F>
+class Residual : public Module {
+ public:
+  template <class... Args>
+  explicit Residual(Args&&... args) : func_(std::forward<Args>(args)...) {
+    add("func", func_);
+  }
+  Variable operator()(const Variable& x) const { return ddpm::add(x, func_(x)); }
+
+ private:
+  F func_;
+};
+
+// func(GroupNorm(x)), one group by default ("group_norm").
+template <class F>
+class PreGroupNorm : public Module {
+ public:
+  template <class... Args>
+  PreGroupNorm(const GroupNorm::Options& norm, Device device, Args&&... args)
+      : func_(std::forward<Args>(args)...), group_norm_(norm, device) {
+    add("func", func_);
+    add("group_norm", group_norm_);
+  }
+  Variable operator()(const Variable& x) const { return func_(group_norm_(x)); }
+
+ private:
+  F func_;
+  GroupNorm group_norm_;
+};
+
+}  // namespace ddpm

@@ -1,0 +1,59 @@
+#include "ddpm/nn/resnet_block.h"
+
+namespace ddpm {
+
+Block::Block(const BlockOptions& options, Device device)
+    : proj_({.in_channels = options.in_channels,
+             .out_channels = options.out_channels,
+             .kernel = 3,
+             .padding = 1},
+            options.weight_standardization_eps, device),
+      norm_({.groups = options.groups, .channels = options.out_channels}, device) {
+  add("proj", proj_);
+  add("norm", norm_);
+}
+
+Variable Block::operator()(const Variable& x, const Variable* scale_shift) const {
+  return norm_.film_silu(proj_(x), scale_shift);
+}
+
+ResnetBlock::ResnetBlock(const ResnetBlockOptions& options, Device device)
+    : block1_({.in_channels = options.in_channels,
+               .out_channels = options.out_channels,
+               .groups = options.groups,
+               .weight_standardization_eps = options.weight_standardization_eps},
+              device),
+      block2_({.in_channels = options.out_channels,
+               .out_channels = options.out_channels,
+               .groups = options.groups,
+               .weight_standardization_eps = options.weight_standardization_eps},
+              device) {
+  if (options.time_emb_dim > 0) {
+    mlp_ = std::make_unique<Linear>(Linear::Options{.in_features = options.time_emb_dim,
+                                                    .out_features = 2 * options.out_channels},
+                                    device);
+    add("mlp.1", *mlp_);
+  }
+  add("block1", block1_);
+  add("block2", block2_);
+  if (options.in_channels != options.out_channels) {
+    res_conv_ = std::make_unique<Conv2d>(
+        Conv2dOptions{
+            .in_channels = options.in_channels, .out_channels = options.out_channels, .kernel = 1},
+        device);
+    add("res_conv", *res_conv_);
+  }
+}
+
+Variable ResnetBlock::operator()(const Variable& x, const Variable* time_emb) const {
+  Variable h;
+  if (mlp_ && time_emb != nullptr) {
+    const Variable scale_shift = (*mlp_)(activation(Activation::kSilu, *time_emb));
+    h = block1_(x, &scale_shift);
+  } else {
+    h = block1_(x);
+  }
+  return ddpm::add(block2_(h), res_conv_ ? (*res_conv_)(x) : x);
+}
+
+}  // namespace ddpm
