@@ -14,7 +14,7 @@ using Operation = std::function<Variable(const std::vector<Variable>& inputs)>;
 // for sum(out * weights) (weights fixed random numbers) and central differences of it summed in
 // double, relative to the largest gradient of that input.
 double worst_gradient_error(const Operation& operation, const std::vector<Tensor>& inputs,
-                            double step = 1e-2);
+                            double step = 0.03);
 
 // Standard normal numbers, a function of the seed alone.
 Tensor random_tensor(Shape shape, uint64_t seed, float scale = 1, float offset = 0);

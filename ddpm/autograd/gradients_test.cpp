@@ -1,0 +1,154 @@
+// Every differentiable operation against finite differences, on every host backend.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "ddpm/autograd/functions.h"
+#include "tests/support/gradients.h"
+
+namespace ddpm {
+namespace {
+
+using testing::random_tensor;
+using testing::worst_gradient_error;
+using Inputs = std::vector<Variable>;
+
+// What float32 outputs and a step of 0.03 leave of a five-point stencil; a wrong formula is off by
+// 1e-2 or more.
+constexpr double kBound = 2e-3;
+
+class Gradients : public ::testing::TestWithParam<Device> {
+ protected:
+  Tensor random(Shape shape, uint64_t seed, float scale = 1, float offset = 0) const {
+    return random_tensor(shape, seed, scale, offset).on(GetParam());
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Backends, Gradients, ::testing::Values(Device::kRef, Device::kCpu),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+TEST_P(Gradients, Conv2d) {
+  struct Case {
+    int64_t height, width, in, out, kernel;
+    ConvArgs args;
+  };
+  for (const Case& c :
+       {Case{4, 5, 3, 4, 3, {1, 1}}, Case{5, 4, 2, 3, 3, {2, 1}}, Case{6, 6, 2, 3, 2, {2, 0}},
+        Case{3, 3, 5, 2, 1, {1, 0}}, Case{4, 4, 1, 2, 7, {1, 3}}, Case{2, 2, 2, 9, 3, {1, 1}}}) {
+    const Tensor x = random({2, c.height, c.width, c.in}, 1),
+                 w = random({c.kernel, c.kernel, c.in, c.out}, 2);
+    const auto op = [&](const Inputs& in) { return conv2d(in[0], in[1], &in[2], c.args); };
+    EXPECT_LT(worst_gradient_error(op, {x, w, random({c.out}, 3)}), kBound)
+        << c.kernel << " " << c.args.stride;
+    const auto without_bias = [&](const Inputs& in) {
+      return conv2d(in[0], in[1], nullptr, c.args);
+    };
+    EXPECT_LT(worst_gradient_error(without_bias, {x, w}), kBound)
+        << c.kernel << " " << c.args.stride;
+  }
+}
+
+TEST_P(Gradients, WeightStandardize) {
+  for (double eps : {0.0, 1e-5, 0.1}) {
+    const auto op = [&](const Inputs& in) { return weight_standardize(in[0], eps); };
+    EXPECT_LT(worst_gradient_error(op, {random({3, 3, 4, 5}, 1)}), kBound) << eps;
+  }
+}
+
+TEST_P(Gradients, GroupNorm) {
+  for (int64_t groups : {1, 2, 6}) {
+    for (bool silu : {false, true}) {
+      const NormArgs args{.groups = groups, .silu = silu};
+      const Tensor x = random({2, 3, 4, 6}, 1, 2, 1), gamma = random({6}, 2, 0.3f, 1),
+                   beta = random({6}, 3);
+      const auto plain = [&](const Inputs& in) {
+        return group_norm(in[0], in[1], in[2], nullptr, args);
+      };
+      EXPECT_LT(worst_gradient_error(plain, {x, gamma, beta}), kBound) << groups << silu;
+      const auto film = [&](const Inputs& in) {
+        return group_norm(in[0], in[1], in[2], &in[3], args);
+      };
+      EXPECT_LT(worst_gradient_error(film, {x, gamma, beta, random({2, 12}, 4, 0.5f)}), kBound)
+          << groups << silu;
+    }
+  }
+}
+
+TEST_P(Gradients, Linear) {
+  const auto op = [](const Inputs& in) { return linear(in[0], in[1], &in[2]); };
+  EXPECT_LT(worst_gradient_error(op, {random({3, 7}, 1), random({7, 5}, 2), random({5}, 3)}),
+            kBound);
+}
+
+TEST_P(Gradients, Activations) {
+  for (Activation kind : {Activation::kSilu, Activation::kGelu}) {
+    const auto op = [&](const Inputs& in) { return activation(kind, in[0]); };
+    EXPECT_LT(worst_gradient_error(op, {random({67}, 1, 2)}), kBound);
+  }
+}
+
+TEST_P(Gradients, Add) {
+  const auto op = [](const Inputs& in) { return add(in[0], add(in[1], in[0])); };
+  EXPECT_LT(worst_gradient_error(op, {random({2, 9}, 1), random({2, 9}, 2)}), kBound);
+}
+
+TEST_P(Gradients, Attention) {
+  for (const auto& [heads, dim] : {std::pair{2, 4}, std::pair{1, 8}, std::pair{3, 5}}) {
+    const auto op = [&, h = heads](const Inputs& in) { return attention(in[0], {.heads = h}); };
+    EXPECT_LT(worst_gradient_error(op, {random({2, 3, 2, 3 * heads * dim}, 1)}), kBound) << heads;
+  }
+}
+
+TEST_P(Gradients, LinearAttention) {
+  for (const auto& [heads, dim] : {std::pair{2, 4}, std::pair{1, 8}, std::pair{3, 5}}) {
+    const auto op = [&, h = heads](const Inputs& in) {
+      return linear_attention(in[0], {.heads = h});
+    };
+    EXPECT_LT(worst_gradient_error(op, {random({2, 3, 2, 3 * heads * dim}, 1)}), kBound) << heads;
+  }
+}
+
+TEST_P(Gradients, Resampling) {
+  for (int64_t size : {2, 3}) {
+    const auto op = [&](const Inputs& in) { return space_to_depth(in[0], size); };
+    EXPECT_LT(worst_gradient_error(op, {random({2, 2 * size, size, 3}, 1)}), kBound) << size;
+  }
+  const auto up = [](const Inputs& in) { return upsample_nearest(in[0]); };
+  EXPECT_LT(worst_gradient_error(up, {random({2, 3, 2, 5}, 1)}), kBound);
+  const auto cat = [](const Inputs& in) { return concat_channels(in[0], in[1]); };
+  EXPECT_LT(worst_gradient_error(cat, {random({2, 3, 2, 5}, 1), random({2, 3, 2, 3}, 2)}), kBound);
+}
+
+// mean_loss() returns a number rather than a Variable, so it is differenced here.
+TEST_P(Gradients, Losses) {
+  for (LossKind kind : {LossKind::kMse, LossKind::kL1, LossKind::kHuber}) {
+    const Variable prediction = Variable::leaf(random({2, 3, 3, 2}, 1, 2));
+    const Tensor target = random({2, 3, 3, 2}, 2, 2);
+    Tape tape;
+    Loss loss;
+    {
+      Tape::Recording recording(tape);
+      loss = mean_loss(kind, prediction, target);
+    }
+    loss.backward(tape);
+    const std::vector<float> got = prediction.grad().values();
+    Tensor moved = prediction.value();
+    for (size_t i = 0; i < got.size(); ++i) {
+      const double step = 1e-3;
+      const float original = moved.f32()[i];
+      // The kinks of L1 and Huber have no slope to compare with.
+      const double distance = std::abs(original - target.f32()[i]);
+      if (kind != LossKind::kMse && (distance < 2 * step || std::abs(distance - 1) < 2 * step))
+        continue;
+      moved.f32()[i] = static_cast<float>(original + step);
+      const double above = mean_loss(kind, prediction, target).value;
+      moved.f32()[i] = static_cast<float>(original - step);
+      const double below = mean_loss(kind, prediction, target).value;
+      moved.f32()[i] = original;
+      EXPECT_NEAR((above - below) / (2 * step), got[i], 1e-4) << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ddpm

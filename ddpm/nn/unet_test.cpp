@@ -1,0 +1,133 @@
+#include "ddpm/nn/unet.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "ddpm/base/error.h"
+#include "tests/support/gradients.h"
+
+namespace ddpm {
+namespace {
+
+using testing::random_tensor;
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+void expect_words(const std::string& message, const std::vector<std::string>& words) {
+  for (const std::string& word : words)
+    EXPECT_NE(message.find(word), std::string::npos) << message << " lacks " << word;
+}
+
+TEST(UnetConfig, SidesThatDoNotDivideAreRefusedWithSizesThatWork) {
+  const UnetConfig config;
+  EXPECT_EQ(config.side_divisor(), 8);
+  expect_words(message_of([&] { config.check_image(32, 30); }),
+               {"width 30", "divisible by 8", "24 or 32"});
+  expect_words(message_of([&] { config.check_image(4, 32); }), {"height 4", "8 would work"});
+  EXPECT_NO_THROW(config.check_image(8, 40));
+  EXPECT_NO_THROW((UnetConfig{.dim_mults = {1}}.check_image(7, 5)));
+}
+
+TEST(UnetConfig, GroupsThatDoNotDivideAreRefusedWithGroupsThatWork) {
+  expect_words(message_of([] { UnetConfig{.dim = 12, .resnet_block_groups = 8}.check(); }),
+               {"resnet_block_groups 8", "width 12", "1, 2, 3, 4, 6 or 12"});
+  expect_words(message_of([] { UnetConfig{.dim = 8, .init_dim = 6}.check(); }),
+               {"width 6", "1 or 2"});
+}
+
+TEST(UnetConfig, OtherImpossibleValuesAreNamed) {
+  expect_words(message_of([] { UnetConfig{.dim = 9, .resnet_block_groups = 1}.check(); }),
+               {"9", "even", "10"});
+  expect_words(message_of([] { UnetConfig{.dim_mults = {}}.check(); }), {"dim_mults"});
+  expect_words(message_of([] { UnetConfig{.dim_mults = {1, 0}}.check(); }), {"dim_mults", "0"});
+  expect_words(message_of([] { UnetConfig{.channels = 0}.check(); }), {"channels"});
+  expect_words(message_of([] { UnetConfig{.weight_standardization_eps = -1}.check(); }),
+               {"eps", "-1"});
+}
+
+TEST(Unet, InitDimMayDifferFromDim) {
+  DiffusionUnet unet(
+      {.dim = 8, .dim_mults = {1, 2}, .channels = 2, .init_dim = 12, .output_dim = 5});
+  unet.initialize(1);
+  const Variable out = unet(Variable(random_tensor({2, 6, 4, 2}, 1)), Tensor::of({2}, {3, 500}));
+  EXPECT_EQ(out.shape(), (Shape{2, 6, 4, 5}));
+  for (float v : out.value().values()) EXPECT_TRUE(std::isfinite(v));
+}
+
+TEST(Unet, AFilterOfZeroVarianceGivesNumbers) {
+  DiffusionUnet unet({.dim = 8, .dim_mults = {1}});
+  unet.initialize(1);
+  for (const NamedParameter& named : unet.parameters()) {
+    if (named.path.ends_with("proj.weight")) {
+      Tensor& w = named.parameter->variable.value();
+      std::fill_n(w.f32(), w.elements(), 0.5f);
+    }
+  }
+  Tape tape;
+  Variable out;
+  {
+    Tape::Recording recording(tape);
+    out = unet(Variable(random_tensor({1, 5, 3, 3}, 1)), Tensor::of({1}, {7}));
+  }
+  for (float v : out.value().values()) ASSERT_TRUE(std::isfinite(v));
+  tape.backward(out, Tensor::full(out.shape(), 1));
+  for (const NamedParameter& named : unet.parameters()) {
+    for (float v : named.parameter->variable.grad().values())
+      ASSERT_TRUE(std::isfinite(v)) << named.path;
+  }
+}
+
+TEST(Unet, WrongInputsAreErrors) {
+  DiffusionUnet unet({.dim = 8, .dim_mults = {1, 2}});
+  const Tensor t = Tensor::of({1}, {0});
+  EXPECT_THROW(unet(Variable(Tensor({1, 4, 4, 1})), t), Error);
+  EXPECT_THROW(unet(Variable(Tensor({1, 5, 4, 3})), t), UsageError);
+  EXPECT_THROW(unet(Variable(Tensor({2, 4, 4, 3})), t), Error);
+}
+
+TEST(Unet, InitialValuesArePyTorchsDefaults) {
+  DiffusionUnet unet({.dim = 16, .dim_mults = {1, 2}});
+  unet.initialize(3);
+  std::set<float> first_numbers;
+  for (const NamedParameter& named : unet.parameters()) {
+    const std::vector<float> values = named.parameter->variable.value().values();
+    const double bound = named.parameter->init_bound;
+    if (bound == 0) {
+      const float expected = named.path.ends_with("weight") ? 1.0f : 0.0f;
+      for (float v : values) ASSERT_EQ(v, expected) << named.path;
+      continue;
+    }
+    double sum = 0, squares = 0;
+    for (float v : values) {
+      ASSERT_LE(std::abs(v), bound) << named.path;
+      sum += v;
+      squares += double(v) * v;
+    }
+    const double n = static_cast<double>(values.size());
+    EXPECT_NEAR(sum / n, 0, 5 * bound / std::sqrt(3 * n)) << named.path;
+    EXPECT_NEAR(squares / n, bound * bound / 3, 5 * bound * bound * 0.3 / std::sqrt(n))
+        << named.path;
+    EXPECT_TRUE(first_numbers.insert(values[0] / static_cast<float>(bound)).second) << named.path;
+  }
+  const Tensor w = unet.parameters()[2].parameter->variable.value().clone();
+  unet.initialize(3);
+  EXPECT_EQ(unet.parameters()[2].parameter->variable.value().values(), w.values());
+  unet.initialize(4);
+  EXPECT_NE(unet.parameters()[2].parameter->variable.value().values(), w.values());
+}
+
+TEST(Unet, ParameterCountOfTheDefaultNetwork) {
+  EXPECT_EQ(DiffusionUnet(UnetConfig{}).parameter_count(), 35706307);
+}
+
+}  // namespace
+}  // namespace ddpm
