@@ -126,7 +126,7 @@ TEST(Unet, InitialValuesArePyTorchsDefaults) {
 }
 
 TEST(Unet, ParameterCountOfTheDefaultNetwork) {
-  EXPECT_EQ(DiffusionUnet(UnetConfig{}).parameter_count(), 35706307);
+  EXPECT_EQ(DiffusionUnet(UnetConfig{}).parameter_count(), 35705347);
 }
 
 }  // namespace
