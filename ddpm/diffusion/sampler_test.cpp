@@ -115,28 +115,34 @@ SampleRequest request_of(const std::string& sampler, int64_t images, std::option
   return request;
 }
 
-TEST(Samplers, DdpmWithAllStepsDrawsFromTheData) {
+// Thousands of small operations: on a machine that others load, waking threads would dwarf them.
+class Samplers : public testing::Test {
+ protected:
+  Samplers() { set_num_threads(1); }
+};
+
+TEST_F(Samplers, DdpmWithAllStepsDrawsFromTheData) {
   const Schedule schedule("cosine", 1000);
   const Tensor images =
       sample(schedule, exact_denoiser(schedule, kData), request_of("ddpm", 4000, {}));
   expect_gaussian(images, kData, 0.01);
 }
 
-TEST(Samplers, DdpmWithFewerStepsDrawsFromTheData) {
+TEST_F(Samplers, DdpmWithFewerStepsDrawsFromTheData) {
   const Schedule schedule("linear", 1000);
   const Tensor images =
       sample(schedule, exact_denoiser(schedule, kData), request_of("ddpm", 10000, 200));
   expect_gaussian(images, kData, 0.03);
 }
 
-TEST(Samplers, DdimWithoutNoiseDrawsFromTheData) {
+TEST_F(Samplers, DdimWithoutNoiseDrawsFromTheData) {
   const Schedule schedule("linear", 1000);
   const Tensor images =
       sample(schedule, exact_denoiser(schedule, kData), request_of("ddim", 8000, 500));
   expect_gaussian(images, kData, 0.02);
 }
 
-TEST(Samplers, DdimWithNoiseDrawsFromTheData) {
+TEST_F(Samplers, DdimWithNoiseDrawsFromTheData) {
   const Schedule schedule("cosine", 1000);
   SampleRequest request = request_of("ddim", 10000, 200);
   request.eta = 1;
@@ -153,7 +159,7 @@ double largest_difference(const Tensor& a, const Tensor& b) {
 }
 
 // Song et al. 2020, section 4.2: at eta 1 DDIM is the ancestral sampler, here with the same noise.
-TEST(Samplers, DdimAtEtaOneIsDdpm) {
+TEST_F(Samplers, DdimAtEtaOneIsDdpm) {
   const Schedule schedule("linear", 1000);
   const Denoiser denoiser = exact_denoiser(schedule, kData);
   SampleRequest request = request_of("ddim", 8, 50);
@@ -165,7 +171,7 @@ TEST(Samplers, DdimAtEtaOneIsDdpm) {
 
 // The probability flow of a Gaussian keeps (x - sqrt(a) mu) / sqrt(a s^2 + 1 - a) constant for each
 // principal axis; DDIM at eta 0 is its first-order integrator, so twice the steps halve the error.
-TEST(Samplers, DdimWithoutNoiseFollowsTheFlow) {
+TEST_F(Samplers, DdimWithoutNoiseFollowsTheFlow) {
   const double mean = 0.2, deviation = 0.5;
   Gaussian data{};
   for (int i = 0; i < kD; ++i) data.mean[i] = mean, data.covariance[i][i] = deviation * deviation;
@@ -194,7 +200,7 @@ TEST(Samplers, DdimWithoutNoiseFollowsTheFlow) {
 }
 
 // With the image known exactly, every sampler returns it whatever the noise on the way.
-TEST(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
+TEST_F(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
   const Schedule schedule("cosine", 100);
   const std::array<float, 4> image = {0.5f, -1.0f, 0.25f, 1.0f};
   const Denoiser sure = [&](const Tensor& x, const Tensor& t) {
@@ -218,7 +224,7 @@ TEST(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
   }
 }
 
-TEST(Samplers, ClippingKeepsEachEstimateInRange) {
+TEST_F(Samplers, ClippingKeepsEachEstimateInRange) {
   const Schedule schedule("linear", 50);
   const Denoiser wild = [](const Tensor& x, const Tensor&) {
     return Tensor::full(x.shape(), -30, x.device());
@@ -238,7 +244,7 @@ TEST(Samplers, ClippingKeepsEachEstimateInRange) {
 }
 
 // improved-diffusion's rule: after clipping, the direction is what explains x from the clipped x0.
-TEST(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
+TEST_F(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
   const Schedule schedule("linear", 1000);
   const Denoiser wild = [](const Tensor& x, const Tensor&) {
     return Tensor::full(x.shape(), -30, x.device());
@@ -262,7 +268,7 @@ TEST(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
   }
 }
 
-TEST(Samplers, TellTheNetworkTheTrainedSteps) {
+TEST_F(Samplers, TellTheNetworkTheTrainedSteps) {
   const Schedule schedule("linear", 1000);
   for (const std::string& sampler : sampler_names()) {
     std::vector<float> told;
@@ -277,7 +283,7 @@ TEST(Samplers, TellTheNetworkTheTrainedSteps) {
   }
 }
 
-TEST(Samplers, AnImageDependsOnItsSeedAlone) {
+TEST_F(Samplers, AnImageDependsOnItsSeedAlone) {
   const Schedule schedule("cosine", 20);
   const Denoiser denoiser = exact_denoiser(schedule, kData);
   for (const std::string& sampler : sampler_names()) {
@@ -298,14 +304,14 @@ TEST(Samplers, AnImageDependsOnItsSeedAlone) {
   }
 }
 
-TEST(Samplers, ImagesOfOneSeedDiffer) {
+TEST_F(Samplers, ImagesOfOneSeedDiffer) {
   const std::vector<uint64_t> seeds = image_seeds(3, 0, 2);
   EXPECT_NE(seeds[0], seeds[1]);
   EXPECT_EQ(image_seeds(3, 1, 1)[0], seeds[1]);
   EXPECT_NE(image_seeds(4, 0, 1)[0], seeds[0]);
 }
 
-TEST(Samplers, ReportEveryStepAndStopWhenAsked) {
+TEST_F(Samplers, ReportEveryStepAndStopWhenAsked) {
   const Schedule schedule("linear", 10);
   for (const std::string& sampler : sampler_names()) {
     SampleRequest request = request_of(sampler, 1, {});
@@ -335,7 +341,7 @@ std::string usage_error(const SampleRequest& request) {
   return "no UsageError";
 }
 
-TEST(Samplers, RefuseWhatCannotWork) {
+TEST_F(Samplers, RefuseWhatCannotWork) {
   EXPECT_EQ(usage_error(request_of("dpm", 1, {})),
             "[sample] there is no sampler 'dpm'; choose ddpm or ddim");
   for (const std::string& sampler : sampler_names()) {
@@ -356,7 +362,7 @@ TEST(Samplers, RefuseWhatCannotWork) {
   EXPECT_NE(usage_error(request), "no UsageError");
 }
 
-TEST(Samplers, RefuseANetworkOfAnotherShape) {
+TEST_F(Samplers, RefuseANetworkOfAnotherShape) {
   const Schedule schedule("linear", 10);
   const Denoiser wider = [](const Tensor& x, const Tensor&) {
     return Tensor::zeros({x.size(0), 1, 2, 4});
