@@ -1,0 +1,30 @@
+// The only place that knows PyTorch's order of axes. In memory images are [N, H, W, C], convolution
+// weights [kh, kw, C_in, C_out] and linear weights [in, out]; PyTorch, and so every file, keeps
+// [N, C, H, W], [C_out, C_in, kh, kw] and [out, in].
+#pragma once
+
+#include <string_view>
+
+#include "ddpm/tensor/shape.h"
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm {
+
+// What a tensor holds, which decides how its axes are ordered on either side.
+enum class Layout { kAsIs, kImage, kConvWeight, kLinearWeight };
+
+// The shape on the other side. Throws Error where the rank does not fit the layout (4 for images
+// and convolution weights, 2 for linear weights).
+Shape from_pytorch(const Shape& shape, Layout layout);
+Shape to_pytorch(const Shape& shape, Layout layout);
+
+// The elements on the other side, float32; a copy, except that kAsIs shares storage. Each undoes
+// the other exactly. Throws Error like the shapes do.
+Tensor from_pytorch(const Tensor& tensor, Layout layout);
+Tensor to_pytorch(const Tensor& tensor, Layout layout);
+
+// The layout of an entry of a state dict: a "weight" of rank 4 belongs to a convolution, one of
+// rank 2 to a linear layer, everything else (biases, norms) is as it is.
+Layout state_dict_layout(std::string_view name, int rank);
+
+}  // namespace ddpm

@@ -1,0 +1,230 @@
+// Tensors are read by pread, not mapped: a file that is cut short while it is open is then an Error
+// and never a signal, and a float32 tensor goes straight into its storage with no second copy.
+#include "ddpm/io/safetensors.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/io/safetensors_header.h"
+
+namespace ddpm {
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+
+namespace {
+
+[[noreturn]] void fail_system(const std::string& path, int error) {
+  fail("safetensors", fmt::format("cannot read {}: {}", path, std::strerror(error)));
+}
+
+void read_exactly(int descriptor, void* to, int64_t bytes, int64_t position,
+                  const std::string& path) {
+  char* next = static_cast<char*>(to);
+  while (bytes > 0) {
+    const auto chunk = static_cast<size_t>(std::min<int64_t>(bytes, int64_t{1} << 30));
+    const ssize_t got = pread(descriptor, next, chunk, position);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_system(path, errno);
+    if (got == 0) {
+      fail("safetensors", fmt::format("{} ends at byte {}, {} bytes before it should; it was cut "
+                                      "short while it was being read",
+                                      path, position, bytes));
+    }
+    next += got;
+    position += got;
+    bytes -= got;
+  }
+}
+
+float from_bfloat16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+
+float from_float16(uint16_t bits) {
+  const uint32_t sign = uint32_t{bits} >> 15 << 31;
+  const uint32_t exponent = bits >> 10 & 0x1F;
+  const uint32_t mantissa = bits & 0x3FF;
+  if (exponent == 0) {  // zero and subnormals: mantissa * 2^-24
+    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+    return sign ? -magnitude : magnitude;
+  }
+  const uint32_t wide = exponent == 0x1F ? 0xFF : exponent + 112;  // 127 - 15
+  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
+}
+
+// Reads elements of type From in chunks and converts each.
+template <class From, class Convert>
+void read_converted(int descriptor, float* to, int64_t elements, int64_t position,
+                    const std::string& path, Convert convert) {
+  constexpr int64_t kChunk = 1 << 14;
+  std::vector<From> chunk(static_cast<size_t>(std::min(elements, kChunk)));
+  for (int64_t done = 0; done < elements; done += kChunk) {
+    const int64_t count = std::min(kChunk, elements - done);
+    read_exactly(descriptor, chunk.data(), count * int64_t{sizeof(From)},
+                 position + done * int64_t{sizeof(From)}, path);
+    std::transform(chunk.begin(), chunk.begin() + count, to + done, convert);
+  }
+}
+
+}  // namespace
+
+struct SafetensorsFile::Descriptor {
+  explicit Descriptor(int opened) : number(opened) {}
+  ~Descriptor() { close(number); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int number;
+};
+
+SafetensorsFile SafetensorsFile::open(const std::string& path) {
+  SafetensorsFile file;
+  file.path_ = path;
+  // Without O_NONBLOCK a named pipe would wait here for somebody to write into it.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) fail_system(path, errno);
+  file.file_ = std::make_shared<const Descriptor>(descriptor);
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0) fail_system(path, errno);
+  if (S_ISDIR(status.st_mode)) fail_system(path, EISDIR);
+  if (!S_ISREG(status.st_mode)) fail("safetensors", fmt::format("{} is no regular file", path));
+
+  const int64_t size = status.st_size;
+  if (size < 8) {
+    fail("safetensors", fmt::format("{} has {} bytes, too few for a safetensors file", path, size));
+  }
+  uint64_t length = 0;
+  read_exactly(descriptor, &length, 8, 0, path);
+  if (length > kMaxSafetensorsHeader) {
+    fail("safetensors", fmt::format("{} claims a header of {} bytes, more than the {} allowed; it "
+                                    "may be no safetensors file",
+                                    path, length, kMaxSafetensorsHeader));
+  }
+  if (length > static_cast<uint64_t>(size - 8)) {
+    fail("safetensors", fmt::format("{} claims a header of {} bytes but has {} after the first 8; "
+                                    "it may be truncated",
+                                    path, length, size - 8));
+  }
+  std::string text(length, '\0');
+  read_exactly(descriptor, text.data(), static_cast<int64_t>(length), 8, path);
+  file.data_begin_ = 8 + static_cast<int64_t>(length);
+  SafetensorsHeader header = parse_safetensors_header(text, size - file.data_begin_, path);
+  file.metadata_ = std::move(header.metadata);
+  file.entries_ = std::move(header.entries);
+  for (size_t i = 0; i < file.entries_.size(); ++i) file.index_[file.entries_[i].name] = i;
+  return file;
+}
+
+const SafetensorsEntry* SafetensorsFile::find(std::string_view name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? nullptr : &entries_[found->second];
+}
+
+Tensor SafetensorsFile::read(std::string_view name, Layout layout) const {
+  const SafetensorsEntry* entry = find(name);
+  if (entry == nullptr) {
+    std::string held;
+    for (size_t i = 0; i < std::min<size_t>(entries_.size(), 5); ++i) {
+      held += std::string(i ? ", " : "") + in_quotes(entries_[i].name);
+    }
+    if (entries_.size() > 5) held += fmt::format(" and {} more", entries_.size() - 5);
+    fail("safetensors", fmt::format("{} has no tensor {}; it holds {}", path_, in_quotes(name),
+                                    held.empty() ? "none" : held));
+  }
+  try {
+    from_pytorch(entry->shape, layout);
+  } catch (const Error& error) {
+    fail("safetensors", fmt::format("{}: tensor {}: {}", path_, in_quotes(name), error.what()));
+  }
+  Tensor tensor(entry->shape);
+  float* to = tensor.f32();
+  const int64_t count = tensor.elements();
+  const int64_t at = data_begin_ + entry->begin;
+  const int from = file_->number;
+  const auto plain = [](auto value) { return static_cast<float>(value); };
+  if (entry->dtype == "F32") {
+    read_exactly(from, to, count * 4, at, path_);
+  } else if (entry->dtype == "F64") {
+    read_converted<double>(from, to, count, at, path_, plain);
+  } else if (entry->dtype == "I64") {
+    read_converted<int64_t>(from, to, count, at, path_, plain);
+  } else if (entry->dtype == "I32") {
+    read_converted<int32_t>(from, to, count, at, path_, plain);
+  } else if (entry->dtype == "F16") {
+    read_converted<uint16_t>(from, to, count, at, path_, from_float16);
+  } else if (entry->dtype == "BF16") {
+    read_converted<uint16_t>(from, to, count, at, path_, from_bfloat16);
+  } else {
+    fail("safetensors",
+         fmt::format("{}: tensor {} has the type {}; F32, F16, BF16, F64, I32 and I64 can be read",
+                     path_, in_quotes(name), entry->dtype));
+  }
+  return from_pytorch(tensor, layout);
+}
+
+void SafetensorsWriter::set_metadata(std::string name, std::string value) {
+  if (find_invalid_utf8(name) != std::string::npos ||
+      find_invalid_utf8(value) != std::string::npos) {
+    fail("safetensors", fmt::format("the metadata {} is not UTF-8", in_quotes(name)));
+  }
+  metadata_[std::move(name)] = std::move(value);
+}
+
+void SafetensorsWriter::add(std::string name, Tensor tensor, Layout layout) {
+  if (name == "__metadata__") fail("safetensors", "no tensor may be called \"__metadata__\"");
+  if (find_invalid_utf8(name) != std::string::npos) {
+    fail("safetensors", fmt::format("the tensor name {} is not UTF-8", in_quotes(name)));
+  }
+  if (items_.contains(name)) {
+    fail("safetensors", fmt::format("tensor {} was added twice", in_quotes(name)));
+  }
+  tensor.f32();                        // throws for another type
+  to_pytorch(tensor.shape(), layout);  // throws for another rank
+  names_.push_back(name);
+  items_.emplace(std::move(name), Item{std::move(tensor), layout});
+}
+
+std::string SafetensorsWriter::header() const {
+  const auto json = [](const std::string& text) { return nlohmann::json(text).dump(); };
+  std::string text = "{";
+  const auto next = [&] { text += text.size() > 1 ? "," : ""; };
+  if (!metadata_.empty()) text += "\"__metadata__\":" + nlohmann::json(metadata_).dump();
+  int64_t offset = 0;
+  for (const std::string& name : names_) {
+    const auto& [tensor, layout] = items_.find(name)->second;
+    next();
+    text += fmt::format(R"({}:{{"dtype":"F32","shape":{},"data_offsets":[{},{}]}})", json(name),
+                        to_pytorch(tensor.shape(), layout).str(), offset, offset + tensor.bytes());
+    offset += tensor.bytes();
+  }
+  text += "}";
+  text.append((8 - text.size() % 8) % 8, ' ');  // so that the data starts at a multiple of 8
+  return text;
+}
+
+void SafetensorsWriter::write(const std::string& path) const {
+  const std::string text = header();
+  if (text.size() > kMaxSafetensorsHeader) {
+    fail("safetensors", fmt::format("{} would need a header of {} bytes; {} are allowed", path,
+                                    text.size(), kMaxSafetensorsHeader));
+  }
+  AtomicFile file(path);
+  const uint64_t length = text.size();
+  file.write(&length, sizeof length);
+  file.write(text);
+  for (const std::string& name : names_) {
+    const auto& [tensor, layout] = items_.find(name)->second;
+    const Tensor translated = to_pytorch(tensor, layout);
+    file.write(translated.f32(), static_cast<size_t>(translated.bytes()));
+  }
+  file.commit();
+}
+
+}  // namespace ddpm
