@@ -1,0 +1,38 @@
+// How tests compare numbers, and the one table of how far apart they may be. A test takes its bound
+// from here and never widens it.
+#pragma once
+
+#include <vector>
+
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm::test {
+
+// ||got - want|| / ||want|| over all elements, summed in double. 0 where both are zero, infinity
+// where only `want` is, NaN where either holds one. Throws Error where the shapes differ.
+double relative_l2(const Tensor& got, const Tensor& want);
+
+// The middle value (the mean of the middle two for an even count). Throws Error for none.
+double median(std::vector<double> values);
+
+// Relative L2 errors allowed in float32, whose unit roundoff is 6e-8.
+struct Tolerance {
+  // Against the golden numbers of tests/fixtures.
+  static constexpr double kBlock = 1e-5;                  // a block's output and gradients
+  static constexpr double kNetworkOutput = 1e-5;          // a whole network's output
+  static constexpr double kNetworkGradient = 5e-5;        // each gradient of a whole network
+  static constexpr double kNetworkGradientMedian = 5e-6;  // the median of them
+  static constexpr double kTrajectoryLoss = 1e-5;         // each loss of the short training
+  static constexpr double kTrajectoryParams = 1e-4;       // each parameter at its end
+
+  // One operation on a fast backend against ref, either rounding its own way.
+  static constexpr double kMove = 0;           // copies, permutations: every bit
+  static constexpr double kOperation = 2e-6;   // sums of products, norms, activations
+  static constexpr double kWinograd = kBlock;  // transforms lose a further digit
+
+  // An operation's gradient against central differences of its float32 forward pass, where the
+  // differences' own rounding dominates.
+  static constexpr double kFiniteDifference = 5e-3;
+};
+
+}  // namespace ddpm::test
