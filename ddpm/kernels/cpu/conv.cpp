@@ -1,0 +1,252 @@
+// Forward and backward-data convolution as one indirect matrix product: output pixels are rows,
+// output channels are columns, and the reduction runs over (tap, input channel). The image is never
+// rearranged: a table gives, for each group of mr output pixels and each tap, where the input pixel's
+// channels lie (a row of zeros for padding), and the micro-kernel walks along it. Backward-data is
+// the same gather with transposed weights; with stride s it falls apart into s x s phases of output
+// pixels, each of which sees only its own taps, so no multiplication meets an inserted zero.
+//
+// Blocking. The reduction is cut into blocks of at most the kernel's depth (whole taps, or parts of
+// one where there are many channels), at places that depend on the layer alone. A task is a block of
+// rows x a range of columns: for each reduction block, for each panel of nr columns, the weights
+// are packed into 16 to 24 KiB that stay in the first-level cache while all rows of the task pass
+// over them; the rows' inputs stay in the second-level cache between panels. Packing costs
+// 1/rows of the arithmetic, so weights are never packed in advance. With few channels (the ends of a
+// network) taps are too short for that, and a task first copies its pixels' taps side by side.
+#include "ddpm/kernels/cpu/conv.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/cpu/gemm_kernels.h"
+#include "ddpm/kernels/cpu/tasks.h"
+
+namespace ddpm::cpu {
+namespace {
+
+constexpr int64_t kTaskRows = 240;    // inputs of 240 rows x 256 channels fill half of 512 KiB
+constexpr int64_t kFewChannels = 16;  // below, taps are copied side by side
+
+// The gather that both directions are: to[n, u * to_stride + to_y, v * to_stride + to_x] = bias +
+// sum over taps of from[n, u * from_stride + tap.dy, v * from_stride + tap.dx] times the tap's
+// weights, for u < rows, v < columns.
+struct Gather {
+  struct Tap {
+    int64_t dy, dx;
+    const float* weights;
+  };
+  const float* from;
+  int64_t from_height, from_width, from_channels, from_stride;
+  float* to;
+  int64_t to_height, to_width, to_channels, to_stride, to_y, to_x;
+  int64_t batch, rows, columns;
+  std::vector<Tap> taps;
+  int64_t weight_stride;    // row stride of a tap's weights
+  bool weights_transposed;  // false: [from_channels, to_channels], true: the other way round
+  const float* bias;
+};
+
+// One step of the reduction: some whole taps, or some channels of one tap.
+struct Block {
+  Range taps, channels;
+};
+
+// Cuts the reduction by the layer alone, so that an output's additions are always grouped alike.
+std::vector<Block> cut_reduction(int64_t taps, int64_t channels, int64_t depth) {
+  std::vector<Block> blocks;
+  const int64_t parts = ceil_div(channels, depth);
+  const int64_t tap_blocks = parts > 1 ? taps : ceil_div(taps, depth / channels);
+  for (int64_t i = 0; i < tap_blocks; ++i) {
+    for (int64_t j = 0; j < parts; ++j) {
+      blocks.push_back({piece(taps, tap_blocks, i), piece(channels, parts, j)});
+    }
+  }
+  return blocks;
+}
+
+// Calls visit(index in range, image, u, v) for output pixels [range) in order.
+template <class Visit>
+void for_each_pixel(const Gather& g, Range pixels, const Visit& visit) {
+  int64_t v = pixels.begin % g.columns, u = pixels.begin / g.columns % g.rows;
+  int64_t n = pixels.begin / g.columns / g.rows;
+  for (int64_t i = 0; i < pixels.size(); ++i) {
+    visit(i, n, u, v);
+    if (++v == g.columns) {
+      v = 0;
+      if (++u == g.rows) u = 0, ++n;
+    }
+  }
+}
+
+// The channels that a tap reads for output pixel (n, u, v), or zeros outside the image.
+const float* tap_input(const Gather& g, const Gather::Tap& tap, int64_t n, int64_t u, int64_t v,
+                       const float* zeros) {
+  const int64_t y = u * g.from_stride + tap.dy, x = v * g.from_stride + tap.dx;
+  const bool inside = y >= 0 && y < g.from_height && x >= 0 && x < g.from_width;
+  return inside ? g.from + ((n * g.from_height + y) * g.from_width + x) * g.from_channels : zeros;
+}
+
+// Computes output pixels [pixels) x panels [panels) of nr channels.
+void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<Block>& blocks,
+                 Range pixels, Range panels, const float* zeros) {
+  const int64_t mr = kernels.mr, nr = kernels.nr, channels = g.from_channels;
+  const int64_t taps = static_cast<int64_t>(g.taps.size());
+  const bool side_by_side = channels < kFewChannels && taps > 1;
+  const int64_t segments = side_by_side ? 1 : taps;
+  const int64_t groups = ceil_div(pixels.size(), mr);
+
+  // left[group][segment][row], to[group][row]; rows of the groups differ by at most one.
+  Scratch left_memory(groups * segments * mr * static_cast<int64_t>(sizeof(float*)));
+  Scratch to_memory(groups * mr * static_cast<int64_t>(sizeof(float*)));
+  Scratch copies_memory(side_by_side ? pixels.size() * taps * channels * 4 : 0);
+  const float** left = left_memory.as<const float*>();
+  float** to = to_memory.as<float*>();
+  float* copies = copies_memory.as<float>();
+  int64_t group = 0;
+  for_each_pixel(g, pixels, [&](int64_t i, int64_t n, int64_t u, int64_t v) {
+    if (i >= piece(pixels.size(), groups, group).end) ++group;
+    const int64_t row = i - piece(pixels.size(), groups, group).begin;
+    const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
+    to[group * mr + row] = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
+    if (side_by_side) left[group * mr + row] = copies;
+    for (int64_t t = 0; t < taps; ++t) {
+      const float* input = tap_input(g, g.taps[t], n, u, v, zeros);
+      if (side_by_side) {
+        for (int64_t c = 0; c < channels; ++c) *copies++ = input[c];
+      } else {
+        left[(group * segments + t) * mr + row] = input;
+      }
+    }
+  });
+
+  alignas(64) float panel[kMaxPanelFloats];
+  for (const Block& block : blocks) {
+    const bool first = &block == &blocks.front();
+    RowTile tile;
+    tile.segments = side_by_side ? 1 : block.taps.size();
+    tile.length = side_by_side ? block.taps.size() * channels : block.channels.size();
+    tile.offset = side_by_side ? block.taps.begin * channels : block.channels.begin;
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const int64_t column = p * nr, columns = std::min(nr, g.to_channels - column);
+      tile.b = panel;
+      tile.b_stride = nr;
+      float* packed = panel;
+      for (int64_t t = block.taps.begin; t < block.taps.end; ++t) {
+        const float* weights = g.taps[t].weights;
+        const int64_t c = block.channels.begin, depth = block.channels.size();
+        if (g.weights_transposed) {
+          kernels.pack_transposed(weights + column * g.weight_stride + c, g.weight_stride, depth,
+                                  columns, packed);
+        } else if (groups == 1 && block.taps.size() == 1 && columns == nr) {
+          tile.b = weights + c * g.weight_stride + column;  // used once: not worth a copy
+          tile.b_stride = g.weight_stride;
+        } else {
+          kernels.pack(weights + c * g.weight_stride + column, g.weight_stride, depth, columns,
+                       packed, nullptr);
+        }
+        packed += depth * nr;
+      }
+      for (group = 0; group < groups; ++group) {
+        const int64_t rows = piece(pixels.size(), groups, group).size();
+        float* out[kMaxTileRows];
+        for (int64_t r = 0; r < rows; ++r) out[r] = to[group * mr + r] + column;
+        tile.left = left + (group * segments + (side_by_side ? 0 : block.taps.begin)) * mr;
+        kernels.row_tile(rows, tile,
+                         {.rows = out,
+                          .columns = columns,
+                          .bias = first && g.bias ? g.bias + column : nullptr,
+                          .accumulate = !first});
+      }
+    }
+  }
+}
+
+// Outputs that no tap reaches.
+void fill_bias(const Gather& g) {
+  for_each_pixel(g, {0, g.batch * g.rows * g.columns}, [&](int64_t, int64_t n, int64_t u, int64_t v) {
+    const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
+    float* to = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
+    for (int64_t k = 0; k < g.to_channels; ++k) to[k] = g.bias ? g.bias[k] : 0.0f;
+  });
+}
+
+void run_gather(const Gather& g) {
+  const int64_t pixels = g.batch * g.rows * g.columns;
+  if (pixels <= 0 || g.to_channels <= 0) return;
+  if (g.taps.empty() || g.from_channels <= 0) return fill_bias(g);
+
+  const GemmKernels& kernels = gemm_kernels();
+  const std::vector<Block> blocks =
+      cut_reduction(static_cast<int64_t>(g.taps.size()), g.from_channels, kernels.depth);
+  // Tasks: enough for every thread to take several, rows before columns where there are many rows.
+  const int64_t panels = ceil_div(g.to_channels, kernels.nr);
+  const int64_t wanted = num_threads() == 1 ? 1 : 4 * num_threads();
+  int64_t row_tasks = ceil_div(pixels, kTaskRows), column_tasks = 1;
+  if (row_tasks < wanted) column_tasks = std::min(panels, ceil_div(wanted, row_tasks));
+  if (row_tasks * column_tasks < wanted) {
+    const int64_t most = ceil_div(pixels, 8 * kernels.mr);
+    row_tasks = std::max(row_tasks, std::min(most, ceil_div(wanted, column_tasks)));
+  }
+  Scratch zeros_memory(g.from_channels * static_cast<int64_t>(sizeof(float)));
+  float* zeros = zeros_memory.as<float>();
+  std::fill_n(zeros, g.from_channels, 0.0f);
+  for_each_task(row_tasks * column_tasks, [&](int64_t task) {
+    gather_task(g, kernels, blocks, piece(pixels, row_tasks, task / column_tasks),
+                piece(panels, column_tasks, task % column_tasks), zeros);
+  });
+}
+
+}  // namespace
+
+void conv_direct(const ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
+  Gather g;
+  g.from = x;
+  g.from_height = s.height, g.from_width = s.width, g.from_channels = s.channels;
+  g.from_stride = s.stride;
+  g.to = y;
+  g.to_height = s.out_height(), g.to_width = s.out_width(), g.to_channels = s.outputs;
+  g.to_stride = 1, g.to_y = 0, g.to_x = 0;
+  g.batch = s.batch, g.rows = g.to_height, g.columns = g.to_width;
+  for (int64_t i = 0; i < s.kernel_height; ++i) {
+    for (int64_t j = 0; j < s.kernel_width; ++j) {
+      const float* weights = w + (i * s.kernel_width + j) * s.channels * s.outputs;
+      g.taps.push_back({i - s.padding, j - s.padding, weights});
+    }
+  }
+  g.weight_stride = s.outputs;
+  g.weights_transposed = false;
+  g.bias = bias;
+  run_gather(g);
+}
+
+void conv_direct_backward_data(const ConvShape& s, const float* dy, const float* w, float* dx) {
+  // dx[h] gathers dy[(h + padding - i) / stride] over the taps i that divide evenly: with
+  // h = stride * u + phase those are dy[u + (phase + padding - i) / stride].
+  for (int64_t py = 0; py < std::min(s.stride, s.height); ++py) {
+    for (int64_t px = 0; px < std::min(s.stride, s.width); ++px) {
+      Gather g;
+      g.from = dy;
+      g.from_height = s.out_height(), g.from_width = s.out_width(), g.from_channels = s.outputs;
+      g.from_stride = 1;
+      g.to = dx;
+      g.to_height = s.height, g.to_width = s.width, g.to_channels = s.channels;
+      g.to_stride = s.stride, g.to_y = py, g.to_x = px;
+      g.batch = s.batch;
+      g.rows = ceil_div(s.height - py, s.stride), g.columns = ceil_div(s.width - px, s.stride);
+      for (int64_t i = 0; i < s.kernel_height; ++i) {
+        for (int64_t j = 0; j < s.kernel_width; ++j) {
+          const int64_t y = py + s.padding - i, x = px + s.padding - j;
+          if (y % s.stride != 0 || x % s.stride != 0) continue;
+          const float* weights = w + (i * s.kernel_width + j) * s.channels * s.outputs;
+          g.taps.push_back({y / s.stride, x / s.stride, weights});
+        }
+      }
+      g.weight_stride = s.outputs;
+      g.weights_transposed = true;
+      g.bias = nullptr;
+      run_gather(g);
+    }
+  }
+}
+
+}  // namespace ddpm::cpu

@@ -1,0 +1,252 @@
+// Micro-kernels of matrix products. A tile keeps mr x 2 vectors of outputs in registers: 6 x 2 of 16
+// registers with AVX2, 12 x 2 of 32 with AVX-512 (12 row pointers are what 16 general registers
+// hold), so that each step of the reduction does 2 vector loads and mr broadcasts for 2 mr fused
+// multiply-adds and the multipliers are the limit. The right matrix comes in panels [depth][nr];
+// the left one is read where it lies, through row pointers (products and convolutions) or one
+// pointer per reduction step (transposed products). Each output is one chain of additions in the
+// order of the reduction; tails use the same chain with fewer rows or masked columns, so an output's
+// bits do not depend on its place in a tile.
+#include "ddpm/kernels/cpu/gemm_kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/gemm_kernels.cpp"
+#include "ddpm/kernels/cpu/simd_targets.h"
+// clang-format off
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace ddpm::cpu::HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Floats = hn::ScalableTag<float>;
+using Vec = hn::Vec<Floats>;
+
+constexpr int64_t kLanes = HWY_LANES(float);
+#if HWY_TARGET == HWY_AVX3
+constexpr int kMr = 12;
+constexpr int64_t kDepth = 192;
+#elif HWY_TARGET == HWY_AVX2
+constexpr int kMr = 6;
+constexpr int64_t kDepth = 256;
+#else
+constexpr int kMr = 4;
+constexpr int64_t kDepth = 256;
+#endif
+constexpr int64_t kNr = 2 * kLanes;
+static_assert(kMr <= kMaxTileRows && kDepth <= kMaxDepth && kDepth * kNr <= kMaxPanelFloats);
+
+template <int kRows, int kVecs>
+HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out) {
+  const Floats d;
+  const Vec alpha = hn::Set(d, out.alpha);
+#pragma GCC unroll 2
+  for (int v = 0; v < kVecs; ++v) {
+    const int64_t first = v * kLanes;
+    const int64_t count = out.columns - first;
+    if (count >= kLanes) {
+      const Vec bias = out.bias ? hn::LoadU(d, out.bias + first) : hn::Zero(d);
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r) {
+        float* to = out.rows[r] + first;
+        const Vec base = out.accumulate ? hn::Add(hn::LoadU(d, to), bias) : bias;
+        hn::StoreU(hn::MulAdd(sum[r][v], alpha, base), d, to);
+      }
+    } else if (count > 0) {
+      const auto mask = hn::FirstN(d, static_cast<size_t>(count));
+      const Vec bias = out.bias ? hn::MaskedLoad(mask, d, out.bias + first) : hn::Zero(d);
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r) {
+        float* to = out.rows[r] + first;
+        const Vec base = out.accumulate ? hn::Add(hn::MaskedLoad(mask, d, to), bias) : bias;
+        hn::BlendedStore(hn::MulAdd(sum[r][v], alpha, base), mask, d, to);
+      }
+    }
+  }
+}
+
+template <int kRows, int kVecs>
+void row_tile_of(const RowTile& tile, const TileOutput& out) {
+  const Floats d;
+  Vec sum[kRows][kVecs];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::Zero(d);
+  }
+  const float* b = tile.b;
+  const int64_t b_stride = tile.b_stride;
+  for (int64_t s = 0; s < tile.segments; ++s) {
+    const float* left[kRows];
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) left[r] = tile.left[s * kMr + r] + tile.offset;
+    for (int64_t i = 0; i < tile.length; ++i) {
+      Vec right[kVecs];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
+      b += b_stride;
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r) {
+        const Vec x = hn::Set(d, left[r][i]);
+#pragma GCC unroll 2
+        for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, right[v], sum[r][v]);
+      }
+    }
+  }
+  write_tile<kRows, kVecs>(sum, out);
+}
+
+template <int kRows, int kVecs>
+void column_tile_of(const ColumnTile& tile, const TileOutput& out) {
+  const Floats d;
+  Vec sum[kRows][kVecs];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::Zero(d);
+  }
+  const float* b = tile.b;
+  for (int64_t i = 0; i < tile.depth; ++i) {
+    const float* left = tile.left[i] + tile.offset;
+    Vec right[kVecs];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
+    b += kNr;
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      const Vec x = hn::Set(d, left[r]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, right[v], sum[r][v]);
+    }
+  }
+  write_tile<kRows, kVecs>(sum, out);
+}
+
+// rows -> the instance with that many rows.
+template <int kRows = kMr>
+HWY_INLINE void row_tile_rows(int64_t rows, const RowTile& tile, const TileOutput& out) {
+  if (rows == kRows) {
+    out.columns > kLanes ? row_tile_of<kRows, 2>(tile, out) : row_tile_of<kRows, 1>(tile, out);
+  } else if constexpr (kRows > 1) {
+    row_tile_rows<kRows - 1>(rows, tile, out);
+  }
+}
+
+template <int kRows = kMr>
+HWY_INLINE void column_tile_rows(int64_t rows, const ColumnTile& tile, const TileOutput& out) {
+  if (rows == kRows) {
+    out.columns > kLanes ? column_tile_of<kRows, 2>(tile, out)
+                         : column_tile_of<kRows, 1>(tile, out);
+  } else if constexpr (kRows > 1) {
+    column_tile_rows<kRows - 1>(rows, tile, out);
+  }
+}
+
+void row_tile(int64_t rows, const RowTile& tile, const TileOutput& out) {
+  row_tile_rows(rows, tile, out);
+}
+
+void column_tile(int64_t rows, const ColumnTile& tile, const TileOutput& out) {
+  column_tile_rows(rows, tile, out);
+}
+
+void pack(const float* b, int64_t stride, int64_t depth, int64_t columns, float* panel,
+          float* sums) {
+  const Floats d;
+  for (int64_t first = 0; first < kNr; first += kLanes) {
+    const int64_t count = columns - first;
+    Vec sum = hn::Zero(d);
+    float* to = panel + first;
+    if (count >= kLanes) {
+      for (int64_t i = 0; i < depth; ++i, to += kNr) {
+        const Vec x = hn::LoadU(d, b + i * stride + first);
+        hn::StoreU(x, d, to);
+        sum = hn::Add(sum, x);
+      }
+    } else {
+      const auto mask = hn::FirstN(d, static_cast<size_t>(HWY_MAX(count, 0)));
+      for (int64_t i = 0; i < depth; ++i, to += kNr) {
+        const Vec x = count > 0 ? hn::MaskedLoad(mask, d, b + i * stride + first) : hn::Zero(d);
+        hn::StoreU(x, d, to);
+        sum = hn::Add(sum, x);
+      }
+    }
+    if (sums) hn::StoreU(hn::Add(hn::LoadU(d, sums + first), sum), d, sums + first);
+  }
+}
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+// One vector whose 128-bit block g holds from[4 g stride ... 4 g stride + 3].
+template <class D>
+HWY_INLINE hn::Vec<D> load_blocks(D d, const float* from, int64_t stride) {
+  if constexpr (hn::MaxLanes(D()) <= 4) {
+    return hn::LoadU(d, from);
+  } else {
+    const hn::Half<D> half;
+    constexpr int64_t kHalf = hn::MaxLanes(hn::Half<D>());
+    return hn::Combine(d, load_blocks(half, from + kHalf * stride, stride),
+                       load_blocks(half, from, stride));
+  }
+}
+
+// Transposes 4 reduction steps of one vector of columns: 4 x 4 within every 128-bit block.
+HWY_INLINE void transpose_four(const float* from, int64_t stride, float* to) {
+  const Floats d;
+  const hn::Repartition<uint64_t, Floats> pairs;
+  const Vec r0 = load_blocks(d, from, stride), r1 = load_blocks(d, from + stride, stride);
+  const Vec r2 = load_blocks(d, from + 2 * stride, stride);
+  const Vec r3 = load_blocks(d, from + 3 * stride, stride);
+  const auto a = hn::BitCast(pairs, hn::InterleaveLower(d, r0, r1));
+  const auto b = hn::BitCast(pairs, hn::InterleaveLower(d, r2, r3));
+  const auto e = hn::BitCast(pairs, hn::InterleaveUpper(d, r0, r1));
+  const auto f = hn::BitCast(pairs, hn::InterleaveUpper(d, r2, r3));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, a, b)), d, to);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, a, b)), d, to + kNr);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, e, f)), d, to + 2 * kNr);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, e, f)), d, to + 3 * kNr);
+}
+constexpr bool kHaveTranspose = true;
+#else
+HWY_INLINE void transpose_four(const float*, int64_t, float*) {}
+constexpr bool kHaveTranspose = false;
+#endif
+
+void pack_transposed(const float* b, int64_t stride, int64_t depth, int64_t columns, float* panel) {
+  for (int64_t first = 0; first < kNr; first += kLanes) {
+    const int64_t count = columns - first;
+    int64_t i = 0;
+    if (kHaveTranspose && count >= kLanes) {
+      for (; i + 4 <= depth; i += 4) {
+        transpose_four(b + first * stride + i, stride, panel + i * kNr + first);
+      }
+    }
+    for (; i < depth; ++i) {
+      for (int64_t j = 0; j < kLanes; ++j) {
+        panel[i * kNr + first + j] = j < count ? b[(first + j) * stride + i] : 0.0f;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const GemmKernels* kernels() {
+  static constexpr GemmKernels kKernels = {kMr,         kNr,  kDepth,         row_tile,
+                                           column_tile, pack, pack_transposed};
+  return &kKernels;
+}
+
+}  // namespace ddpm::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ddpm::cpu {
+
+DDPM_SIMD_TABLE(kernels);
+
+const GemmKernels& gemm_kernels() { return *DDPM_SIMD_CHOOSE(kernels)(); }
+
+}  // namespace ddpm::cpu
+#endif

@@ -1,0 +1,61 @@
+// The register-blocked heart of every matrix product and direct convolution: a tile of up to
+// mr x nr outputs held in registers while the reduction runs. Loops, cache blocking and threads are
+// the callers' (matmul.cpp, conv.cpp, conv_weights.cpp).
+#pragma once
+
+#include <cstdint>
+
+namespace ddpm::cpu {
+
+// out[r][j] = bias[j] + alpha * sum over the reduction (+ what out[r][j] held), r < rows, j < columns.
+struct TileOutput {
+  float* const* rows;             // [rows], each at the tile's first column
+  int64_t columns = 0;            // 1 ... nr
+  const float* bias = nullptr;    // at the tile's first column, or null
+  float alpha = 1;
+  bool accumulate = false;
+};
+
+// Left matrix by row pointers: sum over s < segments, i < length of
+// left[s * mr + r][offset + i] * b[(s * length + i) * b_stride + j].
+// A convolution gives one segment per tap, a plain product one segment.
+struct RowTile {
+  const float* const* left;  // [segments][mr]
+  int64_t segments = 1;
+  int64_t length = 0;
+  int64_t offset = 0;
+  const float* b = nullptr;  // nr readable columns in every row
+  int64_t b_stride = 0;
+};
+
+// Left matrix transposed: sum over i < depth of left[i][offset + r] * b[i * nr + j].
+struct ColumnTile {
+  const float* const* left;  // [depth]
+  int64_t depth = 0;
+  int64_t offset = 0;
+  const float* b = nullptr;
+};
+
+struct GemmKernels {
+  int64_t mr;     // most rows of a tile
+  int64_t nr;     // most columns of a tile
+  int64_t depth;  // reduction per tile such that a packed panel of b stays in the first-level cache
+  void (*row_tile)(int64_t rows, const RowTile& tile, const TileOutput& out);
+  void (*column_tile)(int64_t rows, const ColumnTile& tile, const TileOutput& out);
+  // panel[i * nr + j] = b[i * stride + j] for i < depth, j < columns; zero for columns <= j < nr.
+  // Where sums is not null, sums[j] += sum over i of b[i * stride + j] (sums has nr elements).
+  void (*pack)(const float* b, int64_t stride, int64_t depth, int64_t columns, float* panel,
+               float* sums);
+  // panel[i * nr + j] = b[j * stride + i], zero-padded likewise.
+  void (*pack_transposed)(const float* b, int64_t stride, int64_t depth, int64_t columns,
+                          float* panel);
+};
+
+inline constexpr int64_t kMaxTileRows = 12;       // upper bounds over all targets
+inline constexpr int64_t kMaxDepth = 256;
+inline constexpr int64_t kMaxPanelFloats = 6144;  // of depth * nr
+
+// The set for the instruction set in force.
+const GemmKernels& gemm_kernels();
+
+}  // namespace ddpm::cpu

@@ -1,0 +1,99 @@
+// The reduction is cut into blocks of the kernel's depth, at places that depend on k alone. For each
+// block and each panel of nr columns, the panel of b is packed onto the stack (it then stays in the
+// first-level cache) and every row of a passes over it where it lies.
+#include "ddpm/kernels/cpu/matmul.h"
+
+#include <algorithm>
+
+#include "ddpm/kernels/cpu/gemm_kernels.h"
+#include "ddpm/kernels/cpu/tasks.h"
+
+namespace ddpm::cpu {
+namespace {
+
+void clear(const Matmul& p) {
+  if (p.accumulate) return;
+  for (int64_t i = 0; i < p.m; ++i) std::fill_n(p.c + i * p.c_stride, p.n, 0.0f);
+}
+
+// Calls body(reduction block, its number, first column, columns).
+template <class Body>
+void for_each_panel(const Matmul& p, const GemmKernels& kernels, const Body& body) {
+  const int64_t blocks = ceil_div(p.k, kernels.depth);
+  for (int64_t block = 0; block < blocks; ++block) {
+    for (int64_t column = 0; column < p.n; column += kernels.nr) {
+      body(piece(p.k, blocks, block), block, column, std::min(kernels.nr, p.n - column));
+    }
+  }
+}
+
+void rows_times_panels(const Matmul& p, bool transposed) {
+  if (p.k == 0) return clear(p);
+  const GemmKernels& kernels = gemm_kernels();
+  alignas(64) float panel[kMaxPanelFloats];
+  const int64_t groups = ceil_div(p.m, kernels.mr);
+  for_each_panel(p, kernels, [&](Range k, int64_t block, int64_t column, int64_t columns) {
+    RowTile tile;
+    tile.length = k.size();
+    tile.offset = k.begin;
+    tile.b = panel;
+    tile.b_stride = kernels.nr;
+    if (transposed) {
+      kernels.pack_transposed(p.b + column * p.b_stride + k.begin, p.b_stride, k.size(), columns,
+                              panel);
+    } else if (groups == 1 && columns == kernels.nr) {  // used once: not worth a copy
+      tile.b = p.b + k.begin * p.b_stride + column;
+      tile.b_stride = p.b_stride;
+    } else {
+      kernels.pack(p.b + k.begin * p.b_stride + column, p.b_stride, k.size(), columns, panel,
+                   nullptr);
+    }
+    for (int64_t group = 0; group < groups; ++group) {
+      const Range rows = piece(p.m, groups, group);
+      const float* left[kMaxTileRows];
+      float* to[kMaxTileRows];
+      for (int64_t r = 0; r < rows.size(); ++r) {
+        left[r] = p.a + (rows.begin + r) * p.a_stride;
+        to[r] = p.c + (rows.begin + r) * p.c_stride + column;
+      }
+      tile.left = left;
+      kernels.row_tile(rows.size(), tile,
+                       {.rows = to,
+                        .columns = columns,
+                        .alpha = p.alpha,
+                        .accumulate = p.accumulate || block > 0});
+    }
+  });
+}
+
+}  // namespace
+
+void matmul_nn(const Matmul& p) { rows_times_panels(p, false); }
+
+void matmul_nt(const Matmul& p) { rows_times_panels(p, true); }
+
+void matmul_tn(const Matmul& p) {
+  if (p.k == 0) return clear(p);
+  const GemmKernels& kernels = gemm_kernels();
+  alignas(64) float panel[kMaxPanelFloats];
+  const float* left[kMaxDepth];
+  const int64_t groups = ceil_div(p.m, kernels.mr);
+  for_each_panel(p, kernels, [&](Range k, int64_t block, int64_t column, int64_t columns) {
+    kernels.pack(p.b + k.begin * p.b_stride + column, p.b_stride, k.size(), columns, panel,
+                 nullptr);
+    for (int64_t i = 0; i < k.size(); ++i) left[i] = p.a + (k.begin + i) * p.a_stride;
+    for (int64_t group = 0; group < groups; ++group) {
+      const Range rows = piece(p.m, groups, group);
+      float* to[kMaxTileRows];
+      for (int64_t r = 0; r < rows.size(); ++r) to[r] = p.c + (rows.begin + r) * p.c_stride + column;
+      kernels.column_tile(rows.size(),
+                          {.left = left, .depth = k.size(), .offset = rows.begin, .b = panel},
+                          {.rows = to,
+                           .columns = columns,
+                           .alpha = p.alpha,
+                           .accumulate = p.accumulate || block > 0});
+    }
+  });
+}
+
+}  // namespace ddpm::cpu

@@ -1,0 +1,29 @@
+// Small matrix products on one thread, callable from inside a parallel region: what attention is
+// built of. Row-major matrices of any size (an extent of 0 included) with a row stride each, so that
+// a head's columns can be read in place. Nothing is allocated. The bits of an output do not depend
+// on m or n.
+#pragma once
+
+#include <cstdint>
+
+namespace ddpm::cpu {
+
+struct Matmul {
+  int64_t m = 0;  // rows of c
+  int64_t n = 0;  // columns of c
+  int64_t k = 0;  // the reduction
+  const float* a = nullptr;
+  int64_t a_stride = 0;
+  const float* b = nullptr;
+  int64_t b_stride = 0;
+  float* c = nullptr;
+  int64_t c_stride = 0;
+  float alpha = 1;
+  bool accumulate = false;  // c += instead of c =
+};
+
+void matmul_nn(const Matmul& p);  // c = alpha a b      a [m, k], b [k, n]
+void matmul_nt(const Matmul& p);  // c = alpha a b^T    a [m, k], b [n, k]
+void matmul_tn(const Matmul& p);  // c = alpha a^T b    a [k, m], b [k, n]
+
+}  // namespace ddpm::cpu

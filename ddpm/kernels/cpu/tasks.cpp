@@ -1,0 +1,24 @@
+#include "ddpm/kernels/cpu/tasks.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "ddpm/base/threads.h"
+#include "ddpm/tensor/allocator.h"
+
+namespace ddpm::cpu {
+
+void for_each_task(int64_t count, const std::function<void(int64_t)>& run) {
+  std::atomic<int64_t> next{0};
+  parallel_for(std::min<int64_t>(count, num_threads()), 1, [&](int64_t, int64_t) {
+    for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < count;) run(task);
+  });
+}
+
+Scratch::Scratch(int64_t bytes)
+    : block_(allocate_bytes(static_cast<size_t>(std::max<int64_t>(bytes, 1)))),
+      bytes_(std::max<int64_t>(bytes, 1)) {}
+
+Scratch::~Scratch() { release_bytes(block_, static_cast<size_t>(bytes_)); }
+
+}  // namespace ddpm::cpu

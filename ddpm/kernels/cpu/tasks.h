@@ -1,0 +1,43 @@
+// Work of a kernel cut into tasks that threads take one by one, and the scratch memory of a task.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace ddpm::cpu {
+
+// Calls run(task) once for every task in [0, count), each on whichever thread is free next. Serial
+// inside a parallel region. A result must not depend on which thread ran a task. Exceptions reach
+// the caller.
+void for_each_task(int64_t count, const std::function<void(int64_t task)>& run);
+
+// Uninitialised floats (or other plain values) from the caching allocator, 64-byte aligned.
+class Scratch {
+ public:
+  explicit Scratch(int64_t bytes);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  template <class T = float>
+  T* as() {
+    return static_cast<T*>(block_);
+  }
+
+ private:
+  void* block_;
+  int64_t bytes_;
+};
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Piece `index` of [0, n) cut into `pieces` parts that differ by at most one.
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+inline Range piece(int64_t n, int64_t pieces, int64_t index) {
+  return {n * index / pieces, n * (index + 1) / pieces};
+}
+
+}  // namespace ddpm::cpu
