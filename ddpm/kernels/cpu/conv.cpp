@@ -1,17 +1,18 @@
 // Forward and backward-data convolution as one indirect matrix product: output pixels are rows,
 // output channels are columns, and the reduction runs over (tap, input channel). The image is never
-// rearranged: a table gives, for each group of mr output pixels and each tap, where the input pixel's
-// channels lie (a row of zeros for padding), and the micro-kernel walks along it. Backward-data is
-// the same gather with transposed weights; with stride s it falls apart into s x s phases of output
-// pixels, each of which sees only its own taps, so no multiplication meets an inserted zero.
+// rearranged: a table gives, for each group of mr output pixels and each tap, where the input
+// pixel's channels lie (a row of zeros for padding), and the micro-kernel walks along it.
+// Backward-data is the same gather with transposed weights; with stride s it falls apart into s x s
+// phases of output pixels, each of which sees only its own taps, so no multiplication meets an
+// inserted zero.
 //
 // Blocking. The reduction is cut into blocks of at most the kernel's depth (whole taps, or parts of
-// one where there are many channels), at places that depend on the layer alone. A task is a block of
-// rows x a range of columns: for each reduction block, for each panel of nr columns, the weights
+// one where there are many channels), at places that depend on the layer alone. A task is a block
+// of rows x a range of columns: for each reduction block, for each panel of nr columns, the weights
 // are packed into 16 to 24 KiB that stay in the first-level cache while all rows of the task pass
 // over them; the rows' inputs stay in the second-level cache between panels. Packing costs
-// 1/rows of the arithmetic, so weights are never packed in advance. With few channels (the ends of a
-// network) taps are too short for that, and a task first copies its pixels' taps side by side.
+// 1/rows of the arithmetic, so weights are never packed in advance. With few channels (the ends of
+// a network) taps are too short for that, and a task first copies its pixels' taps side by side.
 #include "ddpm/kernels/cpu/conv.h"
 
 #include <algorithm>
@@ -163,11 +164,12 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
 
 // Outputs that no tap reaches.
 void fill_bias(const Gather& g) {
-  for_each_pixel(g, {0, g.batch * g.rows * g.columns}, [&](int64_t, int64_t n, int64_t u, int64_t v) {
-    const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
-    float* to = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
-    for (int64_t k = 0; k < g.to_channels; ++k) to[k] = g.bias ? g.bias[k] : 0.0f;
-  });
+  for_each_pixel(g, {0, g.batch * g.rows * g.columns},
+                 [&](int64_t, int64_t n, int64_t u, int64_t v) {
+                   const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
+                   float* to = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
+                   for (int64_t k = 0; k < g.to_channels; ++k) to[k] = g.bias ? g.bias[k] : 0.0f;
+                 });
 }
 
 void run_gather(const Gather& g) {

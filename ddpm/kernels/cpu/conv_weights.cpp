@@ -1,14 +1,15 @@
 // Backward-weights convolution: dw[tap, c, k] = sum over output pixels p of x[pixel under tap, c]
-// dy[p, k]. It is a transposed product whose rows are (tap, c) and whose columns are k, the layout of
-// dw itself; the reduction over pixels reads, for each p, mr consecutive channels of x and nr of dy.
-// x stays where it is (one pointer per pixel and tap, a row of zeros for padding), dy is packed panel
-// by panel, which also sums it for dbias.
+// dy[p, k]. It is a transposed product whose rows are (tap, c) and whose columns are k, the layout
+// of dw itself; the reduction over pixels reads, for each p, mr consecutive channels of x and nr of
+// dy. x stays where it is (one pointer per pixel and tap, a row of zeros for padding), dy is packed
+// panel by panel, which also sums it for dbias.
 //
-// Blocking. Pixels are taken in blocks of kBlockPixels: a packed panel of dy stays in the first-level
-// cache while all rows of the task pass over it, the block of x in the second-level cache while all
-// panels pass. A task is a range of (tap, c) groups x a chunk of the pixels. Chunks exist so that
-// a layer with few weights still has work for many threads; their number depends on the problem
-// only, and their partial sums are added in order, so results do not depend on the threads.
+// Blocking. Pixels are taken in blocks of kBlockPixels: a packed panel of dy stays in the
+// first-level cache while all rows of the task pass over it, the block of x in the second-level
+// cache while all panels pass. A task is a range of (tap, c) groups x a chunk of the pixels. Chunks
+// exist so that a layer with few weights still has work for many threads; their number depends on
+// the problem only, and their partial sums are added in order, so results do not depend on the
+// threads.
 #include <algorithm>
 #include <cstring>
 
@@ -20,15 +21,15 @@ namespace ddpm::cpu {
 namespace {
 
 constexpr int64_t kBlockPixels = 192;
-constexpr int64_t kTaskGroups = 48;     // rows of mr per task: packing dy costs about 1/150 of it
-constexpr int64_t kWantedTasks = 32;    // enough for the threads of most machines
-constexpr int64_t kChunkPixels = 768;   // at least, so that adding up chunks stays cheap
+constexpr int64_t kTaskGroups = 48;    // rows of mr per task: packing dy costs about 1/150 of it
+constexpr int64_t kWantedTasks = 32;   // enough for the threads of most machines
+constexpr int64_t kChunkPixels = 768;  // at least, so that adding up chunks stays cheap
 static_assert(kBlockPixels <= kMaxDepth);
 
 struct Plan {
-  int64_t pixels;           // the reduction: batch x P x Q
-  int64_t taps;             // kh x kw
-  int64_t groups_per_tap;   // of at most mr channels
+  int64_t pixels;          // the reduction: batch x P x Q
+  int64_t taps;            // kh x kw
+  int64_t groups_per_tap;  // of at most mr channels
   int64_t group_tasks, chunks;
 };
 
@@ -82,12 +83,11 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
     }
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t column = p * nr, columns = std::min(nr, s.outputs - column);
-      kernels.pack(dy + pixels.begin * s.outputs + column, s.outputs, pixels.size(), columns,
-                   panel, sums ? sums + column : nullptr);
+      kernels.pack(dy + pixels.begin * s.outputs + column, s.outputs, pixels.size(), columns, panel,
+                   sums ? sums + column : nullptr);
       for (int64_t group = groups.begin; group < groups.end; ++group) {
         const int64_t tap = group / plan.groups_per_tap;
-        const Range channels =
-            piece(s.channels, plan.groups_per_tap, group % plan.groups_per_tap);
+        const Range channels = piece(s.channels, plan.groups_per_tap, group % plan.groups_per_tap);
         float* to[kMaxTileRows];
         for (int64_t r = 0; r < channels.size(); ++r) {
           to[r] = dw + (tap * s.channels + channels.begin + r) * s.outputs + column;

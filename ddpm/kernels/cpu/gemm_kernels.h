@@ -7,11 +7,12 @@
 
 namespace ddpm::cpu {
 
-// out[r][j] = bias[j] + alpha * sum over the reduction (+ what out[r][j] held), r < rows, j < columns.
+// out[r][j] = bias[j] + alpha * sum over the reduction (+ what out[r][j] held), r < rows, j <
+// columns.
 struct TileOutput {
-  float* const* rows;             // [rows], each at the tile's first column
-  int64_t columns = 0;            // 1 ... nr
-  const float* bias = nullptr;    // at the tile's first column, or null
+  float* const* rows;           // [rows], each at the tile's first column
+  int64_t columns = 0;          // 1 ... nr
+  const float* bias = nullptr;  // at the tile's first column, or null
   float alpha = 1;
   bool accumulate = false;
 };
@@ -51,7 +52,7 @@ struct GemmKernels {
                           float* panel);
 };
 
-inline constexpr int64_t kMaxTileRows = 12;       // upper bounds over all targets
+inline constexpr int64_t kMaxTileRows = 12;  // upper bounds over all targets
 inline constexpr int64_t kMaxDepth = 256;
 inline constexpr int64_t kMaxPanelFloats = 6144;  // of depth * nr
 

@@ -1,6 +1,6 @@
-// The reduction is cut into blocks of the kernel's depth, at places that depend on k alone. For each
-// block and each panel of nr columns, the panel of b is packed onto the stack (it then stays in the
-// first-level cache) and every row of a passes over it where it lies.
+// The reduction is cut into blocks of the kernel's depth, at places that depend on k alone. For
+// each block and each panel of nr columns, the panel of b is packed onto the stack (it then stays
+// in the first-level cache) and every row of a passes over it where it lies.
 #include "ddpm/kernels/cpu/matmul.h"
 
 #include <algorithm>
@@ -85,7 +85,8 @@ void matmul_tn(const Matmul& p) {
     for (int64_t group = 0; group < groups; ++group) {
       const Range rows = piece(p.m, groups, group);
       float* to[kMaxTileRows];
-      for (int64_t r = 0; r < rows.size(); ++r) to[r] = p.c + (rows.begin + r) * p.c_stride + column;
+      for (int64_t r = 0; r < rows.size(); ++r)
+        to[r] = p.c + (rows.begin + r) * p.c_stride + column;
       kernels.column_tile(rows.size(),
                           {.left = left, .depth = k.size(), .offset = rows.begin, .b = panel},
                           {.rows = to,

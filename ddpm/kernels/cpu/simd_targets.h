@@ -1,4 +1,5 @@
-// Which Highway targets kernel files are compiled for, and how a call picks one. A kernel file reads
+// Which Highway targets kernel files are compiled for, and how a call picks one. A kernel file
+// reads
 //
 //   #undef HWY_TARGET_INCLUDE
 //   #define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/this_file.cpp"
@@ -29,7 +30,7 @@
 
 #include "ddpm/kernels/cpu/simd.h"
 
-#define DDPM_SIMD_TABLE(function)                                                   \
+#define DDPM_SIMD_TABLE(function)                                                    \
   static constexpr decltype(&HWY_STATIC_DISPATCH(function)) function##_by_simd[] = { \
       HWY_CHOOSE_FALLBACK(function), HWY_CHOOSE_AVX2(function), HWY_CHOOSE_AVX3(function)}
 #define DDPM_SIMD_CHOOSE(function) (*function##_by_simd[static_cast<int>(::ddpm::simd())])

@@ -2,13 +2,14 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/kernels/backend.h"
+#include "ddpm/kernels/cpu/cpu_backend.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
 
 Backend& backend_for(Device device) {
   static RefBackend ref;
-  static RefBackend cpu;
+  static CpuBackend cpu;
   switch (device) {
     case Device::kRef:
       return ref;
