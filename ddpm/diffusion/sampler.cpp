@@ -46,15 +46,15 @@ std::vector<uint64_t> image_seeds(uint64_t seed, int64_t first, int64_t count) {
   return seeds;
 }
 
-Shape SampleLoop::batch_shape() const {
-  return {static_cast<int64_t>(request_.image_seeds.size()), request_.image[0], request_.image[1],
-          request_.image[2]};
+Tensor initial_noise(const std::vector<uint64_t>& image_seeds, const Shape& image, Device device) {
+  Tensor x({static_cast<int64_t>(image_seeds.size()), image[0], image[1], image[2]},
+           DType::kFloat32, device);
+  backend_for(device).normal(image_seeds, 0, x);
+  return x;
 }
 
-Tensor SampleLoop::initial_noise() const {
-  Tensor x(batch_shape(), DType::kFloat32, request_.device);
-  backend_for(request_.device).normal(request_.image_seeds, 0, x);
-  return x;
+Tensor SampleLoop::start() const {
+  return initial_noise(request_.image_seeds, request_.image, request_.device);
 }
 
 Tensor SampleLoop::predict_x0(const Tensor& x, int64_t i) const {

@@ -58,6 +58,10 @@ const SamplerKind& find_sampler(std::string_view name);
 // same picture in every batch.
 std::vector<uint64_t> image_seeds(uint64_t seed, int64_t first, int64_t count);
 
+// [N, H, W, C], what sampling starts from: normal numbers of each image's seed, stream 0. Noise
+// added at step t comes from stream 1 + t.
+Tensor initial_noise(const std::vector<uint64_t>& image_seeds, const Shape& image, Device device);
+
 // The images [N, H, W, C]. Throws UsageError for a request that cannot work (unknown sampler, steps
 // out of range, eta outside [0, 1], a shape without pixels), Error when cancelled or when the
 // network returns another shape.

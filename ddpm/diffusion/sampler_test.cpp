@@ -304,6 +304,22 @@ TEST_F(Samplers, AnImageDependsOnItsSeedAlone) {
   }
 }
 
+TEST_F(Samplers, StartFromTheInitialNoise) {
+  const Schedule schedule("linear", 10);
+  for (const std::string& sampler : sampler_names()) {
+    const SampleRequest request = request_of(sampler, 3, {});
+    Tensor start;  // [3, 1, 2, 2]
+    const Denoiser watched = [&](const Tensor& x, const Tensor&) {
+      if (!start.defined()) start = x.clone();
+      return Tensor::zeros(x.shape(), x.device());
+    };
+    sample(schedule, watched, request);
+    EXPECT_EQ(start.values(),
+              initial_noise(request.image_seeds, request.image, request.device).values())
+        << sampler;
+  }
+}
+
 TEST_F(Samplers, ImagesOfOneSeedDiffer) {
   const std::vector<uint64_t> seeds = image_seeds(3, 0, 2);
   EXPECT_NE(seeds[0], seeds[1]);

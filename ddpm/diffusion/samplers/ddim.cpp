@@ -13,7 +13,7 @@ namespace ddpm {
 
 Tensor sample_ddim(SampleLoop& loop) {
   const Schedule& schedule = loop.schedule();
-  Tensor x = loop.initial_noise();  // [N, H, W, C]
+  Tensor x = loop.start();  // [N, H, W, C]
   for (int64_t i = schedule.steps() - 1; i >= 0; --i) {
     const Tensor x0 = loop.predict_x0(x, i);
     const double a = schedule.alpha_bar(i);

@@ -15,8 +15,8 @@ class SampleLoop {
   const Schedule& schedule() const { return schedule_; }
   double eta() const { return request_.eta; }
 
-  // x before the first step, from each image's seed: stream 0.
-  Tensor initial_noise() const;  // [N, H, W, C]
+  // x before the first step.
+  Tensor start() const;  // [N, H, W, C]
   // x0 = (x - sqrt(1 - alpha_bar) noise) / sqrt(alpha_bar), clipped where the request says so.
   Tensor predict_x0(const Tensor& x, int64_t i) const;  // [N, H, W, C]
 
@@ -30,8 +30,6 @@ class SampleLoop {
   void advance(int64_t i, const Update& update, const Tensor& x0, Tensor& x) const;
 
  private:
-  Shape batch_shape() const;  // [N, H, W, C]
-
   Schedule schedule_;
   const Denoiser& denoiser_;
   const SampleRequest& request_;
