@@ -1,0 +1,48 @@
+// Image files to bytes and back. The pictures are Tensors of bytes as in pixels.h. Thread-safe:
+// callers decode many files in parallel, each call runs on its caller's thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ddpm/data/pixels.h"
+
+namespace ddpm {
+
+struct ImageInfo {
+  std::string format;  // "PNG", "JPEG", "WebP", "GIF", "TIFF" or "BMP"
+  ImageSize size;      // as stored, before EXIF orientation
+  int64_t frames = 1;
+};
+
+// Reads the header only. Throws Error as decode_image does.
+ImageInfo probe_image(std::string_view file);
+
+// The contents of a PNG, JPEG, WebP, GIF, TIFF or BMP file -> [size.height, size.width, C], with C
+// = channels_needed(). EXIF orientation is honoured, colours are converted to 8-bit sRGB with the
+// embedded profile, an animation gives its first frame; then as fit_image. Throws Error with the
+// reason for anything else and for damaged or truncated files.
+Tensor decode_image(std::string_view file, ImageSize size);
+
+// [H, W, C] -> PNG file: grey, RGB or RGBA.
+std::string encode_png(const Tensor& image);
+
+struct AnimationOptions {
+  std::vector<int64_t> durations_ms = {50};  // one for every frame, or one for all
+  int64_t loop = 0;                          // times to play, 0: for ever
+  bool lossless = true;
+  int64_t quality = 90;  // 0 ... 100, where it is not lossless
+};
+
+// [N, H, W, C] -> animated WebP file. Equal neighbouring frames may come out as one, shown longer.
+std::string encode_webp(const Tensor& frames, const AnimationOptions& options = {});
+
+// An SVG document on white -> PNG file of the document's size times scale.
+std::string render_svg(std::string_view svg, double scale = 1);
+
+// encode_png to a file that is never half there.
+void write_png(const std::string& path, const Tensor& image);
+
+}  // namespace ddpm

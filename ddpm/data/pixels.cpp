@@ -1,0 +1,187 @@
+// Everything done to bytes that needs no image library, so that programs which only sample can make
+// pictures too.
+#include "ddpm/data/pixels.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/threads.h"
+
+namespace ddpm {
+namespace {
+
+constexpr int64_t kLargestSide = 16384;
+
+void check_picture(const char* where, const Tensor& image) {
+  const bool good = image.defined() && image.dtype() == DType::kUInt8 &&
+                    image.shape().rank() == 3 &&
+                    (image.size(2) == 1 || image.size(2) == 3 || image.size(2) == 4);
+  if (!good) {
+    fail(where, fmt::format("needs bytes [H, W, 1, 3 or 4], not {} {}", name_of(image.dtype()),
+                            image.shape().str()));
+  }
+}
+
+// Rounds a * b / 255 for bytes.
+uint8_t scaled(int a, int b) {
+  const int product = a * b + 128;
+  return static_cast<uint8_t>((product + (product >> 8)) >> 8);
+}
+
+// Rec. 709 weights in 1/65536; they add up to one, so grey stays as it is.
+uint8_t luminance(int r, int g, int b) {
+  return static_cast<uint8_t>((13933 * r + 46871 * g + 4732 * b + 32768) >> 16);
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+ImageSize parse_image_size(std::string_view text) {
+  const auto side = [&](std::string_view digits) -> int64_t {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    const bool whole = error == std::errc() && end == digits.data() + digits.size();
+    return whole && value >= 1 && value <= kLargestSide ? value : 0;
+  };
+  const size_t cross = text.find('x');
+  const ImageSize size = cross == std::string_view::npos
+                             ? ImageSize{side(text), side(text)}
+                             : ImageSize{side(text.substr(0, cross)), side(text.substr(cross + 1))};
+  if (size.height == 0 || size.width == 0) {
+    fail_usage("size", fmt::format("'{}' is no image size; give one side such as 32, or height x "
+                                   "width such as 48x64, from 1 to {}",
+                                   text, kLargestSide));
+  }
+  return size;
+}
+
+Colour parse_colour(std::string_view text) {
+  if (text == "white") return {255, 255, 255};
+  if (text == "black") return {0, 0, 0};
+  if (text == "grey" || text == "gray") return {128, 128, 128};
+  const bool long_form = text.size() == 7, short_form = text.size() == 4;
+  if ((long_form || short_form) && text[0] == '#' &&
+      std::all_of(text.begin() + 1, text.end(), [](char c) { return hex_digit(c) >= 0; })) {
+    Colour colour;
+    for (size_t i = 0; i < 3; ++i) {
+      const int high = hex_digit(text[long_form ? 1 + 2 * i : 1 + i]);
+      const int low = hex_digit(text[long_form ? 2 + 2 * i : 1 + i]);
+      colour[i] = static_cast<uint8_t>(16 * high + low);
+    }
+    return colour;
+  }
+  fail_usage("background",
+             fmt::format("'{}' is no colour; give white, black, grey or #rrggbb", text));
+}
+
+int64_t channels_needed(const Tensor& image) {
+  check_picture("channels", image);
+  const int64_t channels = image.size(2), pixels = image.size(0) * image.size(1);
+  if (channels == 1) return 1;
+  const uint8_t* p = image.u8();
+  bool grey = true;
+  for (int64_t i = 0; i < pixels; ++i, p += channels) {
+    if (channels == 4 && p[3] != 255) return 4;
+    grey = grey && p[0] == p[1] && p[1] == p[2];
+  }
+  return grey ? 1 : 3;
+}
+
+Tensor convert_channels(const Tensor& image, int64_t channels, Colour background) {
+  check_picture("channels", image);
+  if (channels != 1 && channels != 3 && channels != 4)
+    fail_usage("channels", fmt::format("cannot make {} channels; give 1, 3, 4 or auto", channels));
+  const int64_t from = image.size(2);
+  if (from == channels) return image;
+  Tensor result({image.size(0), image.size(1), channels}, DType::kUInt8);
+  const uint8_t* in = image.u8();
+  uint8_t* out = result.u8();
+  for (int64_t i = image.size(0) * image.size(1); i > 0; --i, in += from, out += channels) {
+    Colour colour = from == 1 ? Colour{in[0], in[0], in[0]} : Colour{in[0], in[1], in[2]};
+    if (from == 4 && in[3] != 255) {
+      for (int c = 0; c < 3; ++c) {
+        const int sum = scaled(colour[c], in[3]) + scaled(background[c], 255 - in[3]);
+        colour[c] = static_cast<uint8_t>(std::min(sum, 255));
+      }
+    }
+    if (channels == 1) {
+      out[0] = luminance(colour[0], colour[1], colour[2]);
+    } else {
+      std::copy(colour.begin(), colour.end(), out);
+      if (channels == 4) out[3] = 255;
+    }
+  }
+  return result;
+}
+
+Tensor to_bytes(const Tensor& x) {
+  Tensor result(x.shape(), DType::kUInt8);
+  const float* in = x.f32();
+  uint8_t* out = result.u8();
+  parallel_for(x.elements(), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float value = (in[i] + 1.0f) * 127.5f + 0.5f;
+      // The first comparison is false for NaN.
+      out[i] = static_cast<uint8_t>(value > 0.0f ? std::min(value, 255.0f) : 0.0f);
+    }
+  });
+  return result;
+}
+
+Tensor to_floats(const Tensor& bytes) {
+  Tensor result(bytes.shape());
+  const uint8_t* in = bytes.u8();
+  float* out = result.f32();
+  parallel_for(bytes.elements(), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) out[i] = static_cast<float>(in[i]) / 127.5f - 1.0f;
+  });
+  return result;
+}
+
+Tensor make_grid(const Tensor& images, const GridOptions& options) {
+  if (!images.defined() || images.shape().rank() != 4 || images.elements() == 0)
+    fail("grid", fmt::format("needs pictures [N, H, W, C], not {}", images.shape().str()));
+  if (options.columns < 0 || options.scale < 1 || options.gap < 0) {
+    fail_usage("grid", fmt::format("cannot make {} columns at scale {} with gap {}",
+                                   options.columns, options.scale, options.gap));
+  }
+  const int64_t count = images.size(0), height = images.size(1), width = images.size(2),
+                channels = images.size(3), scale = options.scale, gap = options.gap;
+  const auto near_square = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
+  const int64_t columns = std::min(count, options.columns > 0 ? options.columns : near_square);
+  const int64_t rows = (count + columns - 1) / columns;
+  const int64_t cell_height = height * scale + gap, cell_width = width * scale + gap;
+  Tensor grid({rows * cell_height + gap, columns * cell_width + gap, channels}, DType::kUInt8);
+  const int64_t stride = grid.size(1) * channels;
+  std::memset(grid.u8(), channels == 4 ? 0 : options.background, grid.bytes());
+  parallel_for(count, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      const uint8_t* in = images.u8() + n * height * width * channels;
+      uint8_t* corner = grid.u8() + (n / columns * cell_height + gap) * stride +
+                        (n % columns * cell_width + gap) * channels;
+      for (int64_t y = 0; y < height * scale; ++y) {
+        uint8_t* out = corner + y * stride;
+        for (int64_t x = 0; x < width * scale; ++x, out += channels)
+          std::copy_n(in + (y / scale * width + x / scale) * channels, channels, out);
+      }
+    }
+  });
+  return grid;
+}
+
+int64_t comfortable_scale(ImageSize size) {
+  return std::clamp<int64_t>(64 / std::max<int64_t>(1, std::max(size.height, size.width)), 1, 8);
+}
+
+}  // namespace ddpm

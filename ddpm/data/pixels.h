@@ -1,0 +1,56 @@
+// Pictures as bytes: a Tensor of DType::kUInt8, [H, W, C] for one and [N, H, W, C] for several, C =
+// 1 (luminance), 3 (sRGB) or 4 (sRGB and straight, not premultiplied, alpha). Needs no library.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm {
+
+struct ImageSize {
+  int64_t height = 0;
+  int64_t width = 0;
+  friend bool operator==(const ImageSize&, const ImageSize&) = default;
+};
+
+// "32" or "48x64" (height x width). Throws UsageError for anything else, and for sides outside 1
+// ... 16384.
+ImageSize parse_image_size(std::string_view text);
+
+using Colour = std::array<uint8_t, 3>;
+
+// "#rrggbb", "#rgb", "white", "black", "grey" or "gray". Throws UsageError for anything else.
+Colour parse_colour(std::string_view text);
+
+// The fewest channels that hold this picture [H, W, C] without loss: 4 where a pixel is
+// transparent, 1 where all pixels are opaque and grey, otherwise 3.
+int64_t channels_needed(const Tensor& image);
+
+// The same picture [H, W, C] with 1, 3 or 4 channels. Transparency is composited on the background
+// unless it is kept; luminance has Rec. 709 weights.
+Tensor convert_channels(const Tensor& image, int64_t channels, Colour background);
+
+// float32 in [-1, 1], any shape -> bytes of that shape: rounded to nearest, clamped, NaN gives 0.
+Tensor to_bytes(const Tensor& x);
+// bytes -> float32, x / 127.5 - 1; to_bytes gives the same bytes back.
+Tensor to_floats(const Tensor& bytes);
+
+struct GridOptions {
+  int64_t columns = 0;       // 0: near-square
+  int64_t scale = 1;         // every pixel becomes scale x scale, nearest neighbour
+  int64_t gap = 2;           // pixels between pictures and around them, not scaled
+  uint8_t background = 255;  // of gaps and empty cells; transparent where C = 4
+};
+
+// [N, H, W, C] bytes -> one picture [rows * (H * scale + gap) + gap, columns * (W * scale + gap) +
+// gap, C], filled row by row. Throws Error for N = 0.
+Tensor make_grid(const Tensor& images, const GridOptions& options = {});
+
+// A factor that brings small pictures to about 64 pixels a side: what GridOptions::scale may be.
+int64_t comfortable_scale(ImageSize size);
+
+}  // namespace ddpm

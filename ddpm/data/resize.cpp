@@ -1,0 +1,146 @@
+// One pass over the input: each row is filtered horizontally as it comes and added, weighted, to
+// the few output rows it reaches. libvips would do this too, but its start-up per picture is a
+// hundred times the work on a small one, and data sets are made of small ones.
+#include "ddpm/data/resize.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "ddpm/base/error.h"
+
+namespace ddpm {
+namespace {
+
+double lanczos3(double x) {
+  if (x == 0) return 1;
+  if (std::abs(x) >= 3) return 0;
+  const double a = std::numbers::pi * x;
+  return 3 * std::sin(a) * std::sin(a / 3) / (a * a);
+}
+
+double catmull_rom(double x) {
+  x = std::abs(x);
+  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+  if (x < 2) return ((-0.5 * x + 2.5) * x - 4) * x + 2;
+  return 0;
+}
+
+// The inputs first ... first + weights.size() - 1 that make up one output; weights add up to 1.
+struct Taps {
+  int64_t first;
+  std::vector<float> weights;
+};
+
+// Along one axis: `outputs` samples of `inputs`, scaled by `factor` about their common centre.
+// Beyond the border the outermost input repeats.
+std::vector<Taps> make_taps(int64_t inputs, int64_t outputs, double factor) {
+  const double stretch = std::max(1.0, 1 / factor);  // of the kernel
+  const double support = (factor < 1 ? 3 : 2) * stretch;
+  double offset = (inputs - outputs / factor) / 2;
+  if (factor == 1) offset = std::floor(offset);  // cutting alone keeps every byte
+  std::vector<Taps> all;
+  for (int64_t i = 0; i < outputs; ++i) {
+    const double centre = offset + (i + 0.5) / factor - 0.5;
+    const auto begin = static_cast<int64_t>(std::ceil(centre - support));
+    const auto end = static_cast<int64_t>(std::floor(centre + support)) + 1;
+    const auto clamped = [&](int64_t j) { return std::clamp<int64_t>(j, 0, inputs - 1); };
+    Taps taps{clamped(begin), {}};
+    std::vector<double> weights(static_cast<size_t>(clamped(end - 1) - taps.first + 1));
+    double sum = 0;
+    for (int64_t j = begin; j < end; ++j) {
+      const double x = (static_cast<double>(j) - centre) / stretch;
+      const double weight = factor < 1 ? lanczos3(x) : catmull_rom(x);
+      weights[clamped(j) - taps.first] += weight;
+      sum += weight;
+    }
+    for (const double weight : weights) taps.weights.push_back(static_cast<float>(weight / sum));
+    all.push_back(std::move(taps));
+  }
+  return all;
+}
+
+// One row of bytes -> outputs of the horizontal filter, colours multiplied by alpha.
+template <int C>
+void filter_row(const uint8_t* row, int64_t width, const std::vector<Taps>& taps,
+                std::vector<float>& plain, float* out) {
+  for (int64_t i = 0; i < width * C; ++i) plain[i] = row[i];
+  if constexpr (C == 4) {
+    for (int64_t x = 0; x < width; ++x)
+      for (int c = 0; c < 3; ++c) plain[4 * x + c] *= plain[4 * x + 3] * (1.0f / 255);
+  }
+  for (const Taps& tap : taps) {
+    float sums[C] = {};
+    const float* in = plain.data() + tap.first * C;
+    for (const float weight : tap.weights) {
+      for (int c = 0; c < C; ++c) sums[c] += weight * in[c];
+      in += C;
+    }
+    for (int c = 0; c < C; ++c) *out++ = sums[c];
+  }
+}
+
+uint8_t to_byte(float value) {
+  return static_cast<uint8_t>(std::clamp(value + 0.5f, 0.0f, 255.0f));
+}
+
+template <int C>
+Tensor fit(const Tensor& image, ImageSize size) {
+  const int64_t height = image.size(0), width = image.size(1);
+  const double factor = std::max(static_cast<double>(size.height) / static_cast<double>(height),
+                                 static_cast<double>(size.width) / static_cast<double>(width));
+  const std::vector<Taps> across = make_taps(width, size.width, factor);
+  const std::vector<Taps> down = make_taps(height, size.height, factor);
+  const int64_t row_floats = size.width * C;
+  std::vector<float> sums(static_cast<size_t>(size.height * row_floats)), plain(width * C),
+      filtered(row_floats);
+  // Both ends of the reach of output rows grow with the row, so those an input row reaches are a
+  // run.
+  int64_t first = 0;
+  for (int64_t y = down.front().first; y < height && first < size.height; ++y) {
+    const auto end_of = [&](int64_t i) {
+      return down[i].first + static_cast<int64_t>(down[i].weights.size());
+    };
+    while (first < size.height && end_of(first) <= y) ++first;
+    if (first == size.height || down[first].first > y) continue;
+    filter_row<C>(image.u8() + y * width * C, width, across, plain, filtered.data());
+    for (int64_t i = first; i < size.height && down[i].first <= y; ++i) {
+      const float weight = down[i].weights[y - down[i].first];
+      float* sum = sums.data() + i * row_floats;
+      for (int64_t x = 0; x < row_floats; ++x) sum[x] += weight * filtered[x];
+    }
+  }
+  Tensor result({size.height, size.width, C}, DType::kUInt8);
+  uint8_t* out = result.u8();
+  for (size_t i = 0; i < sums.size(); i += C) {
+    float scale = 1;
+    if constexpr (C == 4) scale = sums[i + 3] > 0 ? 255 / sums[i + 3] : 0;
+    for (int c = 0; c < C; ++c) out[i + c] = to_byte(c < 3 ? sums[i + c] * scale : sums[i + c]);
+  }
+  return result;
+}
+
+}  // namespace
+
+Tensor fit_image(const Tensor& image, ImageSize size) {
+  const bool picture = image.defined() && image.shape().rank() == 3 && image.elements() > 0;
+  if (!picture || size.height < 1 || size.width < 1) {
+    fail("resize",
+         fmt::format("cannot fit {} to {} x {}", image.shape().str(), size.height, size.width));
+  }
+  if (size == ImageSize{image.size(0), image.size(1)}) return image;
+  switch (image.size(2)) {
+    case 1:
+      return fit<1>(image, size);
+    case 3:
+      return fit<3>(image, size);
+    case 4:
+      return fit<4>(image, size);
+  }
+  fail("resize", fmt::format("needs 1, 3 or 4 channels, not {}", image.shape().str()));
+}
+
+}  // namespace ddpm

@@ -1,0 +1,183 @@
+// Noto's colour emoji: a font whose glyphs are PNG bitmaps of 136 x 128 (CBDT). Emoji made of
+// several code points (families, flags, skin tones) are ligatures, which need a shaping engine;
+// they are left out and counted. The names and groups are Unicode's.
+#include <fmt/core.h>
+#include <ft2build.h>
+#include FT_FREETYPE_H
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <memory>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/base/options.h"
+#include "ddpm/data/resize.h"
+#include "ddpm/data/source_kinds.h"
+
+namespace ddpm {
+namespace {
+
+struct Emoji {
+  std::vector<uint32_t> code_points;  // without the variation selector
+  std::string name;                   // "E1.0 grinning face"
+  std::string group;                  // slugs
+  std::string subgroup;
+};
+
+// "Smileys & Emotion" -> "smileys-emotion"
+std::string slug_of(std::string_view text) {
+  std::string slug;
+  for (const char c : text) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    if (upper || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+      slug += upper ? static_cast<char>(c - 'A' + 'a') : c;
+    else if (!slug.empty() && slug.back() != '-')
+      slug += '-';
+  }
+  while (slug.ends_with('-')) slug.pop_back();
+  return slug;
+}
+
+std::vector<uint32_t> parse_code_points(std::string_view text) {
+  constexpr uint32_t kVariationSelector = 0xFE0F;
+  std::vector<uint32_t> points;
+  for (size_t i = 0; i < text.size();) {
+    uint32_t point = 0;
+    const auto [end, error] =
+        std::from_chars(text.data() + i, text.data() + text.size(), point, 16);
+    if (error != std::errc()) break;
+    if (point != kVariationSelector) points.push_back(point);
+    i = static_cast<size_t>(end - text.data());
+    while (i < text.size() && text[i] == ' ') ++i;
+  }
+  return points;
+}
+
+// Unicode's emoji-test.txt: "# group: NAME", "# subgroup: NAME", "CODES ; status # emoji E1.0
+// name".
+std::vector<Emoji> read_table(const std::string& path) {
+  const std::string text = read_file(path);
+  std::vector<Emoji> all;
+  std::string group, subgroup;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    begin = end + 1;
+    if (line.starts_with("# group: ")) group = slug_of(line.substr(9));
+    if (line.starts_with("# subgroup: ")) subgroup = slug_of(line.substr(12));
+    const size_t semicolon = line.find(';'), hash = line.find('#');
+    if (line.starts_with("#") || semicolon == line.npos || hash == line.npos) continue;
+    if (line.substr(semicolon).find("fully-qualified") != 2) continue;
+    const size_t name = line.find(" E", hash);
+    all.push_back({parse_code_points(line.substr(0, semicolon)),
+                   std::string(line.substr(name == line.npos ? hash + 2 : name + 1)), group,
+                   subgroup});
+  }
+  if (all.empty()) fail("emoji", fmt::format("{} lists no emoji", path));
+  return all;
+}
+
+struct FontCloser {
+  void operator()(FT_Library library) const { FT_Done_FreeType(library); }
+  void operator()(FT_Face face) const { FT_Done_Face(face); }
+};
+
+// FreeType's objects belong to one thread; opening is cheap beside decoding a glyph's PNG.
+struct Font {
+  explicit Font(const std::string& bytes, const std::string& path) {
+    FT_Library opened = nullptr;
+    if (FT_Init_FreeType(&opened) != 0) fail("emoji", "FreeType does not start");
+    library.reset(opened);
+    FT_Face loaded = nullptr;
+    if (FT_New_Memory_Face(opened, reinterpret_cast<const FT_Byte*>(bytes.data()),
+                           static_cast<FT_Long>(bytes.size()), 0, &loaded) != 0)
+      fail("emoji", fmt::format("{} is no font that FreeType reads", path));
+    face.reset(loaded);
+    if (!FT_HAS_COLOR(loaded) || loaded->num_fixed_sizes < 1 || FT_Select_Size(loaded, 0) != 0)
+      fail("emoji", fmt::format("{} holds no colour bitmaps", path));
+  }
+  std::unique_ptr<FT_LibraryRec_, FontCloser> library;
+  std::unique_ptr<FT_FaceRec_, FontCloser> face;
+};
+
+// The glyph in the middle of a transparent square, so that wide ones are not cut: [S, S, 4].
+Tensor draw(const Font& font, uint32_t code_point) {
+  const FT_UInt glyph = FT_Get_Char_Index(font.face.get(), code_point);
+  if (glyph == 0) fail("emoji", "the font has no picture of it");
+  if (FT_Load_Glyph(font.face.get(), glyph, FT_LOAD_COLOR) != 0)
+    fail("emoji", "FreeType cannot load its picture");
+  const FT_Bitmap& bitmap = font.face->glyph->bitmap;
+  const int64_t height = bitmap.rows, width = bitmap.width, side = std::max(height, width);
+  if (bitmap.pixel_mode != FT_PIXEL_MODE_BGRA || side == 0)
+    fail("emoji", "its picture has no colours");
+  Tensor picture({side, side, 4}, DType::kUInt8);
+  std::fill_n(picture.u8(), picture.bytes(), uint8_t{0});
+  const int64_t top = (side - height) / 2, left = (side - width) / 2;
+  for (int64_t y = 0; y < height; ++y) {
+    const uint8_t* in = bitmap.buffer + y * bitmap.pitch;
+    uint8_t* out = picture.u8() + ((top + y) * side + left) * 4;
+    for (int64_t x = 0; x < width; ++x, in += 4, out += 4) {
+      const int alpha = in[3];
+      if (alpha == 0) continue;
+      // FreeType gives blue, green, red, multiplied by alpha.
+      for (int c = 0; c < 3; ++c)
+        out[c] = static_cast<uint8_t>(std::min(255, (in[2 - c] * 255 + alpha / 2) / alpha));
+      out[3] = static_cast<uint8_t>(alpha);
+    }
+  }
+  return picture;
+}
+
+std::vector<Emoji> choose(std::vector<Emoji> all, const std::string& group) {
+  if (group.empty()) return all;
+  std::vector<std::string> groups;
+  for (const Emoji& emoji : all)
+    if (groups.empty() || groups.back() != emoji.group) groups.push_back(emoji.group);
+  std::erase_if(all, [&](const Emoji& e) { return e.group != group && e.subgroup != group; });
+  if (all.empty()) {
+    fail_usage("emoji", fmt::format("there is no group '{}'; give {}, or a group inside these such "
+                                    "as cat-face, animal-mammal or food-fruit",
+                                    group, join_choices(groups)));
+  }
+  return all;
+}
+
+void require_file(const std::string& path, const char* package) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error))
+    fail("emoji", fmt::format("{} is missing; install Debian's package {}", path, package));
+}
+
+}  // namespace
+
+PictureList list_emoji(const std::string& group, const EmojiFiles& files) {
+  require_file(files.font, "fonts-noto-color-emoji");
+  require_file(files.table, "unicode-data");
+  std::vector<Emoji> chosen = choose(read_table(files.table), group);
+  const auto composed =
+      std::erase_if(chosen, [](const Emoji& e) { return e.code_points.size() != 1; });
+  PictureList list;
+  list.name = group.empty() ? "emoji" : fmt::format("emoji:{}", group);
+  list.looked_for = fmt::format("the colour emoji of {}, grouped by {}", files.font, files.table);
+  if (composed > 0) {
+    list.note = fmt::format(
+        "left out {} emoji that are composed of several (skin tones, flags, "
+        "families)",
+        composed);
+  }
+  if (chosen.empty())
+    fail("emoji", fmt::format("{} holds only emoji that are composed of several", list.name));
+  list.own_channels = 3;
+  for (const Emoji& emoji : chosen)
+    list.paths.push_back(fmt::format("U+{:04X} {}", emoji.code_points[0], emoji.name));
+  const auto bytes = std::make_shared<const std::string>(read_file(files.font));
+  const Font probe(*bytes, files.font);  // a font that does not work is one error, not hundreds
+  list.load = [bytes, chosen, path = files.font](int64_t i, ImageSize size) {
+    return fit_image(draw(Font(*bytes, path), chosen[i].code_points[0]), size);
+  };
+  return list;
+}
+
+}  // namespace ddpm

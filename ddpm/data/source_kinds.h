@@ -1,0 +1,42 @@
+// Between source.cpp and the files that know one kind of source each. Not for other rooms.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ddpm/data/source.h"
+
+namespace ddpm {
+
+// What a source holds before anything is decoded.
+struct PictureList {
+  std::string name;                // of the data set
+  std::string looked_for;          // LoadReport::looked_for
+  std::string note;                // LoadReport::note
+  ImageSize own_size;              // 0 x 0: has none
+  int64_t own_channels = 0;        // what "auto" means here; 0: decided by the pictures
+  std::vector<std::string> paths;  // what each picture is called
+  std::vector<SkippedFile> skipped;
+  // Picture i, scaled and cut, [H, W, 1, 3 or 4]. Called from several threads. Throws Error where
+  // it is damaged.
+  std::function<Tensor(int64_t i, ImageSize size)> load;
+};
+
+PictureList list_folder(const std::string& folder);
+PictureList list_mnist(const std::string& folder);
+PictureList list_cifar10(const std::string& folder);
+
+// Debian's places: fonts-noto-color-emoji and unicode-data.
+struct EmojiFiles {
+  std::string font = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf";
+  std::string table = "/usr/share/unicode/emoji/emoji-test.txt";
+};
+// group: a group's or subgroup's slug, empty: all.
+PictureList list_emoji(const std::string& group, const EmojiFiles& files = {});
+
+// Throws Error unless the path is a folder, naming what was looked for in it.
+void require_folder(const std::string& folder, std::string_view looked_for);
+
+}  // namespace ddpm
