@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+"""Times PyTorch on the tutorial's network, as fast as it goes: forward (no_grad) and one training
+step (forward, MSE, backward, clipping, Adam), with and without an EMA of the weights, in either
+memory format. Minima over repetitions after a warm-up; prints one line of JSON.
+
+Adam runs in its foreach and its plain form and the faster one counts; the other options that
+PyTorch has for it (fused, capturable) are for GPUs.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+
+FORMATS = ("contiguous", "channels_last")
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--format", choices=FORMATS, action="append",
+                        help="one memory format (default: both)")
+    parser.add_argument("--seconds", type=float, default=5, help="per measurement, at least")
+    parser.add_argument("--only", choices=("forward", "train", "train_ema"), action="append",
+                        help="for peak memory of one thing alone")
+    parser.add_argument("--json", action="store_true", help="always on; as for `ddpm bench`")
+    return parser
+
+
+def minimum(run, seconds, warm_up=2, least=3):
+    for _ in range(warm_up):
+        run()
+    times, begin = [], time.perf_counter()
+    while len(times) < least or time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main():
+    # OpenMP reads its thread count once, when torch is loaded: look for it before that.
+    early = argparse.ArgumentParser(add_help=False)
+    early.add_argument("--threads", type=int, default=os.cpu_count())
+    os.environ["OMP_NUM_THREADS"] = str(early.parse_known_args()[0].threads)
+
+    import torch
+    import torch.nn.functional as F
+    from unet import add_network_options, image_shape_of, network_of
+
+    parser = options()
+    add_network_options(parser)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+
+    def clip(parameters, bound=1.0):
+        # torch.nn.utils.clip_grad_norm_ in the fewest calls that this version has
+        grads = [p.grad for p in parameters]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        torch._foreach_mul_(grads, float(torch.clamp(bound / (norm + 1e-6), max=1.0)))
+
+    def measure(name):
+        memory_format = torch.channels_last if name == "channels_last" else torch.contiguous_format
+        torch.manual_seed(0)
+        net = network_of(args).to(memory_format=memory_format)
+        shape = image_shape_of(args)
+        x = torch.randn(shape).contiguous(memory_format=memory_format)
+        t = torch.randint(0, 1000, shape[:1])
+        parameters = list(net.parameters())
+        result = {"parameters": sum(p.numel() for p in parameters)}
+        wanted = args.only or ("forward", "train", "train_ema")
+
+        if "forward" in wanted:
+            def forward():
+                with torch.no_grad():
+                    net(x, t)
+            result["forward_s"] = minimum(forward, args.seconds)
+        if wanted == ["forward"]:
+            return result
+
+        with torch.no_grad():
+            noise = torch.randn_like(net(x, t))
+
+        def train_step(optimizer, ema):
+            F.mse_loss(net(x, t), noise).backward()
+            clip(parameters)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if ema:
+                with torch.no_grad():
+                    torch._foreach_mul_(ema, 0.999)
+                    torch._foreach_add_(ema, parameters, alpha=0.001)
+
+        for kind in ("train", "train_ema"):
+            if kind not in wanted:
+                continue
+            ema = [p.detach().clone() for p in parameters] if kind == "train_ema" else []
+            times = {}
+            for foreach in (False, True):
+                optimizer = torch.optim.Adam(parameters, lr=1e-6, foreach=foreach)
+                times[foreach] = minimum(lambda: train_step(optimizer, ema), args.seconds / 2)
+                del optimizer
+            result["train_step_s" if kind == "train" else "train_step_ema_s"] = min(times.values())
+        return result
+
+    formats = args.format or list(FORMATS)
+    results = {name: measure(name) for name in formats}
+    line = {"torch": torch.__version__, "threads": torch.get_num_threads(), "formats": results,
+            "parameters": results[formats[0]]["parameters"]}
+    for key in ("forward_s", "train_step_s", "train_step_ema_s"):
+        if key in results[formats[0]]:
+            best = min(formats, key=lambda name: results[name][key])
+            line[key] = results[best][key]
+            line[key[:-2] + "_format"] = best
+    line["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
