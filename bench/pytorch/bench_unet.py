@@ -23,21 +23,25 @@ def options():
     parser.add_argument("--format", choices=FORMATS, action="append",
                         help="one memory format (default: both)")
     parser.add_argument("--seconds", type=float, default=5, help="per measurement, at least")
+    parser.add_argument("--repetitions", type=int, default=3, help="per measurement, at least")
     parser.add_argument("--only", choices=("forward", "train", "train_ema"), action="append",
                         help="for peak memory of one thing alone")
     parser.add_argument("--json", action="store_true", help="always on; as for `ddpm bench`")
     return parser
 
 
-def minimum(run, seconds, warm_up=2, least=3):
+def minimum(run, seconds, least, warm_up=1):
+    """Wall and processor seconds, the least of each. On an idle machine the second is at most the
+    first times the threads; where it is much less, other work took the cores."""
     for _ in range(warm_up):
         run()
-    times, begin = [], time.perf_counter()
-    while len(times) < least or time.perf_counter() - begin < seconds:
-        start = time.perf_counter()
+    walls, processors, begin = [], [], time.perf_counter()
+    while len(walls) < least or time.perf_counter() - begin < seconds:
+        start = time.perf_counter(), time.process_time()
         run()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        walls.append(time.perf_counter() - start[0])
+        processors.append(time.process_time() - start[1])
+    return min(walls), min(processors)
 
 
 def main():
@@ -76,8 +80,9 @@ def main():
             def forward():
                 with torch.no_grad():
                     net(x, t)
-            result["forward_s"] = minimum(forward, args.seconds)
-        if wanted == ["forward"]:
+            result["forward_s"], result["forward_cpu_s"] = minimum(
+                forward, args.seconds, args.repetitions)
+        if "train" not in wanted and "train_ema" not in wanted:
             return result
 
         with torch.no_grad():
@@ -100,9 +105,11 @@ def main():
             times = {}
             for foreach in (False, True):
                 optimizer = torch.optim.Adam(parameters, lr=1e-6, foreach=foreach)
-                times[foreach] = minimum(lambda: train_step(optimizer, ema), args.seconds / 2)
+                times[foreach] = minimum(lambda: train_step(optimizer, ema), args.seconds / 2,
+                                         args.repetitions)
                 del optimizer
-            result["train_step_s" if kind == "train" else "train_step_ema_s"] = min(times.values())
+            key = "train_step" if kind == "train" else "train_step_ema"
+            result[key + "_s"], result[key + "_cpu_s"] = min(times.values())
         return result
 
     formats = args.format or list(FORMATS)
