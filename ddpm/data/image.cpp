@@ -176,14 +176,11 @@ void check_pixels(ImageSize size, int64_t shrink) {
 bool to_tensor(const Image& image, Tensor& result) {
   Image srgb, cast, memory;
   const VipsInterpretation now = vips_image_get_interpretation(image.get());
-  const bool plain = now == VIPS_INTERPRETATION_sRGB || now == VIPS_INTERPRETATION_B_W;
-  const bool grey = now == VIPS_INTERPRETATION_B_W;
-  // Grey with alpha goes to RGBA here; unknown interpretations are guessed by libvips.
-  if (plain && !(grey && vips_image_get_bands(image.get()) > 1)) {
-    if (vips_copy(image.get(), srgb.out(), nullptr) != 0) return false;
-  } else if (vips_colourspace(image.get(), srgb.out(), VIPS_INTERPRETATION_sRGB, nullptr) != 0) {
+  const bool grey = vips_image_get_bands(image.get()) == 1 &&
+                    (now == VIPS_INTERPRETATION_B_W || now == VIPS_INTERPRETATION_GREY16);
+  if (vips_colourspace(image.get(), srgb.out(),
+                       grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, nullptr) != 0)
     return false;
-  }
   if (vips_cast(srgb.get(), cast.out(), VIPS_FORMAT_UCHAR, nullptr) != 0) return false;
   memory = Image(vips_image_copy_memory(cast.get()));
   if (memory.get() == nullptr) return false;

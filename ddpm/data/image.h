@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ddpm/data/pixels.h"
+#include "ddpm/data/resize.h"
 
 namespace ddpm {
 

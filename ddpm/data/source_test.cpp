@@ -1,0 +1,310 @@
+#include "ddpm/data/source.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/data/image.h"
+#include "ddpm/data/source_kinds.h"
+
+namespace ddpm {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::string_literals;
+
+Tensor flat(int64_t height, int64_t width, const std::vector<int>& pixel) {
+  Tensor image({height, width, static_cast<int64_t>(pixel.size())}, DType::kUInt8);
+  for (int64_t i = 0; i < image.elements(); ++i)
+    image.u8()[i] = static_cast<uint8_t>(pixel[i % pixel.size()]);
+  return image;
+}
+
+class SourceTest : public testing::Test {
+ protected:
+  SourceTest() {
+    folder_ =
+        fs::temp_directory_path() / ("ddpm_source_test_" + std::to_string(::getpid()) + "_" +
+                                     testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::create_directories(folder_);
+  }
+  ~SourceTest() override { fs::remove_all(folder_); }
+
+  void add(const std::string& name, const std::string& contents) const {
+    fs::create_directories((folder_ / name).parent_path());
+    write_file_atomic(folder_ / name, contents);
+  }
+  void add(const std::string& name, const Tensor& image) const { add(name, encode_png(image)); }
+  LoadedSource load(const std::string& prefix = "", const std::string& channels = "auto",
+                    const std::string& background = "white") const {
+    return load_source(prefix + folder_.string(), {{8, 8}, channels, background});
+  }
+  // The error's text; empty where there is none.
+  std::string why(const std::string& source) const {
+    try {
+      load_source(source, {{8, 8}, "auto", "white"});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  fs::path folder_;
+};
+
+#define EXPECT_SAYS(text, piece) EXPECT_NE((text).find(piece), std::string::npos) << (text)
+
+std::vector<int> first_bytes(const Dataset& data) {
+  std::vector<int> bytes;
+  for (int64_t i = 0; i < data.size(); ++i)
+    bytes.push_back(data.images().u8()[i * data.images().elements() / data.size()]);
+  return bytes;
+}
+
+TEST_F(SourceTest, AFolderIsReadInTheOrderOfItsPaths) {
+  add("b/2.PNG", flat(9, 20, {20}));
+  add("c.JPG", flat(8, 8, {30}));  // what it is decides how it is read, the name whether
+  add("a.png", flat(30, 10, {10}));
+  add(".hidden.png", flat(8, 8, {1}));
+  add(".cache/x.png", flat(8, 8, {2}));
+  add("notes.txt", "not a picture"s);
+  const LoadedSource loaded = load();
+  EXPECT_EQ(first_bytes(loaded.dataset), (std::vector<int>{10, 20, 30}));
+  EXPECT_EQ(loaded.dataset.images().shape(), (Shape{3, 8, 8, 1}));
+  EXPECT_EQ(loaded.report.loaded, 3);
+  EXPECT_TRUE(loaded.report.skipped.empty());
+}
+
+TEST_F(SourceTest, TheOrderDoesNotDependOnTheThreads) {
+  for (int i = 0; i < 40; ++i) add(std::to_string(i) + ".png", flat(8, 8, {i}));
+  const int threads = num_threads();
+  set_num_threads(1);
+  const std::vector<int> alone = first_bytes(load().dataset);
+  set_num_threads(4);
+  EXPECT_EQ(first_bytes(load().dataset), alone);
+  set_num_threads(threads);
+}
+
+TEST_F(SourceTest, DamagedFilesAreSkippedAndNamed) {
+  Tensor noise({40, 40, 3}, DType::kUInt8);
+  for (int64_t i = 0; i < noise.elements(); ++i) noise.u8()[i] = static_cast<uint8_t>(i * i % 251);
+  add("good.png", noise);
+  add("empty.png", ""s);
+  add("text.png", "hello"s);
+  add("cut.png", encode_png(noise).substr(0, encode_png(noise).size() / 2));
+  fs::create_symlink("nowhere", folder_ / "dangling.png");
+  const LoadReport report = load().report;
+  EXPECT_EQ(report.loaded, 1);
+  ASSERT_EQ(report.skipped.size(), 4u);
+  const char* names[] = {"cut.png", "dangling.png", "empty.png", "text.png"};
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(report.skipped[i].path, folder_ / names[i]);
+    EXPECT_FALSE(report.skipped[i].reason.empty());
+  }
+  EXPECT_EQ(report.skipped[2].reason, "the file is empty");
+}
+
+TEST_F(SourceTest, LinksInCirclesEnd) {
+  add("a/1.png", flat(8, 8, {1}));
+  fs::create_directory_symlink("..", folder_ / "a" / "up");
+  fs::create_directory_symlink(".", folder_ / "self");
+  EXPECT_EQ(load().report.loaded, 1);
+}
+
+TEST_F(SourceTest, ChannelsFollowFromThePictures) {
+  add("1.png", flat(8, 8, {9, 9, 9}));
+  EXPECT_EQ(load().dataset.channels(), 1);
+  add("2.png", flat(8, 8, {9, 9, 8}));
+  EXPECT_EQ(load().dataset.channels(), 3);
+  add("3.png", flat(8, 8, {9, 9, 8, 255}));
+  EXPECT_EQ(load().dataset.channels(), 3);
+  add("4.png", flat(8, 8, {9, 9, 8, 100}));
+  EXPECT_EQ(load().dataset.channels(), 4);
+  EXPECT_EQ(load("", "1").dataset.channels(), 1);
+}
+
+TEST_F(SourceTest, TransparencyTakesTheBackground) {
+  add("1.png", flat(8, 8, {0, 0, 0, 0}));
+  EXPECT_EQ(first_bytes(load("", "3", "#c81020").dataset), (std::vector<int>{200}));
+  EXPECT_EQ(first_bytes(load("", "3", "white").dataset), (std::vector<int>{255}));
+}
+
+TEST_F(SourceTest, ProgressCountsEveryFile) {
+  for (int i = 0; i < 5; ++i) add(std::to_string(i) + ".png", flat(8, 8, {i}));
+  add("bad.png", "x"s);
+  std::vector<int64_t> seen;
+  load_source(folder_, {{8, 8}, "auto", "white"}, [&](int64_t done, int64_t total) {
+    EXPECT_EQ(total, 6);
+    seen.push_back(done);
+  });
+  EXPECT_EQ(seen, (std::vector<int64_t>{1, 2, 3, 4, 5, 6}));
+}
+
+TEST_F(SourceTest, ProgressCanStopTheLoading) {
+  for (int i = 0; i < 20; ++i) add(std::to_string(i) + ".png", flat(8, 8, {i}));
+  struct Stop {};
+  EXPECT_THROW(load_source(folder_, {{8, 8}, "auto", "white"},
+                           [](int64_t done, int64_t) {
+                             if (done == 3) throw Stop();
+                           }),
+               Stop);
+}
+
+TEST_F(SourceTest, NothingUsableSaysWhatWasLookedFor) {
+  EXPECT_SAYS(why(folder_ / "absent"), "no such folder");
+  EXPECT_SAYS(why(folder_), "is empty; looked for image files (.png");
+  add("a.txt", "x"s);
+  add("b.txt", "x"s);
+  EXPECT_SAYS(why(folder_), "found instead files: 2 .txt");
+  EXPECT_SAYS(why(folder_ / "a.txt"), "is a file, not a folder");
+  add("a.png", "x"s);
+  EXPECT_SAYS(why(folder_), "none of 1 can be read");
+  EXPECT_SAYS(why(folder_), "a.png: this is no PNG");
+}
+
+TEST_F(SourceTest, ImpossibleRequestsAreUsageErrors) {
+  add("a.png", flat(8, 8, {1}));
+  EXPECT_THROW(load("", "2"), UsageError);
+  EXPECT_THROW(load("", "auto", "pinkish"), UsageError);
+  EXPECT_THROW(load_source(folder_, {}), UsageError);  // a folder has no size of its own
+  EXPECT_THROW(load_source("", {{8, 8}}), UsageError);
+  EXPECT_THROW(load_source("mnist", {{8, 8}}), UsageError);
+  EXPECT_THROW(load_source("imagenet:/data", {{8, 8}}), UsageError);
+  EXPECT_THROW(load_source("emoji:no-such-group", {{8, 8}}), UsageError);
+}
+
+std::string big(uint32_t value) {
+  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16),
+          static_cast<char>(value >> 8), static_cast<char>(value)};
+}
+
+std::string idx(uint32_t count, uint32_t height, uint32_t width) {
+  std::string file = big(0x803) + big(count) + big(height) + big(width);
+  for (uint32_t i = 0; i < count * height * width; ++i)
+    file += static_cast<char>(i / (height * width) * 20 + 5);
+  return file;
+}
+
+std::string gzipped(const std::string& plain, const fs::path& folder) {
+  const std::string path = folder / "packed.tmp";
+  const gzFile file = gzopen(path.c_str(), "wb");
+  gzwrite(file, plain.data(), static_cast<unsigned>(plain.size()));
+  gzclose(file);
+  const std::string packed = read_file(path);
+  fs::remove(path);
+  return packed;
+}
+
+TEST_F(SourceTest, MnistPlainAndPacked) {
+  const std::string file = idx(5, 6, 4);
+  for (const char* name : {"train-images-idx3-ubyte", "train-images.idx3-ubyte"}) {
+    add(name, file);
+    const LoadedSource own = load_source("mnist:" + folder_.string(), {});
+    EXPECT_EQ(own.dataset.images().shape(), (Shape{5, 6, 4, 1}));
+    EXPECT_EQ(first_bytes(own.dataset), (std::vector<int>{5, 25, 45, 65, 85}));
+    fs::remove(folder_ / name);
+    add(name + ".gz"s, gzipped(file, folder_));
+    EXPECT_EQ(load("mnist:").dataset.images().shape(), (Shape{5, 8, 8, 1}));
+    fs::remove(folder_ / (name + ".gz"s));
+  }
+}
+
+TEST_F(SourceTest, DamagedMnistIsAnError) {
+  const std::string source = "mnist:" + folder_.string(), name = "train-images-idx3-ubyte";
+  EXPECT_SAYS(why(source), "holds no train-images-idx3-ubyte");
+  add(name, idx(5, 6, 4).substr(0, 100));
+  EXPECT_SAYS(why(source), "is truncated: 5 images of 6 x 4 are 136 bytes, it has 100");
+  add(name, gzipped(idx(500, 6, 4), folder_).substr(0, 60));
+  EXPECT_SAYS(why(source), "is truncated");
+  add(name, "\0\0\x08\x01"s + idx(5, 6, 4).substr(4));  // labels
+  EXPECT_SAYS(why(source), "no IDX file of images");
+  add(name, big(0x803) + big(0xffffffff) + big(0xffffffff) + big(28) + "x");
+  EXPECT_SAYS(why(source), "which cannot be");
+  add(name, "\x1f\x8b garbage");
+  EXPECT_SAYS(why(source), "damaged gzip");
+}
+
+std::string cifar(int records, int label) {
+  std::string file;
+  for (int i = 0; i < records; ++i) {
+    file += static_cast<char>(label);
+    for (const int plane : {10, 20, 30}) file += std::string(1024, static_cast<char>(plane + i));
+  }
+  return file;
+}
+
+TEST_F(SourceTest, CifarPlanesBecomePixels) {
+  add("data_batch_2.bin", cifar(1, 9));
+  add("data_batch_1.bin", cifar(2, 0));
+  add("test_batch.bin", cifar(1, 0));
+  const Dataset data = load_source("cifar10:" + folder_.string(), {}).dataset;
+  ASSERT_EQ(data.images().shape(), (Shape{3, 32, 32, 3}));
+  const uint8_t* last = data.images().u8() + 1 * 32 * 32 * 3 + 17 * 3;
+  EXPECT_EQ(std::vector<int>(last, last + 3), (std::vector<int>{11, 21, 31}));
+}
+
+TEST_F(SourceTest, DamagedCifarFilesAreSkipped) {
+  const std::string source = "cifar10:" + folder_.string();
+  EXPECT_SAYS(why(source), "holds no data_batch_*.bin");
+  add("data_batch_1.bin", cifar(2, 0).substr(1));
+  EXPECT_SAYS(why(source), "no whole number of 3073-byte records");
+  add("data_batch_2.bin", cifar(1, 10));
+  add("data_batch_3.bin", cifar(4, 3));
+  const LoadReport report = load("cifar10:").report;
+  EXPECT_EQ(report.loaded, 4);
+  ASSERT_EQ(report.skipped.size(), 2u);
+  EXPECT_SAYS(report.skipped[1].reason, "label 10");
+}
+
+TEST_F(SourceTest, EmojiFacesAreThereInColour) {
+  const LoadedSource faces = load_source("emoji:smileys-emotion", {{32, 32}, "auto", "white"});
+  const Dataset& data = faces.dataset;
+  EXPECT_GT(data.size(), 100);
+  EXPECT_EQ(data.channels(), 3);
+  EXPECT_TRUE(faces.report.skipped.empty());
+  EXPECT_SAYS(faces.report.note, "left out");
+  std::set<std::string> different;
+  for (int64_t i = 0; i < data.size(); ++i) {
+    const uint8_t* picture = data.images().u8() + i * 32 * 32 * 3;
+    different.insert({picture, picture + 32 * 32 * 3});
+  }
+  EXPECT_EQ(static_cast<int64_t>(different.size()), data.size());
+  // The grinning face comes first: a yellow cheek, a white corner.
+  const uint8_t* corner = data.images().u8();
+  const uint8_t* cheek = corner + (18 * 32 + 4) * 3;
+  EXPECT_EQ(std::vector<int>(corner, corner + 3), (std::vector<int>{255, 255, 255}));
+  EXPECT_GT(cheek[0], 220);
+  EXPECT_GT(cheek[1], 150);
+  EXPECT_LT(cheek[2], 120);
+}
+
+TEST_F(SourceTest, EmojiSubgroupsAndTransparency) {
+  const Dataset cats = load_source("emoji:cat-face", {{16, 16}, "4", "white"}).dataset;
+  EXPECT_EQ(cats.images().shape(), (Shape{9, 16, 16, 4}));
+  EXPECT_EQ(cats.images().u8()[3], 0);
+}
+
+TEST_F(SourceTest, MissingEmojiFilesNameTheirPackage) {
+  const auto why_not = [](const EmojiFiles& files) {
+    try {
+      list_emoji("", files);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return ""s;
+  };
+  EXPECT_SAYS(why_not({.font = folder_ / "no.ttf"}), "package fonts-noto-color-emoji");
+  EXPECT_SAYS(why_not({.table = folder_ / "no.txt"}), "package unicode-data");
+  add("text.ttf", "no font"s);
+  EXPECT_SAYS(why_not({.font = folder_ / "text.ttf"}), "is no font");
+}
+
+}  // namespace
+}  // namespace ddpm
