@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/grain.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
@@ -26,29 +27,30 @@ void RefBackend::attention(const AttentionArgs& args, const Tensor& qkv, Tensor&
   const double scale = 1 / std::sqrt(static_cast<double>(d));
   const float* from = qkv.f32();
   float *to = out.f32(), *lse = logsumexp.f32();
-  parallel_for(N * heads * positions, 8, [&](int64_t begin, int64_t end) {
-    std::vector<double> weight(positions), sum(d);
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t n = item / positions / heads, head = item / positions % heads;
-      const int64_t i = item % positions;
-      const float* q = from + n * positions * 3 * hidden + head * d;
-      const float *k = q + hidden, *v = q + 2 * hidden;
-      for (int64_t j = 0; j < positions; ++j) {
-        weight[j] = scale * dot(d, q + i * 3 * hidden, k + j * 3 * hidden);
-      }
-      const double highest = *std::max_element(weight.begin(), weight.end());
-      double total = 0;
-      for (double& value : weight) total += value = std::exp(value - highest);
-      std::fill(sum.begin(), sum.end(), 0.0);
-      for (int64_t j = 0; j < positions; ++j) {
-        for (int64_t e = 0; e < d; ++e) sum[e] += weight[j] * v[j * 3 * hidden + e];
-      }
-      for (int64_t e = 0; e < d; ++e) {
-        to[(n * positions + i) * hidden + head * d + e] = static_cast<float>(sum[e] / total);
-      }
-      lse[item] = static_cast<float>(highest + std::log(total));
-    }
-  });
+  parallel_for(
+      N * heads * positions, ref::grain(positions * (2 * d + 32)), [&](int64_t begin, int64_t end) {
+        std::vector<double> weight(positions), sum(d);
+        for (int64_t item = begin; item < end; ++item) {
+          const int64_t n = item / positions / heads, head = item / positions % heads;
+          const int64_t i = item % positions;
+          const float* q = from + n * positions * 3 * hidden + head * d;
+          const float *k = q + hidden, *v = q + 2 * hidden;
+          for (int64_t j = 0; j < positions; ++j) {
+            weight[j] = scale * dot(d, q + i * 3 * hidden, k + j * 3 * hidden);
+          }
+          const double highest = *std::max_element(weight.begin(), weight.end());
+          double total = 0;
+          for (double& value : weight) total += value = std::exp(value - highest);
+          std::fill(sum.begin(), sum.end(), 0.0);
+          for (int64_t j = 0; j < positions; ++j) {
+            for (int64_t e = 0; e < d; ++e) sum[e] += weight[j] * v[j * 3 * hidden + e];
+          }
+          for (int64_t e = 0; e < d; ++e) {
+            to[(n * positions + i) * hidden + head * d + e] = static_cast<float>(sum[e] / total);
+          }
+          lse[item] = static_cast<float>(highest + std::log(total));
+        }
+      });
 }
 
 // With p = exp(s - logsumexp): dv_j = sum_i p_ij dout_i; ds_ij = p_ij (dout_i . v_j - dout_i .
@@ -62,38 +64,39 @@ void RefBackend::attention_backward(const AttentionArgs& args, const Tensor& dou
   const double scale = 1 / std::sqrt(static_cast<double>(d));
   const float *grad = dout.f32(), *from = qkv.f32(), *result = out.f32(), *lse = logsumexp.f32();
   float* to = dqkv.f32();
-  parallel_for(N * heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<double> dq(positions * d), dk(positions * d), dv(positions * d);
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t n = item / heads, head = item % heads;
-      const float* q = from + n * positions * stride + head * d;
-      const float *k = q + hidden, *v = q + 2 * hidden;
-      const float* g = grad + n * positions * hidden + head * d;
-      const float* o = result + n * positions * hidden + head * d;
-      std::fill(dq.begin(), dq.end(), 0.0);
-      std::fill(dk.begin(), dk.end(), 0.0);
-      std::fill(dv.begin(), dv.end(), 0.0);
-      for (int64_t i = 0; i < positions; ++i) {
-        const double inner = dot(d, g + i * hidden, o + i * hidden);
-        for (int64_t j = 0; j < positions; ++j) {
-          const double s = scale * dot(d, q + i * stride, k + j * stride);
-          const double p = std::exp(s - lse[item * positions + i]);
-          const double ds = scale * p * (dot(d, g + i * hidden, v + j * stride) - inner);
-          for (int64_t e = 0; e < d; ++e) {
-            dq[i * d + e] += ds * k[j * stride + e];
-            dk[j * d + e] += ds * q[i * stride + e];
-            dv[j * d + e] += p * g[i * hidden + e];
+  parallel_for(
+      N * heads, ref::grain(positions * positions * (5 * d + 32)), [&](int64_t begin, int64_t end) {
+        std::vector<double> dq(positions * d), dk(positions * d), dv(positions * d);
+        for (int64_t item = begin; item < end; ++item) {
+          const int64_t n = item / heads, head = item % heads;
+          const float* q = from + n * positions * stride + head * d;
+          const float *k = q + hidden, *v = q + 2 * hidden;
+          const float* g = grad + n * positions * hidden + head * d;
+          const float* o = result + n * positions * hidden + head * d;
+          std::fill(dq.begin(), dq.end(), 0.0);
+          std::fill(dk.begin(), dk.end(), 0.0);
+          std::fill(dv.begin(), dv.end(), 0.0);
+          for (int64_t i = 0; i < positions; ++i) {
+            const double inner = dot(d, g + i * hidden, o + i * hidden);
+            for (int64_t j = 0; j < positions; ++j) {
+              const double s = scale * dot(d, q + i * stride, k + j * stride);
+              const double p = std::exp(s - lse[item * positions + i]);
+              const double ds = scale * p * (dot(d, g + i * hidden, v + j * stride) - inner);
+              for (int64_t e = 0; e < d; ++e) {
+                dq[i * d + e] += ds * k[j * stride + e];
+                dk[j * d + e] += ds * q[i * stride + e];
+                dv[j * d + e] += p * g[i * hidden + e];
+              }
+            }
+          }
+          for (int64_t i = 0; i < positions; ++i) {
+            float* row = to + (n * positions + i) * stride + head * d;
+            std::copy_n(&dq[i * d], d, row);
+            std::copy_n(&dk[i * d], d, row + hidden);
+            std::copy_n(&dv[i * d], d, row + 2 * hidden);
           }
         }
-      }
-      for (int64_t i = 0; i < positions; ++i) {
-        float* row = to + (n * positions + i) * stride + head * d;
-        std::copy_n(&dq[i * d], d, row);
-        std::copy_n(&dk[i * d], d, row + hidden);
-        std::copy_n(&dv[i * d], d, row + 2 * hidden);
-      }
-    }
-  });
+      });
 }
 
 }  // namespace ddpm

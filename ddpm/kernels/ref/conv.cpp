@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/grain.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
@@ -22,7 +23,7 @@ void RefBackend::conv2d(const ConvArgs& args, const Tensor& x, const Tensor& w, 
   const int64_t P = y.size(1), Q = y.size(2), K = y.size(3), kh = w.size(0), kw = w.size(1);
   const float *from = x.f32(), *weight = w.f32(), *b = bias ? bias->f32() : nullptr;
   float* to = y.f32();
-  parallel_for(y.size(0) * P, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(y.size(0) * P, ref::grain(Q * K * kh * kw * C), [&](int64_t begin, int64_t end) {
     std::vector<double> sum(K);
     for (int64_t row = begin; row < end; ++row) {
       const int64_t n = row / P, p = row % P;
@@ -61,7 +62,7 @@ void RefBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, co
   }
   const float* from = dy.f32();
   float* to = dx.f32();
-  parallel_for(dx.size(0) * H, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(dx.size(0) * H, ref::grain(W * C * kh * kw * K), [&](int64_t begin, int64_t end) {
     std::vector<double> sum(C);
     for (int64_t row = begin; row < end; ++row) {
       const int64_t n = row / H, h = row % H;
@@ -90,7 +91,7 @@ void RefBackend::conv2d_backward_weights(const ConvArgs& args, const Tensor& x, 
   const int64_t P = dy.size(1), Q = dy.size(2), K = dy.size(3), kh = dw.size(0), kw = dw.size(1);
   const float *from = x.f32(), *grad = dy.f32();
   float* to = dw.f32();
-  parallel_for(kh * kw * C, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(kh * kw * C, ref::grain(N * P * Q * K), [&](int64_t begin, int64_t end) {
     std::vector<double> sum(K);
     for (int64_t row = begin; row < end; ++row) {
       const int64_t i = row / C / kw, j = row / C % kw, c = row % C;

@@ -3,17 +3,16 @@
 #include <algorithm>
 
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/grain.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 #include "ddpm/kernels/ref/scalar_functions.h"
 
 namespace ddpm {
 namespace {
 
-constexpr int64_t kGrain = 4096;
-
 template <class Function>
 void for_each_element(const Tensor& like, Function&& function) {
-  parallel_for(like.elements(), kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(like.elements(), ref::grain(32), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) function(i);
   });
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/grain.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 #include "ddpm/kernels/ref/scalar_functions.h"
 
@@ -20,7 +21,7 @@ void RefBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor&
   const float *from = x.f32(), *ga = gamma.f32(), *be = beta.f32();
   const float* fi = film ? film->f32() : nullptr;
   float *to = y.f32(), *means = mean.f32(), *rstds = rstd.f32();
-  parallel_for(N * G, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(N * G, ref::grain(32 * positions * width), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t n = item / G, first = item % G * width;
       const float* in = from + n * positions * C + first;
@@ -64,7 +65,7 @@ void RefBackend::group_norm_backward(const NormArgs& args, const Tensor& dy, con
   float *to = dx.f32(), *dfi = dfilm ? dfilm->f32() : nullptr;
   // Per image and channel, as every image is a task of its own: sums of du and of du h.
   std::vector<double> du_sum(N * C), duh_sum(N * C);
-  parallel_for(N * G, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(N * G, ref::grain(32 * positions * width), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t n = item / G, first = item % G * width;
       const double m = means[item], r = rstds[item];

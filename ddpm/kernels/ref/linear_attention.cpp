@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/grain.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
@@ -29,41 +30,42 @@ void RefBackend::linear_attention(const AttentionArgs& args, const Tensor& qkv, 
   const int64_t stride = 3 * hidden;
   const float* from = qkv.f32();
   float *to = out.f32(), *contexts = context.f32(), *maxima = k_max.f32(), *sums = k_sum.f32();
-  parallel_for(N * heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<double> highest(d), total(d), ctx(d * d), a(d), sum(d);
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t n = item / heads, head = item % heads;
-      const float* q = from + n * positions * stride + head * d;
-      const float *k = q + hidden, *v = q + 2 * hidden;
-      for (int64_t c = 0; c < d; ++c) highest[c] = k[c];
-      for (int64_t p = 0; p < positions; ++p) {
-        for (int64_t c = 0; c < d; ++c) {
-          highest[c] = std::max(highest[c], double{k[p * stride + c]});
+  parallel_for(
+      N * heads, ref::grain(positions * d * (2 * d + 32)), [&](int64_t begin, int64_t end) {
+        std::vector<double> highest(d), total(d), ctx(d * d), a(d), sum(d);
+        for (int64_t item = begin; item < end; ++item) {
+          const int64_t n = item / heads, head = item % heads;
+          const float* q = from + n * positions * stride + head * d;
+          const float *k = q + hidden, *v = q + 2 * hidden;
+          for (int64_t c = 0; c < d; ++c) highest[c] = k[c];
+          for (int64_t p = 0; p < positions; ++p) {
+            for (int64_t c = 0; c < d; ++c) {
+              highest[c] = std::max(highest[c], double{k[p * stride + c]});
+            }
+          }
+          std::fill(total.begin(), total.end(), 0.0);
+          std::fill(ctx.begin(), ctx.end(), 0.0);
+          for (int64_t p = 0; p < positions; ++p) {
+            for (int64_t c = 0; c < d; ++c) {
+              const double b = std::exp(k[p * stride + c] - highest[c]);
+              total[c] += b;
+              for (int64_t e = 0; e < d; ++e) ctx[c * d + e] += b * v[p * stride + e];
+            }
+          }
+          for (int64_t i = 0; i < d * d; ++i) ctx[i] /= total[i / d];
+          for (int64_t p = 0; p < positions; ++p) {
+            soften(d, q + p * stride, a.data());
+            std::fill(sum.begin(), sum.end(), 0.0);
+            for (int64_t c = 0; c < d; ++c) {
+              for (int64_t e = 0; e < d; ++e) sum[e] += a[c] * ctx[c * d + e];
+            }
+            std::copy(sum.begin(), sum.end(), to + (n * positions + p) * hidden + head * d);
+          }
+          std::copy(ctx.begin(), ctx.end(), contexts + item * d * d);
+          std::copy(highest.begin(), highest.end(), maxima + item * d);
+          std::copy(total.begin(), total.end(), sums + item * d);
         }
-      }
-      std::fill(total.begin(), total.end(), 0.0);
-      std::fill(ctx.begin(), ctx.end(), 0.0);
-      for (int64_t p = 0; p < positions; ++p) {
-        for (int64_t c = 0; c < d; ++c) {
-          const double b = std::exp(k[p * stride + c] - highest[c]);
-          total[c] += b;
-          for (int64_t e = 0; e < d; ++e) ctx[c * d + e] += b * v[p * stride + e];
-        }
-      }
-      for (int64_t i = 0; i < d * d; ++i) ctx[i] /= total[i / d];
-      for (int64_t p = 0; p < positions; ++p) {
-        soften(d, q + p * stride, a.data());
-        std::fill(sum.begin(), sum.end(), 0.0);
-        for (int64_t c = 0; c < d; ++c) {
-          for (int64_t e = 0; e < d; ++e) sum[e] += a[c] * ctx[c * d + e];
-        }
-        std::copy(sum.begin(), sum.end(), to + (n * positions + p) * hidden + head * d);
-      }
-      std::copy(ctx.begin(), ctx.end(), contexts + item * d * d);
-      std::copy(highest.begin(), highest.end(), maxima + item * d);
-      std::copy(total.begin(), total.end(), sums + item * d);
-    }
-  });
+      });
 }
 
 // da = context dout, dcontext = sum_n a dout, db = dcontext v, dv = b dcontext; then through the
@@ -78,56 +80,58 @@ void RefBackend::linear_attention_backward(const AttentionArgs& args, const Tens
   const float *grad = dout.f32(), *from = qkv.f32(), *contexts = context.f32();
   const float *maxima = k_max.f32(), *sums = k_sum.f32();
   float* to = dqkv.f32();
-  parallel_for(N * heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<double> dctx(d * d), a(d), da(d), b(positions * d), db(positions * d), mix(d),
-        dv(d);
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t n = item / heads, head = item % heads;
-      const float* q = from + n * positions * stride + head * d;
-      const float *k = q + hidden, *v = q + 2 * hidden;
-      const float* g = grad + n * positions * hidden + head * d;
-      const float* ctx = contexts + item * d * d;
-      float* dq = to + n * positions * stride + head * d;
-      std::fill(dctx.begin(), dctx.end(), 0.0);
-      for (int64_t p = 0; p < positions; ++p) {
-        soften(d, q + p * stride, a.data());
-        double inner = 0;
-        for (int64_t c = 0; c < d; ++c) {
-          da[c] = 0;
-          for (int64_t e = 0; e < d; ++e) {
-            da[c] += double{ctx[c * d + e]} * g[p * hidden + e];
-            dctx[c * d + e] += a[c] * g[p * hidden + e];
+  parallel_for(
+      N * heads, ref::grain(positions * d * (2 * d + 32)), [&](int64_t begin, int64_t end) {
+        std::vector<double> dctx(d * d), a(d), da(d), b(positions * d), db(positions * d), mix(d),
+            dv(d);
+        for (int64_t item = begin; item < end; ++item) {
+          const int64_t n = item / heads, head = item % heads;
+          const float* q = from + n * positions * stride + head * d;
+          const float *k = q + hidden, *v = q + 2 * hidden;
+          const float* g = grad + n * positions * hidden + head * d;
+          const float* ctx = contexts + item * d * d;
+          float* dq = to + n * positions * stride + head * d;
+          std::fill(dctx.begin(), dctx.end(), 0.0);
+          for (int64_t p = 0; p < positions; ++p) {
+            soften(d, q + p * stride, a.data());
+            double inner = 0;
+            for (int64_t c = 0; c < d; ++c) {
+              da[c] = 0;
+              for (int64_t e = 0; e < d; ++e) {
+                da[c] += double{ctx[c * d + e]} * g[p * hidden + e];
+                dctx[c * d + e] += a[c] * g[p * hidden + e];
+              }
+              inner += a[c] * root * da[c];
+            }
+            for (int64_t c = 0; c < d; ++c) {
+              dq[p * stride + c] = static_cast<float>(a[c] * (da[c] - inner));
+            }
           }
-          inner += a[c] * root * da[c];
-        }
-        for (int64_t c = 0; c < d; ++c) {
-          dq[p * stride + c] = static_cast<float>(a[c] * (da[c] - inner));
-        }
-      }
-      std::fill(mix.begin(), mix.end(), 0.0);
-      for (int64_t p = 0; p < positions; ++p) {
-        std::fill(dv.begin(), dv.end(), 0.0);
-        for (int64_t c = 0; c < d; ++c) {
-          double sum = 0;
-          const double softened =
-              std::exp(double{k[p * stride + c]} - maxima[item * d + c]) / sums[item * d + c];
-          for (int64_t e = 0; e < d; ++e) {
-            sum += dctx[c * d + e] * v[p * stride + e];
-            dv[e] += softened * dctx[c * d + e];
+          std::fill(mix.begin(), mix.end(), 0.0);
+          for (int64_t p = 0; p < positions; ++p) {
+            std::fill(dv.begin(), dv.end(), 0.0);
+            for (int64_t c = 0; c < d; ++c) {
+              double sum = 0;
+              const double softened =
+                  std::exp(double{k[p * stride + c]} - maxima[item * d + c]) / sums[item * d + c];
+              for (int64_t e = 0; e < d; ++e) {
+                sum += dctx[c * d + e] * v[p * stride + e];
+                dv[e] += softened * dctx[c * d + e];
+              }
+              b[p * d + c] = softened;
+              db[p * d + c] = sum;
+              mix[c] += softened * sum;
+            }
+            std::copy(dv.begin(), dv.end(), dq + p * stride + 2 * hidden);
           }
-          b[p * d + c] = softened;
-          db[p * d + c] = sum;
-          mix[c] += softened * sum;
+          for (int64_t p = 0; p < positions; ++p) {
+            for (int64_t c = 0; c < d; ++c) {
+              dq[p * stride + hidden + c] =
+                  static_cast<float>(b[p * d + c] * (db[p * d + c] - mix[c]));
+            }
+          }
         }
-        std::copy(dv.begin(), dv.end(), dq + p * stride + 2 * hidden);
-      }
-      for (int64_t p = 0; p < positions; ++p) {
-        for (int64_t c = 0; c < d; ++c) {
-          dq[p * stride + hidden + c] = static_cast<float>(b[p * d + c] * (db[p * d + c] - mix[c]));
-        }
-      }
-    }
-  });
+      });
 }
 
 }  // namespace ddpm

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/grain.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
@@ -24,7 +25,7 @@ void RefBackend::adam(const AdamArgs& args, std::vector<AdamParameter>& paramete
     float *w = parameter.weight.f32(), *m = parameter.moment1.f32(), *v = parameter.moment2.f32();
     const float* grad = parameter.grad.f32();
     float* ema = parameter.ema.defined() ? parameter.ema.f32() : nullptr;
-    parallel_for(parameter.weight.elements(), 4096, [&](int64_t begin, int64_t end) {
+    parallel_for(parameter.weight.elements(), ref::grain(32), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const double g = grad[i] * args.grad_scale;
         const double first = args.beta1 * m[i] + (1 - args.beta1) * g;

@@ -4,6 +4,7 @@
 
 #include "ddpm/base/philox.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/grain.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
@@ -11,7 +12,7 @@ namespace ddpm {
 void RefBackend::normal(const std::vector<uint64_t>& seeds, uint64_t stream, Tensor& x) {
   const int64_t images = x.size(0), size = x.elements() / std::max<int64_t>(images, 1);
   float* to = x.f32();
-  parallel_for(images, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(images, ref::grain(64 * size), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       Philox(seeds[n], stream).normal(0, size, to + n * size);
     }
