@@ -18,10 +18,29 @@ class CpuBackend : public RefBackend {
   void conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy, Tensor& dw,
                                Tensor* dbias) override;
 
+  void weight_standardize(double eps, const Tensor& w, Tensor& standardized, Tensor& mean,
+                          Tensor& rstd) override;
+  void weight_standardize_backward(const Tensor& dstandardized, const Tensor& w, const Tensor& mean,
+                                   const Tensor& rstd, Tensor& dw) override;
+
+  void group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                  const Tensor* film, Tensor& y, Tensor& mean, Tensor& rstd) override;
+  void group_norm_backward(const NormArgs& args, const Tensor& dy, const Tensor& x,
+                           const Tensor& gamma, const Tensor& beta, const Tensor* film,
+                           const Tensor& mean, const Tensor& rstd, Tensor& dx, Tensor& dgamma,
+                           Tensor& dbeta, Tensor* dfilm) override;
+
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
   void linear_backward_data(const Tensor& dy, const Tensor& w, Tensor& dx) override;
   void linear_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw,
                                Tensor* dbias) override;
+
+  void activation(Activation kind, const Tensor& x, Tensor& y) override;
+  void activation_backward(Activation kind, const Tensor& dy, const Tensor& x, Tensor& dx) override;
+  void add(const Tensor& a, const Tensor& b, Tensor& y) override;
+  void combine(const std::vector<const Tensor*>& inputs,
+               const std::vector<std::vector<float>>& coefficients, Tensor& y) override;
+  void clamp(float low, float high, Tensor& x) override;
 };
 
 }  // namespace ddpm

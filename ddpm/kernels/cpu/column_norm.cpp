@@ -1,0 +1,219 @@
+// Column kernels. Reductions walk down a strip of columns with their accumulators in registers (a
+// strip of the block's rows stays in the first-level cache, so the other strips of a cache line
+// cost no memory traffic); maps stream along the rows. The moments are taken about the block's
+// first row, whose distance from the mean is at most sqrt(rows) deviations: in double that costs
+// two digits of sixteen, and one pass is enough.
+#include "ddpm/kernels/cpu/column_norm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/column_norm.cpp"
+#include "ddpm/kernels/cpu/simd_targets.h"
+// clang-format off
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ddpm/kernels/cpu/vector_math-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace ddpm::cpu::HWY_NAMESPACE {
+namespace {
+
+// kVecs vectors of doubles wide.
+template <int kVecs>
+HWY_INLINE void moments_strip(const float* x, int64_t rows, int64_t columns, double* mean,
+                              double* squares) {
+  const Doubles d;
+  DoubleVec first[kVecs], sum[kVecs], square[kVecs];
+  for (int v = 0; v < kVecs; ++v) {
+    first[v] = load_double(x + v * kDoubleLanes);
+    sum[v] = square[v] = hn::Zero(d);
+  }
+  for (int64_t r = 1; r < rows; ++r) {
+    const float* row = x + r * columns;
+    for (int v = 0; v < kVecs; ++v) {
+      const DoubleVec distance = hn::Sub(load_double(row + v * kDoubleLanes), first[v]);
+      sum[v] = hn::Add(sum[v], distance);
+      square[v] = hn::MulAdd(distance, distance, square[v]);
+    }
+  }
+  const DoubleVec inverse = hn::Set(d, 1.0 / static_cast<double>(rows));
+  for (int v = 0; v < kVecs; ++v) {
+    const DoubleVec average = hn::Mul(sum[v], inverse);
+    const DoubleVec spread = hn::Sub(square[v], hn::Mul(average, sum[v]));
+    hn::StoreU(hn::Add(first[v], average), d, mean + v * kDoubleLanes);
+    hn::StoreU(hn::Max(spread, hn::Zero(d)), d, squares + v * kDoubleLanes);
+  }
+}
+
+void moments(const float* x, int64_t rows, int64_t columns, double* mean, double* squares) {
+  constexpr int kVecs = 4;
+  int64_t c = 0;
+  for (; c + kVecs * kDoubleLanes <= columns; c += kVecs * kDoubleLanes) {
+    moments_strip<kVecs>(x + c, rows, columns, mean + c, squares + c);
+  }
+  for (; c + kDoubleLanes <= columns; c += kDoubleLanes) {
+    moments_strip<1>(x + c, rows, columns, mean + c, squares + c);
+  }
+  for (; c < columns; ++c) {
+    double sum = 0, square = 0;
+    for (int64_t r = 1; r < rows; ++r) {
+      const double distance = double{x[r * columns + c]} - x[c];
+      sum += distance;
+      square += distance * distance;
+    }
+    const double average = sum / static_cast<double>(rows), spread = square - average * sum;
+    mean[c] = x[c] + average;
+    squares[c] = spread < 0 ? 0 : spread;
+  }
+}
+
+template <bool kSilu>
+struct Normalize {
+  const float* x;
+  ColumnAffine affine;
+  float* y;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
+    const Vec centred = hn::Sub(lanes.load(x + c), lanes.load(affine.mean + c));
+    const Vec u = hn::MulAdd(centred, lanes.load(affine.scale + c), lanes.load(affine.shift + c));
+    lanes.store(kSilu ? silu(u) : u, y + c);
+  }
+};
+
+template <bool kSilu>
+HWY_INLINE Vec upstream(Vec dy, Vec centred, Vec scale, Vec shift) {
+  return kSilu ? hn::Mul(dy, silu_slope(hn::MulAdd(centred, scale, shift))) : dy;
+}
+
+template <bool kSilu>
+struct Gradient {
+  const float* dy;
+  const float* x;
+  ColumnAffine affine;
+  const float* slope;
+  const float* offset;
+  float* dx;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
+    const Vec centred = hn::Sub(lanes.load(x + c), lanes.load(affine.mean + c));
+    const Vec scale = lanes.load(affine.scale + c);
+    const Vec du =
+        upstream<kSilu>(lanes.load(dy + c), centred, scale, lanes.load(affine.shift + c));
+    const Vec rest = hn::MulAdd(centred, lanes.load(slope + c), lanes.load(offset + c));
+    lanes.store(hn::MulAdd(du, scale, rest), dx + c);
+  }
+};
+
+template <bool kSilu, int kVecs, class Lanes>
+HWY_INLINE void sums_strip(Lanes lanes, const float* dy, const float* x, int64_t rows,
+                           int64_t columns, const ColumnAffine& affine, float* du_sum,
+                           float* dux_sum) {
+  Vec mean[kVecs], scale[kVecs], shift[kVecs], sum[kVecs], product[kVecs];
+  for (int v = 0; v < kVecs; ++v) {
+    mean[v] = lanes.load(affine.mean + v * kLanes);
+    scale[v] = lanes.load(affine.scale + v * kLanes);
+    shift[v] = lanes.load(affine.shift + v * kLanes);
+    sum[v] = product[v] = hn::Zero(Floats());
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int v = 0; v < kVecs; ++v) {
+      const int64_t at = r * columns + v * kLanes;
+      const Vec centred = hn::Sub(lanes.load(x + at), mean[v]);
+      const Vec du = upstream<kSilu>(lanes.load(dy + at), centred, scale[v], shift[v]);
+      sum[v] = hn::Add(sum[v], du);
+      product[v] = hn::MulAdd(du, centred, product[v]);
+    }
+  }
+  for (int v = 0; v < kVecs; ++v) {
+    lanes.store(sum[v], du_sum + v * kLanes);
+    lanes.store(product[v], dux_sum + v * kLanes);
+  }
+}
+
+template <bool kSilu>
+void sums_of(const float* dy, const float* x, int64_t rows, int64_t columns,
+             const ColumnAffine& affine, float* du_sum, float* dux_sum) {
+  int64_t c = 0;
+  const auto at = [&] { return ColumnAffine{affine.mean + c, affine.scale + c, affine.shift + c}; };
+  for (; c + 2 * kLanes <= columns; c += 2 * kLanes) {
+    sums_strip<kSilu, 2>(Whole(), dy + c, x + c, rows, columns, at(), du_sum + c, dux_sum + c);
+  }
+  for (; c + kLanes <= columns; c += kLanes) {
+    sums_strip<kSilu, 1>(Whole(), dy + c, x + c, rows, columns, at(), du_sum + c, dux_sum + c);
+  }
+  if (c < columns) {
+    sums_strip<kSilu, 1>(Some{columns - c}, dy + c, x + c, rows, columns, at(), du_sum + c,
+                         dux_sum + c);
+  }
+}
+
+template <bool kSilu>
+void normalize_of(const float* x, int64_t rows, int64_t columns, const ColumnAffine& affine,
+                  float* y) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for_each_vector(columns, Normalize<kSilu>{x + r * columns, affine, y + r * columns});
+  }
+}
+
+template <bool kSilu>
+void gradient_of(const float* dy, const float* x, int64_t rows, int64_t columns,
+                 const ColumnAffine& affine, const float* slope, const float* offset, float* dx) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t at = r * columns;
+    for_each_vector(columns, Gradient<kSilu>{dy + at, x + at, affine, slope, offset, dx + at});
+  }
+}
+
+void normalize(bool silu, const float* x, int64_t rows, int64_t columns, const ColumnAffine& affine,
+               float* y) {
+  silu ? normalize_of<true>(x, rows, columns, affine, y)
+       : normalize_of<false>(x, rows, columns, affine, y);
+}
+
+void sums(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
+          const ColumnAffine& affine, float* du_sum, float* dux_sum) {
+  silu ? sums_of<true>(dy, x, rows, columns, affine, du_sum, dux_sum)
+       : sums_of<false>(dy, x, rows, columns, affine, du_sum, dux_sum);
+}
+
+void gradient(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
+              const ColumnAffine& affine, const float* slope, const float* offset, float* dx) {
+  silu ? gradient_of<true>(dy, x, rows, columns, affine, slope, offset, dx)
+       : gradient_of<false>(dy, x, rows, columns, affine, slope, offset, dx);
+}
+
+}  // namespace
+}  // namespace ddpm::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ddpm::cpu {
+namespace {
+DDPM_SIMD_TABLE(moments);
+DDPM_SIMD_TABLE(normalize);
+DDPM_SIMD_TABLE(sums);
+DDPM_SIMD_TABLE(gradient);
+}  // namespace
+
+void column_moments(const float* x, int64_t rows, int64_t columns, double* mean, double* squares) {
+  DDPM_SIMD_CHOOSE(moments)(x, rows, columns, mean, squares);
+}
+
+void normalize_columns(bool silu, const float* x, int64_t rows, int64_t columns,
+                       const ColumnAffine& affine, float* y) {
+  DDPM_SIMD_CHOOSE(normalize)(silu, x, rows, columns, affine, y);
+}
+
+void gradient_sums(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
+                   const ColumnAffine& affine, float* du_sum, float* dux_sum) {
+  DDPM_SIMD_CHOOSE(sums)(silu, dy, x, rows, columns, affine, du_sum, dux_sum);
+}
+
+void normalize_gradient(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
+                        const ColumnAffine& affine, const float* slope, const float* offset,
+                        float* dx) {
+  DDPM_SIMD_CHOOSE(gradient)(silu, dy, x, rows, columns, affine, slope, offset, dx);
+}
+
+}  // namespace ddpm::cpu
+#endif

@@ -1,0 +1,43 @@
+// What group normalisation and weight standardization are made of: statistics down the columns of a
+// dense matrix [rows][columns], the application of y = act((x - mean) scale + shift) with one mean,
+// scale and shift per column, and both steps of its gradient. Callers cut the rows into blocks of
+// column_block_rows(), a function of the width alone, and merge the blocks' numbers in order, so
+// results depend neither on threads nor on the batch. One thread each; nothing is allocated.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace ddpm::cpu {
+
+// Rows such that a block stays in the first cache levels and that a sum over a block in float32
+// loses less than a digit.
+inline int64_t column_block_rows(int64_t columns) {
+  return std::clamp<int64_t>(16384 / std::max<int64_t>(columns, 1), 16, 128);
+}
+
+// Mean of each column, and sum of the squared distances to it, in double: whatever float32 holds
+// neither over- nor underflows, and a constant column gives its value and 0 exactly.
+void column_moments(const float* x, int64_t rows, int64_t columns, double* mean, double* squares);
+
+// Per column; arrays of `columns` floats each.
+struct ColumnAffine {
+  const float* mean;
+  const float* scale;
+  const float* shift;
+};
+
+// y = act(u), u = (x - mean) scale + shift, act either SiLU or nothing.
+void normalize_columns(bool silu, const float* x, int64_t rows, int64_t columns,
+                       const ColumnAffine& affine, float* y);
+
+// With du = dy act'(u), per column: sums of du and of du (x - mean).
+void gradient_sums(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
+                   const ColumnAffine& affine, float* du_sum, float* dux_sum);
+
+// dx = du scale + (x - mean) slope + offset.
+void normalize_gradient(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
+                        const ColumnAffine& affine, const float* slope, const float* offset,
+                        float* dx);
+
+}  // namespace ddpm::cpu
