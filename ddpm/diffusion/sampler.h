@@ -29,15 +29,15 @@ struct SampleProgress {
 
 struct SampleRequest {
   std::string sampler = "ddpm";
-  Shape image;                        // [H, W, C]
-  std::vector<uint64_t> image_seeds;  // one per image, see image_seeds()
-  std::optional<int64_t> steps;       // 1 ... the schedule's; the sampler's own default if absent
+  Shape image = {};                        // [H, W, C]
+  std::vector<uint64_t> image_seeds = {};  // one per image, see image_seeds()
+  std::optional<int64_t> steps = {};  // 1 ... the schedule's; the sampler's own default if absent
   double eta = 0;                     // DDIM: 0 (no noise added) ... 1 (as much as DDPM)
   bool clip = true;                   // keep each estimate of the image within [-1, 1]
   Device device = Device::kCpu;
   // Returning false cancels: sample() throws Error, so that no half-denoised picture passes for a
   // sample. May be empty.
-  std::function<bool(const SampleProgress&)> progress;
+  std::function<bool(const SampleProgress&)> progress = {};
 };
 
 class SampleLoop;
