@@ -67,9 +67,9 @@ Axis log_axis(double low, double high) {
 std::string label(double value) {
   const double size = std::abs(value);
   if (size >= 1e6) return fmt::format("{:.4g}M", value / 1e6);
-  if (size >= 1e4) return fmt::format("{:.4g}k", value / 1e3);
+  if (size >= 1e5) return fmt::format("{:.4g}k", value / 1e3);
   if (size > 0 && size < 1e-4) return fmt::format("{:.1e}", value);
-  return fmt::format("{:.4g}", value);
+  return fmt::format("{:.5g}", value);
 }
 
 std::string escaped(const std::string& text) {
@@ -100,9 +100,12 @@ std::vector<Point> thinned(const std::vector<Point>& points) {
   return result;
 }
 
-// An exponential mean run forwards and backwards, so that the line does not lag.
-std::vector<Point> smoothed(std::vector<Point> points) {
-  const double keep = 1 - 1 / std::max(1.0, static_cast<double>(points.size()) / 40);
+// An exponential mean run forwards and backwards, so that the line does not lag; of the logarithms
+// where these are drawn, so that it follows a steep fall.
+std::vector<Point> smoothed(std::vector<Point> points, bool logarithmic) {
+  const double keep = 1 - 1 / std::max(2.0, static_cast<double>(points.size()) / 60);
+  if (logarithmic)
+    for (Point& point : points) point.loss = std::log(point.loss);
   const auto sweep = [&](auto begin, auto end) {
     double mean = 0, weight = 0;
     for (auto point = begin; point != end; ++point) {
@@ -113,6 +116,8 @@ std::vector<Point> smoothed(std::vector<Point> points) {
   };
   sweep(points.begin(), points.end());
   sweep(points.rbegin(), points.rend());
+  if (logarithmic)
+    for (Point& point : points) point.loss = std::exp(point.loss);
   return points;
 }
 
@@ -192,7 +197,7 @@ std::string loss_curve_svg(const LossCurve& curve) {
                        at_x(x, points[0].step), at_y(y, points[0].loss));
     return svg + "</svg>\n";
   }
-  const std::vector<Point> smooth = smoothed(points);
+  const std::vector<Point> smooth = smoothed(points, logarithmic);
   svg += polyline(points, x, y, "stroke=\"#9cc3f7\" stroke-width=\"1\"");
   svg += polyline(smooth, x, y, "stroke=\"#1f6feb\" stroke-width=\"3\"");
   svg += text(kRight, 36, "text-anchor=\"end\" fill=\"#1f6feb\"",
