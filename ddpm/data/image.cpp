@@ -3,8 +3,12 @@
 // result is then taken to sRGB by its profile, so that files without one keep their values to the
 // bit. What a file is, is decided here by its first bytes: of libvips' many loaders only those of
 // the formats we promise ever see a file.
+//
+// libvips is loaded when first needed: it stands on a hundred libraries, and a program that is
+// linked to them starts many times slower, be it only to print its help.
 #include "ddpm/data/image.h"
 
+#include <dlfcn.h>
 #include <fmt/core.h>
 #include <vips/vips.h>
 
@@ -20,6 +24,47 @@
 
 namespace ddpm {
 namespace {
+
+// What is used of libvips, and of GLib below it.
+// clang-format off
+#define DDPM_VIPS_FUNCTIONS(F) \
+  F(g_free) F(g_log_set_handler) F(g_object_unref) F(vips_autorot) F(vips_cache_set_max) \
+  F(vips_cache_set_max_files) F(vips_cache_set_max_mem) F(vips_cast) F(vips_colourspace) \
+  F(vips_concurrency_set) F(vips_copy) F(vips_error_buffer) F(vips_error_clear) \
+  F(vips_icc_transform) F(vips_image_copy_memory) F(vips_image_get_bands) \
+  F(vips_image_get_blob) F(vips_image_get_data) F(vips_image_get_height) \
+  F(vips_image_get_interpretation) F(vips_image_get_n_pages) F(vips_image_get_page_height) \
+  F(vips_image_get_typeof) F(vips_image_get_width) F(vips_image_new_from_buffer) \
+  F(vips_image_new_from_memory) F(vips_image_set_array_int) F(vips_image_set_blob_copy) \
+  F(vips_image_set_int) F(vips_init) F(vips_pngsave_buffer) F(vips_svgload_buffer) \
+  F(vips_webpsave_buffer)
+// clang-format on
+
+struct Library {
+#define DDPM_MEMBER(name) decltype(&::name) name;
+  DDPM_VIPS_FUNCTIONS(DDPM_MEMBER)
+#undef DDPM_MEMBER
+};
+
+Library load_library() {
+  const std::string name = fmt::format("libvips.so.{}", VIPS_LIBRARY_CURRENT - VIPS_LIBRARY_AGE);
+  void* handle = dlopen(name.c_str(), RTLD_LAZY | RTLD_LOCAL);
+  if (handle == nullptr)
+    fail("image", fmt::format("{}; install Debian's package libvips42", dlerror()));
+  Library library;
+  // Looks in GLib too, on which libvips depends.
+#define DDPM_LOAD(name)                                                     \
+  library.name = reinterpret_cast<decltype(&::name)>(dlsym(handle, #name)); \
+  if (library.name == nullptr) fail("image", "libvips lacks " #name);
+  DDPM_VIPS_FUNCTIONS(DDPM_LOAD)
+#undef DDPM_LOAD
+  return library;
+}
+
+const Library& vips() {
+  static const Library library = load_library();
+  return library;
+}
 
 // A bound on what one file may ask for, as decoded.
 constexpr int64_t kMostPixels = int64_t{1} << 27;
@@ -45,7 +90,7 @@ class Image {
 
  private:
   void reset() {
-    if (image_ != nullptr) g_object_unref(image_);
+    if (image_ != nullptr) vips().g_object_unref(image_);
     image_ = nullptr;
   }
   VipsImage* image_ = nullptr;
@@ -62,12 +107,12 @@ void start_vips() {
         static_cast<GLogLevelFlags>(G_LOG_LEVEL_WARNING | G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_INFO |
                                     G_LOG_LEVEL_DEBUG | G_LOG_LEVEL_CRITICAL);
     for (const char* domain : {"VIPS", "GLib", "GLib-GObject"})
-      g_log_set_handler(domain, kEverything, silent, nullptr);
-    started = vips_init("ddpm") == 0;
-    vips_concurrency_set(1);
-    vips_cache_set_max(0);
-    vips_cache_set_max_mem(0);
-    vips_cache_set_max_files(0);
+      vips().g_log_set_handler(domain, kEverything, silent, nullptr);
+    started = vips().vips_init("ddpm") == 0;
+    vips().vips_concurrency_set(1);
+    vips().vips_cache_set_max(0);
+    vips().vips_cache_set_max_mem(0);
+    vips().vips_cache_set_max_files(0);
   });
   if (!started) fail("image", "libvips does not start; is its installation complete?");
 }
@@ -81,8 +126,8 @@ std::shared_mutex& error_lock() {
 
 // libvips' text on one line, without its repetitions.
 std::string take_error() {
-  const std::string text = vips_error_buffer();
-  vips_error_clear();
+  const std::string text = vips().vips_error_buffer();
+  vips().vips_error_clear();
   std::string cleaned, last;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
@@ -107,7 +152,7 @@ void run_vips(const char* where, const Work& work) {
     if (work()) return;
   }
   std::unique_lock lock(error_lock());
-  vips_error_clear();
+  vips().vips_error_clear();
   if (!work()) fail(where, take_error());
 }
 
@@ -138,13 +183,14 @@ struct Header {
 };
 
 bool read_header(std::string_view file, Header& header) {
-  Image image(vips_image_new_from_buffer(file.data(), file.size(), "", "access",
-                                         VIPS_ACCESS_SEQUENTIAL, nullptr));
+  Image image(vips().vips_image_new_from_buffer(file.data(), file.size(), "", "access",
+                                                VIPS_ACCESS_SEQUENTIAL, nullptr));
   if (image.get() == nullptr) return false;
-  header.info.size = {vips_image_get_page_height(image.get()), vips_image_get_width(image.get())};
-  header.info.frames = vips_image_get_n_pages(image.get());
-  header.bands = vips_image_get_bands(image.get());
-  header.cmyk = vips_image_get_interpretation(image.get()) == VIPS_INTERPRETATION_CMYK;
+  header.info.size = {vips().vips_image_get_page_height(image.get()),
+                      vips().vips_image_get_width(image.get())};
+  header.info.frames = vips().vips_image_get_n_pages(image.get());
+  header.bands = vips().vips_image_get_bands(image.get());
+  header.cmyk = vips().vips_image_get_interpretation(image.get()) == VIPS_INTERPRETATION_CMYK;
   return true;
 }
 
@@ -175,21 +221,22 @@ void check_pixels(ImageSize size, int64_t shrink) {
 // Whatever libvips holds -> [H, W, 1, 3 or 4] bytes; grey with alpha becomes RGBA.
 bool to_tensor(const Image& image, Tensor& result) {
   Image srgb, cast, memory;
-  const VipsInterpretation now = vips_image_get_interpretation(image.get());
-  const bool grey = vips_image_get_bands(image.get()) == 1 &&
+  const VipsInterpretation now = vips().vips_image_get_interpretation(image.get());
+  const bool grey = vips().vips_image_get_bands(image.get()) == 1 &&
                     (now == VIPS_INTERPRETATION_B_W || now == VIPS_INTERPRETATION_GREY16);
-  if (vips_colourspace(image.get(), srgb.out(),
-                       grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, nullptr) != 0)
+  if (vips().vips_colourspace(image.get(), srgb.out(),
+                              grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB,
+                              nullptr) != 0)
     return false;
-  if (vips_cast(srgb.get(), cast.out(), VIPS_FORMAT_UCHAR, nullptr) != 0) return false;
-  memory = Image(vips_image_copy_memory(cast.get()));
+  if (vips().vips_cast(srgb.get(), cast.out(), VIPS_FORMAT_UCHAR, nullptr) != 0) return false;
+  memory = Image(vips().vips_image_copy_memory(cast.get()));
   if (memory.get() == nullptr) return false;
-  const int bands = vips_image_get_bands(memory.get());
+  const int bands = vips().vips_image_get_bands(memory.get());
   const int channels = bands >= 4 ? 4 : bands >= 3 ? 3 : 1;
-  result =
-      Tensor({vips_image_get_height(memory.get()), vips_image_get_width(memory.get()), channels},
-             DType::kUInt8);
-  const auto* in = static_cast<const uint8_t*>(vips_image_get_data(memory.get()));
+  result = Tensor({vips().vips_image_get_height(memory.get()),
+                   vips().vips_image_get_width(memory.get()), channels},
+                  DType::kUInt8);
+  const auto* in = static_cast<const uint8_t*>(vips().vips_image_get_data(memory.get()));
   if (in == nullptr) return false;
   uint8_t* out = result.u8();
   for (int64_t i = result.size(0) * result.size(1); i > 0; --i, in += bands, out += channels)
@@ -200,19 +247,19 @@ bool to_tensor(const Image& image, Tensor& result) {
 // Upright, in the file's own colours where these are grey or RGB; profile gets them to sRGB.
 bool decode(std::string_view file, const std::string& options, bool cmyk, Tensor& result,
             std::string& profile) {
-  Image opened(vips_image_new_from_buffer(file.data(), file.size(), options.c_str(), "access",
-                                          VIPS_ACCESS_SEQUENTIAL, nullptr));
+  Image opened(vips().vips_image_new_from_buffer(file.data(), file.size(), options.c_str(),
+                                                 "access", VIPS_ACCESS_SEQUENTIAL, nullptr));
   if (opened.get() == nullptr) return false;
   // The pixels are computed here, where a damaged file shows.
-  Image memory(vips_image_copy_memory(opened.get()));
+  Image memory(vips().vips_image_copy_memory(opened.get()));
   Image upright;
-  if (memory.get() == nullptr || vips_autorot(memory.get(), upright.out(), nullptr) != 0)
+  if (memory.get() == nullptr || vips().vips_autorot(memory.get(), upright.out(), nullptr) != 0)
     return false;
   const void* data = nullptr;
   size_t bytes = 0;
   profile.clear();
-  if (!cmyk && vips_image_get_typeof(upright.get(), VIPS_META_ICC_NAME) != 0 &&
-      vips_image_get_blob(upright.get(), VIPS_META_ICC_NAME, &data, &bytes) == 0)
+  if (!cmyk && vips().vips_image_get_typeof(upright.get(), VIPS_META_ICC_NAME) != 0 &&
+      vips().vips_image_get_blob(upright.get(), VIPS_META_ICC_NAME, &data, &bytes) == 0)
     profile.assign(static_cast<const char*>(data), bytes);
   return to_tensor(upright, result);
 }
@@ -223,13 +270,14 @@ Image view_of(const char* where, const Tensor& image, int64_t height) {
   if (image.elements() == 0 || (channels != 1 && channels != 3 && channels != 4))
     fail(where, fmt::format("needs 1, 3 or 4 channels, not {}", image.shape().str()));
   start_vips();
-  Image bytes(vips_image_new_from_memory(
+  Image bytes(vips().vips_image_new_from_memory(
       image.u8(), static_cast<size_t>(image.bytes()), static_cast<int>(image.shape()[-2]),
       static_cast<int>(height), static_cast<int>(channels), VIPS_FORMAT_UCHAR));
   Image typed;
   if (bytes.get() == nullptr ||
-      vips_copy(bytes.get(), typed.out(), "interpretation",
-                channels == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, nullptr) != 0)
+      vips().vips_copy(bytes.get(), typed.out(), "interpretation",
+                       channels == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB,
+                       nullptr) != 0)
     fail(where, "libvips cannot take this picture");
   return typed;
 }
@@ -240,17 +288,18 @@ Tensor apply_profile(const Tensor& image, const std::string& profile) {
   Tensor result = image;
   std::shared_lock lock(error_lock());
   const Image view = view_of("image", image, image.size(0));
-  vips_image_set_blob_copy(view.get(), VIPS_META_ICC_NAME, profile.data(), profile.size());
+  vips().vips_image_set_blob_copy(view.get(), VIPS_META_ICC_NAME, profile.data(), profile.size());
   Image srgb;
-  if (vips_icc_transform(view.get(), srgb.out(), "srgb", "embedded", TRUE, "intent",
-                         VIPS_INTENT_RELATIVE, "black_point_compensation", TRUE, nullptr) == 0)
+  if (vips().vips_icc_transform(view.get(), srgb.out(), "srgb", "embedded", TRUE, "intent",
+                                VIPS_INTENT_RELATIVE, "black_point_compensation", TRUE,
+                                nullptr) == 0)
     to_tensor(srgb, result);
   return result;
 }
 
 std::string take_buffer(void* data, size_t bytes) {
   std::string result(static_cast<const char*>(data), bytes);
-  g_free(data);
+  (vips().g_free)(data);  // a macro too in newer GLib
   return result;
 }
 
@@ -293,7 +342,7 @@ std::string encode_png(const Tensor& image) {
     const Image view = view_of("png", image, image.size(0));
     void* data = nullptr;
     size_t bytes = 0;
-    if (vips_pngsave_buffer(view.get(), &data, &bytes, "compression", 6, nullptr) != 0)
+    if (vips().vips_pngsave_buffer(view.get(), &data, &bytes, "compression", 6, nullptr) != 0)
       return false;
     result = take_buffer(data, bytes);
     return true;
@@ -321,13 +370,14 @@ std::string encode_webp(const Tensor& frames, const AnimationOptions& options) {
   run_vips("webp", [&] {
     // libvips' animations are one tall strip.
     const Image view = view_of("webp", frames, count * height);
-    vips_image_set_int(view.get(), VIPS_META_PAGE_HEIGHT, static_cast<int>(height));
-    vips_image_set_array_int(view.get(), "delay", delays.data(), static_cast<int>(count));
-    vips_image_set_int(view.get(), "loop", static_cast<int>(options.loop));
+    vips().vips_image_set_int(view.get(), VIPS_META_PAGE_HEIGHT, static_cast<int>(height));
+    vips().vips_image_set_array_int(view.get(), "delay", delays.data(), static_cast<int>(count));
+    vips().vips_image_set_int(view.get(), "loop", static_cast<int>(options.loop));
     void* data = nullptr;
     size_t bytes = 0;
-    if (vips_webpsave_buffer(view.get(), &data, &bytes, "lossless", options.lossless ? TRUE : FALSE,
-                             "Q", static_cast<int>(options.quality), "effort", 4, nullptr) != 0)
+    if (vips().vips_webpsave_buffer(view.get(), &data, &bytes, "lossless",
+                                    options.lossless ? TRUE : FALSE, "Q",
+                                    static_cast<int>(options.quality), "effort", 4, nullptr) != 0)
       return false;
     result = take_buffer(data, bytes);
     return true;
@@ -339,8 +389,8 @@ std::string render_svg(std::string_view svg, double scale) {
   Tensor picture;
   run_vips("svg", [&] {
     Image drawn;
-    return vips_svgload_buffer(const_cast<char*>(svg.data()), svg.size(), drawn.out(), "scale",
-                               scale, nullptr) == 0 &&
+    return vips().vips_svgload_buffer(const_cast<char*>(svg.data()), svg.size(), drawn.out(),
+                                      "scale", scale, nullptr) == 0 &&
            to_tensor(drawn, picture);
   });
   return encode_png(convert_channels(picture, 3, Colour{255, 255, 255}));
