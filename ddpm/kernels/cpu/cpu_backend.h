@@ -41,6 +41,20 @@ class CpuBackend : public RefBackend {
   void combine(const std::vector<const Tensor*>& inputs,
                const std::vector<std::vector<float>>& coefficients, Tensor& y) override;
   void clamp(float low, float high, Tensor& x) override;
+
+  void space_to_depth(int64_t size, const Tensor& x, Tensor& y) override;
+  void depth_to_space(int64_t size, const Tensor& x, Tensor& y) override;
+  void upsample_nearest(const Tensor& x, Tensor& y) override;
+  void upsample_nearest_backward(const Tensor& dy, Tensor& dx) override;
+  void concat_channels(const Tensor& a, const Tensor& b, Tensor& y) override;
+  void split_channels(const Tensor& y, Tensor* a, Tensor* b) override;
+
+  double loss(LossKind kind, const Tensor& prediction, const Tensor& target) override;
+  void loss_backward(LossKind kind, const Tensor& prediction, const Tensor& target, float upstream,
+                     Tensor& dprediction) override;
+  void normal(const std::vector<uint64_t>& seeds, uint64_t stream, Tensor& x) override;
+  double sum_of_squares(const std::vector<Tensor>& tensors) override;
+  void adam(const AdamArgs& args, std::vector<AdamParameter>& parameters) override;
 };
 
 }  // namespace ddpm
