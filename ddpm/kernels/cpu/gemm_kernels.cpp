@@ -67,9 +67,17 @@ HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out
   }
 }
 
+// The outputs are wanted only after the reduction; by then they have arrived.
+template <int kRows>
+HWY_INLINE void prefetch_output(const TileOutput& out) {
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) __builtin_prefetch(out.rows[r], 1);
+}
+
 template <int kRows, int kVecs>
 void row_tile_of(const RowTile& tile, const TileOutput& out) {
   const Floats d;
+  prefetch_output<kRows>(out);
   Vec sum[kRows][kVecs];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -101,6 +109,7 @@ void row_tile_of(const RowTile& tile, const TileOutput& out) {
 template <int kRows, int kVecs>
 void column_tile_of(const ColumnTile& tile, const TileOutput& out) {
   const Floats d;
+  prefetch_output<kRows>(out);
   Vec sum[kRows][kVecs];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -155,25 +164,43 @@ void column_tile(int64_t rows, const ColumnTile& tile, const TileOutput& out) {
 void pack(const float* b, int64_t stride, int64_t depth, int64_t columns, float* panel,
           float* sums) {
   const Floats d;
-  for (int64_t first = 0; first < kNr; first += kLanes) {
-    const int64_t count = columns - first;
-    Vec sum = hn::Zero(d);
-    float* to = panel + first;
-    if (count >= kLanes) {
-      for (int64_t i = 0; i < depth; ++i, to += kNr) {
-        const Vec x = hn::LoadU(d, b + i * stride + first);
-        hn::StoreU(x, d, to);
-        sum = hn::Add(sum, x);
-      }
-    } else {
-      const auto mask = hn::FirstN(d, static_cast<size_t>(HWY_MAX(count, 0)));
-      for (int64_t i = 0; i < depth; ++i, to += kNr) {
-        const Vec x = count > 0 ? hn::MaskedLoad(mask, d, b + i * stride + first) : hn::Zero(d);
-        hn::StoreU(x, d, to);
-        sum = hn::Add(sum, x);
-      }
+  Vec sum[2] = {hn::Zero(d), hn::Zero(d)};
+  if (columns == kNr) {
+    for (int64_t i = 0; i < depth; ++i, b += stride, panel += kNr) {
+      const Vec x0 = hn::LoadU(d, b), x1 = hn::LoadU(d, b + kLanes);
+      hn::StoreU(x0, d, panel);
+      hn::StoreU(x1, d, panel + kLanes);
+      sum[0] = hn::Add(sum[0], x0);
+      sum[1] = hn::Add(sum[1], x1);
     }
-    if (sums) hn::StoreU(hn::Add(hn::LoadU(d, sums + first), sum), d, sums + first);
+  } else {
+    const int64_t count0 = HWY_MIN(columns, kLanes), count1 = columns - count0;
+    const auto mask0 = hn::FirstN(d, static_cast<size_t>(count0));
+    const auto mask1 = hn::FirstN(d, static_cast<size_t>(count1));
+    for (int64_t i = 0; i < depth; ++i, b += stride, panel += kNr) {
+      const Vec x0 = hn::MaskedLoad(mask0, d, b);
+      const Vec x1 = count1 > 0 ? hn::MaskedLoad(mask1, d, b + kLanes) : hn::Zero(d);
+      hn::StoreU(x0, d, panel);
+      hn::StoreU(x1, d, panel + kLanes);
+      sum[0] = hn::Add(sum[0], x0);
+      sum[1] = hn::Add(sum[1], x1);
+    }
+  }
+  if (sums) {
+    for (int64_t v = 0; v < 2; ++v, sums += kLanes) {
+      hn::StoreU(hn::Add(hn::LoadU(d, sums), sum[v]), d, sums);
+    }
+  }
+}
+
+void pack_rows(const float* a, int64_t stride, int64_t depth, int64_t rows, float* panel) {
+  const Floats d;
+  // Whole vectors are stored; what they write past mr is overwritten by the next row.
+  for (int64_t first = 0; first < kMr; first += kLanes) {
+    const auto mask = hn::FirstN(d, static_cast<size_t>(HWY_MIN(HWY_MAX(rows - first, 0), kLanes)));
+    for (int64_t i = 0; i < depth; ++i) {
+      hn::StoreU(hn::MaskedLoad(mask, d, a + i * stride + first), d, panel + i * kMr + first);
+    }
   }
 }
 
@@ -233,8 +260,9 @@ void pack_transposed(const float* b, int64_t stride, int64_t depth, int64_t colu
 }  // namespace
 
 const GemmKernels* kernels() {
-  static constexpr GemmKernels kKernels = {kMr,         kNr,  kDepth,         row_tile,
-                                           column_tile, pack, pack_transposed};
+  static constexpr GemmKernels kKernels = {kMr,         kNr,  kDepth,          row_tile,
+                                           column_tile, pack, pack_transposed, pack_rows};
+  static_assert(kMr <= kLanes || kMr % kLanes == 0);
   return &kKernels;
 }
 

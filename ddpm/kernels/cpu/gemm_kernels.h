@@ -50,8 +50,12 @@ struct GemmKernels {
   // panel[i * nr + j] = b[j * stride + i], zero-padded likewise.
   void (*pack_transposed)(const float* b, int64_t stride, int64_t depth, int64_t columns,
                           float* panel);
+  // panel[i * mr + r] = a[i * stride + r] for i < depth, r < rows; what lies between rows and mr is
+  // undefined. Writes up to kPackRowsSlack floats more.
+  void (*pack_rows)(const float* a, int64_t stride, int64_t depth, int64_t rows, float* panel);
 };
 
+inline constexpr int64_t kPackRowsSlack = 16;
 inline constexpr int64_t kMaxTileRows = 12;  // upper bounds over all targets
 inline constexpr int64_t kMaxDepth = 256;
 inline constexpr int64_t kMaxPanelFloats = 6144;  // of depth * nr

@@ -15,10 +15,14 @@
 
 namespace ddpm::testing {
 
-// A test that runs once per instruction set, with that set in force.
+// A test that runs once per instruction set, with that set in force and on one thread, so that a
+// busy machine does not slow it down.
 class EverySimd : public ::testing::TestWithParam<Simd> {
  protected:
-  EverySimd() : before_(simd()), threads_(num_threads()) { set_simd(GetParam()); }
+  EverySimd() : before_(simd()), threads_(num_threads()) {
+    set_simd(GetParam());
+    set_num_threads(1);
+  }
   ~EverySimd() override {
     set_simd(before_);
     set_num_threads(threads_);

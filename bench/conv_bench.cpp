@@ -1,0 +1,245 @@
+// Times the convolutions of the networks that we care about, each pass, after checking the answer
+// against kernels/ref: milliseconds, GFLOP/s (padding counted like data) and the share of what a
+// register-only loop of multiply-adds reaches on as many threads. Minima over many short runs, the
+// loop interleaved, because clocks and neighbours change within seconds.
+//
+//   bench_conv [--threads N] [--filter TEXT] [--seconds S per cell] [--no-check] [--cpu-time]
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bench/fma_loop.h"
+#include "ddpm/base/philox.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/cpu/conv.h"
+#include "ddpm/kernels/cpu/simd.h"
+#include "ddpm/kernels/ref/ref_backend.h"
+
+namespace ddpm::bench {
+namespace {
+
+using cpu::ConvShape;
+
+struct Options {
+  int threads = num_threads();
+  std::string filter;
+  double seconds = 0.2;
+  bool check = true;
+  bool cpu_time = false;
+};
+
+double wall() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The calling thread's own time: what to look at on one thread of a machine that others use too,
+// for runs too long to fit between two of their turns.
+constexpr double kTimeSlice = 1e-3;
+double cpu_time() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+ConvShape layer(int64_t batch, int64_t channels, int64_t outputs, int64_t size, int64_t kernel,
+                int64_t stride = 1) {
+  return {.batch = batch,
+          .height = size,
+          .width = size,
+          .channels = channels,
+          .kernel_height = kernel,
+          .kernel_width = kernel,
+          .outputs = outputs,
+          .stride = stride,
+          .padding = kernel / 2};
+}
+
+std::string name_of(const ConvShape& s) {
+  return fmt::format("{}x{} {}->{} @{}{} n{}", s.kernel_height, s.kernel_width, s.channels,
+                     s.outputs, s.height, s.stride > 1 ? fmt::format(" /{}", s.stride) : "",
+                     s.batch);
+}
+
+std::vector<ConvShape> shapes() {
+  std::vector<ConvShape> all;
+  for (auto [n, c, k, size] : std::vector<std::array<int64_t, 4>>{{8, 64, 64, 32},
+                                                                  {8, 128, 64, 32},
+                                                                  {8, 128, 128, 16},
+                                                                  {8, 256, 128, 16},
+                                                                  {8, 256, 256, 8},
+                                                                  {8, 512, 256, 8},
+                                                                  {8, 512, 512, 4},
+                                                                  {8, 768, 512, 4},
+                                                                  {1, 64, 64, 32},
+                                                                  {4, 64, 64, 64},
+                                                                  {1, 128, 128, 16},
+                                                                  {1, 512, 512, 4},
+                                                                  {32, 32, 32, 32},
+                                                                  {32, 64, 32, 32},
+                                                                  {32, 128, 64, 8},
+                                                                  {8, 96, 80, 20}}) {
+    all.push_back(layer(n, c, k, size, 3));
+  }
+  for (auto [n, c, k, size] : std::vector<std::array<int64_t, 4>>{{8, 3, 64, 32},
+                                                                  {8, 64, 3, 32},
+                                                                  {8, 64, 384, 32},
+                                                                  {8, 128, 64, 32},
+                                                                  {8, 256, 128, 16},
+                                                                  {8, 1024, 512, 4},
+                                                                  {8, 512, 384, 4}}) {
+    all.push_back(layer(n, c, k, size, 1));
+  }
+  all.push_back(layer(8, 3, 64, 32, 3));
+  all.push_back(layer(8, 3, 64, 32, 7));
+  all.push_back(layer(8, 64, 128, 32, 3, 2));
+  return all;
+}
+
+struct Buffers {
+  explicit Buffers(const ConvShape& s)
+      : x({s.batch, s.height, s.width, s.channels}),
+        w({s.kernel_height, s.kernel_width, s.channels, s.outputs}),
+        bias({s.outputs}),
+        y({s.batch, s.out_height(), s.out_width(), s.outputs}),
+        dy(y.shape()),
+        dx(x.shape()),
+        dw(w.shape()),
+        dbias(bias.shape()) {
+    uint64_t seed = 0;
+    for (Tensor* tensor : {&x, &w, &bias, &dy}) {
+      Philox(seed++).normal(0, tensor->elements(), tensor->f32());
+    }
+  }
+  Tensor x, w, bias, y, dy, dx, dw, dbias;
+};
+
+double relative_error(const Tensor& a, const Tensor& b) {
+  double difference = 0, norm = 0;
+  for (int64_t i = 0; i < b.elements(); ++i) {
+    const double d = double{a.f32()[i]} - b.f32()[i];
+    difference += d * d;
+    norm += double{b.f32()[i]} * b.f32()[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
+struct Pass {
+  const char* name;
+  std::function<void()> run;
+  std::function<double()> error;  // against ref
+};
+
+std::vector<Pass> passes(const ConvShape& s, Buffers& b) {
+  const ConvArgs args{.stride = s.stride, .padding = s.padding};
+  return {{"forward", [&s, &b] { conv_direct(s, b.x.f32(), b.w.f32(), b.bias.f32(), b.y.f32()); },
+           [&b, args] {
+             Tensor y(b.y.shape());
+             RefBackend().conv2d(args, b.x, b.w, &b.bias, y);
+             return relative_error(b.y, y);
+           }},
+          {"data", [&s, &b] { conv_direct_backward_data(s, b.dy.f32(), b.w.f32(), b.dx.f32()); },
+           [&b, args] {
+             Tensor dx(b.dx.shape());
+             RefBackend().conv2d_backward_data(args, b.dy, b.w, dx);
+             return relative_error(b.dx, dx);
+           }},
+          {"weights",
+           [&s, &b] {
+             conv_direct_backward_weights(s, b.x.f32(), b.dy.f32(), b.dw.f32(), b.dbias.f32());
+           },
+           [&b, args] {
+             Tensor dw(b.dw.shape()), dbias(b.dbias.shape());
+             RefBackend().conv2d_backward_weights(args, b.x, b.dy, dw, &dbias);
+             return std::max(relative_error(b.dw, dw), relative_error(b.dbias, dbias));
+           }}};
+}
+
+// GFLOP/s of the register loop on all threads at once.
+double peak_sample(int threads) {
+  std::vector<double> flops(static_cast<size_t>(threads));
+  const double start = wall();
+  parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) flops[static_cast<size_t>(i)] = run_fma_loop();
+  });
+  const double seconds = wall() - start;
+  double total = 0;
+  for (double f : flops) total += f;
+  return total / seconds * 1e-9;
+}
+
+int run(const Options& options) {
+  set_num_threads(options.threads);
+  double peak = 0;
+  for (double end = wall() + 0.5; wall() < end;) {
+    peak = std::max(peak, peak_sample(options.threads));
+  }
+  fmt::print("{} thread(s), {}, register loop {:.1f} GFLOP/s\n", options.threads, simd_name(),
+             peak);
+  fmt::print("{:22} {:8} {:>9} {:>9} {:>7} {:>9}\n", "convolution", "pass", "ms", "GFLOP/s",
+             "share", "error");
+  int wrong = 0;
+  for (const ConvShape& shape : shapes()) {
+    const std::string name = name_of(shape);
+    if (name.find(options.filter) == std::string::npos) continue;
+    Buffers buffers(shape);
+    for (const Pass& pass : passes(shape, buffers)) {
+      pass.run();
+      const double error = options.check ? pass.error() : 0;
+      double best = 1e30;
+      for (double end = wall() + options.seconds; wall() < end;) {
+        const double start = wall(), cpu_start = cpu_time();
+        pass.run();
+        const double used = cpu_time() - cpu_start, elapsed = wall() - start;
+        best = std::min(best, options.cpu_time && used > kTimeSlice ? used : elapsed);
+        peak = std::max(peak, peak_sample(options.threads));
+      }
+      const double rate = shape.flops() / best * 1e-9;
+      fmt::print("{:22} {:8} {:9.3f} {:9.1f} {:6.1f}% {:9.1e}\n", name, pass.name, best * 1e3, rate,
+                 100 * rate / peak, error);
+      std::fflush(stdout);
+      if (!(error < 5e-6)) ++wrong;
+    }
+  }
+  fmt::print("register loop at the end {:.1f} GFLOP/s\n", peak);
+  if (wrong) fmt::print("{} answers are wrong\n", wrong);
+  return wrong ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace ddpm::bench
+
+int main(int argc, char** argv) {
+  ddpm::bench::Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    const char* value = i + 1 < argc ? argv[i + 1] : "";
+    if (flag == "--no-check") {
+      options.check = false;
+      continue;
+    }
+    if (flag == "--cpu-time") {
+      options.cpu_time = true;
+      continue;
+    }
+    ++i;
+    if (flag == "--threads") {
+      options.threads = std::atoi(value);
+    } else if (flag == "--filter") {
+      options.filter = value;
+    } else if (flag == "--seconds") {
+      options.seconds = std::atof(value);
+    } else {
+      fmt::print(stderr, "unknown option {}\n", flag);
+      return 2;
+    }
+  }
+  return ddpm::bench::run(options);
+}
