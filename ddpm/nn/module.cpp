@@ -42,6 +42,7 @@ void Module::initialize(uint64_t seed) {
     const double bound = named.parameter->init_bound;
     if (bound == 0) continue;
     Tensor& value = named.parameter->variable.value();
+    if (!holds_values(value.device())) continue;
     const Philox random(seed, hash_path(named.path));
     float* out = value.f32();
     for (int64_t i = 0; i < value.elements(); ++i) {

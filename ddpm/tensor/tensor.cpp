@@ -42,6 +42,8 @@ const char* name_of(Device device) {
       return "ref";
     case Device::kCpu:
       return "cpu";
+    case Device::kDry:
+      return "dry";
   }
   fail("tensor", "unknown device");
 }
@@ -63,13 +65,13 @@ Tensor::Tensor(Shape shape, DType dtype, Device device)
 
 Tensor Tensor::zeros(Shape shape, Device device) {
   Tensor tensor(shape, DType::kFloat32, device);
-  std::memset(tensor.raw(), 0, static_cast<size_t>(tensor.bytes()));
+  if (holds_values(device)) std::memset(tensor.raw(), 0, static_cast<size_t>(tensor.bytes()));
   return tensor;
 }
 
 Tensor Tensor::full(Shape shape, float value, Device device) {
   Tensor tensor(shape, DType::kFloat32, device);
-  std::fill_n(tensor.f32(), tensor.elements(), value);
+  if (holds_values(device)) std::fill_n(tensor.f32(), tensor.elements(), value);
   return tensor;
 }
 
@@ -78,7 +80,7 @@ Tensor Tensor::of(Shape shape, const std::vector<float>& values, Device device) 
     fail("tensor", fmt::format("{} values do not fill the shape {}", values.size(), shape.str()));
   }
   Tensor tensor(shape, DType::kFloat32, device);
-  std::copy(values.begin(), values.end(), tensor.f32());
+  if (holds_values(device)) std::copy(values.begin(), values.end(), tensor.f32());
   return tensor;
 }
 
@@ -137,7 +139,7 @@ void Tensor::copy_from(const Tensor& other) {
     fail("copy", fmt::format("{} {} cannot hold {} {}", name_of(dtype_), shape_.str(),
                              name_of(other.dtype_), other.shape_.str()));
   }
-  std::memcpy(raw(), other.raw(), static_cast<size_t>(bytes()));
+  if (holds_values(device_)) std::memcpy(raw(), other.raw(), static_cast<size_t>(bytes()));
 }
 
 Tensor Tensor::on(Device device) const {

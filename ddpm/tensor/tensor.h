@@ -14,15 +14,17 @@ enum class DType { kFloat32, kBFloat16, kUInt8 };
 int64_t size_of(DType dtype);
 const char* name_of(DType dtype);
 
-// Where storage lives and which backend computes on it: kRef and kCpu both use host memory.
-enum class Device { kRef, kCpu };
+// Which backend computes on a tensor. kRef and kCpu both use host memory; kDry computes nothing:
+// its storage is reserved, so that memory can be counted, but never written.
+enum class Device { kRef, kCpu, kDry };
 const char* name_of(Device device);
+inline bool holds_values(Device device) { return device != Device::kDry; }
 
 class Tensor {
  public:
   // An empty tensor: defined() is false.
   Tensor() = default;
-  // Uninitialised storage from the caching allocator.
+  // Uninitialised storage from the caching allocator. The makers below leave it so on kDry.
   explicit Tensor(Shape shape, DType dtype = DType::kFloat32, Device device = Device::kCpu);
   static Tensor zeros(Shape shape, Device device = Device::kCpu);
   static Tensor full(Shape shape, float value, Device device = Device::kCpu);

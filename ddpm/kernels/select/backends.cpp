@@ -3,6 +3,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/kernels/backend.h"
 #include "ddpm/kernels/cpu/cpu_backend.h"
+#include "ddpm/kernels/dry/dry_backend.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
@@ -15,6 +16,8 @@ Backend& backend_for(Device device) {
       return ref;
     case Device::kCpu:
       return cpu;
+    case Device::kDry:
+      return dry_backend();
   }
   fail("backend", "unknown device");
 }

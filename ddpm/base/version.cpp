@@ -1,0 +1,7 @@
+#include "ddpm/base/version.h"
+
+namespace ddpm {
+
+const char* version() { return DDPM_VERSION; }
+
+}  // namespace ddpm

@@ -1,0 +1,25 @@
+// What a network costs, told before it runs.
+#pragma once
+
+#include <cstdint>
+
+#include "ddpm/engine/model.h"
+
+namespace ddpm {
+
+struct Cost {
+  int64_t parameters = 0;    // scalars
+  double forward_flops = 0;  // of one forward pass over one image: matrix products and
+                             // convolutions, a multiply-add being two
+  int64_t sampling_bytes =
+      0;  // tensors alive at the peak of a forward pass without gradients, weights included
+  int64_t training_bytes =
+      0;  // at the peak of a training step: weights, average, moments, gradients and activations
+};
+
+// For batches of `batch` images of the configuration's size. Computed by running the real code on
+// Device::kDry. Scratch of the kernels (packed weights, per-thread buffers) and decoded pictures
+// come on top. Throws UsageError as the network does.
+Cost estimate_cost(const ModelConfig& config, int64_t batch);
+
+}  // namespace ddpm

@@ -1,0 +1,34 @@
+// Samples from a network in batches that fit in memory; image k of a seed is the same picture in
+// every batch.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "ddpm/diffusion/sampler.h"
+#include "ddpm/engine/model.h"
+
+namespace ddpm {
+
+struct GenerateOptions {
+  int64_t count = 16;
+  uint64_t seed = 0;
+  int64_t first = 0;  // generates images first ... first + count - 1 of the seed
+  std::string sampler = "ddim";
+  int64_t steps = 50;  // denoising steps; 0: the sampler's default
+  double eta = 0;      // DDIM's noise
+  int64_t batch = 16;  // images denoised together
+  int64_t height = 0;  // 0: the size that the model was trained on
+  int64_t width = 0;
+  // After every denoising step of every batch: x and x0 of images [begin, begin + N). Returning
+  // false cancels (Error).
+  std::function<bool(int64_t begin, const SampleProgress&)> progress;
+};
+
+// float32 [count, H, W, C] in [-1, 1]. Throws UsageError for options that cannot work (no size
+// known, too many steps, ...), and where the network predicts anything but one value per channel.
+Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
+                const GenerateOptions& options);
+
+}  // namespace ddpm

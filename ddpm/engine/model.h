@@ -1,0 +1,68 @@
+// A trained network with all that is needed to use it, and its file: safetensors with the
+// tutorial's state-dict names and the whole configuration in the metadata, so that the file alone
+// is enough to sample.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ddpm/nn/unet.h"
+
+namespace ddpm {
+
+struct ModelConfig {
+  UnetConfig network;
+  int64_t height = 0;  // of the images it was trained on, 0 where unknown
+  int64_t width = 0;
+  std::string schedule = "linear";
+  int64_t timesteps = 1000;
+
+  template <class V>
+  void fields(V&& field) {
+    network.fields(field);
+    field("height", height, "height of the images in pixels");
+    field("width", width, "width of the images in pixels");
+    field("schedule", schedule, "noise schedule");
+    field("timesteps", timesteps, "steps of the noise schedule");
+  }
+};
+
+// What a file without metadata (a bare state dict of the tutorial's network) does not tell; set
+// values also win over what a file with metadata says.
+struct ModelOverrides {
+  std::optional<int64_t> groups;  // 4 where nothing tells
+  std::optional<int64_t> heads;   // 4 where nothing tells
+  std::optional<double> weight_standardization_eps;
+  std::optional<std::string> schedule;
+  std::optional<int64_t> timesteps;
+};
+
+struct Model {
+  ModelConfig config;
+  std::unique_ptr<DiffusionUnet> network;
+  int64_t trained_steps = -1;  // optimizer steps behind the weights, -1 where unknown
+  std::string path;            // the file it came from
+};
+
+// path: a .safetensors file (a model, a checkpoint, or a bare state dict) or a run directory.
+// Throws Error where there is none, where it is damaged, and where tensors are missing, left over
+// or of the wrong shape, naming them.
+Model load_model(const std::string& path, Device device = Device::kCpu,
+                 const ModelOverrides& overrides = {});
+
+// The file load_model(path) would read: for a run directory its model.safetensors, or else its
+// newest checkpoint.
+std::string find_model_file(const std::string& path);
+
+// Writes weights, one per parameter of the network in its order, as a model file. Atomic.
+void save_model(const std::string& path, const ModelConfig& config, DiffusionUnet& network,
+                const std::vector<Tensor>& weights, int64_t trained_steps);
+
+// The configuration as one JSON object and back.
+std::string to_json(const ModelConfig& config, int indent = -1);
+ModelConfig model_config_from_json(std::string_view json, std::string_view what);
+
+}  // namespace ddpm

@@ -1,0 +1,57 @@
+// The training loop's core: one optimizer step at a time over pictures in memory. No files, no
+// pictures, no printing; run.h puts a run directory around it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "ddpm/diffusion/schedule.h"
+#include "ddpm/engine/model.h"
+#include "ddpm/engine/train_options.h"
+#include "ddpm/optim/adam.h"
+
+namespace ddpm {
+
+struct StepMetrics {
+  int64_t step = 0;  // 1, 2, ...
+  double loss = 0;
+  double gradient_norm = 0;  // before clipping
+  double learning_rate = 0;
+};
+
+// One batch for step 0, 1, ...: images float32 [batch, H, W, C] in [-1, 1]. Must be a function of
+// the step alone for a resumed run to continue exactly.
+using BatchSource = std::function<Tensor(int64_t step)>;
+
+class Trainer {
+ public:
+  // The network starts from options.seed. Throws UsageError where options and pictures do not fit.
+  Trainer(const TrainOptions& options, const ModelConfig& config, BatchSource batches,
+          Device device = Device::kCpu);
+
+  // One step (Ho et al. 2020, algorithm 1): random time steps, noised images, loss, gradients,
+  // Adam, average. Throws Error when the loss or the gradient is no longer finite, before the
+  // weights are touched.
+  StepMetrics step();
+  // Steps done so far.
+  int64_t steps() const { return adam_.steps(); }
+
+  const ModelConfig& config() const { return config_; }
+  const Schedule& schedule() const { return schedule_; }
+  DiffusionUnet& network() { return network_; }
+  Adam& adam() { return adam_; }
+  // A network that shares the averaged weights' storage: what samples are drawn with.
+  std::unique_ptr<DiffusionUnet> averaged_network();
+
+ private:
+  TrainOptions options_;
+  ModelConfig config_;
+  BatchSource batches_;
+  Schedule schedule_;
+  LossKind loss_;
+  DiffusionUnet network_;
+  Adam adam_;
+};
+
+}  // namespace ddpm

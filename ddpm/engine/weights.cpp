@@ -1,0 +1,112 @@
+#include "ddpm/engine/weights.h"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <set>
+
+#include "ddpm/base/error.h"
+
+namespace ddpm {
+namespace {
+
+std::string state_dict_shape(const Shape& shape, Layout layout) {
+  return to_pytorch(shape, layout).str();
+}
+
+// "a, b, c and 12 more"
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 4;
+  const std::vector<std::string> shown(names.begin(),
+                                       names.begin() + std::min(names.size(), kShown));
+  const std::string more =
+      names.size() > kShown ? fmt::format(" and {} more", names.size() - kShown) : "";
+  return fmt::format("{}{}", fmt::join(shown, ", "), more);
+}
+
+}  // namespace
+
+UnetConfig infer_unet_config(const SafetensorsFile& file, const std::string& prefix,
+                             const ModelOverrides& overrides) {
+  const auto shape_of = [&](const std::string& name, int rank) -> const Shape& {
+    const SafetensorsEntry* entry = file.find(prefix + name);
+    if (entry == nullptr || entry->shape.rank() != rank) {
+      fail("model", fmt::format("{} has no metadata of ddpm and no tensor {}{} of {} axes, so it "
+                                "is not a state dict of the "
+                                "tutorial's DiffusionUnet",
+                                file.path(), prefix, name, rank));
+    }
+    return entry->shape;
+  };
+  UnetConfig config;
+  config.dim = shape_of("time_mlp.1.weight", 2)[1];
+  config.channels = shape_of("init_conv.weight", 4)[1];
+  config.init_dim = shape_of("init_conv.weight", 4)[0];
+  config.output_dim = shape_of("final_conv.weight", 4)[0];
+  config.dim_mults.clear();
+  for (int level = 0;; ++level) {
+    const std::string path = fmt::format("down_layers.{}.3.", level);
+    const bool last = file.find(prefix + path + "weight") != nullptr;
+    const int64_t width = shape_of(path + (last ? "weight" : "1.weight"), 4)[0];
+    if (config.dim < 1 || width % config.dim != 0) {
+      fail("model", fmt::format("{}: {}{} leads to {} channels, which is no multiple of dim {}",
+                                file.path(), prefix, path, width, config.dim));
+    }
+    config.dim_mults.push_back(width / config.dim);
+    if (last) break;
+  }
+  config.resnet_block_groups = overrides.groups.value_or(4);
+  config.attention_heads = overrides.heads.value_or(4);
+  const int64_t hidden = shape_of("mid_attention.func.func.input_to_qkv.weight", 4)[0] / 3;
+  if (config.attention_heads < 1 || hidden % config.attention_heads != 0) {
+    fail_usage("model", fmt::format("{} heads do not divide the attention's {} channels",
+                                    config.attention_heads, hidden));
+  }
+  config.attention_dim_head = hidden / config.attention_heads;
+  return config;
+}
+
+std::vector<Tensor> parameter_tensors(DiffusionUnet& network) {
+  std::vector<Tensor> tensors;
+  for (const NamedParameter& named : network.parameters())
+    tensors.push_back(named.parameter->variable.value());
+  return tensors;
+}
+
+void read_weights(const SafetensorsFile& file, const std::string& prefix, DiffusionUnet& network,
+                  std::vector<Tensor>& targets) {
+  const std::vector<NamedParameter> parameters = network.parameters();
+  std::vector<std::string> missing, misshapen;
+  for (const NamedParameter& named : parameters) {
+    const Shape& shape = named.parameter->variable.shape();
+    const Layout layout = state_dict_layout(named.path, shape.rank());
+    const SafetensorsEntry* entry = file.find(prefix + named.path);
+    if (entry == nullptr) {
+      missing.push_back(prefix + named.path);
+    } else if (entry->shape != to_pytorch(shape, layout)) {
+      misshapen.push_back(fmt::format("{} is {} instead of {}", entry->name, entry->shape.str(),
+                                      state_dict_shape(shape, layout)));
+    }
+  }
+  if (!missing.empty()) fail("model", fmt::format("{} lacks {}", file.path(), some_of(missing)));
+  if (!misshapen.empty()) {
+    fail("model",
+         fmt::format("{} does not fit its configuration: {}", file.path(), some_of(misshapen)));
+  }
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const Layout layout = state_dict_layout(parameters[i].path, targets[i].shape().rank());
+    targets[i].copy_from(file.read(prefix + parameters[i].path, layout));
+  }
+}
+
+void add_weights(SafetensorsWriter& writer, const std::string& prefix, DiffusionUnet& network,
+                 const std::vector<Tensor>& weights) {
+  const std::vector<NamedParameter> parameters = network.parameters();
+  DDPM_CHECK(parameters.size() == weights.size());
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    writer.add(prefix + parameters[i].path, weights[i],
+               state_dict_layout(parameters[i].path, weights[i].shape().rank()));
+  }
+}
+
+}  // namespace ddpm

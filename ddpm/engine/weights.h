@@ -1,0 +1,35 @@
+// Parameters to and from the entries of a safetensors file. Private to engine/.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ddpm/engine/model.h"
+#include "ddpm/io/safetensors.h"
+
+namespace ddpm {
+
+// The network's configuration read off the shapes of a state dict whose names carry `prefix`.
+// Throws Error where the tensors are not the tutorial's DiffusionUnet.
+UnetConfig infer_unet_config(const SafetensorsFile& file, const std::string& prefix,
+                             const ModelOverrides& overrides);
+
+// Reads prefix + path into targets[i] for every parameter of the network, in its order. Throws
+// Error naming tensors that are missing or of another shape.
+void read_weights(const SafetensorsFile& file, const std::string& prefix, DiffusionUnet& network,
+                  std::vector<Tensor>& targets);
+
+// Adds weights[i] under prefix + path for every parameter, in the network's order.
+void add_weights(SafetensorsWriter& writer, const std::string& prefix, DiffusionUnet& network,
+                 const std::vector<Tensor>& weights);
+
+// The network's own parameter tensors (sharing storage), in its order.
+std::vector<Tensor> parameter_tensors(DiffusionUnet& network);
+
+// Metadata keys and values of our files.
+inline constexpr char kConfigKey[] = "ddpm.config";
+inline constexpr char kStepKey[] = "ddpm.step";
+inline constexpr char kKindKey[] = "ddpm.kind";  // "model" or "checkpoint"
+inline constexpr char kVersionKey[] = "ddpm.version";
+
+}  // namespace ddpm

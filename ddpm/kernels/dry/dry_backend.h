@@ -1,0 +1,17 @@
+// A backend that computes nothing and counts: a network run on Device::kDry takes its memory from
+// the allocator (untouched, so for the system it costs nothing) and leaves its arithmetic here.
+// What a run will need is thus told by the code that will run, not by a second description of the
+// network.
+#pragma once
+
+#include "ddpm/kernels/backend.h"
+
+namespace ddpm {
+
+// Floating-point operations of the matrix products and convolutions (a multiply-add is two) on this
+// thread since the last call; elementwise work is not counted.
+double take_dry_flops();
+
+Backend& dry_backend();
+
+}  // namespace ddpm
