@@ -1,7 +1,7 @@
 # What every target of ours is compiled with, and the two functions that rooms declare themselves by.
 
 function(ddpm_warnings target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wno-unknown-pragmas)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wno-unknown-pragmas -Wno-missing-field-initializers)
   if(DDPM_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

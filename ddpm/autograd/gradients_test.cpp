@@ -9,8 +9,8 @@
 namespace ddpm {
 namespace {
 
-using testing::random_tensor;
-using testing::worst_gradient_error;
+using test::random_tensor;
+using test::worst_gradient_error;
 using Inputs = std::vector<Variable>;
 
 // What float32 outputs and a step of 0.03 leave of a five-point stencil; a wrong formula is off by

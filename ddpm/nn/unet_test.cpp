@@ -11,7 +11,7 @@
 namespace ddpm {
 namespace {
 
-using testing::random_tensor;
+using test::random_tensor;
 
 std::string message_of(const std::function<void()>& action) {
   try {

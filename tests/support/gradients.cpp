@@ -5,7 +5,7 @@
 
 #include "ddpm/base/philox.h"
 
-namespace ddpm::testing {
+namespace ddpm::test {
 
 Tensor random_tensor(Shape shape, uint64_t seed, float scale, float offset) {
   Tensor tensor(shape);
@@ -58,4 +58,4 @@ double worst_gradient_error(const Operation& operation, const std::vector<Tensor
   return worst;
 }
 
-}  // namespace ddpm::testing
+}  // namespace ddpm::test

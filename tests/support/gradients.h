@@ -6,7 +6,7 @@
 
 #include "ddpm/autograd/variable.h"
 
-namespace ddpm::testing {
+namespace ddpm::test {
 
 using Operation = std::function<Variable(const std::vector<Variable>& inputs)>;
 
@@ -19,4 +19,4 @@ double worst_gradient_error(const Operation& operation, const std::vector<Tensor
 // Standard normal numbers, a function of the seed alone.
 Tensor random_tensor(Shape shape, uint64_t seed, float scale = 1, float offset = 0);
 
-}  // namespace ddpm::testing
+}  // namespace ddpm::test

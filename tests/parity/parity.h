@@ -1,0 +1,65 @@
+// What the parity tests share: a module filled with a fixture's parameters, run and differentiated,
+// every number compared.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ddpm/nn/module.h"
+#include "tests/support/compare.h"
+#include "tests/support/fixture.h"
+
+namespace ddpm::test {
+
+// Copies params[prefix + path] into every parameter of the module; fails the test where names or
+// shapes disagree.
+inline void load_parameters(Module& module, const Fixture::Tensors& params,
+                            const std::string& prefix = "") {
+  const std::vector<NamedParameter> all = module.parameters();
+  EXPECT_EQ(all.size(), params.size()) << "the fixture and the module differ in their parameters";
+  for (const NamedParameter& named : all) {
+    const auto found = params.find(prefix + named.path);
+    ASSERT_NE(found, params.end()) << named.path;
+    named.parameter->variable.value().copy_from(found->second);
+  }
+}
+
+// Relative errors by name: "out", "grad_in.x", "grad.norm.weight", ...
+using Errors = std::map<std::string, double>;
+
+// Runs the block on the leaves and the fixture's grad_out through it; compares whatever the fixture
+// holds.
+inline Errors run_block(const Fixture& fixture, Module& module, const std::string& prefix,
+                        const std::map<std::string, Variable>& inputs,
+                        const std::function<Variable()>& block) {
+  Errors errors;
+  Tape tape;
+  Variable out;
+  {
+    const Tape::Recording recording(tape);
+    out = block();
+  }
+  errors["out"] = relative_l2(out.value(), fixture.at("out"));
+  tape.backward(out, fixture.at("grad_out").clone().on(out.value().device()));
+  for (const auto& [name, gradient] : fixture.grad_inputs()) {
+    if (inputs.contains(name))
+      errors["grad_in." + name] = relative_l2(inputs.at(name).grad(), gradient);
+  }
+  const Fixture::Tensors gradients = fixture.grads();
+  if (gradients.empty()) return errors;
+  for (const NamedParameter& named : module.parameters()) {
+    errors["grad." + named.path] =
+        relative_l2(named.parameter->variable.grad(), gradients.at(prefix + named.path));
+  }
+  return errors;
+}
+
+inline std::string backend_name(const ::testing::TestParamInfo<Device>& info) {
+  return name_of(info.param);
+}
+
+}  // namespace ddpm::test
