@@ -30,7 +30,8 @@ MetricsLog::MetricsLog(const std::string& run, int64_t last_step) : run_(run) {
     for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
          begin = end + 1) {
       const std::string line = text.substr(begin, end - begin);
-      double step = 0, loss = 0;
+      int64_t step = 0;
+      double loss = 0;
       try {
         const JsonObject object = JsonObject::parse(line, path);
         if (object.find("step") == nullptr || object.find("loss") == nullptr) continue;
@@ -39,7 +40,7 @@ MetricsLog::MetricsLog(const std::string& run, int64_t last_step) : run_(run) {
       } catch (const Error&) {
         continue;  // a line cut short when the machine went down
       }
-      if (step > static_cast<double>(last_step)) continue;
+      if (step > last_step) continue;
       kept += line + '\n';
       steps_.push_back(step);
       losses_.push_back(loss);
@@ -61,13 +62,13 @@ void MetricsLog::append(const StepMetrics& metrics, double images_per_s) {
   bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   if (file != nullptr) written = std::fclose(file) == 0 && written;
   if (!written) fail("train", fmt::format("cannot append to {}: {}", path, std::strerror(errno)));
-  steps_.push_back(static_cast<double>(metrics.step));
+  steps_.push_back(metrics.step);
   losses_.push_back(metrics.loss);
 }
 
 void MetricsLog::draw() const {
-  write_file_atomic((std::filesystem::path(run_) / "loss.png").string(),
-                    plot_loss(steps_, losses_));
+  const std::string path = (std::filesystem::path(run_) / "loss.png").string();
+  write_file_atomic(path, render_svg(loss_curve_svg({.steps = steps_, .losses = losses_})));
 }
 
 }  // namespace ddpm

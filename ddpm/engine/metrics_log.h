@@ -21,7 +21,8 @@ class MetricsLog {
 
  private:
   std::string run_;
-  std::vector<double> steps_, losses_;
+  std::vector<int64_t> steps_;
+  std::vector<double> losses_;
 };
 
 }  // namespace ddpm

@@ -29,6 +29,12 @@ double relative_l2(const Tensor& got, const Tensor& want) {
   return std::sqrt(difference / norm);
 }
 
+double l2_norm(const Tensor& tensor) {
+  double sum = 0;
+  for (float value : tensor.values()) sum += double{value} * double{value};
+  return std::sqrt(sum);
+}
+
 double median(std::vector<double> values) {
   if (values.empty()) fail("median", "no values");
   std::sort(values.begin(), values.end());
