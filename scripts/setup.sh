@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs what ddpm.cpp needs from Debian's archive: to build, to run and to test. Does nothing where all of it is there.
+set -euo pipefail
+
+packages=(
+  g++ cmake ninja-build pkg-config    # the tools
+  libhwy-dev                          # SIMD (headers only)
+  libfmt-dev nlohmann-json3-dev       # text and JSON (headers only)
+  libcli11-dev                        # the command line (headers only)
+  libvips-dev                         # pictures: decoding, colour, scaling, encoding
+  libfreetype-dev zlib1g-dev          # the emoji font; gzipped data sets
+  fonts-noto-color-emoji unicode-data # the emoji and their groups
+  libgtest-dev                        # tests
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  [ "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" = 'install ok installed' ] || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "setup: run as root: apt-get install ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+echo "setup: installing ${missing[*]}"
+"${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
