@@ -47,6 +47,11 @@ struct Gather {
   const float* bias;
 };
 
+// A chain of n additions loses sqrt(n) roundings; several shorter chains, then added, lose fewer.
+// It costs a load and a store of the outputs per chain, so chains shorter than this do not pay.
+constexpr int64_t kAccuracyBlocks = 4;
+constexpr int64_t kLeastDepth = 24;
+
 // One step of the reduction: some whole taps, or some channels of one tap.
 struct Block {
   Range taps, channels;
@@ -178,8 +183,10 @@ void run_gather(const Gather& g) {
   if (g.taps.empty() || g.from_channels <= 0) return fill_bias(g);
 
   const GemmKernels& kernels = gemm_kernels();
-  const std::vector<Block> blocks =
-      cut_reduction(static_cast<int64_t>(g.taps.size()), g.from_channels, kernels.depth);
+  const int64_t taps = static_cast<int64_t>(g.taps.size());
+  const int64_t depth =
+      std::clamp(ceil_div(taps * g.from_channels, kAccuracyBlocks), kLeastDepth, kernels.depth);
+  const std::vector<Block> blocks = cut_reduction(taps, g.from_channels, depth);
   // Tasks: enough for every thread to take several, rows before columns where there are many rows.
   const int64_t panels = ceil_div(g.to_channels, kernels.nr);
   const int64_t wanted = num_threads() == 1 ? 1 : 4 * num_threads();
