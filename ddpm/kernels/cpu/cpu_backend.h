@@ -42,6 +42,16 @@ class CpuBackend : public RefBackend {
                const std::vector<std::vector<float>>& coefficients, Tensor& y) override;
   void clamp(float low, float high, Tensor& x) override;
 
+  void attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
+                 Tensor& logsumexp) override;
+  void attention_backward(const AttentionArgs& args, const Tensor& dout, const Tensor& qkv,
+                          const Tensor& out, const Tensor& logsumexp, Tensor& dqkv) override;
+  void linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out, Tensor& context,
+                        Tensor& k_max, Tensor& k_sum) override;
+  void linear_attention_backward(const AttentionArgs& args, const Tensor& dout, const Tensor& qkv,
+                                 const Tensor& context, const Tensor& k_max, const Tensor& k_sum,
+                                 Tensor& dqkv) override;
+
   void space_to_depth(int64_t size, const Tensor& x, Tensor& y) override;
   void depth_to_space(int64_t size, const Tensor& x, Tensor& y) override;
   void upsample_nearest(const Tensor& x, Tensor& y) override;

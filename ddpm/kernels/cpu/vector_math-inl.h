@@ -55,16 +55,21 @@ HWY_INLINE DoubleVec load_double(const float* from) {
   return hn::PromoteTo(Doubles(), hn::LoadU(half, from));
 }
 
-// Calls body(i, Whole) for whole vectors from i on and body(i, Some) for what is left of
-// [0, count); Whole and Some load and store that many lanes.
+// Calls body(i, Whole) for the whole vectors of [0, count) and body(i, Some) for what is left;
+// Whole and Some load and store that many lanes. only() keeps those lanes of v and fills the
+// others.
 struct Whole {
   HWY_INLINE Vec load(const float* from) const { return HWY_NAMESPACE::load(from); }
   HWY_INLINE void store(Vec v, float* to) const { HWY_NAMESPACE::store(v, to); }
+  HWY_INLINE Vec only(Vec v, float) const { return v; }
 };
 struct Some {
   int64_t count;
   HWY_INLINE Vec load(const float* from) const { return load_first(from, count); }
   HWY_INLINE void store(Vec v, float* to) const { store_first(v, count, to); }
+  HWY_INLINE Vec only(Vec v, float fill) const {
+    return hn::IfThenElse(hn::FirstN(Floats(), static_cast<size_t>(count)), v, set(fill));
+  }
 };
 template <class Body>
 HWY_INLINE void for_each_vector(int64_t count, const Body& body) {

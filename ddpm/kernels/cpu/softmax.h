@@ -1,0 +1,56 @@
+// The row and column steps that attention's matrix products stand between. Matrices are row-major
+// with a row stride each. One thread each; nothing is allocated.
+#pragma once
+
+#include <cstdint>
+
+namespace ddpm::cpu {
+
+struct Rows {
+  float* data;
+  int64_t stride;
+};
+struct ConstRows {
+  const float* data;
+  int64_t stride;
+};
+
+// ---- softmax over the `width` channels of each of `heads` heads of each row
+
+// y = factor softmax(x).
+void softmax_heads(int64_t rows, int64_t heads, int64_t width, float factor, ConstRows x, Rows y);
+// dx = y (dy - sum(y dy) / factor), y as softmax_heads gave it.
+void softmax_heads_gradient(int64_t rows, int64_t heads, int64_t width, float factor, ConstRows y,
+                            ConstRows dy, Rows dx);
+
+// ---- softmax down columns
+
+void column_maxima(int64_t rows, int64_t columns, ConstRows x, float* maxima);
+// y = exp(x - maxima), sums its columns' sums.
+void column_exponentials(int64_t rows, int64_t columns, ConstRows x, const float* maxima, Rows y,
+                         float* sums);
+// y = exp(x - maxima) factors.
+void column_softmax(int64_t rows, int64_t columns, ConstRows x, const float* maxima,
+                    const float* factors, Rows y);
+// dx = y (dy - mix).
+void column_softmax_gradient(int64_t rows, int64_t columns, ConstRows y, ConstRows dy,
+                             const float* mix, Rows dx);
+
+// ---- attention over blocks of keys (Dao et al. 2022, arXiv:2205.14135)
+
+// One more block of scores: raises each row's `highest`, turns scores into exp(score - highest),
+// and rescales `total` and the row of out [rows][width] to the new maximum before adding the
+// block's sum to total. Before the first block highest is -infinity and total 0; out is not read
+// then.
+void attention_block(int64_t rows, int64_t columns, Rows scores, float* highest, float* total,
+                     int64_t width, Rows out);
+// out /= total, logsumexp = highest + log(total).
+void attention_finish(int64_t rows, const float* highest, const float* total, int64_t width,
+                      Rows out, float* logsumexp);
+// inner[row] = sum over the row of a b.
+void row_products(int64_t rows, int64_t width, ConstRows a, ConstRows b, float* inner);
+// scores become p = exp(scores - logsumexp), dp becomes factor p (dp - inner).
+void attention_block_gradient(int64_t rows, int64_t columns, float factor, const float* logsumexp,
+                              const float* inner, Rows scores, Rows dp);
+
+}  // namespace ddpm::cpu
