@@ -1,0 +1,127 @@
+// ddpm bench: one forward pass and one whole training step, on random data. Minima over
+// repetitions: everything that disturbs a measurement makes it longer.
+#include <fmt/core.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "apps/cli/command.h"
+#include "apps/cli/common.h"
+#include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/data/pixels.h"
+#include "ddpm/engine/cost.h"
+#include "ddpm/engine/trainer.h"
+#include "ddpm/kernels/cpu/simd.h"
+
+namespace ddpm::cli {
+namespace {
+
+struct Request {
+  TrainOptions options;
+  int64_t channels = 3;
+  int64_t repetitions = 5;
+  bool json = false;
+  Machine machine;
+};
+
+double fastest(int64_t repetitions, const std::function<void()>& work) {
+  using Clock = std::chrono::steady_clock;
+  work();  // warm-up: memory, packed weights, threads
+  double best = 1e300;
+  for (int64_t i = 0; i < repetitions; ++i) {
+    const Clock::time_point start = Clock::now();
+    work();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
+}
+
+double peak_rss_mb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
+}
+
+int run(Request& request) {
+  TrainOptions& options = request.options;
+  const Device device = request.machine.apply();
+  if (options.batch < 1 || request.repetitions < 1 || request.channels < 1) {
+    fail_usage("bench", fmt::format("--batch is {}, --channels {} and --repetitions {}; each is at "
+                                    "least 1",
+                                    options.batch, request.channels, request.repetitions));
+  }
+  const ImageSize size = parse_image_size(options.size);
+  const ModelConfig config = options.model_config(size.height, size.width, request.channels);
+
+  Tensor images({options.batch, size.height, size.width, request.channels}, DType::kFloat32,
+                device);
+  std::vector<uint64_t> seeds(static_cast<size_t>(options.batch));
+  for (size_t i = 0; i < seeds.size(); ++i) seeds[i] = i;
+  Backend& backend = backend_for(device);
+  backend.normal(seeds, 0, images);
+  Tensor t({options.batch});
+  for (int64_t i = 0; i < options.batch; ++i) t.f32()[i] = static_cast<float>(i * 37 % 1000);
+
+  Trainer trainer(
+      options, config, [&](int64_t) { return images; }, device);
+  const double forward_s =
+      fastest(request.repetitions, [&] { trainer.network()(Variable(images), t.on(device)); });
+  const double step_s = fastest(request.repetitions, [&] { trainer.step(); });
+  const double rss = peak_rss_mb();
+  const Cost cost = estimate_cost(config, options.batch);
+  const double flops = cost.forward_flops * static_cast<double>(options.batch);
+  const std::string simd = device == Device::kCpu ? simd_name() : "none";
+
+  if (!request.json) {
+    fmt::print("{} parameters, {} picture{} of {}x{}, {} thread{}, {}\n",
+               short_number(static_cast<double>(cost.parameters)), options.batch,
+               plural(options.batch), size.height, size.width, num_threads(), plural(num_threads()),
+               simd);
+    fmt::print("forward pass   {:.4g} s  {}  {:.3g} images/s\n", forward_s,
+               short_number(flops / forward_s, "FLOP/s"),
+               static_cast<double>(options.batch) / forward_s);
+    fmt::print("training step  {:.4g} s  {:.3g} images/s\n", step_s,
+               static_cast<double>(options.batch) / step_s);
+    fmt::print("peak memory    {:.0f} MB\n", rss);
+    return 0;
+  }
+  JsonObject object;
+  object.set("forward_s", json_value::write(forward_s));
+  object.set("train_step_s", json_value::write(step_s));
+  object.set("forward_flops", json_value::write(flops));
+  object.set("peak_rss_mb", json_value::write(rss));
+  object.set("threads", json_value::write(int64_t{num_threads()}));
+  object.set("simd", json_value::write(simd));
+  object.set("parameters", json_value::write(cost.parameters));
+  object.set("dim", json_value::write(options.dim));
+  object.set("dim_mults", json_value::write(options.dim_mults));
+  object.set("size", json_value::write(options.size));
+  object.set("batch", json_value::write(options.batch));
+  fmt::print("{}\n", object.dump(-1));
+  return 0;
+}
+
+}  // namespace
+
+Action bench_command(Flags& flags) {
+  const auto request = std::make_shared<Request>();
+  TrainOptions& options = request->options;
+  options.batch = 8;
+  flags.add("dim", options.dim, "base width of the network");
+  flags.add("dim-mults", options.dim_mults, "width of each level as a multiple of dim");
+  flags.add("groups", options.groups, "groups of the group normalisations");
+  flags.add("channels", request->channels, "of the pictures");
+  flags.add("size", options.size, "of the pictures", "N|HxW");
+  flags.add("batch", options.batch, "pictures per pass");
+  flags.add("repetitions", request->repetitions, "the fastest of so many counts");
+  flags.add("json", request->json,
+            "one line of JSON, forward_flops being those of the whole batch");
+  request->machine.declare(flags);
+  return [request] { return run(*request); };
+}
+
+}  // namespace ddpm::cli

@@ -1,0 +1,81 @@
+#include "apps/cli/common.h"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/base/options.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/data/source.h"
+#include "ddpm/diffusion/schedule.h"
+
+namespace ddpm::cli {
+
+void Machine::declare(Flags& flags) {
+  flags.add("threads", threads, "processor threads, 0 for all cores");
+  flags.add("device", device, "cpu: fast; ref: plain loops that define every operation", "cpu|ref");
+}
+
+Device Machine::apply() const {
+  if (threads < 0 || threads > 4096) {
+    fail_usage("threads", fmt::format("--threads is {}; choose 0 (all cores) to 4096", threads));
+  }
+  if (threads > 0) set_num_threads(static_cast<int>(threads));
+  for (const Device known : {Device::kCpu, Device::kRef}) {
+    if (device == name_of(known)) return known;
+  }
+  fail_usage("device", fmt::format("there is no device '{}'; choose cpu or ref", device));
+}
+
+void ModelFlags::declare(Flags& flags) {
+  flags.positional("MODEL", path, "a run directory or a .safetensors file");
+  flags.group("For files that do not say it (bare state dicts)");
+  flags.add("groups", groups, "groups of the group normalisations");
+  flags.add("heads", heads, "heads of the attentions");
+  flags.add("weight-standardization-eps", weight_standardization_eps,
+            "added to the variance of each filter");
+  flags.add("schedule", schedule, "noise schedule", bars(schedule_names()));
+  flags.add("timesteps", timesteps, "steps of the noise schedule");
+  flags.group("Flags");
+}
+
+Model ModelFlags::load(const Flags& flags, Device device) const {
+  ModelOverrides overrides;
+  if (flags.given("groups")) overrides.groups = groups;
+  if (flags.given("heads")) overrides.heads = heads;
+  if (flags.given("weight-standardization-eps")) {
+    overrides.weight_standardization_eps = weight_standardization_eps;
+  }
+  if (flags.given("schedule")) overrides.schedule = schedule;
+  if (flags.given("timesteps")) overrides.timesteps = timesteps;
+  return load_model(path, device, overrides);
+}
+
+void prepare_output(const std::string& path, const std::string& flag, const std::string& suffix) {
+  const std::filesystem::path file(path);
+  if (file.extension() != suffix) {
+    fail_usage("out", fmt::format("{} is {}; its name must end in {}", flag, path, suffix));
+  }
+  if (file.has_parent_path()) make_folder(file.parent_path().string());
+}
+
+std::vector<std::pair<std::string, std::string>> source_rows() {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const SourceKind& kind : source_kinds()) rows.emplace_back(kind.form, kind.about);
+  return rows;
+}
+
+std::string short_number(double value, const std::string& unit) {
+  std::string prefix;
+  for (const char* next : {"k", "M", "G", "T", "P"}) {
+    if (value < 999.5) break;
+    value /= 1000;
+    prefix = next;
+  }
+  const std::string whole = prefix + unit;
+  return fmt::format("{:.3g}{}{}", value, whole.empty() ? "" : " ", whole);
+}
+
+}  // namespace ddpm::cli

@@ -1,0 +1,51 @@
+// What several commands share.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/cli/flags.h"
+#include "ddpm/engine/model.h"
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm::cli {
+
+// --threads and --device.
+struct Machine {
+  int64_t threads = 0;
+  std::string device = "cpu";
+
+  void declare(Flags& flags);
+  // Sets the thread count and gives the device. Throws UsageError for values that cannot be.
+  Device apply() const;
+};
+
+// MODEL and the flags for what a bare state dict does not tell.
+struct ModelFlags {
+  std::string path;
+  int64_t groups = 4;
+  int64_t heads = 4;
+  double weight_standardization_eps = 0;
+  std::string schedule = "linear";
+  int64_t timesteps = 1000;
+
+  void declare(Flags& flags);
+  // Only what was given counts.
+  Model load(const Flags& flags, Device device) const;
+};
+
+// Throws UsageError unless the file's name ends so; creates the folder it goes to.
+void prepare_output(const std::string& path, const std::string& flag, const std::string& suffix);
+
+// Forms of SOURCE and what they mean, for help.
+std::vector<std::pair<std::string, std::string>> source_rows();
+
+// Three digits and a unit: "35.7 M", or with "FLOP" "58.9 MFLOP" and "987 FLOP".
+std::string short_number(double value, const std::string& unit = "");
+
+// "s" unless there is one.
+inline const char* plural(int64_t count) { return count == 1 ? "" : "s"; }
+
+}  // namespace ddpm::cli

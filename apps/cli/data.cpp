@@ -1,0 +1,78 @@
+// ddpm data: the pictures of a source exactly as a training step would get them.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "apps/cli/command.h"
+#include "apps/cli/common.h"
+#include "apps/cli/progress.h"
+#include "ddpm/base/error.h"
+#include "ddpm/data/image.h"
+#include "ddpm/data/source.h"
+
+namespace ddpm::cli {
+
+Action data_command(Flags& flags) {
+  struct Request {
+    std::string source, out;
+    std::string size = "32";
+    SourceOptions options;
+    SamplerOptions sampler;
+    int64_t count = 64;
+    int64_t scale = 0;
+    Machine machine;
+  };
+  const auto request = std::make_shared<Request>();
+  flags.positional("SOURCE", request->source, "where the pictures come from, see below");
+  flags.add("out", request->out, "a grid of pictures", "FILE.png");
+  flags.require();
+  flags.add("n", request->count, "how many pictures the grid shows at most");
+  flags.add("size", request->size, "pixels a side, or HEIGHTxWIDTH", "N|HxW");
+  flags.add("channels", request->options.channels,
+            "1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures", "1|3|4|auto");
+  flags.add("background", request->options.background,
+            "colour under transparency that is not kept: a name or #rrggbb", "COLOUR");
+  flags.add("flip", request->sampler.flip, "mirror pictures left to right at random");
+  flags.add("seed", request->sampler.seed, "decides which pictures are shown");
+  flags.add("scale", request->scale,
+            "every pixel of the grid becomes N x N, 0 for a size to look at");
+  flags.add("threads", request->machine.threads, "processor threads, 0 for all cores");
+  flags.list("SOURCE is one of", source_rows());
+
+  return [request] {
+    request->machine.apply();
+    if (request->count < 1 || request->scale < 0) {
+      fail_usage("data", fmt::format("--n is {} and --scale {}; at least 1 and 0 are needed",
+                                     request->count, request->scale));
+    }
+    prepare_output(request->out, "--out", ".png");
+    request->options.size = parse_image_size(request->size);
+    Progress progress("picture");
+    const LoadedSource source =
+        load_source(request->source, request->options,
+                    [&](int64_t done, int64_t total) { progress.update(done, total); });
+    progress.finish();
+    const Dataset& pictures = source.dataset;
+    const int64_t count = std::min(request->count, pictures.size());
+    request->sampler.images = pictures.size();
+    request->sampler.batch = count;
+    const Tensor shown = to_bytes(pictures.batch(BatchSampler(request->sampler).at(0)));
+    const ImageSize size = pictures.image_size();
+    write_png(
+        request->out,
+        make_grid(shown, {.scale = request->scale > 0 ? request->scale : comfortable_scale(size)}));
+    fmt::print("{} picture{} of {}x{} with {} channel{} from {}\n", pictures.size(),
+               plural(pictures.size()), size.height, size.width, pictures.channels(),
+               plural(pictures.channels()), pictures.name());
+    if (!source.report.note.empty()) fmt::print("{}\n", source.report.note);
+    if (const auto& skipped = source.report.skipped; !skipped.empty()) {
+      fmt::print("skipped {} file{}:\n", skipped.size(),
+                 plural(static_cast<int64_t>(skipped.size())));
+      for (const SkippedFile& file : skipped) fmt::print("  {}: {}\n", file.path, file.reason);
+    }
+    fmt::print("wrote {}, showing {}\n", request->out, count);
+    return 0;
+  };
+}
+
+}  // namespace ddpm::cli

@@ -1,0 +1,132 @@
+// The table of commands, the way a command line is taken apart, and the one place where errors
+// become words and exit statuses: 0 done, 1 something went wrong, 2 the request cannot work, 130
+// interrupted.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "apps/cli/command.h"
+#include "ddpm/base/error.h"
+#include "ddpm/base/version.h"
+
+namespace ddpm::cli {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"train", "Learn from pictures; leaves a run directory",
+     "  ddpm train --data photos/ --out runs/photos\n"
+     "  ddpm train --data emoji:smileys-emotion --out runs/emoji --size 32 --steps 20000\n"
+     "  ddpm train --data photos/ --out runs/wide --size 28x36 --dim-mults 1,2,4\n"
+     "  ddpm train --out runs/photos --resume\n",
+     train_command},
+    {"sample", "Make pictures with a trained model",
+     "  ddpm sample runs/photos --out grid.png\n"
+     "  ddpm sample runs/photos --n 64 --seed 7 --out grid.png --each pictures/\n"
+     "  ddpm sample model.safetensors --sampler ddpm --steps 1000 --out best.png\n"
+     "  ddpm sample runs/photos --n 9 --out grid.png --trajectory denoising.webp\n",
+     sample_command},
+    {"forward", "Run the network once, from tensors to tensors",
+     "  ddpm forward model.safetensors --in inputs.safetensors --out outputs.safetensors\n",
+     forward_command},
+    {"info", "What a model is and what it costs",
+     "  ddpm info runs/photos\n"
+     "  ddpm info model.safetensors --batch 64 --json\n",
+     info_command},
+    {"data", "Look at pictures as the network will see them",
+     "  ddpm data photos/ --out grid.png --size 64\n"
+     "  ddpm data emoji:food-drink --out grid.png --background '#204060'\n",
+     data_command},
+    {"bench", "Measure the speed of this machine on random data",
+     "  ddpm bench\n"
+     "  ddpm bench --dim 32 --dim-mults 1,2,4 --size 32 --batch 32 --json\n",
+     bench_command},
+};
+
+std::string overview() {
+  std::string text =
+      "ddpm: diffusion models in native C++, from a folder of pictures to new pictures.\n"
+      "\nUsage: ddpm COMMAND [flags]\n\nCommands:\n";
+  for (const Command& command : kCommands) {
+    text += fmt::format("  {:<10}{}\n", command.name, command.summary);
+  }
+  text +=
+      "\n'ddpm COMMAND --help' lists a command's flags and shows examples; 'ddpm --version' tells "
+      "the "
+      "version.\n"
+      "\nA first try:\n"
+      "  ddpm train --data emoji:smileys-emotion --out first --dim 32 --dim-mults 1,2,4 --steps "
+      "1500\n"
+      "  ddpm sample first --out grid.png\n";
+  return text;
+}
+
+const Command& find_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (name == command.name) return command;
+    names.emplace_back(command.name);
+  }
+  fail_usage("ddpm", unknown(fmt::format("there is no command '{}'", name), nearest(name, names),
+                             "see ddpm --help"));
+}
+
+int run(std::vector<std::string> arguments) {
+  if (arguments.empty()) {
+    std::fputs(overview().c_str(), stderr);
+    return 2;
+  }
+  std::string first = arguments.front();
+  arguments.erase(arguments.begin());
+  if (first == "help" && !arguments.empty()) {  // ddpm help COMMAND
+    first = arguments.front();
+    arguments = {"--help"};
+  }
+  if (first == "--help" || first == "-h" || first == "help") {
+    std::fputs(overview().c_str(), stdout);
+    return 0;
+  }
+  if (first == "--version" || first == "version") {
+    fmt::print("ddpm {}\n", version());
+    return 0;
+  }
+  const Command& command = find_command(first);
+  Flags flags(command.name, command.summary, command.examples);
+  const Action action = command.declare(flags);
+  if (!flags.parse(arguments)) return 0;
+  return action();
+}
+
+// One line, whatever the message holds.
+int report(std::string message, int status) {
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  fmt::print(stderr, "ddpm: {}\n", message);
+  return status;
+}
+
+int guarded_run(int argc, char** argv) {
+  try {
+    const int status = run(std::vector<std::string>(argv + 1, argv + argc));
+    // What was printed may not have arrived: a full disk shows here at the latest.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      fail("ddpm", fmt::format("cannot write the output: {}", std::strerror(errno)));
+    }
+    return status;
+  } catch (const UsageError& error) {
+    return report(error.what(), 2);
+  } catch (const std::bad_alloc&) {
+    return report("[ddpm] out of memory; a smaller --batch, --size or --dim needs less", 1);
+  } catch (const std::exception& error) {
+    return report(error.what(), 1);
+  }
+}
+
+}  // namespace
+}  // namespace ddpm::cli
+
+int main(int argc, char** argv) { return ddpm::cli::guarded_run(argc, argv); }

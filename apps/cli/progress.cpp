@@ -1,0 +1,85 @@
+#include "apps/cli/progress.h"
+
+#include <fmt/core.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace ddpm::cli {
+namespace {
+
+size_t terminal_width() {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+}  // namespace
+
+std::string clock_text(double seconds) {
+  const int64_t all = std::llround(std::clamp(seconds, 0.0, 1e9));
+  const int64_t hours = all / 3600, minutes = all / 60 % 60;
+  if (hours > 0) return fmt::format("{}:{:02}:{:02}", hours, minutes, all % 60);
+  return fmt::format("{}:{:02}", minutes, all % 60);
+}
+
+Progress::Progress(std::string unit)
+    : unit_(std::move(unit)), terminal_(isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() { finish(); }
+
+void Progress::update(int64_t done, int64_t total, const std::string& detail) {
+  const bool first = shown_ == Clock::time_point{};
+  done_ = done;
+  total_ = total;
+  detail_ = detail;
+  const auto pause = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10'000);
+  const Clock::time_point now = Clock::now();
+  if (!first && done < total && now - shown_ < pause) return;
+  shown_ = now;
+  draw();
+}
+
+void Progress::draw() {
+  const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
+  std::string text = fmt::format("{} {}/{}", unit_, done_, total_);
+  if (!detail_.empty()) text += "  " + detail_;
+  if (done_ < total_ && done_ > first_) {
+    const double each = elapsed / static_cast<double>(done_ - first_);
+    text += fmt::format("  {} left", clock_text(each * static_cast<double>(total_ - done_)));
+  }
+  if (!terminal_) {
+    fmt::print(stderr, "{}\n", text);
+    return;
+  }
+  const size_t width = terminal_width();
+  const double share = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1.0;
+  std::string line = fmt::format(" {:3.0f}% {}", std::floor(share * 100), text);
+  // The bar takes what the text leaves, within reason.
+  const size_t room = width > line.size() + 4 ? std::min<size_t>(width - line.size() - 4, 30) : 0;
+  if (room >= 5) {
+    const auto filled = static_cast<size_t>(share * static_cast<double>(room));
+    line = fmt::format("[{:-<{}}]{}", std::string(filled, '#'), room, line);
+  }
+  if (line.size() >= width) line.resize(width - 1);
+  fmt::print(stderr, "\r{}\033[K", line);
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+void Progress::line(const std::string& text) {
+  fmt::print(stderr, "{}{}\n", drawn_ ? "\r\033[K" : "", text);
+  const bool redraw = drawn_;
+  drawn_ = false;
+  if (redraw) draw();
+}
+
+void Progress::finish() {
+  if (drawn_) fmt::print(stderr, "\n");
+  drawn_ = false;
+}
+
+}  // namespace ddpm::cli

@@ -1,0 +1,50 @@
+// How far a long piece of work has come, on standard error: a bar that redraws itself on a
+// terminal, plain lines elsewhere (the first, the last, and one every ten seconds between).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace ddpm::cli {
+
+class Progress {
+ public:
+  // "step", "picture": what is counted.
+  explicit Progress(std::string unit);
+  // Ends the bar's line.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // done of total; detail stands behind it, such as "loss 0.0312".
+  void update(int64_t done, int64_t total, const std::string& detail = {});
+  // The clock starts now; `first` units were done before, by an earlier run.
+  void start_from(int64_t first) {
+    first_ = first;
+    start_ = Clock::now();
+  }
+  // Prints a line of text without tearing the bar.
+  void line(const std::string& text);
+  // Ends the bar, so that other output can follow.
+  void finish();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void draw();
+
+  std::string unit_;
+  bool terminal_;
+  bool drawn_ = false;  // a bar stands on the current line
+  int64_t first_ = 0;
+  int64_t done_ = 0;
+  int64_t total_ = 0;
+  std::string detail_;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point shown_{};
+};
+
+// "4:12" or "1:02:03".
+std::string clock_text(double seconds);
+
+}  // namespace ddpm::cli

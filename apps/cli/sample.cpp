@@ -1,0 +1,184 @@
+// ddpm sample: a grid of new pictures, each picture by itself, and the way from noise to picture.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "apps/cli/command.h"
+#include "apps/cli/common.h"
+#include "apps/cli/progress.h"
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/data/image.h"
+#include "ddpm/data/pixels.h"
+#include "ddpm/engine/generator.h"
+
+namespace ddpm::cli {
+namespace {
+
+// Frames of the animation: the noise, then the states after evenly chosen steps, the last among
+// them. Batches arrive one after the other and fill their rows.
+class Trajectory {
+ public:
+  Trajectory(int64_t steps, Shape images) {
+    constexpr int64_t kMostFrames = 48;
+    const int64_t frames = std::min(steps, kMostFrames - 1);
+    for (int64_t f = 0; f <= frames; ++f) {
+      steps_.push_back(std::llround(static_cast<double>(f * steps) / static_cast<double>(frames)));
+      frames_.emplace_back(images, DType::kUInt8);
+    }
+  }
+
+  // x [N, H, W, C] of images begin ... begin + N - 1 after a step (0: the noise).
+  void add(int64_t step, int64_t begin, const Tensor& x) {
+    const auto found = std::find(steps_.begin(), steps_.end(), step);
+    if (found == steps_.end()) return;
+    Tensor& frame = frames_[static_cast<size_t>(found - steps_.begin())];
+    frame.rows(begin, begin + x.size(0)).copy_from(to_bytes(x));
+  }
+
+  void write(const std::string& path, const GridOptions& grid) const {
+    const Tensor first = make_grid(frames_[0], grid);  // [H, W, C]
+    const auto count = static_cast<int64_t>(frames_.size());
+    Tensor film({count, first.size(0), first.size(1), first.size(2)}, DType::kUInt8);
+    AnimationOptions animation{.durations_ms = std::vector<int64_t>(frames_.size(), 60),
+                               .lossless = false};
+    animation.durations_ms.back() = 2000;
+    for (int64_t f = 0; f < count; ++f) {
+      Tensor rows = film.rows(f, f + 1);
+      rows.copy_from(make_grid(frames_[static_cast<size_t>(f)], grid)
+                         .reshape({1, film.size(1), film.size(2), film.size(3)}));
+    }
+    write_file_atomic(path, encode_webp(film, animation));
+  }
+
+ private:
+  std::vector<int64_t> steps_;
+  std::vector<Tensor> frames_;  // [N, H, W, C] bytes each
+};
+
+struct Request {
+  ModelFlags model;
+  Machine machine;
+  GenerateOptions generate;
+  std::string size, out, each, trajectory;
+  int64_t columns = 0;
+  int64_t scale = 0;
+};
+
+void check(const Request& request) {
+  if (request.out.empty() && request.each.empty() && request.trajectory.empty()) {
+    fail_usage("sample",
+               "nowhere to put the pictures; give --out grid.png, --each DIR or "
+               "--trajectory t.webp");
+  }
+  if (request.generate.steps < 1) {
+    fail_usage("sample",
+               fmt::format("--steps is {}; at least 1 is needed", request.generate.steps));
+  }
+  if (request.generate.count < 1) {
+    fail_usage("sample", fmt::format("--n is {}; at least 1 is needed", request.generate.count));
+  }
+  if (request.columns < 0 || request.scale < 0) {
+    fail_usage("sample", "--columns and --scale are 0 (chosen for you) or more");
+  }
+  if (!request.out.empty()) prepare_output(request.out, "--out", ".png");
+  if (!request.trajectory.empty()) prepare_output(request.trajectory, "--trajectory", ".webp");
+  if (!request.each.empty()) make_folder(request.each);
+}
+
+int run(Request& request, const Flags& flags) {
+  const Device device = request.machine.apply();
+  find_sampler(request.generate.sampler);
+  check(request);
+  const Model model = request.model.load(flags, device);
+  GenerateOptions& options = request.generate;
+  if (!request.size.empty()) {
+    const ImageSize size = parse_image_size(request.size);
+    options.height = size.height;
+    options.width = size.width;
+  } else {
+    options.height = model.config.height;
+    options.width = model.config.width;
+  }
+  const int64_t channels = model.config.network.channels;
+  if (channels != 1 && channels != 3 && channels != 4) {
+    fail("sample", fmt::format("the model makes pictures of {} channels; pictures can be written "
+                               "with 1, 3 or 4",
+                               channels));
+  }
+  if (!flags.given("steps")) options.steps = std::min(options.steps, model.config.timesteps);
+
+  std::optional<Trajectory> trajectory;
+  const Shape image = {options.height, options.width, channels};
+  if (!request.trajectory.empty() && image.elements() > 0) {
+    trajectory.emplace(options.steps,
+                       Shape{options.count, options.height, options.width, channels});
+  }
+  Progress progress("step");
+  const int64_t batches = (options.count + options.batch - 1) / std::max<int64_t>(options.batch, 1);
+  options.progress = [&](int64_t begin, const SampleProgress& now) {
+    if (trajectory) {
+      if (now.step == 1) {
+        const auto seeds = image_seeds(options.seed, begin, now.x->size(0));
+        trajectory->add(0, begin, initial_noise(seeds, image, device));
+      }
+      trajectory->add(now.step, begin, *now.x);
+    }
+    progress.update(begin / options.batch * now.steps + now.step, batches * now.steps);
+    return true;
+  };
+  const Tensor pictures = to_bytes(generate(*model.network, model.config, options));
+  progress.finish();
+
+  const GridOptions grid{.columns = request.columns,
+                         .scale = request.scale > 0
+                                      ? request.scale
+                                      : comfortable_scale({options.height, options.width})};
+  if (!request.out.empty()) {
+    write_png(request.out, make_grid(pictures, grid));
+    fmt::print("wrote {}\n", request.out);
+  }
+  if (!request.each.empty()) {
+    for (int64_t k = 0; k < options.count; ++k) {
+      const std::filesystem::path file =
+          std::filesystem::path(request.each) / fmt::format("{:05}.png", k);
+      write_png(file.string(), pictures.rows(k, k + 1).reshape(image));
+    }
+    fmt::print("wrote {} picture{} into {}\n", options.count, plural(options.count), request.each);
+  }
+  if (trajectory) {
+    trajectory->write(request.trajectory, grid);
+    fmt::print("wrote {}\n", request.trajectory);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Action sample_command(Flags& flags) {
+  const auto request = std::make_shared<Request>();
+  GenerateOptions& generate = request->generate;
+  flags.add("out", request->out, "all pictures in one grid", "FILE.png");
+  flags.add("each", request->each, "every picture by itself: DIR/00000.png, ...", "DIR");
+  flags.add("trajectory", request->trajectory, "an animation from noise to picture", "FILE.webp");
+  flags.add("n", generate.count, "how many pictures");
+  flags.add("seed", generate.seed, "picture k of a seed is the same whatever --n and --batch");
+  flags.add("sampler", generate.sampler, "see below", bars(sampler_names()));
+  flags.add("steps", generate.steps, "denoising steps, 1 to the model's timesteps");
+  flags.add("eta", generate.eta, "noise that ddim adds: 0 none, 1 as much as ddpm");
+  flags.add("batch", generate.batch, "pictures denoised together: memory against speed");
+  flags.add("size", request->size, "of the pictures, if not the size trained on", "N|HxW");
+  flags.add("columns", request->columns, "of the grid, 0 for near-square");
+  flags.add("scale", request->scale,
+            "every pixel of the grid becomes N x N, 0 for a size to look at");
+  request->machine.declare(flags);
+  request->model.declare(flags);
+  std::vector<std::pair<std::string, std::string>> samplers;
+  for (const SamplerKind& kind : sampler_kinds()) samplers.emplace_back(kind.name, kind.help);
+  flags.list("Samplers", samplers);
+  return [request, &flags] { return run(*request, flags); };
+}
+
+}  // namespace ddpm::cli

@@ -1,0 +1,181 @@
+// ddpm train: options from a file and from flags, what a user sees meanwhile, and what Ctrl-C does.
+#include <fmt/core.h>
+#include <signal.h>
+
+#include <atomic>
+#include <cstdio>
+
+#include "apps/cli/command.h"
+#include "apps/cli/common.h"
+#include "apps/cli/progress.h"
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/base/options.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/engine/run.h"
+#include "ddpm/kernels/cpu/simd.h"
+
+namespace ddpm::cli {
+namespace {
+
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
+
+// The first Ctrl-C asks; the second, with the default action back in force, ends the program.
+void stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested = true; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
+}
+
+// Keys are those of config.json, so that a run's own file can start another.
+void read_config_file(const std::string& path, TrainOptions& options) {
+  const JsonObject object = JsonObject::parse(read_file(path), path);
+  std::vector<std::string> known;
+  options.fields([&](const char* name, auto&, const char*) { known.emplace_back(name); });
+  for (const auto& [name, value] : object.members()) {
+    if (name == "version" || name == "model") continue;  // what a run tells, not what it is told
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    fail_usage("train", unknown(fmt::format("{} sets '{}', which is no option", path, name),
+                                nearest(name, known), "see ddpm train --help"));
+  }
+  try {
+    read_options(object, options);
+  } catch (const Error& error) {
+    fail_usage("train", fmt::format("{}: {}", path, error.what()));
+  }
+}
+
+void show_report(const LoadReport& report, const Dataset& pictures) {
+  constexpr size_t kNamed = 20;
+  const ImageSize size = pictures.image_size();
+  fmt::print(stderr, "{} picture{} of {}x{} with {} channel{} from {}\n", pictures.size(),
+             plural(pictures.size()), size.height, size.width, pictures.channels(),
+             plural(pictures.channels()), pictures.name());
+  if (!report.note.empty()) fmt::print(stderr, "{}\n", report.note);
+  if (report.skipped.empty()) return;
+  fmt::print(stderr, "skipped {} file{}:\n", report.skipped.size(),
+             plural(static_cast<int64_t>(report.skipped.size())));
+  for (size_t i = 0; i < report.skipped.size() && i < kNamed; ++i) {
+    fmt::print(stderr, "  {}: {}\n", report.skipped[i].path, report.skipped[i].reason);
+  }
+  if (report.skipped.size() > kNamed) {
+    fmt::print(stderr, "  and {} more; 'ddpm data' names all\n", report.skipped.size() - kNamed);
+  }
+}
+
+// Single steps jump about; what is shown is their mean over about the last 50.
+class SmoothLoss {
+ public:
+  double add(double loss) {
+    weight_ = 0.98 * weight_ + 0.02;
+    sum_ = 0.98 * sum_ + 0.02 * loss;
+    return sum_ / weight_;
+  }
+
+ private:
+  double weight_ = 0;
+  double sum_ = 0;
+};
+
+int run_training(const TrainOptions& options, const std::string& run, bool resume) {
+  stop_on_signals();
+  Progress loading("picture");
+  Progress training("step");
+  SmoothLoss smooth;
+  bool said = false;
+  TrainEvents events;
+  events.loading = [&](int64_t done, int64_t total) {
+    if (stop_requested) fail("train", "interrupted while reading pictures; nothing was written");
+    loading.update(done, total);
+  };
+  events.loaded = [&](const LoadReport& report, const Dataset& pictures) {
+    loading.finish();
+    show_report(report, pictures);
+  };
+  events.started = [&](const ModelConfig&, int64_t parameters, int64_t first_step) {
+    fmt::print(stderr, "{} parameters, {} thread{} ({}); {} {}; Ctrl-C saves and stops\n",
+               short_number(static_cast<double>(parameters)), num_threads(), plural(num_threads()),
+               simd_name(), resume ? fmt::format("continues after step {} in", first_step) : "into",
+               run);
+    training.start_from(first_step);
+  };
+  events.stepped = [&](const StepMetrics& metrics, double images_per_s) {
+    training.update(
+        metrics.step, options.steps,
+        fmt::format("loss {:.4f}  {:.3g} images/s", smooth.add(metrics.loss), images_per_s));
+    if (stop_requested && !said) {
+      training.line("stopping: saving first; Ctrl-C again stops at once and keeps the last save");
+      said = true;
+    }
+  };
+  events.saved = [&](const std::string& path) { training.line("saved " + path); };
+
+  TrainResult result;
+  try {
+    result = train(options, run, resume, events, stop_requested);
+  } catch (...) {
+    loading.finish();
+    training.finish();
+    if (!stop_requested) throw;
+    try {
+      throw;
+    } catch (const Error& error) {
+      fmt::print(stderr, "ddpm: {}\n", error.what());
+      return kInterrupted;
+    }
+  }
+  training.finish();
+  if (!result.finished) {
+    fmt::print(
+        "Stopped after step {} of {}, everything is saved. To continue:\n"
+        "  ddpm train --out {} --resume\n",
+        result.steps, options.steps, run);
+    return kInterrupted;
+  }
+  fmt::print("Done: {} step{}. To make pictures with it:\n  ddpm sample {} --out grid.png\n",
+             result.steps, plural(result.steps), run);
+  return 0;
+}
+
+}  // namespace
+
+Action train_command(Flags& flags) {
+  struct Request {
+    TrainOptions options;
+    std::string run;
+    std::string config;
+    bool resume = false;
+  };
+  const auto request = std::make_shared<Request>();
+  flags.group("The run");
+  flags.add("out", request->run, "the run's directory: model, checkpoints, samples, metrics",
+            "RUN");
+  flags.require();
+  flags.add("resume", request->resume, "continue the run that is there, with its own options");
+  flags.add("config", request->config,
+            "JSON with options as keys, such as a run's config.json; flags win over it", "FILE");
+  flags.add_fields(request->options, {{"data", {"The pictures", "SOURCE"}},
+                                      {"size", {"", "N|HxW"}},
+                                      {"channels", {"", "1|3|4|auto"}},
+                                      {"background", {"", "COLOUR"}},
+                                      {"dim", {"The network", ""}},
+                                      {"schedule", {"The process", bars(schedule_names())}},
+                                      {"loss", {"", bars(loss_names())}},
+                                      {"steps", {"The training", ""}},
+                                      {"threads", {"What is kept and shown", ""}}});
+  std::vector<std::pair<std::string, std::string>> schedules;
+  for (const ScheduleKind& kind : schedule_kinds()) schedules.emplace_back(kind.name, kind.help);
+  flags.list("SOURCE is one of", source_rows());
+  flags.list("Schedules", schedules);
+
+  return [request, &flags] {
+    if (request->resume) request->options = read_run_options(request->run);
+    if (!request->config.empty()) read_config_file(request->config, request->options);
+    flags.apply();
+    return run_training(request->options, request->run, request->resume);
+  };
+}
+
+}  // namespace ddpm::cli
