@@ -76,26 +76,18 @@ class Session {
     if (events_.started)
       events_.started(trainer.config(), trainer.network().parameter_count(), first_step);
 
-    Clock::time_point last_log = Clock::now();
-    int64_t logged_step = first_step;
     while (trainer.steps() < options_.steps && !stop) {
+      const Clock::time_point begin = Clock::now();
       const StepMetrics metrics = trainer.step();
-      if (metrics.step % options_.log_every == 0 || metrics.step == options_.steps) {
-        const double seconds = std::chrono::duration<double>(Clock::now() - last_log).count();
-        const double images_per_s =
-            static_cast<double>((metrics.step - logged_step) * options_.batch) / seconds;
-        log.append(metrics, images_per_s);
-        last_log = Clock::now();
-        logged_step = metrics.step;
-        if (events_.stepped) events_.stepped(metrics, images_per_s);
-      }
-      if (metrics.step == options_.steps || stop) break;
-      const bool save_now = metrics.step % options_.save_every == 0;
-      const bool sample_now =
-          options_.sample_every > 0 && metrics.step % options_.sample_every == 0;
-      if (save_now) save(trainer, log);
-      if (sample_now) draw_samples(trainer);
-      if (save_now || sample_now) last_log = Clock::now();
+      const double images_per_s = static_cast<double>(options_.batch) /
+                                  std::chrono::duration<double>(Clock::now() - begin).count();
+      const bool last = metrics.step == options_.steps || stop;
+      if (metrics.step % options_.log_every == 0 || last) log.append(metrics, images_per_s);
+      if (events_.stepped) events_.stepped(metrics, images_per_s);
+      if (last) break;
+      if (metrics.step % options_.save_every == 0) save(trainer, log);
+      if (options_.sample_every > 0 && metrics.step % options_.sample_every == 0)
+        draw_samples(trainer);
     }
     if (trainer.steps() > first_step || !resume) save(trainer, log);
     const bool finished = trainer.steps() >= options_.steps;

@@ -33,11 +33,12 @@ struct TrainResult {
   bool finished = false;  // false: stopped early, with everything saved
 };
 
-// Starts a new run in the directory, or with resume continues the one there (options.steps may be
-// larger than before). `stop` is looked at after every step: once true, the state is saved and
-// train() returns. Throws UsageError for options that cannot work and Error for the rest; the
-// newest checkpoint stays whole whatever happens. A directory that already holds a run is refused
-// without resume, and one without checkpoints with it.
+// Starts a new run in the directory, or with resume continues the one there from its newest
+// checkpoint, from the start where it has none yet; options.steps may be larger than before. `stop`
+// is looked at after every step: once true, the state is saved and train() returns. Throws
+// UsageError for options that cannot work and Error for the rest; the newest checkpoint stays whole
+// whatever happens. A directory that already holds a run is refused without resume, and one without
+// config.json with it.
 TrainResult train(const TrainOptions& options, const std::string& run, bool resume,
                   const TrainEvents& events, const std::atomic<bool>& stop);
 

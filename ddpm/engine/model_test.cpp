@@ -1,0 +1,173 @@
+#include "ddpm/engine/model.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/engine/checkpoint.h"
+#include "ddpm/engine/weights.h"
+#include "tests/support/compare.h"
+#include "tests/support/fixture.h"
+#include "tests/support/folder.h"
+
+namespace ddpm {
+namespace {
+
+using test::Fixture;
+using test::TemporaryFolder;
+
+ModelConfig small_config() {
+  return {.network = {.dim = 8, .dim_mults = {1, 2}, .channels = 1, .resnet_block_groups = 2},
+          .height = 6,
+          .width = 4,
+          .schedule = "cosine",
+          .timesteps = 200};
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// A state dict as PyTorch's users would write it: the fixture's parameters, no metadata.
+std::string write_state_dict(const TemporaryFolder& folder, const Fixture::Tensors& parameters) {
+  SafetensorsWriter writer;
+  for (const auto& [name, tensor] : parameters) {
+    writer.add(name, tensor, state_dict_layout(name, tensor.shape().rank()));
+  }
+  const std::string path = folder / "state_dict.safetensors";
+  writer.write(path);
+  return path;
+}
+
+TEST(ModelFile, RoundTrip) {
+  const TemporaryFolder folder;
+  DiffusionUnet network(small_config().network);
+  network.initialize(5);
+  const std::vector<Tensor> weights = parameter_tensors(network);
+  save_model(folder / "m.safetensors", small_config(), network, weights, 321);
+  const Model model = load_model(folder / "m.safetensors");
+  EXPECT_EQ(model.config.network, small_config().network);
+  EXPECT_EQ(to_json(model.config), to_json(small_config()));
+  EXPECT_EQ(model.trained_steps, 321);
+  const std::vector<Tensor> loaded = parameter_tensors(*model.network);
+  for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(loaded[i].values(), weights[i].values());
+}
+
+TEST(ModelFile, ABareStateDictTellsItsNetwork) {
+  const TemporaryFolder folder;
+  const struct {
+    const char* fixture;
+    UnetConfig config;
+  } cases[] = {
+      {"unet_gray_rect",
+       {.dim = 8, .dim_mults = {1, 2, 4}, .channels = 1, .init_dim = 8, .output_dim = 1}},
+      {"unet_learned_variance",
+       {.dim = 8, .dim_mults = {1, 2}, .init_dim = 8, .output_dim = 6, .resnet_block_groups = 8}}};
+  for (const auto& c : cases) {
+    const Fixture fixture(c.fixture);
+    ModelOverrides overrides;
+    if (c.config.resnet_block_groups != 4) overrides.groups = c.config.resnet_block_groups;
+    const Model model =
+        load_model(write_state_dict(folder, fixture.params()), Device::kCpu, overrides);
+    EXPECT_EQ(model.config.network, c.config) << to_json(model.config);
+    EXPECT_EQ(model.config.height, 0);
+    const Variable out = (*model.network)(Variable(fixture.at("in.x")), fixture.at("in.t"));
+    EXPECT_LE(test::relative_l2(out.value(), fixture.at("out")), test::Tolerance::kNetworkOutput);
+  }
+}
+
+TEST(ModelFile, MissingLeftOverAndMisshapenTensorsAreNamed) {
+  const TemporaryFolder folder;
+  Fixture::Tensors parameters = Fixture("unet_tiny").params();
+  const auto message = [&] {
+    return message_of([&] { load_model(write_state_dict(folder, parameters)); });
+  };
+  const Tensor taken = parameters.at("mid_block1.mlp.1.weight");
+  parameters.erase("mid_block1.mlp.1.weight");
+  EXPECT_NE(message().find("lacks mid_block1.mlp.1.weight"), std::string::npos) << message();
+  parameters["mid_block1.mlp.1.weight"] = taken;
+  parameters["something.else"] = Tensor::zeros({2});
+  EXPECT_NE(message().find("something.else"), std::string::npos) << message();
+  parameters.erase("something.else");
+  parameters["mid_block1.mlp.1.bias"] = Tensor::zeros({31});
+  EXPECT_NE(message().find("mid_block1.mlp.1.bias is [31] instead of [32]"), std::string::npos)
+      << message();
+  EXPECT_NE(message_of([&] {
+              load_model(write_state_dict(folder, {{"a", Tensor::zeros({1})}}));
+            }).find("not a state dict"),
+            std::string::npos);
+}
+
+TEST(ModelFile, WhatIsNotThereIsSaid) {
+  const TemporaryFolder folder;
+  EXPECT_NE(message_of([&] { load_model(folder / "absent"); }).find("there is no"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] {
+              load_model(folder.path());
+            }).find("neither model.safetensors nor checkpoints"),
+            std::string::npos);
+}
+
+TEST(ModelFile, HeadsThatDoNotDivideAreRefused) {
+  const TemporaryFolder folder;
+  const std::string path = write_state_dict(folder, Fixture("unet_tiny").params());
+  EXPECT_THROW(load_model(path, Device::kCpu, {.heads = 3}), UsageError);
+  EXPECT_EQ(load_model(path, Device::kCpu, {.heads = 2}).config.network.attention_dim_head, 64);
+  EXPECT_THROW(load_model(path, Device::kCpu, {.schedule = "nonsense"}), UsageError);
+}
+
+TEST(Checkpoints, AreFoundByStepAndPruned) {
+  const TemporaryFolder run;
+  make_folder(run / "checkpoints");
+  EXPECT_FALSE(newest_checkpoint(run.path()));
+  for (int64_t step : {9, 100000000, 10, 20})
+    write_file_atomic(checkpoint_path(run.path(), step), "x");
+  write_file_atomic(run / "checkpoints/step-x.safetensors", "x");
+  write_file_atomic(run / "checkpoints/step-00000030.safetensors.tmp", "x");
+  EXPECT_EQ(newest_checkpoint(run.path()), checkpoint_path(run.path(), 100000000));
+  prune_checkpoints(run.path(), 2);
+  EXPECT_FALSE(std::filesystem::exists(checkpoint_path(run.path(), 10)));
+  EXPECT_TRUE(std::filesystem::exists(checkpoint_path(run.path(), 20)));
+}
+
+TEST(Checkpoints, BringBackTheWholeStateAndServeAsModels) {
+  const TemporaryFolder run;
+  DiffusionUnet network(small_config().network), other(small_config().network);
+  network.initialize(1);
+  const auto adam_of = [](DiffusionUnet& unet) {
+    std::vector<Variable> variables;
+    for (const NamedParameter& named : unet.parameters())
+      variables.push_back(named.parameter->variable);
+    return Adam(variables, {.ema_decay = 0.9});
+  };
+  Adam adam = adam_of(network), restored = adam_of(other);
+  for (const NamedParameter& named : network.parameters()) {
+    named.parameter->variable.slot()->accumulate(
+        Tensor::full(named.parameter->variable.shape(), 0.5f));
+  }
+  adam.step(0);
+  make_folder(run / "checkpoints");
+  save_checkpoint(checkpoint_path(run.path(), 1), small_config(), network, adam);
+  load_checkpoint(checkpoint_path(run.path(), 1), other, restored);
+  EXPECT_EQ(restored.steps(), 1);
+  for (size_t i = 0; i < adam.ema().size(); ++i) {
+    EXPECT_EQ(restored.ema()[i].values(), adam.ema()[i].values());
+    EXPECT_EQ(restored.moment1()[i].values(), adam.moment1()[i].values());
+    EXPECT_EQ(restored.moment2()[i].values(), adam.moment2()[i].values());
+    EXPECT_EQ(parameter_tensors(other)[i].values(), parameter_tensors(network)[i].values());
+  }
+  const Model model = load_model(run.path());
+  EXPECT_EQ(parameter_tensors(*model.network)[0].values(), adam.ema()[0].values());
+  save_model(run / "model.safetensors", small_config(), network, adam.ema(), 1);
+  EXPECT_THROW(load_checkpoint(run / "model.safetensors", other, restored), Error);
+}
+
+}  // namespace
+}  // namespace ddpm

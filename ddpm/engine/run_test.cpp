@@ -1,0 +1,146 @@
+#include "ddpm/engine/run.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/base/options.h"
+#include "ddpm/data/image.h"
+#include "ddpm/engine/checkpoint.h"
+#include "ddpm/io/safetensors.h"
+#include "tests/support/folder.h"
+
+namespace ddpm {
+namespace {
+
+namespace fs = std::filesystem;
+using test::TemporaryFolder;
+
+class Run : public ::testing::Test {
+ protected:
+  Run() {
+    make_folder(folder_ / "pictures");
+    for (int k = 0; k < 6; ++k) {
+      Tensor picture({9, 9, 3}, DType::kUInt8);
+      for (int64_t i = 0; i < picture.elements(); ++i)
+        picture.u8()[i] = static_cast<uint8_t>(40 * k + i % 7);
+      write_png(folder_ / ("pictures/" + std::to_string(k) + ".png"), picture);
+    }
+    options_.data = folder_ / "pictures";
+    options_.size = "8";
+    options_.dim = 8;
+    options_.dim_mults = {1, 2};
+    options_.batch = 2;
+    options_.steps = 6;
+    options_.save_every = 3;
+    options_.sample_every = 4;
+    options_.sample_count = 2;
+    options_.sample_steps = 2;
+  }
+
+  TrainResult run(const std::string& name, bool resume = false, const TrainEvents& events = {}) {
+    return train(options_, folder_ / name, resume, events, stop_);
+  }
+  std::vector<std::string> metrics(const std::string& name) {
+    std::vector<std::string> lines;
+    std::istringstream text(read_file(folder_ / (name + "/metrics.jsonl")));
+    for (std::string line; std::getline(text, line);) lines.push_back(line);
+    return lines;
+  }
+  // The tensors of a run's newest checkpoint, whose bytes must not depend on how often the run was
+  // interrupted.
+  std::string weights(const std::string& name) {
+    const std::string file = read_file(*newest_checkpoint(folder_ / name));
+    return file.substr(file.find("}}") + 2);
+  }
+
+  TemporaryFolder folder_;
+  TrainOptions options_;
+  std::atomic<bool> stop_ = false;
+};
+
+TEST_F(Run, LeavesEverythingItPromises) {
+  const TrainResult result = run("a");
+  EXPECT_TRUE(result.finished);
+  EXPECT_EQ(result.steps, 6);
+  for (const char* file : {"config.json", "metrics.jsonl", "model.safetensors", "loss.png",
+                           "samples/step-00000004.png", "samples/step-00000006.png",
+                           "checkpoints/step-00000006.safetensors"}) {
+    EXPECT_TRUE(fs::exists(folder_ / ("a/" + std::string(file)))) << file;
+  }
+  ASSERT_EQ(metrics("a").size(), 6u);
+  const JsonObject line = JsonObject::parse(metrics("a")[2], "line");
+  EXPECT_EQ(*line.find("step"), "3");
+  for (const char* key : {"loss", "grad_norm", "lr", "images_per_s"})
+    EXPECT_NE(line.find(key), nullptr) << key;
+  const Model model = load_model(folder_ / "a");
+  EXPECT_EQ(model.config.height, 8);
+  EXPECT_EQ(model.trained_steps, 6);
+  EXPECT_EQ(read_run_options(folder_ / "a").data, options_.data);
+}
+
+TEST_F(Run, AResumedRunEndsInTheBitsOfAnUninterruptedOne) {
+  run("whole");
+  TrainEvents events;
+  events.stepped = [&](const StepMetrics& step, double) { stop_ = step.step == 2; };
+  const TrainResult first = run("parts", false, events);
+  EXPECT_FALSE(first.finished);
+  EXPECT_EQ(first.steps, 2);
+  stop_ = false;
+  EXPECT_TRUE(run("parts", true).finished);
+  EXPECT_EQ(weights("parts"), weights("whole"));
+  EXPECT_EQ(metrics("parts").size(), 6u);
+}
+
+TEST_F(Run, LinesOfStepsThatWereLostAreDroppedOnResume) {
+  run("a");
+  const std::string path = folder_ / "a/metrics.jsonl";
+  write_file_atomic(path, read_file(path) + "{\"step\": 7, \"loss\": 1}\n{\"step\": 8, \"lo");
+  options_.steps = 8;
+  run("a", true);
+  ASSERT_EQ(metrics("a").size(), 8u);
+  EXPECT_EQ(metrics("a")[6].find("\"loss\":1}"), std::string::npos);
+}
+
+TEST_F(Run, ARunIsNotOverwrittenNorResumedWithAnotherNetwork) {
+  run("a");
+  EXPECT_THROW(run("a"), UsageError);
+  options_.dim = 16;
+  EXPECT_THROW(run("a", true), UsageError);
+  EXPECT_THROW(run("nothing", true), Error);
+}
+
+TEST_F(Run, AFailureLeavesTheNewestCheckpointWhole) {
+  TrainEvents events;
+  events.stepped = [](const StepMetrics& step, double) {
+    if (step.step == 5) fail("test", "the power went");
+  };
+  EXPECT_THROW(run("a", false, events), Error);
+  EXPECT_EQ(newest_checkpoint(folder_ / "a"), checkpoint_path(folder_ / "a", 3));
+  EXPECT_NO_THROW(SafetensorsFile::open(checkpoint_path(folder_ / "a", 3)));
+  EXPECT_TRUE(run("a", true).finished);
+}
+
+TEST_F(Run, MistakesAreToldBeforeAnythingIsWritten) {
+  options_.size = "9";
+  EXPECT_THROW(run("a"), UsageError);
+  options_.size = "8";
+  options_.data = folder_ / "absent";
+  EXPECT_THROW(run("a"), Error);
+  make_folder(folder_ / "empty");
+  options_.data = folder_ / "empty";
+  EXPECT_THROW(run("a"), Error);
+  EXPECT_FALSE(fs::exists(folder_ / "a/config.json"));
+}
+
+TEST_F(Run, AFileInTheWayIsAnError) {
+  write_file_atomic(folder_ / "file", "x");
+  EXPECT_THROW(run("file"), Error);
+}
+
+}  // namespace
+}  // namespace ddpm

@@ -1,0 +1,195 @@
+#include "ddpm/engine/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/engine/cost.h"
+#include "ddpm/engine/generator.h"
+#include "ddpm/engine/weights.h"
+#include "ddpm/tensor/allocator.h"
+#include "tests/support/gradients.h"
+
+namespace ddpm {
+namespace {
+
+TrainOptions small_options() {
+  TrainOptions options;
+  options.data = "memory";
+  options.dim = 8;
+  options.dim_mults = {1, 2};
+  options.batch = 4;
+  options.seed = 11;
+  options.lr = 2e-3;
+  options.lr_warmup = 5;
+  return options;
+}
+
+// Four pictures, one half bright and one dark each.
+Tensor pictures(int64_t) {
+  Tensor images = Tensor::full({4, 4, 6, 1}, -0.8f);
+  for (int64_t n = 0; n < 4; ++n) {
+    for (int64_t i = 0; i < 12; ++i) images.f32()[n * 24 + (n % 2) * 12 + i] = 0.8f;
+  }
+  return images;
+}
+
+Trainer small_trainer(const TrainOptions& options = small_options()) {
+  return Trainer(options, options.model_config(4, 6, 1), pictures);
+}
+
+TEST(Trainer, TheLossFalls) {
+  Trainer trainer = small_trainer();
+  double first = 0, last = 0;
+  for (int i = 0; i < 120; ++i) {
+    const StepMetrics metrics = trainer.step();
+    EXPECT_EQ(metrics.step, i + 1);
+    EXPECT_GT(metrics.gradient_norm, 0);
+    (i < 20 ? first : last) += i < 20 || i >= 100 ? metrics.loss / 20 : 0;
+  }
+  EXPECT_LT(last, 0.6 * first);
+  EXPECT_DOUBLE_EQ(trainer.step().learning_rate, 2e-3);
+}
+
+TEST(Trainer, TheLearningRateWarmsUp) {
+  Trainer trainer = small_trainer();
+  EXPECT_DOUBLE_EQ(trainer.step().learning_rate, 2e-3 / 5);
+  EXPECT_DOUBLE_EQ(trainer.step().learning_rate, 2 * 2e-3 / 5);
+}
+
+TEST(Trainer, EqualSeedsGiveEqualBitsWhateverTheThreads) {
+  const int threads = num_threads();
+  std::vector<float> weights[3];
+  double losses[3];
+  for (int run = 0; run < 3; ++run) {
+    set_num_threads(run == 1 ? 1 : 2);
+    TrainOptions options = small_options();
+    if (run == 2) options.seed = 12;
+    Trainer trainer = small_trainer(options);
+    for (int i = 0; i < 3; ++i) losses[run] = trainer.step().loss;
+    weights[run] = parameter_tensors(trainer.network())[0].values();
+  }
+  set_num_threads(threads);
+  EXPECT_EQ(weights[0], weights[1]);
+  EXPECT_EQ(losses[0], losses[1]);
+  EXPECT_NE(weights[0], weights[2]);
+}
+
+TEST(Trainer, NoStepAsksTheSystemForMemoryAfterTheFirst) {
+  Trainer trainer = small_trainer();
+  trainer.step();
+  trainer.step();
+  const int64_t before = allocator_stats().system_allocations;
+  for (int i = 0; i < 5; ++i) trainer.step();
+  EXPECT_EQ(allocator_stats().system_allocations, before);
+}
+
+TEST(Trainer, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
+  TrainOptions options = small_options();
+  bool poison = false;
+  Trainer trainer(options, options.model_config(4, 6, 1), [&](int64_t step) {
+    Tensor images = pictures(step);
+    if (poison) images.f32()[3] = std::numeric_limits<float>::quiet_NaN();
+    return images;
+  });
+  trainer.step();
+  const std::vector<float> weights = parameter_tensors(trainer.network())[0].values();
+  poison = true;
+  try {
+    trainer.step();
+    FAIL() << "a NaN went through";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("nan at step 2"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(parameter_tensors(trainer.network())[0].values(), weights);
+}
+
+TEST(Trainer, PicturesThatDoNotFitAreRefused) {
+  const TrainOptions options = small_options();
+  EXPECT_THROW(Trainer(options, options.model_config(5, 6, 1), pictures), UsageError);
+}
+
+TEST(TrainOptions, ImpossibleValuesAreUsageErrors) {
+  EXPECT_NO_THROW(small_options().check());
+  const std::function<void(TrainOptions&)> mistakes[] = {
+      [](TrainOptions& o) { o.data = ""; },       [](TrainOptions& o) { o.steps = 0; },
+      [](TrainOptions& o) { o.batch = 0; },       [](TrainOptions& o) { o.lr = 0; },
+      [](TrainOptions& o) { o.lr = NAN; },        [](TrainOptions& o) { o.schedule = "no"; },
+      [](TrainOptions& o) { o.loss = "no"; },     [](TrainOptions& o) { o.groups = 3; },
+      [](TrainOptions& o) { o.dim = 7; },         [](TrainOptions& o) { o.ema_decay = 1; },
+      [](TrainOptions& o) { o.clip_norm = -1; },  [](TrainOptions& o) { o.sample_steps = 1001; },
+      [](TrainOptions& o) { o.threads = -1; },    [](TrainOptions& o) { o.save_every = 0; },
+      [](TrainOptions& o) { o.dim_mults = {0}; }, [](TrainOptions& o) { o.timesteps = 0; }};
+  for (size_t i = 0; i < std::size(mistakes); ++i) {
+    TrainOptions options = small_options();
+    mistakes[i](options);
+    EXPECT_THROW(options.check(), UsageError) << i;
+  }
+}
+
+TEST(Generate, AnImageIsTheSameWhateverStandsBesideIt) {
+  Trainer trainer = small_trainer();
+  trainer.step();
+  const auto draw = [&](GenerateOptions options) {
+    options.steps = 4;
+    options.seed = 3;
+    return generate(trainer.network(), trainer.config(), options);
+  };
+  const Tensor all = draw({.count = 5, .batch = 5});
+  EXPECT_EQ(draw({.count = 5, .batch = 2}).values(), all.values());
+  EXPECT_EQ(draw({.count = 1, .first = 3}).values(), all.rows(3, 4).values());
+  EXPECT_NE(all.rows(0, 1).values(), all.rows(1, 2).values());
+}
+
+TEST(Generate, RequestsThatCannotWorkAreRefused) {
+  Trainer trainer = small_trainer();
+  ModelConfig unknown = trainer.config();
+  unknown.height = unknown.width = 0;
+  EXPECT_THROW(generate(trainer.network(), unknown, {}), UsageError);
+  EXPECT_THROW(generate(trainer.network(), trainer.config(), {.count = 0}), UsageError);
+  EXPECT_THROW(generate(trainer.network(), trainer.config(), {.steps = 5000}), UsageError);
+  EXPECT_THROW(generate(trainer.network(), trainer.config(), {.height = 5, .width = 6}),
+               UsageError);
+}
+
+TEST(Cost, MemoryToldIsMemoryTaken) {
+  const TrainOptions options = small_options();
+  ModelConfig config = options.model_config(16, 24, 1);
+  const Cost cost = estimate_cost(config, 4);
+  const int64_t before = allocator_stats().bytes_in_use;
+  reset_allocator_peak();
+  {
+    Trainer trainer(options, config, [](int64_t) {
+      return test::random_tensor({4, 16, 24, 1}, 1);
+    });
+    trainer.step();
+  }
+  const double taken = static_cast<double>(allocator_stats().peak_bytes_in_use - before);
+  // The kernels' scratch comes on top of what is told.
+  EXPECT_GT(taken, 0.95 * static_cast<double>(cost.training_bytes));
+  EXPECT_LT(taken, 1.5 * static_cast<double>(cost.training_bytes));
+  EXPECT_LT(cost.sampling_bytes, cost.training_bytes);
+}
+
+TEST(Cost, FlopsAreThoseOfTheConvolutionsAndAttentions) {
+  // One level, 4x4 images: everything that multiplies, written out.
+  const ModelConfig config{
+      .network = {.dim = 8, .dim_mults = {1}, .resnet_block_groups = 2}, .height = 4, .width = 4};
+  const double n = 16, c = 8, hidden = 128, head = 32, time = 32;
+  const double linears = 8 * time + time * time;
+  const auto resnet = [&](double in) {
+    return time * 2 * c + n * 9 * (in * c + c * c) + (in == c ? 0 : n * in * c);
+  };
+  const double linear_attention = n * c * 3 * hidden + 2 * n * hidden * head + n * hidden * c;
+  const double attention = n * c * 3 * hidden + 2 * n * n * hidden + n * hidden * c;
+  const double convolutions = 2 * n * 9 * c * c, ends = n * 3 * c * 2;
+  const double expected = linears + ends + 4 * resnet(c) + 3 * resnet(2 * c) +
+                          2 * linear_attention + attention + convolutions;
+  EXPECT_DOUBLE_EQ(estimate_cost(config, 1).forward_flops, 2 * expected);
+}
+
+}  // namespace
+}  // namespace ddpm
