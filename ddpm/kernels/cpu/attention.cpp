@@ -31,15 +31,6 @@ struct Extents {
   float scale;
 };
 
-// Tasks one by one on this thread where all of them together are little work.
-void for_each_task_worth_it(int64_t count, int64_t work, const std::function<void(int64_t)>& run) {
-  if (work <= cpu::kSerialElements * 32) {
-    for (int64_t task = 0; task < count; ++task) run(task);
-  } else {
-    cpu::for_each_task(count, run);
-  }
-}
-
 }  // namespace
 
 void CpuBackend::attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
@@ -86,7 +77,7 @@ void CpuBackend::attention(const AttentionArgs& args, const Tensor& qkv, Tensor&
     cpu::attention_finish(rows, highest, total, e.width, result,
                           lse + (n * e.heads + head) * e.positions + first);
   };
-  for_each_task_worth_it(e.images * e.heads * blocks, qkv.elements() * e.positions, run);
+  cpu::for_each_task(e.images * e.heads * blocks, qkv.elements() * e.positions, run);
 }
 
 // With p = exp(s - logsumexp): dv_j = sum_i p_ij dout_i; ds_ij = scale p_ij (dout_i . v_j -
@@ -159,7 +150,7 @@ void CpuBackend::attention_backward(const AttentionArgs& args, const Tensor& dou
       }
     }
   };
-  for_each_task_worth_it(e.images * e.heads, qkv.elements() * e.positions, run);
+  cpu::for_each_task(e.images * e.heads, qkv.elements() * e.positions, run);
 }
 
 }  // namespace ddpm

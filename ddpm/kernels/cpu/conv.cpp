@@ -199,7 +199,8 @@ void run_gather(const Gather& g) {
   Scratch zeros_memory(g.from_channels * static_cast<int64_t>(sizeof(float)));
   float* zeros = zeros_memory.as<float>();
   std::fill_n(zeros, g.from_channels, 0.0f);
-  for_each_task(row_tasks * column_tasks, [&](int64_t task) {
+  const int64_t work = pixels * taps * g.from_channels * g.to_channels;
+  for_each_task(row_tasks * column_tasks, work, [&](int64_t task) {
     gather_task(g, kernels, blocks, piece(pixels, row_tasks, task / column_tasks),
                 piece(panels, column_tasks, task % column_tasks), zeros);
   });

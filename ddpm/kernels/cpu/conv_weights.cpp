@@ -133,7 +133,7 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
 // total[i] = sum over chunks, in order.
 void add_chunks(const float* partial, int64_t chunks, int64_t stride, int64_t count, float* total) {
   constexpr int64_t kPiece = 4096;
-  for_each_task(ceil_div(count, kPiece), [&](int64_t task) {
+  for_each_task(ceil_div(count, kPiece), chunks * count, [&](int64_t task) {
     const int64_t begin = task * kPiece, end = std::min(count, begin + kPiece);
     for (int64_t i = begin; i < end; ++i) total[i] = partial[i];
     for (int64_t c = 1; c < chunks; ++c) {
@@ -161,7 +161,7 @@ void conv_direct_backward_weights(const ConvShape& s, const float* x, const floa
   float* sums = sums_memory.as<float>();
   float* partial = plan.chunks > 1 ? partial_memory.as<float>() : dw;
   std::fill_n(sums, plan.chunks * padded_outputs, 0.0f);
-  for_each_task(plan.chunks * plan.group_tasks, [&](int64_t task) {
+  for_each_task(plan.chunks * plan.group_tasks, plan.pixels * weights, [&](int64_t task) {
     const int64_t chunk = task / plan.group_tasks, part = task % plan.group_tasks;
     weights_task(s, kernels, plan, x, dy, piece(plan.pixels, plan.chunks, chunk),
                  piece(plan.groups, plan.group_tasks, part), partial + chunk * partial_stride,

@@ -115,7 +115,7 @@ double CpuBackend::loss(LossKind kind, const Tensor& prediction, const Tensor& t
   const int64_t count = prediction.elements(), chunks = cpu::ceil_div(count, cpu::kChunk);
   const float *p = prediction.f32(), *t = target.f32();
   std::vector<double> sums(chunks);
-  cpu::for_each_task(chunks, [&](int64_t i) {
+  cpu::for_each_task(chunks, count, [&](int64_t i) {
     const int64_t first = i * cpu::kChunk;
     sums[i] = kernel(kind, p + first, t + first, std::min(cpu::kChunk, count - first));
   });

@@ -134,6 +134,13 @@ std::vector<Chunk> chunks_of(size_t tensors, const SizeOf& size_of) {
   return chunks;
 }
 
+int64_t work_of(const std::vector<Chunk>& chunks) {
+  constexpr int64_t kCost = 8;  // of an element, in multiply-adds
+  int64_t elements = 0;
+  for (const Chunk& chunk : chunks) elements += chunk.count;
+  return kCost * elements;
+}
+
 }  // namespace
 }  // namespace cpu
 
@@ -142,7 +149,7 @@ double CpuBackend::sum_of_squares(const std::vector<Tensor>& tensors) {
   const auto chunks =
       cpu::chunks_of(tensors.size(), [&](size_t t) { return tensors[t].elements(); });
   std::vector<double> sums(chunks.size());
-  cpu::for_each_task(static_cast<int64_t>(chunks.size()), [&](int64_t i) {
+  cpu::for_each_task(static_cast<int64_t>(chunks.size()), cpu::work_of(chunks), [&](int64_t i) {
     const cpu::Chunk& chunk = chunks[i];
     sums[i] = kernel(tensors[chunk.tensor].f32() + chunk.first, chunk.count);
   });
@@ -165,7 +172,7 @@ void CpuBackend::adam(const AdamArgs& args, std::vector<AdamParameter>& paramete
       .ema_share = static_cast<float>(1 - args.ema_decay)};
   const auto chunks =
       cpu::chunks_of(parameters.size(), [&](size_t p) { return parameters[p].weight.elements(); });
-  cpu::for_each_task(static_cast<int64_t>(chunks.size()), [&](int64_t i) {
+  cpu::for_each_task(static_cast<int64_t>(chunks.size()), cpu::work_of(chunks), [&](int64_t i) {
     const cpu::Chunk& chunk = chunks[i];
     AdamParameter& p = parameters[chunk.tensor];
     kernel(step, {.count = chunk.count,

@@ -11,6 +11,15 @@ namespace ddpm::cpu {
 // the caller.
 void for_each_task(int64_t count, const std::function<void(int64_t task)>& run);
 
+// The same on this thread alone where all tasks together are less than kSerialWork multiply-adds or
+// the like: waking and joining threads takes some microseconds, on a busy machine far more.
+inline constexpr int64_t kSerialWork = 1 << 19;
+inline void for_each_task(int64_t count, int64_t work,
+                          const std::function<void(int64_t task)>& run) {
+  if (work >= kSerialWork) return for_each_task(count, run);
+  for (int64_t task = 0; task < count; ++task) run(task);
+}
+
 // Uninitialised floats (or other plain values) from the caching allocator, 64-byte aligned.
 class Scratch {
  public:
