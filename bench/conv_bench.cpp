@@ -1,7 +1,8 @@
 // Times the convolutions of the networks that we care about, each pass, after checking the answer
-// against kernels/ref: milliseconds, GFLOP/s (padding counted like data) and the share of what a
-// register-only loop of multiply-adds reaches on as many threads. Minima over many short runs, the
-// loop interleaved, because clocks and neighbours change within seconds.
+// against kernels/ref: milliseconds, GFLOP/s (padding counted like data, for every algorithm
+// alike), the share of what a register-only loop of multiply-adds reaches on as many threads, and
+// the speed relative to the direct convolution. Minima over many short runs, the loop interleaved,
+// because clocks and neighbours change within seconds.
 //
 //   bench_conv [--threads N] [--filter TEXT] [--seconds S per cell] [--no-check] [--cpu-time]
 #include <fmt/core.h>
@@ -21,6 +22,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/conv.h"
 #include "ddpm/kernels/cpu/simd.h"
+#include "ddpm/kernels/cpu/winograd.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm::bench {
@@ -131,35 +133,59 @@ double relative_error(const Tensor& a, const Tensor& b) {
   return std::sqrt(difference / norm);
 }
 
+// One way to compute a pass.
+struct Candidate {
+  std::string name;
+  std::function<void()> run;
+  double best = 1e30;  // seconds
+};
+
 struct Pass {
   const char* name;
-  std::function<void()> run;
-  std::function<double()> error;  // against ref
+  std::vector<Candidate> candidates;
+  std::function<double()> error;  // of what the last run left, against ref
 };
 
 std::vector<Pass> passes(const ConvShape& s, Buffers& b) {
   const ConvArgs args{.stride = s.stride, .padding = s.padding};
-  return {{"forward", [&s, &b] { conv_direct(s, b.x.f32(), b.w.f32(), b.bias.f32(), b.y.f32()); },
-           [&b, args] {
-             Tensor y(b.y.shape());
-             RefBackend().conv2d(args, b.x, b.w, &b.bias, y);
-             return relative_error(b.y, y);
-           }},
-          {"data", [&s, &b] { conv_direct_backward_data(s, b.dy.f32(), b.w.f32(), b.dx.f32()); },
-           [&b, args] {
-             Tensor dx(b.dx.shape());
-             RefBackend().conv2d_backward_data(args, b.dy, b.w, dx);
-             return relative_error(b.dx, dx);
-           }},
-          {"weights",
-           [&s, &b] {
-             conv_direct_backward_weights(s, b.x.f32(), b.dy.f32(), b.dw.f32(), b.dbias.f32());
-           },
-           [&b, args] {
-             Tensor dw(b.dw.shape()), dbias(b.dbias.shape());
-             RefBackend().conv2d_backward_weights(args, b.x, b.dy, dw, &dbias);
-             return std::max(relative_error(b.dw, dw), relative_error(b.dbias, dbias));
-           }}};
+  Pass forward{"forward", {}, [&b, args] {
+                 Tensor y(b.y.shape());
+                 RefBackend().conv2d(args, b.x, b.w, &b.bias, y);
+                 return relative_error(b.y, y);
+               }};
+  Pass data{"data", {}, [&b, args] {
+              Tensor dx(b.dx.shape());
+              RefBackend().conv2d_backward_data(args, b.dy, b.w, dx);
+              return relative_error(b.dx, dx);
+            }};
+  Pass weights{"weights", {}, [&b, args] {
+                 Tensor dw(b.dw.shape()), dbias(b.dbias.shape());
+                 RefBackend().conv2d_backward_weights(args, b.x, b.dy, dw, &dbias);
+                 return std::max(relative_error(b.dw, dw), relative_error(b.dbias, dbias));
+               }};
+  forward.candidates.push_back(
+      {"direct", [&s, &b] { conv_direct(s, b.x.f32(), b.w.f32(), b.bias.f32(), b.y.f32()); }});
+  data.candidates.push_back(
+      {"direct", [&s, &b] { conv_direct_backward_data(s, b.dy.f32(), b.w.f32(), b.dx.f32()); }});
+  weights.candidates.push_back({"direct", [&s, &b] {
+                                  conv_direct_backward_weights(s, b.x.f32(), b.dy.f32(), b.dw.f32(),
+                                                               b.dbias.f32());
+                                }});
+  for (int64_t m : {4, 2}) {
+    if (!winograd_applies(s)) break;
+    const std::string name = fmt::format("F({})", m);
+    forward.candidates.push_back(
+        {name,
+         [&s, &b, m] { conv_winograd(m, s, b.x.f32(), b.w.f32(), b.bias.f32(), b.y.f32()); }});
+    data.candidates.push_back(
+        {name,
+         [&s, &b, m] { conv_winograd_backward_data(m, s, b.dy.f32(), b.w.f32(), b.dx.f32()); }});
+    weights.candidates.push_back({name, [&s, &b, m] {
+                                    conv_winograd_backward_weights(m, s, b.x.f32(), b.dy.f32(),
+                                                                   b.dw.f32(), b.dbias.f32());
+                                  }});
+  }
+  return {forward, data, weights};
 }
 
 // GFLOP/s of the register loop on all threads at once.
@@ -183,29 +209,39 @@ int run(const Options& options) {
   }
   fmt::print("{} thread(s), {}, register loop {:.1f} GFLOP/s\n", options.threads, simd_name(),
              peak);
-  fmt::print("{:22} {:8} {:>9} {:>9} {:>7} {:>9}\n", "convolution", "pass", "ms", "GFLOP/s",
-             "share", "error");
+  fmt::print("{:22} {:8} {:8} {:>9} {:>9} {:>7} {:>8} {:>9}\n", "convolution", "pass", "by", "ms",
+             "GFLOP/s", "share", "speed-up", "error");
   int wrong = 0;
   for (const ConvShape& shape : shapes()) {
     const std::string name = name_of(shape);
     if (name.find(options.filter) == std::string::npos) continue;
     Buffers buffers(shape);
-    for (const Pass& pass : passes(shape, buffers)) {
-      pass.run();
-      const double error = options.check ? pass.error() : 0;
-      double best = 1e30;
-      for (double end = wall() + options.seconds; wall() < end;) {
-        const double start = wall(), cpu_start = cpu_time();
-        pass.run();
-        const double used = cpu_time() - cpu_start, elapsed = wall() - start;
-        best = std::min(best, options.cpu_time && used > kTimeSlice ? used : elapsed);
+    for (Pass& pass : passes(shape, buffers)) {
+      std::vector<double> errors;
+      for (Candidate& candidate : pass.candidates) {
+        candidate.run();
+        errors.push_back(options.check ? pass.error() : 0);
+      }
+      const double seconds = options.seconds * static_cast<double>(pass.candidates.size());
+      for (double end = wall() + seconds; wall() < end;) {
+        for (Candidate& candidate : pass.candidates) {
+          const double start = wall(), cpu_start = cpu_time();
+          candidate.run();
+          const double used = cpu_time() - cpu_start, elapsed = wall() - start;
+          candidate.best =
+              std::min(candidate.best, options.cpu_time && used > kTimeSlice ? used : elapsed);
+        }
         peak = std::max(peak, peak_sample(options.threads));
       }
-      const double rate = shape.flops() / best * 1e-9;
-      fmt::print("{:22} {:8} {:9.3f} {:9.1f} {:6.1f}% {:9.1e}\n", name, pass.name, best * 1e3, rate,
-                 100 * rate / peak, error);
+      for (size_t i = 0; i < pass.candidates.size(); ++i) {
+        const Candidate& candidate = pass.candidates[i];
+        const double rate = shape.flops() / candidate.best * 1e-9;
+        fmt::print("{:22} {:8} {:8} {:9.3f} {:9.1f} {:6.1f}% {:7.2f}x {:9.1e}\n", name, pass.name,
+                   candidate.name, candidate.best * 1e3, rate, 100 * rate / peak,
+                   pass.candidates[0].best / candidate.best, errors[i]);
+        if (!(errors[i] < 5e-6)) ++wrong;
+      }
       std::fflush(stdout);
-      if (!(error < 5e-6)) ++wrong;
     }
   }
   fmt::print("register loop at the end {:.1f} GFLOP/s\n", peak);

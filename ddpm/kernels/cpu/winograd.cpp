@@ -1,0 +1,210 @@
+// Forward and backward-data Winograd convolution; backward-data is the forward pass of dy with the
+// kernel turned by half a circle and its channels swapped.
+//
+// A task is a block of tiles x a range of output channels and needs no other: it transforms its
+// input tiles into V [position][tile][channel], then for some panels of nr output channels at a
+// time multiplies every position, sums [position][tile][k] += V[position] U[position], and
+// transforms the sums into y. Tiles are blocked so that V and the sums stay in the second-level
+// cache between those steps; at each position the rows of V stay in the first-level cache while the
+// panels pass. The transformed weights U [position][channel][nr] of a panel are used once per block
+// of tiles: with several blocks they are made once, before; with a single block each task makes
+// them where it needs them, in cache, so that four times the weights never travel to memory.
+//
+// The reduction over channels is cut into blocks of kDepth, by the layer alone, for precision: each
+// is a chain of additions of its own. So bits depend on neither threads, nor blocking, nor batch.
+#include "ddpm/kernels/cpu/winograd.h"
+
+#include <algorithm>
+
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/cpu/gemm_kernels.h"
+#include "ddpm/kernels/cpu/winograd_kernels.h"
+#include "ddpm/kernels/cpu/winograd_tiles.h"
+
+namespace ddpm::cpu {
+namespace {
+
+constexpr int64_t kDepth = 128;
+constexpr int64_t kBlockFloats = 112 << 10;  // V and sums of a task: 448 KiB
+constexpr int64_t kMinBlockTiles = 24;       // fewer rows would wait for the weights to arrive
+constexpr int64_t kPanelBatch = 4;           // panels between two output transforms
+
+struct Problem {
+  Tiles tiles;
+  const float* x;
+  int64_t channels;
+  const float* w;
+  bool backward;  // weights [3, 3, outputs, channels], to be turned and transposed
+  int64_t outputs;
+  const float* bias;
+  float* y;
+};
+
+// U of panel `panel`, channels [channels): u[position * stride + (c - channels.begin) * nr + k].
+void transform_weights(const Problem& p, const GemmKernels& kernels, int64_t panel, Range channels,
+                       float* u, int64_t stride) {
+  const int64_t column = panel * kernels.nr;
+  const int64_t columns = std::min(kernels.nr, p.outputs - column);
+  const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
+  const float* taps[9];
+  if (!p.backward) {
+    for (int64_t tap = 0; tap < 9; ++tap) {
+      taps[tap] = p.w + (tap * p.channels + channels.begin) * p.outputs + column;
+    }
+    transforms.weights(taps, p.outputs, channels.size(), columns, u, stride);
+    return;
+  }
+  const int64_t size = channels.size() * kernels.nr;
+  Scratch turned_memory(9 * size * 4);
+  float* turned = turned_memory.as<float>();
+  for (int64_t tap = 0; tap < 9; ++tap) {
+    const float* from = p.w + ((8 - tap) * p.outputs + column) * p.channels + channels.begin;
+    kernels.pack_transposed(from, p.channels, channels.size(), columns, turned + tap * size);
+    taps[tap] = turned + tap * size;
+  }
+  transforms.weights(taps, kernels.nr, channels.size(), kernels.nr, u, stride);
+}
+
+struct Plan {
+  int64_t reduction_blocks;
+  int64_t tile_blocks, panels, panel_tasks;
+  int64_t u_stride;  // between positions of one panel's transformed weights
+  bool ahead;        // all transformed weights are made first
+};
+
+Plan make_plan(const Problem& p, const GemmKernels& kernels) {
+  Plan plan;
+  plan.reduction_blocks = ceil_div(p.channels, kDepth);
+  plan.panels = ceil_div(p.outputs, kernels.nr);
+  const int64_t batch = std::min(plan.panels, kPanelBatch) * kernels.nr;
+  const int64_t fit = kBlockFloats / (p.tiles.positions() * (p.channels + batch));
+  const int64_t block = std::max(kMinBlockTiles, fit / kernels.mr * kernels.mr);
+  plan.tile_blocks = ceil_div(p.tiles.count, block);
+  // Enough tasks for all threads; the range of channels is cut last, since V is made anew for each.
+  const int64_t wanted = num_threads() == 1 ? 1 : 2 * num_threads();
+  if (plan.tile_blocks > 1 && plan.tile_blocks < wanted) {
+    const int64_t least = std::max<int64_t>(1, p.tiles.count / (2 * kernels.mr));
+    plan.tile_blocks = std::max(plan.tile_blocks, std::min(wanted, least));
+  }
+  plan.panel_tasks = std::min(plan.panels, ceil_div(wanted, plan.tile_blocks));
+  plan.ahead = plan.tile_blocks > 1;
+  plan.u_stride =
+      position_stride((plan.ahead ? p.channels : std::min(p.channels, kDepth)) * kernels.nr);
+  return plan;
+}
+
+// all: the transformed weights of every panel, [panel][position][channel][nr], or null.
+void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& plan, Range tiles,
+                   Range panels, const float* zeros, const float* all) {
+  const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
+  const int64_t positions = p.tiles.positions(), m = p.tiles.m, nr = kernels.nr;
+  const int64_t row = ceil_div(p.channels, 16) * 16;
+  const int64_t v_stride = position_stride(tiles.size() * row);
+  const int64_t batch = std::min(panels.size(), plan.ahead ? kPanelBatch : 1), columns = batch * nr;
+  const int64_t sums_stride = position_stride(tiles.size() * columns);
+  Scratch v_memory(positions * v_stride * 4), sums_memory(positions * sums_stride * 4);
+  Scratch u_memory(plan.ahead ? 0 : positions * plan.u_stride * 4);
+  float *v = v_memory.as<float>(), *sums = sums_memory.as<float>(), *made = u_memory.as<float>();
+
+  for (int64_t t = 0; t < tiles.size(); ++t) {
+    const float* pixels[kMaxPositions];
+    p.tiles.pixels(tiles.begin + t, m + 2, 1, p.x, p.channels, zeros, pixels);
+    transforms.input(pixels, p.channels, v + t * row, v_stride);
+  }
+  const int64_t groups = ceil_div(tiles.size(), kernels.mr);
+  for (int64_t first = panels.begin; first < panels.end; first += batch) {
+    const int64_t last = std::min(panels.end, first + batch);
+    for (int64_t block = 0; block < plan.reduction_blocks; ++block) {
+      const Range depth = piece(p.channels, plan.reduction_blocks, block);
+      if (!plan.ahead) transform_weights(p, kernels, first, depth, made, plan.u_stride);
+      for (int64_t position = 0; position < positions; ++position) {
+        for (int64_t panel = first; panel < last; ++panel) {
+          RowTile tile;
+          tile.length = depth.size();
+          tile.offset = depth.begin;
+          tile.b_stride = nr;
+          tile.b = plan.ahead
+                       ? all + (panel * positions + position) * plan.u_stride + depth.begin * nr
+                       : made + position * plan.u_stride;
+          for (int64_t group = 0; group < groups; ++group) {
+            const Range rows = piece(tiles.size(), groups, group);
+            const float* left[kMaxTileRows];
+            float* to[kMaxTileRows];
+            for (int64_t r = 0; r < rows.size(); ++r) {
+              left[r] = v + position * v_stride + (rows.begin + r) * row;
+              to[r] =
+                  sums + position * sums_stride + (rows.begin + r) * columns + (panel - first) * nr;
+            }
+            tile.left = left;
+            kernels.row_tile(rows.size(), tile,
+                             {.rows = to, .columns = nr, .accumulate = block > 0});
+          }
+        }
+      }
+    }
+    const int64_t column = first * nr;
+    for (int64_t t = 0; t < tiles.size(); ++t) {
+      float* pixels[kMaxPositions];
+      p.tiles.pixels<float>(tiles.begin + t, m, 0, p.y, p.outputs, nullptr, pixels);
+      for (int64_t i = 0; i < m * m; ++i) {
+        if (pixels[i]) pixels[i] += column;
+      }
+      transforms.output(sums + t * columns, sums_stride,
+                        std::min(p.outputs - column, (last - first) * nr),
+                        p.bias ? p.bias + column : nullptr, pixels);
+    }
+  }
+}
+
+void run(const Problem& p) {
+  if (p.tiles.count <= 0 || p.outputs <= 0) return;
+  const GemmKernels& kernels = gemm_kernels();
+  const Plan plan = make_plan(p, kernels);
+  const int64_t panel_size = p.tiles.positions() * plan.u_stride;
+  Scratch all_memory(plan.ahead ? plan.panels * panel_size * 4 : 0);
+  Scratch zeros_memory(p.channels * 4);
+  float *all = all_memory.as<float>(), *zeros = zeros_memory.as<float>();
+  std::fill_n(zeros, p.channels, 0.0f);
+  if (plan.ahead) {
+    const int64_t parts = ceil_div(p.channels, kDepth);
+    for_each_task(plan.panels * parts, [&](int64_t task) {
+      const int64_t panel = task / parts;
+      const Range channels = piece(p.channels, parts, task % parts);
+      transform_weights(p, kernels, panel, channels,
+                        all + panel * panel_size + channels.begin * kernels.nr, plan.u_stride);
+    });
+  }
+  for_each_task(plan.tile_blocks * plan.panel_tasks, [&](int64_t task) {
+    winograd_task(p, kernels, plan, piece(p.tiles.count, plan.tile_blocks, task / plan.panel_tasks),
+                  piece(plan.panels, plan.panel_tasks, task % plan.panel_tasks), zeros,
+                  plan.ahead ? all : nullptr);
+  });
+}
+
+}  // namespace
+
+void conv_winograd(int64_t m, const ConvShape& s, const float* x, const float* w, const float* bias,
+                   float* y) {
+  run({.tiles = Tiles(m, s.batch, s.height, s.width),
+       .x = x,
+       .channels = s.channels,
+       .w = w,
+       .backward = false,
+       .outputs = s.outputs,
+       .bias = bias,
+       .y = y});
+}
+
+void conv_winograd_backward_data(int64_t m, const ConvShape& s, const float* dy, const float* w,
+                                 float* dx) {
+  run({.tiles = Tiles(m, s.batch, s.height, s.width),
+       .x = dy,
+       .channels = s.outputs,
+       .w = w,
+       .backward = true,
+       .outputs = s.channels,
+       .bias = nullptr,
+       .y = dx});
+}
+
+}  // namespace ddpm::cpu

@@ -1,0 +1,46 @@
+// Where the tiles of a map lie, shared by winograd.cpp and winograd_weights.cpp.
+#pragma once
+
+#include <cstdint>
+
+#include "ddpm/kernels/cpu/tasks.h"
+
+namespace ddpm::cpu {
+
+// Tiles of m x m outputs that cover maps [batch, height, width]; the last ones may stick out.
+struct Tiles {
+  Tiles(int64_t tile, int64_t batch, int64_t map_height, int64_t map_width)
+      : m(tile),
+        height(map_height),
+        width(map_width),
+        rows(ceil_div(map_height, tile)),
+        columns(ceil_div(map_width, tile)),
+        count(batch * rows * columns) {}
+
+  int64_t positions() const { return (m + 2) * (m + 2); }
+
+  // Pointers to the channels of size x size pixels whose first is `margin` above and left of tile
+  // t's first output; outside of the map they are `outside`.
+  template <class T>
+  void pixels(int64_t t, int64_t size, int64_t margin, T* map, int64_t channels, T* outside,
+              T** to) const {
+    const int64_t v = t % columns * m - margin, u = t / columns % rows * m - margin;
+    T* image = map + t / columns / rows * height * width * channels;
+    for (int64_t i = u; i < u + size; ++i) {
+      for (int64_t j = v; j < v + size; ++j) {
+        const bool inside = i >= 0 && i < height && j >= 0 && j < width;
+        *to++ = inside ? image + (i * width + j) * channels : outside;
+      }
+    }
+  }
+
+  int64_t m, height, width, rows, columns, count;
+};
+
+inline constexpr int64_t kMaxPositions = 36;
+
+// The distance of two positions, `size` floats or a little more: an odd number of cache lines, so
+// that the positions of one channel do not fight for one set of the cache.
+inline int64_t position_stride(int64_t size) { return (ceil_div(size, 16) | 1) * 16; }
+
+}  // namespace ddpm::cpu
