@@ -1,8 +1,8 @@
 // Times the convolutions of the networks that we care about, each pass, after checking the answer
 // against kernels/ref: milliseconds, GFLOP/s (padding counted like data, for every algorithm
 // alike), the share of what a register-only loop of multiply-adds reaches on as many threads, and
-// the speed relative to the direct convolution. Minima over many short runs, the loop interleaved,
-// because clocks and neighbours change within seconds.
+// the speed relative to the direct convolution. A star marks what conv_select.cpp takes. Minima
+// over many short runs, the loop interleaved, because clocks and neighbours change within seconds.
 //
 //   bench_conv [--threads N] [--filter TEXT] [--seconds S per cell] [--no-check] [--cpu-time]
 #include <fmt/core.h>
@@ -21,6 +21,7 @@
 #include "ddpm/base/philox.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/conv.h"
+#include "ddpm/kernels/cpu/conv_select.h"
 #include "ddpm/kernels/cpu/simd.h"
 #include "ddpm/kernels/cpu/winograd.h"
 #include "ddpm/kernels/ref/ref_backend.h"
@@ -72,22 +73,13 @@ std::string name_of(const ConvShape& s) {
 
 std::vector<ConvShape> shapes() {
   std::vector<ConvShape> all;
-  for (auto [n, c, k, size] : std::vector<std::array<int64_t, 4>>{{8, 64, 64, 32},
-                                                                  {8, 128, 64, 32},
-                                                                  {8, 128, 128, 16},
-                                                                  {8, 256, 128, 16},
-                                                                  {8, 256, 256, 8},
-                                                                  {8, 512, 256, 8},
-                                                                  {8, 512, 512, 4},
-                                                                  {8, 768, 512, 4},
-                                                                  {1, 64, 64, 32},
-                                                                  {4, 64, 64, 64},
-                                                                  {1, 128, 128, 16},
-                                                                  {1, 512, 512, 4},
-                                                                  {32, 32, 32, 32},
-                                                                  {32, 64, 32, 32},
-                                                                  {32, 128, 64, 8},
-                                                                  {8, 96, 80, 20}}) {
+  for (auto [n, c, k, size] : std::vector<std::array<int64_t, 4>>{
+           {8, 64, 64, 32},  {8, 128, 64, 32}, {8, 128, 128, 16}, {8, 256, 128, 16},
+           {8, 256, 256, 8}, {8, 512, 256, 8}, {8, 512, 512, 4},  {8, 768, 512, 4},
+           {1, 64, 64, 32},  {4, 64, 64, 64},  {1, 128, 128, 16}, {1, 512, 512, 4},
+           {32, 32, 32, 32}, {32, 64, 32, 32}, {32, 128, 64, 8},  {8, 96, 80, 20},
+           {8, 16, 16, 32},  {8, 64, 16, 32},  {8, 128, 128, 5},  {8, 128, 128, 6},
+           {8, 128, 128, 7}}) {
     all.push_back(layer(n, c, k, size, 3));
   }
   for (auto [n, c, k, size] : std::vector<std::array<int64_t, 4>>{{8, 3, 64, 32},
@@ -173,7 +165,7 @@ std::vector<Pass> passes(const ConvShape& s, Buffers& b) {
                                 }});
   for (int64_t m : {4, 2}) {
     if (!winograd_applies(s)) break;
-    const std::string name = fmt::format("F({})", m);
+    const std::string name = fmt::format("winograd F({})", m);
     forward.candidates.push_back(
         {name,
          [&s, &b, m] { conv_winograd(m, s, b.x.f32(), b.w.f32(), b.bias.f32(), b.y.f32()); }});
@@ -209,13 +201,14 @@ int run(const Options& options) {
   }
   fmt::print("{} thread(s), {}, register loop {:.1f} GFLOP/s\n", options.threads, simd_name(),
              peak);
-  fmt::print("{:22} {:8} {:8} {:>9} {:>9} {:>7} {:>8} {:>9}\n", "convolution", "pass", "by", "ms",
+  fmt::print("{:22} {:8} {:15} {:>9} {:>9} {:>7} {:>8} {:>9}\n", "convolution", "pass", "by", "ms",
              "GFLOP/s", "share", "speed-up", "error");
   int wrong = 0;
   for (const ConvShape& shape : shapes()) {
     const std::string name = name_of(shape);
     if (name.find(options.filter) == std::string::npos) continue;
     Buffers buffers(shape);
+    const std::string chosen = name_of(conv_algorithm(shape));
     for (Pass& pass : passes(shape, buffers)) {
       std::vector<double> errors;
       for (Candidate& candidate : pass.candidates) {
@@ -236,8 +229,9 @@ int run(const Options& options) {
       for (size_t i = 0; i < pass.candidates.size(); ++i) {
         const Candidate& candidate = pass.candidates[i];
         const double rate = shape.flops() / candidate.best * 1e-9;
-        fmt::print("{:22} {:8} {:8} {:9.3f} {:9.1f} {:6.1f}% {:7.2f}x {:9.1e}\n", name, pass.name,
-                   candidate.name, candidate.best * 1e3, rate, 100 * rate / peak,
+        fmt::print("{:22} {:8} {:15} {:9.3f} {:9.1f} {:6.1f}% {:7.2f}x {:9.1e}\n", name, pass.name,
+                   candidate.name == chosen ? candidate.name + " *" : candidate.name,
+                   candidate.best * 1e3, rate, 100 * rate / peak,
                    pass.candidates[0].best / candidate.best, errors[i]);
         if (!(errors[i] < 5e-6)) ++wrong;
       }

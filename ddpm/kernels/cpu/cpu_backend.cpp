@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "ddpm/kernels/cpu/conv.h"
+#include "ddpm/kernels/cpu/conv_select.h"
 
 namespace ddpm {
 namespace {
@@ -30,31 +30,31 @@ cpu::ConvShape linear_shape(const Tensor& rows, const Tensor& w) {
 
 void CpuBackend::conv2d(const ConvArgs& args, const Tensor& x, const Tensor& w, const Tensor* bias,
                         Tensor& y) {
-  cpu::conv_direct(conv_shape(args, x, w), x.f32(), w.f32(), bias ? bias->f32() : nullptr, y.f32());
+  cpu::conv(conv_shape(args, x, w), x.f32(), w.f32(), bias ? bias->f32() : nullptr, y.f32());
 }
 
 void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const Tensor& w,
                                       Tensor& dx) {
-  cpu::conv_direct_backward_data(conv_shape(args, dx, w), dy.f32(), w.f32(), dx.f32());
+  cpu::conv_backward_data(conv_shape(args, dx, w), dy.f32(), w.f32(), dx.f32());
 }
 
 void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy,
                                          Tensor& dw, Tensor* dbias) {
-  cpu::conv_direct_backward_weights(conv_shape(args, x, dw), x.f32(), dy.f32(), dw.f32(),
+  cpu::conv_backward_weights(conv_shape(args, x, dw), x.f32(), dy.f32(), dw.f32(),
                                     dbias ? dbias->f32() : nullptr);
 }
 
 void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
-  cpu::conv_direct(linear_shape(x, w), x.f32(), w.f32(), bias ? bias->f32() : nullptr, y.f32());
+  cpu::conv(linear_shape(x, w), x.f32(), w.f32(), bias ? bias->f32() : nullptr, y.f32());
 }
 
 void CpuBackend::linear_backward_data(const Tensor& dy, const Tensor& w, Tensor& dx) {
-  cpu::conv_direct_backward_data(linear_shape(dy, w), dy.f32(), w.f32(), dx.f32());
+  cpu::conv_backward_data(linear_shape(dy, w), dy.f32(), w.f32(), dx.f32());
 }
 
 void CpuBackend::linear_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw,
                                          Tensor* dbias) {
-  cpu::conv_direct_backward_weights(linear_shape(x, dw), x.f32(), dy.f32(), dw.f32(),
+  cpu::conv_backward_weights(linear_shape(x, dw), x.f32(), dy.f32(), dw.f32(),
                                     dbias ? dbias->f32() : nullptr);
 }
 

@@ -27,6 +27,7 @@ namespace {
 constexpr int64_t kDepth = 128;
 constexpr int64_t kBlockFloats = 112 << 10;  // V and sums of a task: 448 KiB
 constexpr int64_t kMinBlockTiles = 24;       // fewer rows would wait for the weights to arrive
+constexpr int64_t kOneBlockTiles = 64;       // up to here, making the weights anew decides
 constexpr int64_t kPanelBatch = 4;           // panels between two output transforms
 
 struct Problem {
@@ -51,7 +52,7 @@ void transform_weights(const Problem& p, const GemmKernels& kernels, int64_t pan
     for (int64_t tap = 0; tap < 9; ++tap) {
       taps[tap] = p.w + (tap * p.channels + channels.begin) * p.outputs + column;
     }
-    transforms.weights(taps, p.outputs, channels.size(), columns, u, stride);
+    transforms.weights(taps, p.outputs, channels.size(), columns, u, stride, kernels.nr);
     return;
   }
   const int64_t size = channels.size() * kernels.nr;
@@ -62,7 +63,7 @@ void transform_weights(const Problem& p, const GemmKernels& kernels, int64_t pan
     kernels.pack_transposed(from, p.channels, channels.size(), columns, turned + tap * size);
     taps[tap] = turned + tap * size;
   }
-  transforms.weights(taps, kernels.nr, channels.size(), kernels.nr, u, stride);
+  transforms.weights(taps, kernels.nr, channels.size(), kernels.nr, u, stride, kernels.nr);
 }
 
 struct Plan {
@@ -79,7 +80,7 @@ Plan make_plan(const Problem& p, const GemmKernels& kernels) {
   const int64_t batch = std::min(plan.panels, kPanelBatch) * kernels.nr;
   const int64_t fit = kBlockFloats / (p.tiles.positions() * (p.channels + batch));
   const int64_t block = std::max(kMinBlockTiles, fit / kernels.mr * kernels.mr);
-  plan.tile_blocks = ceil_div(p.tiles.count, block);
+  plan.tile_blocks = p.tiles.count <= kOneBlockTiles ? 1 : ceil_div(p.tiles.count, block);
   // Enough tasks for all threads; the range of channels is cut last, since V is made anew for each.
   const int64_t wanted = num_threads() == 1 ? 1 : 2 * num_threads();
   if (plan.tile_blocks > 1 && plan.tile_blocks < wanted) {

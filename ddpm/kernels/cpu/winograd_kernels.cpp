@@ -208,18 +208,34 @@ void output(const float* sums, int64_t stride, int64_t columns, const float* bia
 
 template <int kM>
 void weights(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns, float* u,
-             int64_t stride) {
+             int64_t position_stride, int64_t channel_stride) {
   constexpr int kA = kM + 2;
+  constexpr int64_t kAhead = 8;
   const Floats d;
   for (int64_t c = 0; c < depth; ++c) {
+    // Rows lie too far apart for the hardware to see them coming.
+#pragma GCC unroll 9
+    for (int tap = 0; tap < 9; ++tap) {
+      __builtin_prefetch(taps[tap] + (c + kAhead) * row_stride);
+    }
     for (int64_t k = 0; k < kNr; k += kLanes) {
       const int64_t count = HWY_MAX(columns - k, 0), at = c * row_stride + k;
-      transform_tile<3, kA>(
-          [](const Vec(&in)[3], Vec(&out)[kA]) HWY_ATTR { Transform<kM>::weights(in, out); },
-          [&](int i, int j)
-              HWY_ATTR { return count > 0 ? load_some(taps[i * 3 + j] + at, count) : hn::Zero(d); },
-          [&](int i, int j, Vec value)
-              HWY_ATTR { hn::StoreU(value, d, u + (i * kA + j) * stride + c * kNr + k); });
+      const auto line = [](const Vec(&in)[3], Vec(&out)[kA])
+                            HWY_ATTR { Transform<kM>::weights(in, out); };
+      const auto store = [&](int i, int j, Vec value) HWY_ATTR {
+        hn::StoreU(value, d, u + (i * kA + j) * position_stride + c * channel_stride + k);
+      };
+      if (count >= kLanes) {
+        transform_tile<3, kA>(
+            line, [&](int i, int j) HWY_ATTR { return hn::LoadU(d, taps[i * 3 + j] + at); }, store);
+      } else {
+        transform_tile<3, kA>(
+            line,
+            [&](int i, int j) HWY_ATTR {
+              return count > 0 ? load_some(taps[i * 3 + j] + at, count) : hn::Zero(d);
+            },
+            store);
+      }
     }
   }
 }

@@ -17,9 +17,9 @@ struct WinogradKernels {
   void (*output)(const float* sums, int64_t stride, int64_t columns, const float* bias,
                  float* const* pixels);
   // G g G^T for rows c < depth of weights taps[9][c * row_stride + k], k < columns <= nr:
-  // u[p * stride + c * nr + k], zero for columns <= k < nr.
+  // u[p * position_stride + c * channel_stride + k], zero for columns <= k < nr.
   void (*weights)(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns,
-                  float* u, int64_t stride);
+                  float* u, int64_t position_stride, int64_t channel_stride);
   // A dY A^T: position p of column k to d[p * stride + panel(k) * panel_stride + k % nr] for k <
   // columns rounded up to nr. pixels[i * m + j] is where dy's channels lie. sums[k] += the tile's
   // sum where sums is not null (columns rounded up to nr elements).
