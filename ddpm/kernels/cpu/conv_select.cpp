@@ -26,8 +26,8 @@ struct Row {
 };
 constexpr Row kTable[] = {
     {ConvAlgorithm::kDirect, 1, 0.87, 0, 0},
-    {ConvAlgorithm::kWinograd2, 2, 0.70, 16, 16},
-    {ConvAlgorithm::kWinograd4, 4, 0.60, 16, 36},
+    {ConvAlgorithm::kWinograd2, 2, 0.70, 32, 16},
+    {ConvAlgorithm::kWinograd4, 4, 0.60, 32, 36},
 };
 
 double cost(const ConvShape& s, const Row& row) {
