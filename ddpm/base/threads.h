@@ -1,5 +1,6 @@
-// Threads: one process-wide count, one parallel loop. OpenMP stands behind it and appears in no
-// header.
+// Threads: one process-wide count, one pool. A loop waits for the tasks that were begun and never
+// for a thread that has not woken yet, so a busy machine slows a loop down by what it takes away,
+// not by the scheduler's time slices.
 #pragma once
 
 #include <cstdint>
@@ -7,15 +8,20 @@
 
 namespace ddpm {
 
-// Threads used by parallel loops: all cores unless set_num_threads() or OMP_NUM_THREADS said
-// otherwise.
+// Threads used by parallel loops, the caller's included: all processors this process may run on,
+// unless OMP_NUM_THREADS or set_num_threads() said otherwise.
 int num_threads();
 // Throws UsageError for count < 1.
 void set_num_threads(int count);
 
-// Calls body(begin, end) on disjoint ranges that cover [0, n), at most one range per thread, in
-// parallel when n > grain. Nested calls run serially. The first exception of a body is rethrown
-// here.
+// Calls run(task) once for every task in [0, count), each on whichever thread is free next, the
+// caller's among them. Tasks must not depend on which thread runs them. Calls from inside a task,
+// or while another thread of the application is in a parallel loop, run serially. The first
+// exception of a task is rethrown here once all others are done.
+void parallel_tasks(int64_t count, const std::function<void(int64_t task)>& run);
+
+// Calls body(begin, end) on disjoint ranges that cover [0, n), at most one range per thread and
+// each of at least `grain` (but for one).
 void parallel_for(int64_t n, int64_t grain,
                   const std::function<void(int64_t begin, int64_t end)>& body);
 

@@ -1,7 +1,6 @@
 #include "ddpm/kernels/cpu/tasks.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "ddpm/base/threads.h"
 #include "ddpm/tensor/allocator.h"
@@ -9,10 +8,7 @@
 namespace ddpm::cpu {
 
 void for_each_task(int64_t count, const std::function<void(int64_t)>& run) {
-  std::atomic<int64_t> next{0};
-  parallel_for(std::min<int64_t>(count, num_threads()), 1, [&](int64_t, int64_t) {
-    for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < count;) run(task);
-  });
+  parallel_tasks(count, run);
 }
 
 Scratch::Scratch(int64_t bytes)
