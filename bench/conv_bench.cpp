@@ -74,12 +74,13 @@ std::string name_of(const ConvShape& s) {
 std::vector<ConvShape> shapes() {
   std::vector<ConvShape> all;
   for (auto [n, c, k, size] : std::vector<std::array<int64_t, 4>>{
-           {8, 64, 64, 32},  {8, 128, 64, 32}, {8, 128, 128, 16}, {8, 256, 128, 16},
-           {8, 256, 256, 8}, {8, 512, 256, 8}, {8, 512, 512, 4},  {8, 768, 512, 4},
-           {1, 64, 64, 32},  {4, 64, 64, 64},  {1, 128, 128, 16}, {1, 512, 512, 4},
-           {32, 32, 32, 32}, {32, 64, 32, 32}, {32, 128, 64, 8},  {8, 96, 80, 20},
-           {8, 16, 16, 32},  {8, 64, 16, 32},  {8, 128, 128, 5},  {8, 128, 128, 6},
-           {8, 128, 128, 7}}) {
+           {8, 64, 64, 32},   {8, 128, 64, 32},  {8, 128, 128, 16}, {8, 256, 128, 16},
+           {8, 256, 256, 8},  {8, 512, 256, 8},  {8, 512, 512, 4},  {32, 512, 512, 4},
+           {16, 512, 512, 4}, {8, 128, 128, 4},  {1, 128, 128, 4},  {8, 256, 256, 4},
+           {1, 256, 256, 4},  {1, 256, 256, 8},  {8, 768, 512, 4},  {1, 64, 64, 32},
+           {4, 64, 64, 64},   {1, 128, 128, 16}, {1, 512, 512, 4},  {32, 32, 32, 32},
+           {32, 64, 32, 32},  {32, 128, 64, 8},  {8, 96, 80, 20},   {8, 16, 16, 32},
+           {8, 64, 16, 32},   {8, 128, 128, 5},  {8, 128, 128, 6},  {8, 128, 128, 7}}) {
     all.push_back(layer(n, c, k, size, 3));
   }
   for (auto [n, c, k, size] : std::vector<std::array<int64_t, 4>>{{8, 3, 64, 32},
@@ -133,6 +134,7 @@ struct Candidate {
 };
 
 struct Pass {
+  cpu::ConvPass pass;
   const char* name;
   std::vector<Candidate> candidates;
   std::function<double()> error;  // of what the last run left, against ref
@@ -140,17 +142,17 @@ struct Pass {
 
 std::vector<Pass> passes(const ConvShape& s, Buffers& b) {
   const ConvArgs args{.stride = s.stride, .padding = s.padding};
-  Pass forward{"forward", {}, [&b, args] {
+  Pass forward{cpu::ConvPass::kForward, "forward", {}, [&b, args] {
                  Tensor y(b.y.shape());
                  RefBackend().conv2d(args, b.x, b.w, &b.bias, y);
                  return relative_error(b.y, y);
                }};
-  Pass data{"data", {}, [&b, args] {
+  Pass data{cpu::ConvPass::kBackwardData, "data", {}, [&b, args] {
               Tensor dx(b.dx.shape());
               RefBackend().conv2d_backward_data(args, b.dy, b.w, dx);
               return relative_error(b.dx, dx);
             }};
-  Pass weights{"weights", {}, [&b, args] {
+  Pass weights{cpu::ConvPass::kBackwardWeights, "weights", {}, [&b, args] {
                  Tensor dw(b.dw.shape()), dbias(b.dbias.shape());
                  RefBackend().conv2d_backward_weights(args, b.x, b.dy, dw, &dbias);
                  return std::max(relative_error(b.dw, dw), relative_error(b.dbias, dbias));
@@ -208,8 +210,8 @@ int run(const Options& options) {
     const std::string name = name_of(shape);
     if (name.find(options.filter) == std::string::npos) continue;
     Buffers buffers(shape);
-    const std::string chosen = name_of(conv_algorithm(shape));
     for (Pass& pass : passes(shape, buffers)) {
+      const std::string chosen = name_of(conv_algorithm(shape, pass.pass));
       std::vector<double> errors;
       for (Candidate& candidate : pass.candidates) {
         candidate.run();

@@ -8,11 +8,13 @@ namespace ddpm::cpu {
 enum class ConvAlgorithm { kDirect, kWinograd2, kWinograd4 };
 const char* name_of(ConvAlgorithm algorithm);  // "direct", "winograd F(2)", "winograd F(4)"
 
-// What a layer takes, in every pass. It depends on everything in the shape but the batch, so that
-// an image's bits do not depend on its batch. The environment variable DDPM_CONV overrides the
-// choice: "direct" everywhere, or "winograd" wherever it applies. Throws UsageError for another
-// value.
-ConvAlgorithm conv_algorithm(const ConvShape& shape);
+enum class ConvPass { kForward, kBackwardData, kBackwardWeights };
+
+// What a layer takes. For the forward pass and backward-data it depends on everything in the shape
+// but the batch, so that an image's bits do not depend on its batch. The environment variable
+// DDPM_CONV overrides the choice: "direct" everywhere, or "winograd" wherever it applies. Throws
+// UsageError for another value.
+ConvAlgorithm conv_algorithm(const ConvShape& shape, ConvPass pass);
 
 // As in conv.h.
 void conv(const ConvShape& shape, const float* x, const float* w, const float* bias, float* y);

@@ -8,7 +8,7 @@ namespace ddpm::cpu {
 namespace {
 
 ConvShape layer(int64_t size, int64_t channels, int64_t outputs, int64_t kernel = 3) {
-  return {.batch = 2,
+  return {.batch = 8,
           .height = size,
           .width = size,
           .channels = channels,
@@ -18,6 +18,9 @@ ConvShape layer(int64_t size, int64_t channels, int64_t outputs, int64_t kernel 
           .padding = kernel / 2};
 }
 
+constexpr ConvPass kPasses[] = {ConvPass::kForward, ConvPass::kBackwardData,
+                                ConvPass::kBackwardWeights};
+
 class ConvSelectTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -26,30 +29,33 @@ class ConvSelectTest : public ::testing::Test {
 };
 
 TEST_F(ConvSelectTest, TakesWinogradForTheBodyOfANetwork) {
-  EXPECT_EQ(conv_algorithm(layer(32, 64, 64)), ConvAlgorithm::kWinograd4);
-  EXPECT_EQ(conv_algorithm(layer(8, 512, 256)), ConvAlgorithm::kWinograd4);
-  EXPECT_EQ(conv_algorithm(layer(4, 512, 512)), ConvAlgorithm::kWinograd2);
+  for (ConvPass pass : kPasses) {
+    EXPECT_EQ(conv_algorithm(layer(32, 64, 64), pass), ConvAlgorithm::kWinograd4);
+    EXPECT_EQ(conv_algorithm(layer(8, 512, 256), pass), ConvAlgorithm::kWinograd4);
+  }
+  EXPECT_EQ(conv_algorithm(layer(4, 512, 512), ConvPass::kBackwardData), ConvAlgorithm::kWinograd2);
 }
 
 TEST_F(ConvSelectTest, TakesTheDirectConvolutionElsewhere) {
-  EXPECT_EQ(conv_algorithm(layer(32, 3, 64)), ConvAlgorithm::kDirect);
-  EXPECT_EQ(conv_algorithm(layer(32, 64, 3)), ConvAlgorithm::kDirect);
-  EXPECT_EQ(conv_algorithm(layer(32, 64, 64, 1)), ConvAlgorithm::kDirect);
-  EXPECT_EQ(conv_algorithm(layer(1, 64, 64)), ConvAlgorithm::kDirect);
-  ConvShape strided = layer(32, 64, 64);
+  ConvShape strided = layer(32, 64, 64), valid = strided;
   strided.stride = 2;
-  EXPECT_EQ(conv_algorithm(strided), ConvAlgorithm::kDirect);
-  ConvShape valid = layer(32, 64, 64);
   valid.padding = 0;
-  EXPECT_EQ(conv_algorithm(valid), ConvAlgorithm::kDirect);
+  for (ConvPass pass : kPasses) {
+    for (const ConvShape& shape : {layer(32, 3, 64), layer(32, 64, 3), layer(32, 64, 64, 1),
+                                   layer(1, 64, 64), strided, valid}) {
+      EXPECT_EQ(conv_algorithm(shape, pass), ConvAlgorithm::kDirect);
+    }
+  }
 }
 
-TEST_F(ConvSelectTest, DoesNotLookAtTheBatch) {
-  for (int64_t size : {1, 4, 6, 7, 8, 32}) {
-    ConvShape one = layer(size, 64, 64), many = one;
-    one.batch = 1;
-    many.batch = 64;
-    EXPECT_EQ(conv_algorithm(one), conv_algorithm(many)) << size;
+TEST_F(ConvSelectTest, DoesNotLookAtTheBatchWhereBitsWouldDependOnIt) {
+  for (ConvPass pass : {ConvPass::kForward, ConvPass::kBackwardData}) {
+    for (int64_t size : {1, 4, 6, 7, 8, 32}) {
+      ConvShape one = layer(size, 64, 64), many = one;
+      one.batch = 1;
+      many.batch = 64;
+      EXPECT_EQ(conv_algorithm(one, pass), conv_algorithm(many, pass)) << size;
+    }
   }
 }
 
