@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# From a fresh Debian machine to pictures: installs what is missing, builds, trains on the faces of Debian's emoji font for about five minutes on
+# 2 cores, and leaves demo/grid.png, demo/trajectory.webp and demo/loss.png. Interrupted, it goes on where it stopped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh
+cmake --preset release -DDDPM_BUILD_TESTS=OFF -DDDPM_BUILD_EXAMPLES=OFF >/dev/null
+echo 'demo: building (a few minutes the first time)'
+cmake --build --preset release --target ddpm_cli >/dev/null
+
+ddpm=build/release/ddpm
+run=demo/run
+mkdir -p demo
+if [ -e "$run/config.json" ]; then
+  "$ddpm" train --out "$run" --resume
+else
+  "$ddpm" train --data emoji:smileys-emotion --out "$run" --size 32 --dim 32 --dim-mults 1,2,4 \
+    --batch 16 --lr 1e-3 --ema-decay 0.995 --flip --steps 1200 --save-every 300 --sample-every 300
+fi
+"$ddpm" sample "$run" --n 16 --seed 7 --sampler ddim --steps 100 --out demo/grid.png --trajectory demo/trajectory.webp
+cp "$run/loss.png" demo/loss.png
+
+echo
+echo 'demo: done. Look at'
+echo '  demo/grid.png         16 new faces'
+echo '  demo/trajectory.webp  how they came out of noise'
+echo '  demo/loss.png         the loss over training'
+echo "More of them:  $ddpm sample $run --n 64 --seed 1 --out more.png"
