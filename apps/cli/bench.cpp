@@ -56,6 +56,8 @@ int run(Request& request) {
   }
   const ImageSize size = parse_image_size(options.size);
   const ModelConfig config = options.model_config(size.height, size.width, request.channels);
+  config.network.check();  // before its weights take time and memory
+  config.network.check_image(size.height, size.width);
 
   Tensor images({options.batch, size.height, size.width, request.channels}, DType::kFloat32,
                 device);

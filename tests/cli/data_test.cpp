@@ -1,0 +1,36 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ddpm/base/file.h"
+#include "ddpm/data/image.h"
+#include "tests/cli/program.h"
+#include "tests/support/folder.h"
+
+namespace ddpm::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(Data, ShowsWhatTheNetworkWillSee) {
+  const TemporaryFolder folder;
+  make_pictures(folder / "pictures", 5);
+  write_file_atomic(folder / "pictures/broken.jpg", "\xff\xd8\xff and no more");
+  const Outcome outcome = run_ddpm({"data", folder / "pictures", "--size", "6x8", "--n", "4",
+                                    "--scale", "1", "--out", folder / "grid.png"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(probe_image(read_file(folder / "grid.png")).size, (ImageSize{2 * 8 + 2, 2 * 10 + 2}));
+  EXPECT_THAT(outcome.out, HasSubstr("5 pictures of 6x8 with 3 channels"));
+  EXPECT_THAT(outcome.out, HasSubstr("skipped 1 file:\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("broken.jpg: "));
+}
+
+TEST(Data, RefusesWhatIsNotThere) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_ddpm({"data", folder / "absent", "--out", folder / "grid.png"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("no such folder"));
+  EXPECT_EQ(run_ddpm({"data", folder.path(), "--n", "0", "--out", folder / "grid.png"}).status, 2);
+}
+
+}  // namespace
+}  // namespace ddpm::test

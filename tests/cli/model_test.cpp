@@ -1,0 +1,144 @@
+// forward, info and bench.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "ddpm/io/safetensors.h"
+#include "tests/cli/program.h"
+#include "tests/support/compare.h"
+#include "tests/support/fixture.h"
+#include "tests/support/folder.h"
+
+namespace ddpm::test {
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+// A golden file's parameters as the tutorial's bare state dict, and its inputs.
+void split_fixture(const Fixture& fixture, const std::string& model, const std::string& inputs) {
+  SafetensorsWriter state;
+  for (const auto& [name, tensor] : fixture.params()) {
+    state.add(name, tensor, state_dict_layout(name, tensor.shape().rank()));
+  }
+  state.write(model);
+  SafetensorsWriter in;
+  in.add("x", fixture.at("in.x"), Layout::kImage);
+  in.add("t", fixture.at("in.t"));
+  in.write(inputs);
+}
+
+class Forward : public ::testing::Test {
+ protected:
+  Outcome forward(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words = {"forward", model_, "--in", in_, "--out", out_};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_ddpm(words);
+  }
+  void expect_refused(int status, const std::string& says) {
+    const Outcome outcome = forward();
+    EXPECT_EQ(outcome.status, status) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(says));
+  }
+  void write_inputs(const Shape& x, int64_t steps) {
+    SafetensorsWriter in;
+    in.add("x", Tensor::zeros(x), Layout::kImage);
+    in.add("t", Tensor::zeros({steps}));
+    in.write(in_);
+  }
+
+  TemporaryFolder folder_;
+  const std::string model_ = folder_ / "model.safetensors";
+  const std::string in_ = folder_ / "in.safetensors";
+  const std::string out_ = folder_ / "out.safetensors";
+};
+
+TEST_F(Forward, GivesTheTutorialsNumbers) {
+  for (const char* name :
+       {"unet_tiny", "unet_default_mults", "unet_gray_rect", "unet_learned_variance"}) {
+    const Fixture fixture(name);
+    split_fixture(fixture, model_, in_);
+    const std::string groups =
+        std::to_string(Json::parse(fixture.config())["resnet_block_groups"].get<int64_t>());
+    for (const char* device : {"cpu", "ref"}) {
+      const Outcome outcome = forward({"--groups", groups, "--device", device});
+      ASSERT_EQ(outcome.status, 0) << outcome.err;
+      const Tensor out = SafetensorsFile::open(out_).read("out", Layout::kImage);
+      EXPECT_LE(relative_l2(out, fixture.at("out")), Tolerance::kNetworkOutput)
+          << name << " on " << device;
+    }
+  }
+}
+
+TEST_F(Forward, NamesInputsThatDoNotFit) {
+  make_model(model_);
+  expect_refused(1, "in.safetensors");  // absent
+  write_inputs({2, 8, 8, 3}, 3);
+  expect_refused(1, "x holds 2 images");
+  write_inputs({2, 8, 8, 1}, 2);
+  expect_refused(1, "has 1 channels; the network takes 3");
+  write_inputs({2, 8, 7, 3}, 2);
+  expect_refused(2, "7");
+  SafetensorsWriter writer;
+  writer.add("t", Tensor::zeros({1}));
+  writer.write(in_);
+  expect_refused(1, "x");
+}
+
+TEST(Info, TellsWhatAModelIsAndCosts) {
+  const TemporaryFolder folder;
+  const std::string model = folder / "model.safetensors";
+  make_model(model);
+  const auto info = [&](const std::string& batch) {
+    const Outcome outcome = run_ddpm({"info", model, "--json", "--batch", batch});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return Json::parse(outcome.out);
+  };
+  const Json one = info("4"), two = info("8");
+  int64_t parameters = 0;
+  const SafetensorsFile file = SafetensorsFile::open(model);
+  for (const SafetensorsEntry& entry : file.entries()) {
+    parameters += entry.shape.elements();
+  }
+  EXPECT_EQ(one["parameters"], parameters);
+  EXPECT_EQ(one["config"]["dim_mults"], Json({1, 2}));
+  EXPECT_EQ(one["trained_steps"], 7);
+  EXPECT_GT(one["forward_flops"], 1e6);
+  EXPECT_EQ(one["forward_flops"], two["forward_flops"]);
+  EXPECT_GT(two["training_bytes"], one["training_bytes"]);
+  EXPECT_GT(one["training_bytes"], 20 * parameters);
+
+  const Outcome text = run_ddpm({"info", model});
+  EXPECT_THAT(text.out, HasSubstr(std::to_string(parameters)));
+  EXPECT_THAT(text.out, HasSubstr("memory for training"));
+}
+
+TEST(Info, RefusesABatchOfNothing) {
+  const TemporaryFolder folder;
+  make_model(folder / "model.safetensors");
+  EXPECT_EQ(run_ddpm({"info", folder / "model.safetensors", "--batch", "0"}).status, 2);
+}
+
+TEST(Bench, EndsWithALineOfJson) {
+  const Outcome outcome =
+      run_ddpm({"bench", "--dim", "8", "--dim-mults", "1,2", "--size", "8x12", "--batch", "2",
+                "--threads", "1", "--repetitions", "1", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const size_t last = outcome.out.rfind('\n', outcome.out.size() - 2);
+  const Json line = Json::parse(outcome.out.substr(last == std::string::npos ? 0 : last));
+  for (const char* key : {"forward_s", "train_step_s", "forward_flops", "peak_rss_mb"}) {
+    EXPECT_GT(line[key], 0) << key;
+  }
+  EXPECT_EQ(line["threads"], 1);
+  EXPECT_TRUE(line["simd"].is_string());
+}
+
+TEST(Bench, RefusesANetworkThatCannotBe) {
+  EXPECT_EQ(run_ddpm({"bench", "--size", "30"}).status, 2);
+  EXPECT_EQ(run_ddpm({"bench", "--dim", "6"}).status, 2);
+  EXPECT_EQ(run_ddpm({"bench", "--batch", "0"}).status, 2);
+}
+
+}  // namespace
+}  // namespace ddpm::test

@@ -1,0 +1,59 @@
+// Runs the real program as a user would and catches what it says.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ddpm/engine/model.h"
+
+namespace ddpm::test {
+
+struct Outcome {
+  int status = -1;  // exit status, or 128 + the signal that ended it
+  std::string out, err;
+};
+
+// A started program. Both outputs are collected in files, so that nothing blocks.
+class Program {
+ public:
+  struct Setting {
+    // Runs in the child before the program starts.
+    std::function<void()> prepare = {};
+    // Standard output goes to this file instead, and not to Outcome::out.
+    std::string output = {};
+  };
+  explicit Program(const std::vector<std::string>& arguments, const Setting& setting);
+  explicit Program(const std::vector<std::string>& arguments) : Program(arguments, Setting{}) {}
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  void signal(int number);
+  Outcome wait();
+
+ private:
+  pid_t child_ = -1;
+  int out_ = -1;
+  int err_ = -1;
+};
+
+Outcome run_ddpm(const std::vector<std::string>& arguments);
+
+// What a program says on a terminal of 100 columns, both outputs together.
+Outcome ddpm_on_terminal(const std::vector<std::string>& arguments);
+
+// A folder of small coloured PNG files, picture i of side 9 + i % 3.
+void make_pictures(const std::string& folder, int64_t count);
+
+// A network of random weights in a file; dims 8 and 16, images of 8x8.
+void make_model(const std::string& path, int64_t channels = 3);
+
+// The members of a folder, sorted.
+std::vector<std::string> names_in(const std::string& folder);
+
+}  // namespace ddpm::test
