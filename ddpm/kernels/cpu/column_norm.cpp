@@ -67,6 +67,11 @@ void moments(const float* x, int64_t rows, int64_t columns, double* mean, double
   }
 }
 
+template <int kValue>
+struct Count {
+  static constexpr int value = kValue;
+};
+
 template <bool kSilu>
 struct Normalize {
   const float* x;
@@ -80,14 +85,8 @@ struct Normalize {
   }
 };
 
-template <bool kSilu>
-HWY_INLINE Vec upstream(Vec dy, Vec centred, Vec scale, Vec shift) {
-  return kSilu ? hn::Mul(dy, silu_slope(hn::MulAdd(centred, scale, shift))) : dy;
-}
-
-template <bool kSilu>
 struct Gradient {
-  const float* dy;
+  const float* du;
   const float* x;
   ColumnAffine affine;
   const float* slope;
@@ -96,30 +95,33 @@ struct Gradient {
   template <class Lanes>
   HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
     const Vec centred = hn::Sub(lanes.load(x + c), lanes.load(affine.mean + c));
-    const Vec scale = lanes.load(affine.scale + c);
-    const Vec du =
-        upstream<kSilu>(lanes.load(dy + c), centred, scale, lanes.load(affine.shift + c));
     const Vec rest = hn::MulAdd(centred, lanes.load(slope + c), lanes.load(offset + c));
-    lanes.store(hn::MulAdd(du, scale, rest), dx + c);
+    lanes.store(hn::MulAdd(lanes.load(du + c), lanes.load(affine.scale + c), rest), dx + c);
   }
 };
 
 template <bool kSilu, int kVecs, class Lanes>
 HWY_INLINE void sums_strip(Lanes lanes, const float* dy, const float* x, int64_t rows,
-                           int64_t columns, const ColumnAffine& affine, float* du_sum,
-                           float* dux_sum) {
+                           int64_t columns, const ColumnAffine& affine, float* du_out,
+                           float* du_sum, float* dux_sum) {
   Vec mean[kVecs], scale[kVecs], shift[kVecs], sum[kVecs], product[kVecs];
   for (int v = 0; v < kVecs; ++v) {
     mean[v] = lanes.load(affine.mean + v * kLanes);
-    scale[v] = lanes.load(affine.scale + v * kLanes);
-    shift[v] = lanes.load(affine.shift + v * kLanes);
+    if (kSilu) {
+      scale[v] = lanes.load(affine.scale + v * kLanes);
+      shift[v] = lanes.load(affine.shift + v * kLanes);
+    }
     sum[v] = product[v] = hn::Zero(Floats());
   }
   for (int64_t r = 0; r < rows; ++r) {
     for (int v = 0; v < kVecs; ++v) {
       const int64_t at = r * columns + v * kLanes;
       const Vec centred = hn::Sub(lanes.load(x + at), mean[v]);
-      const Vec du = upstream<kSilu>(lanes.load(dy + at), centred, scale[v], shift[v]);
+      Vec du = lanes.load(dy + at);
+      if (kSilu) {
+        du = hn::Mul(du, silu_slope(hn::MulAdd(centred, scale[v], shift[v])));
+        lanes.store(du, du_out + at);
+      }
       sum[v] = hn::Add(sum[v], du);
       product[v] = hn::MulAdd(du, centred, product[v]);
     }
@@ -132,19 +134,17 @@ HWY_INLINE void sums_strip(Lanes lanes, const float* dy, const float* x, int64_t
 
 template <bool kSilu>
 void sums_of(const float* dy, const float* x, int64_t rows, int64_t columns,
-             const ColumnAffine& affine, float* du_sum, float* dux_sum) {
+             const ColumnAffine& affine, float* du, float* du_sum, float* dux_sum) {
   int64_t c = 0;
-  const auto at = [&] { return ColumnAffine{affine.mean + c, affine.scale + c, affine.shift + c}; };
-  for (; c + 2 * kLanes <= columns; c += 2 * kLanes) {
-    sums_strip<kSilu, 2>(Whole(), dy + c, x + c, rows, columns, at(), du_sum + c, dux_sum + c);
-  }
-  for (; c + kLanes <= columns; c += kLanes) {
-    sums_strip<kSilu, 1>(Whole(), dy + c, x + c, rows, columns, at(), du_sum + c, dux_sum + c);
-  }
-  if (c < columns) {
-    sums_strip<kSilu, 1>(Some{columns - c}, dy + c, x + c, rows, columns, at(), du_sum + c,
-                         dux_sum + c);
-  }
+  const auto strip = [&](auto vecs, auto lanes) {
+    sums_strip<kSilu, decltype(vecs)::value>(
+        lanes, dy + c, x + c, rows, columns,
+        {affine.mean + c, affine.scale + c, kSilu ? affine.shift + c : nullptr},
+        kSilu ? du + c : nullptr, du_sum + c, dux_sum + c);
+  };
+  for (; c + 2 * kLanes <= columns; c += 2 * kLanes) strip(Count<2>(), Whole());
+  for (; c + kLanes <= columns; c += kLanes) strip(Count<1>(), Whole());
+  if (c < columns) strip(Count<1>(), Some{columns - c});
 }
 
 template <bool kSilu>
@@ -155,15 +155,6 @@ void normalize_of(const float* x, int64_t rows, int64_t columns, const ColumnAff
   }
 }
 
-template <bool kSilu>
-void gradient_of(const float* dy, const float* x, int64_t rows, int64_t columns,
-                 const ColumnAffine& affine, const float* slope, const float* offset, float* dx) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t at = r * columns;
-    for_each_vector(columns, Gradient<kSilu>{dy + at, x + at, affine, slope, offset, dx + at});
-  }
-}
-
 void normalize(bool silu, const float* x, int64_t rows, int64_t columns, const ColumnAffine& affine,
                float* y) {
   silu ? normalize_of<true>(x, rows, columns, affine, y)
@@ -171,15 +162,17 @@ void normalize(bool silu, const float* x, int64_t rows, int64_t columns, const C
 }
 
 void sums(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
-          const ColumnAffine& affine, float* du_sum, float* dux_sum) {
-  silu ? sums_of<true>(dy, x, rows, columns, affine, du_sum, dux_sum)
-       : sums_of<false>(dy, x, rows, columns, affine, du_sum, dux_sum);
+          const ColumnAffine& affine, float* du, float* du_sum, float* dux_sum) {
+  silu ? sums_of<true>(dy, x, rows, columns, affine, du, du_sum, dux_sum)
+       : sums_of<false>(dy, x, rows, columns, affine, du, du_sum, dux_sum);
 }
 
-void gradient(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
+void gradient(const float* du, const float* x, int64_t rows, int64_t columns,
               const ColumnAffine& affine, const float* slope, const float* offset, float* dx) {
-  silu ? gradient_of<true>(dy, x, rows, columns, affine, slope, offset, dx)
-       : gradient_of<false>(dy, x, rows, columns, affine, slope, offset, dx);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t at = r * columns;
+    for_each_vector(columns, Gradient{du + at, x + at, affine, slope, offset, dx + at});
+  }
 }
 
 }  // namespace
@@ -205,14 +198,14 @@ void normalize_columns(bool silu, const float* x, int64_t rows, int64_t columns,
 }
 
 void gradient_sums(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
-                   const ColumnAffine& affine, float* du_sum, float* dux_sum) {
-  DDPM_SIMD_CHOOSE(sums)(silu, dy, x, rows, columns, affine, du_sum, dux_sum);
+                   const ColumnAffine& affine, float* du, float* du_sum, float* dux_sum) {
+  DDPM_SIMD_CHOOSE(sums)(silu, dy, x, rows, columns, affine, du, du_sum, dux_sum);
 }
 
-void normalize_gradient(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
+void normalize_gradient(const float* du, const float* x, int64_t rows, int64_t columns,
                         const ColumnAffine& affine, const float* slope, const float* offset,
                         float* dx) {
-  DDPM_SIMD_CHOOSE(gradient)(silu, dy, x, rows, columns, affine, slope, offset, dx);
+  DDPM_SIMD_CHOOSE(gradient)(du, x, rows, columns, affine, slope, offset, dx);
 }
 
 }  // namespace ddpm::cpu

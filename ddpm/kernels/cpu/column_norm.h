@@ -31,12 +31,13 @@ struct ColumnAffine {
 void normalize_columns(bool silu, const float* x, int64_t rows, int64_t columns,
                        const ColumnAffine& affine, float* y);
 
-// With du = dy act'(u), per column: sums of du and of du (x - mean).
+// With du = dy act'(u), per column: sums of du and of du (x - mean). Where act is SiLU, du is also
+// written, so that it is computed once.
 void gradient_sums(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
-                   const ColumnAffine& affine, float* du_sum, float* dux_sum);
+                   const ColumnAffine& affine, float* du, float* du_sum, float* dux_sum);
 
-// dx = du scale + (x - mean) slope + offset.
-void normalize_gradient(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
+// dx = du scale + (x - mean) slope + offset; dx may be du. Shifts are not read.
+void normalize_gradient(const float* du, const float* x, int64_t rows, int64_t columns,
                         const ColumnAffine& affine, const float* slope, const float* offset,
                         float* dx);
 

@@ -148,7 +148,7 @@ void CpuBackend::group_norm_backward(const NormArgs& args, const Tensor& dy, con
   const auto reduce = [&](int64_t n, int64_t b) {
     float* to_sums = sums.as<float>() + (n * e.blocks + b) * 2 * C;
     cpu::gradient_sums(args.silu, grad + e.at(n, b), from + e.at(n, b), e.rows(b), C, affine_of(n),
-                       to_sums, to_sums + C);
+                       to + e.at(n, b), to_sums, to_sums + C);
   };
   const auto merge = [&](int64_t n) {
     const Film f = film_of(film, C, n);
@@ -181,9 +181,9 @@ void CpuBackend::group_norm_backward(const NormArgs& args, const Tensor& dy, con
     }
   };
   const auto apply = [&](int64_t n, int64_t b) {
-    const float* map = map_of(n);
-    cpu::normalize_gradient(args.silu, grad + e.at(n, b), from + e.at(n, b), e.rows(b), C,
-                            affine_of(n), map + 3 * C, map + 4 * C, to + e.at(n, b));
+    const float *map = map_of(n), *du = (args.silu ? to : grad) + e.at(n, b);
+    cpu::normalize_gradient(du, from + e.at(n, b), e.rows(b), C, affine_of(n), map + 3 * C,
+                            map + 4 * C, to + e.at(n, b));
   };
   cpu::for_each_image_in_phases(e.images, e.blocks, x.elements(), reduce, merge, apply);
 

@@ -58,15 +58,36 @@ struct Scale {
   }
 };
 
+// One head of kVecs whole vectors, in registers.
+template <int kVecs>
+HWY_INLINE void soften_whole(float factor, const float* x, float* y) {
+  Vec value[kVecs];
+  for (int v = 0; v < kVecs; ++v) value[v] = load(x + v * kLanes);
+  Vec highest = value[0];
+  for (int v = 1; v < kVecs; ++v) highest = hn::Max(highest, value[v]);
+  highest = hn::MaxOfLanes(Floats(), highest);
+  Vec total = hn::Zero(Floats());
+  for (int v = 0; v < kVecs; ++v) {
+    value[v] = exp(hn::Sub(value[v], highest));
+    total = hn::Add(total, value[v]);
+  }
+  const Vec scale = hn::Div(set(factor), hn::SumOfLanes(Floats(), total));
+  for (int v = 0; v < kVecs; ++v) store(hn::Mul(value[v], scale), y + v * kLanes);
+}
+
+HWY_INLINE void soften(int64_t width, float factor, const float* x, float* y) {
+  if (width == 2 * kLanes) return soften_whole<2>(factor, x, y);
+  if (width == 4 * kLanes) return soften_whole<4>(factor, x, y);
+  Vec total = hn::Zero(Floats());
+  for_each_vector(width, Exponentials{x, highest_of(x, width), total, y});
+  total = hn::SumOfLanes(Floats(), total);
+  for_each_vector(width, Scale{hn::Div(set(factor), total), y});
+}
+
 void soften_heads(int64_t rows, int64_t heads, int64_t width, float factor, ConstRows x, Rows y) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t h = 0; h < heads; ++h) {
-      const float* from = x.data + r * x.stride + h * width;
-      float* to = y.data + r * y.stride + h * width;
-      Vec total = hn::Zero(Floats());
-      for_each_vector(width, Exponentials{from, highest_of(from, width), total, to});
-      total = hn::SumOfLanes(Floats(), total);
-      for_each_vector(width, Scale{hn::Div(set(factor), total), to});
+      soften(width, factor, x.data + r * x.stride + h * width, y.data + r * y.stride + h * width);
     }
   }
 }

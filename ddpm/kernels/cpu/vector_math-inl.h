@@ -78,11 +78,20 @@ HWY_INLINE void for_each_vector(int64_t count, const Body& body) {
   if (i < count) body(i, Some{count - i});
 }
 
+// x86 returns the second operand of a comparison with NaN, NEON the NaN.
 HWY_INLINE Vec at_least(Vec x, float low) {
+#if HWY_TARGET == HWY_SCALAR
   return hn::IfThenElse(hn::Lt(x, set(low)), set(low), x);
+#else
+  return hn::Max(set(low), x);
+#endif
 }
 HWY_INLINE Vec at_most(Vec x, float high) {
+#if HWY_TARGET == HWY_SCALAR
   return hn::IfThenElse(hn::Gt(x, set(high)), set(high), x);
+#else
+  return hn::Min(set(high), x);
+#endif
 }
 
 // e^x for x in [-87.3, 88.3], relative error 1e-7: e^x = 2^n e^r with |r| <= log(2) / 2, ln(2) in
@@ -105,11 +114,9 @@ HWY_INLINE Vec exp_within(Vec x) {
   return hn::Mul(p, hn::BitCast(Floats(), hn::Add(power, hn::BitCast(integers, set(1)))));
 }
 
-// e^x everywhere: 0 below -87.3, e^88.3 above 88.3. For softmaxes, whose arguments are <= 0.
-HWY_INLINE Vec exp(Vec x) {
-  const Vec inside = exp_within(at_most(at_least(x, -87.3f), 88.3f));
-  return hn::IfThenElse(hn::Lt(x, set(-87.3f)), hn::Zero(Floats()), inside);
-}
+// e^x for x <= 88.3, as in softmaxes, where no argument is positive: 0 below -87.3. (Zero and not
+// the smallest number: its products would be denormal, and those are slow.)
+HWY_INLINE Vec exp(Vec x) { return hn::IfThenZeroElse(hn::Lt(x, set(-87.3f)), exp_within(x)); }
 
 // x / (1 + e^-x). Left of -88 it stays at silu(-88) = -5e-37: no infinity meets a zero.
 HWY_INLINE Vec silu(Vec x) {

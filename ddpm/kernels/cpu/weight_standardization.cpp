@@ -87,11 +87,11 @@ void CpuBackend::weight_standardize_backward(const Tensor& dstandardized, const 
   float* to = dw.f32();
   cpu::Scratch sums(e.blocks * 2 * K * static_cast<int64_t>(sizeof(float)));
   std::vector<float> slope(K), offset(K);
-  const cpu::ColumnAffine affine{mean.f32(), rstd.f32(), offset.data()};  // no shift: not read
+  const cpu::ColumnAffine affine{mean.f32(), rstd.f32(), nullptr};
   const auto reduce = [&](int64_t, int64_t b) {
     float* to_sums = sums.as<float>() + b * 2 * K;
-    cpu::gradient_sums(false, grad + e.at(b), from + e.at(b), e.rows_of(b), K, affine, to_sums,
-                       to_sums + K);
+    cpu::gradient_sums(false, grad + e.at(b), from + e.at(b), e.rows_of(b), K, affine, nullptr,
+                       to_sums, to_sums + K);
   };
   const auto merge_columns = [&](int64_t first, int64_t last) {
     std::vector<double> ds(last - first), dsw(last - first);
@@ -110,8 +110,8 @@ void CpuBackend::weight_standardize_backward(const Tensor& dstandardized, const 
   };
   const auto merge = [&](int64_t) { parallel_for(K, kMergeGrain, merge_columns); };
   const auto apply = [&](int64_t, int64_t b) {
-    cpu::normalize_gradient(false, grad + e.at(b), from + e.at(b), e.rows_of(b), K, affine,
-                            slope.data(), offset.data(), to + e.at(b));
+    cpu::normalize_gradient(grad + e.at(b), from + e.at(b), e.rows_of(b), K, affine, slope.data(),
+                            offset.data(), to + e.at(b));
   };
   cpu::for_each_image_in_phases(1, e.blocks, w.elements(), reduce, merge, apply);
 }
