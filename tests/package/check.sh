@@ -32,7 +32,7 @@ find_package(ddpm REQUIRED)
 add_executable(hello_sample hello_sample.cpp)
 target_link_libraries(hello_sample PRIVATE ddpm::ddpm)
 EOF
-cmake -S "$work/project" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_CXX_COMPILER="$compiler" >/dev/null
+cmake -G Ninja -S "$work/project" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_CXX_COMPILER="$compiler" >/dev/null
 cmake --build "$work/build" >/dev/null
 linked=$(ldd "$work/build/hello_sample" | awk '{print $1}' | grep -vE '^(linux-vdso|/lib|libstdc\+\+|libm\.|libgcc_s|libc\.|libpthread)' || true)
 if [ -n "$linked" ]; then
