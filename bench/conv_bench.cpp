@@ -134,7 +134,7 @@ struct Candidate {
 };
 
 struct Pass {
-  cpu::ConvPass pass;
+  ConvPass pass;
   const char* name;
   std::vector<Candidate> candidates;
   std::function<double()> error;  // of what the last run left, against ref
@@ -142,17 +142,17 @@ struct Pass {
 
 std::vector<Pass> passes(const ConvShape& s, Buffers& b) {
   const ConvArgs args{.stride = s.stride, .padding = s.padding};
-  Pass forward{cpu::ConvPass::kForward, "forward", {}, [&b, args] {
+  Pass forward{ConvPass::kForward, "forward", {}, [&b, args] {
                  Tensor y(b.y.shape());
                  RefBackend().conv2d(args, b.x, b.w, &b.bias, y);
                  return relative_error(b.y, y);
                }};
-  Pass data{cpu::ConvPass::kBackwardData, "data", {}, [&b, args] {
+  Pass data{ConvPass::kBackwardData, "data", {}, [&b, args] {
               Tensor dx(b.dx.shape());
               RefBackend().conv2d_backward_data(args, b.dy, b.w, dx);
               return relative_error(b.dx, dx);
             }};
-  Pass weights{cpu::ConvPass::kBackwardWeights, "weights", {}, [&b, args] {
+  Pass weights{ConvPass::kBackwardWeights, "weights", {}, [&b, args] {
                  Tensor dw(b.dw.shape()), dbias(b.dbias.shape());
                  RefBackend().conv2d_backward_weights(args, b.x, b.dy, dw, &dbias);
                  return std::max(relative_error(b.dw, dw), relative_error(b.dbias, dbias));

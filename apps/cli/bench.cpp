@@ -16,6 +16,7 @@
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/kernels/cpu/simd.h"
+#include "ddpm/kernels/profile/profile.h"
 
 namespace ddpm::cli {
 namespace {
@@ -25,6 +26,7 @@ struct Request {
   int64_t channels = 3;
   int64_t repetitions = 5;
   bool json = false;
+  bool layers = false;
   Machine machine;
 };
 
@@ -44,6 +46,48 @@ double peak_rss_mb() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
+}
+
+std::vector<ProfiledOperation> profile(Device device, int64_t repetitions,
+                                       const std::function<void()>& work) {
+  Profile profile(device);
+  for (int64_t i = 0; i < repetitions; ++i) work();
+  std::vector<ProfiledOperation> operations = profile.take();
+  for (ProfiledOperation& o : operations) {
+    o.calls /= repetitions;
+    o.seconds /= static_cast<double>(repetitions);
+    o.flops /= static_cast<double>(repetitions);
+  }
+  return operations;
+}
+
+std::string layers_json(const std::vector<ProfiledOperation>& operations) {
+  std::string text;
+  for (const ProfiledOperation& o : operations) {
+    JsonObject object;
+    object.set("operation", json_value::write(o.operation));
+    object.set("shape", json_value::write(o.shape));
+    object.set("algorithm", json_value::write(o.algorithm));
+    object.set("calls", json_value::write(o.calls));
+    object.set("seconds", json_value::write(o.seconds));
+    object.set("flops", json_value::write(o.flops));
+    text += (text.empty() ? "" : ", ") + object.dump(-1);
+  }
+  return "[" + text + "]";
+}
+
+// Where the time of one piece of work goes, operation by operation.
+void print_layers(const char* title, const std::vector<ProfiledOperation>& operations) {
+  double total = 0;
+  for (const ProfiledOperation& o : operations) total += o.seconds;
+  fmt::print("\n{}, {:.1f} ms in operations\n", title, 1e3 * total);
+  fmt::print("{:>7} {:>9} {:>8} {:>5}  {:29} {:32} {}\n", "share", "ms", "GFLOP/s", "calls",
+             "operation", "shape", "algorithm");
+  for (const ProfiledOperation& o : operations) {
+    const std::string rate = o.flops > 0 ? fmt::format("{:.1f}", 1e-9 * o.flops / o.seconds) : "";
+    fmt::print("{:6.1f}% {:9.3f} {:>8} {:5}  {:29} {:32} {}\n", 100 * o.seconds / total,
+               1e3 * o.seconds, rate, o.calls, o.operation, o.shape, o.algorithm);
+  }
 }
 
 int run(Request& request) {
@@ -78,6 +122,13 @@ int run(Request& request) {
   const double flops = cost.forward_flops * static_cast<double>(options.batch);
   const std::string simd = device == Device::kCpu ? simd_name() : "none";
 
+  std::vector<ProfiledOperation> forward_layers, step_layers;
+  if (request.layers) {
+    forward_layers = profile(device, request.repetitions,
+                             [&] { trainer.network()(Variable(images), t.on(device)); });
+    step_layers = profile(device, request.repetitions, [&] { trainer.step(); });
+  }
+
   if (!request.json) {
     fmt::print("{} parameters, {} picture{} of {}x{}, {} thread{}, {}\n",
                short_number(static_cast<double>(cost.parameters)), options.batch,
@@ -89,6 +140,10 @@ int run(Request& request) {
     fmt::print("training step  {:.4g} s  {:.3g} images/s\n", step_s,
                static_cast<double>(options.batch) / step_s);
     fmt::print("peak memory    {:.0f} MB\n", rss);
+    if (request.layers) {
+      print_layers("forward pass", forward_layers);
+      print_layers("training step", step_layers);
+    }
     return 0;
   }
   JsonObject object;
@@ -103,6 +158,10 @@ int run(Request& request) {
   object.set("dim_mults", json_value::write(options.dim_mults));
   object.set("size", json_value::write(options.size));
   object.set("batch", json_value::write(options.batch));
+  if (request.layers) {
+    object.set("forward_layers", layers_json(forward_layers));
+    object.set("train_step_layers", layers_json(step_layers));
+  }
   fmt::print("{}\n", object.dump(-1));
   return 0;
 }
@@ -122,6 +181,8 @@ Action bench_command(Flags& flags) {
   flags.add("repetitions", request->repetitions, "the fastest of so many counts");
   flags.add("json", request->json,
             "one line of JSON, forward_flops being those of the whole batch");
+  flags.add("layers", request->layers,
+            "also where the time goes: every operation by shape, with its algorithm and speed");
   request->machine.declare(flags);
   return [request] { return run(*request); };
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ddpm/tensor/tensor.h"
@@ -65,6 +66,8 @@ struct AdamParameter {
   Tensor ema;      // updated
 };
 
+enum class ConvPass { kForward, kBackwardData, kBackwardWeights };
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -77,6 +80,12 @@ class Backend {
                                     Tensor& dx) = 0;
   virtual void conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy,
                                        Tensor& dw, Tensor* dbias) = 0;
+  // Which of its algorithms the backend takes for a pass, and where it declines a faster one, why:
+  // words for people. Empty where there is one only.
+  virtual std::string conv2d_algorithm(ConvPass, const ConvArgs&, const Tensor& /*x*/,
+                                       const Tensor& /*w*/) const {
+    return "";
+  }
 
   // ---- weight standardization (Qiao et al. 2019, arXiv:1903.10520), per output channel k over
   // [kh, kw, C]: standardized = (w - mean) / sqrt(var + eps), zero where var + eps is zero. mean,
@@ -165,5 +174,9 @@ class Backend {
 
 // The backend that computes on the tensors of a device. Defined by the table in kernels/select/.
 Backend& backend_for(Device device);
+
+// From now on backend_for(device) is `stand_in`, which must outlive that; null undoes it. No
+// operation may run meanwhile.
+void stand_in_for_backend(Device device, Backend* stand_in);
 
 }  // namespace ddpm

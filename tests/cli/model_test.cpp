@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "ddpm/io/safetensors.h"
@@ -132,6 +133,21 @@ TEST(Bench, EndsWithALineOfJson) {
   }
   EXPECT_EQ(line["threads"], 1);
   EXPECT_TRUE(line["simd"].is_string());
+}
+
+TEST(Bench, LayersTellWhereTheTimeGoes) {
+  const Outcome outcome = run_ddpm({"bench", "--dim", "8", "--dim-mults", "1,2", "--size", "8",
+                                    "--batch", "1", "--repetitions", "2", "--layers", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json line = Json::parse(outcome.out);
+  double flops = 0;
+  for (const Json& layer : line["forward_layers"]) flops += layer["flops"].get<double>();
+  EXPECT_NEAR(flops / line["forward_flops"].get<double>(), 1, 1e-9);
+  std::vector<std::string> operations;
+  for (const Json& layer : line["train_step_layers"]) operations.push_back(layer["operation"]);
+  for (const char* wanted : {"conv2d", "conv2d backward data", "adam"}) {
+    EXPECT_EQ(std::count(operations.begin(), operations.end(), wanted) > 0, true) << wanted;
+  }
 }
 
 TEST(Bench, RefusesANetworkThatCannotBe) {

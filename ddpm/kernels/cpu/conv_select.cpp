@@ -5,6 +5,8 @@
 // fifth of the measurements and decides as they do, except where two algorithms are about level.
 #include "ddpm/kernels/cpu/conv_select.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <string>
@@ -97,6 +99,19 @@ ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass) {
     if (allowed && (best == nullptr || cost(s, pass, row) < cost(s, pass, *best))) best = &row;
   }
   return best->algorithm;
+}
+
+std::string describe_algorithm(const ConvShape& s, ConvPass pass) {
+  const ConvAlgorithm algorithm = conv_algorithm(s, pass);
+  if (algorithm != ConvAlgorithm::kDirect) return name_of(algorithm);
+  if (s.kernel_height == 1 && s.kernel_width == 1) return "matrix product";
+  if (s.kernel_height != 3 || s.kernel_width != 3) return "direct: not 3x3";
+  if (s.stride != 1) return "direct: stride > 1";
+  if (s.padding != 1) return "direct: padding is not 1";
+  if (std::min(s.channels, s.outputs) < kTable[1].least_channels) {
+    return fmt::format("direct: below {} channels", kTable[1].least_channels);
+  }
+  return override_of_environment() == Override::kDirect ? "direct: DDPM_CONV" : "direct: few tiles";
 }
 
 void conv(const ConvShape& s, const float* x, const float* w, const float* bias, float* y) {

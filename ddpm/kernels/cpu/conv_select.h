@@ -1,6 +1,9 @@
 // Convolution by the algorithm that suits the layer.
 #pragma once
 
+#include <string>
+
+#include "ddpm/kernels/backend.h"
 #include "ddpm/kernels/cpu/conv.h"
 
 namespace ddpm::cpu {
@@ -8,13 +11,13 @@ namespace ddpm::cpu {
 enum class ConvAlgorithm { kDirect, kWinograd2, kWinograd4 };
 const char* name_of(ConvAlgorithm algorithm);  // "direct", "winograd F(2)", "winograd F(4)"
 
-enum class ConvPass { kForward, kBackwardData, kBackwardWeights };
-
 // What a layer takes. For the forward pass and backward-data it depends on everything in the shape
 // but the batch, so that an image's bits do not depend on its batch. The environment variable
 // DDPM_CONV overrides the choice: "direct" everywhere, or "winograd" wherever it applies. Throws
 // UsageError for another value.
 ConvAlgorithm conv_algorithm(const ConvShape& shape, ConvPass pass);
+// Its name, and why it is not Winograd's where it is not.
+std::string describe_algorithm(const ConvShape& shape, ConvPass pass);
 
 // As in conv.h.
 void conv(const ConvShape& shape, const float* x, const float* w, const float* bias, float* y);

@@ -41,7 +41,12 @@ void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, co
 void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy,
                                          Tensor& dw, Tensor* dbias) {
   cpu::conv_backward_weights(conv_shape(args, x, dw), x.f32(), dy.f32(), dw.f32(),
-                                    dbias ? dbias->f32() : nullptr);
+                             dbias ? dbias->f32() : nullptr);
+}
+
+std::string CpuBackend::conv2d_algorithm(ConvPass pass, const ConvArgs& args, const Tensor& x,
+                                         const Tensor& w) const {
+  return cpu::describe_algorithm(conv_shape(args, x, w), pass);
 }
 
 void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
@@ -55,7 +60,7 @@ void CpuBackend::linear_backward_data(const Tensor& dy, const Tensor& w, Tensor&
 void CpuBackend::linear_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw,
                                          Tensor* dbias) {
   cpu::conv_backward_weights(linear_shape(x, dw), x.f32(), dy.f32(), dw.f32(),
-                                    dbias ? dbias->f32() : nullptr);
+                             dbias ? dbias->f32() : nullptr);
 }
 
 }  // namespace ddpm

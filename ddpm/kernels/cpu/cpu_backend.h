@@ -17,6 +17,8 @@ class CpuBackend : public RefBackend {
                             Tensor& dx) override;
   void conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy, Tensor& dw,
                                Tensor* dbias) override;
+  std::string conv2d_algorithm(ConvPass pass, const ConvArgs& args, const Tensor& x,
+                               const Tensor& w) const override;
 
   void weight_standardize(double eps, const Tensor& w, Tensor& standardized, Tensor& mean,
                           Tensor& rstd) override;

@@ -8,7 +8,20 @@
 
 namespace ddpm {
 
+namespace {
+
+Device replaced_device = Device::kCpu;
+Backend* replacement = nullptr;
+
+}  // namespace
+
+void stand_in_for_backend(Device device, Backend* stand_in) {
+  replaced_device = device;
+  replacement = stand_in;
+}
+
 Backend& backend_for(Device device) {
+  if (replacement != nullptr && device == replaced_device) return *replacement;
   static RefBackend ref;
   static CpuBackend cpu;
   switch (device) {

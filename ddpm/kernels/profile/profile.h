@@ -1,0 +1,41 @@
+// Times every operation of a backend without the models knowing: a decorator that passes each call
+// on to the backend it stands before and to kernels/dry, which counts the arithmetic.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ddpm/kernels/backend.h"
+
+namespace ddpm {
+
+struct ProfiledOperation {
+  std::string operation;  // "conv2d", "group_norm backward", ...
+  std::string shape;      // of what it works on: "3x3 64->128 on 8x32x32"
+  std::string algorithm;  // where the backend has several, empty otherwise
+  int64_t calls = 0;
+  double seconds = 0;  // of all calls
+  double flops = 0;    // of matrix products and convolutions, a multiply-add being two
+};
+
+// While one lives, operations on `device` are timed. One at a time, and no operation may run while
+// it is made or destroyed.
+class Profile {
+ public:
+  explicit Profile(Device device);
+  ~Profile();
+  Profile(const Profile&) = delete;
+  Profile& operator=(const Profile&) = delete;
+
+  // Since the start or the last take(): calls alike in operation, shape and algorithm summed, the
+  // slowest first.
+  std::vector<ProfiledOperation> take();
+
+ private:
+  class Timer;
+  Device device_;
+  std::unique_ptr<Timer> timer_;
+};
+
+}  // namespace ddpm

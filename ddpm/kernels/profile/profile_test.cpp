@@ -1,0 +1,55 @@
+#include "ddpm/kernels/profile/profile.h"
+
+#include <gtest/gtest.h>
+
+namespace ddpm {
+namespace {
+
+struct Convolution {
+  Tensor x = Tensor::full({2, 8, 8, 32}, 1), w = Tensor::full({3, 3, 32, 48}, 1);
+  Tensor y{{2, 8, 8, 48}};
+  void run() { backend_for(Device::kCpu).conv2d({.padding = 1}, x, w, nullptr, y); }
+};
+
+TEST(Profile, SumsAlikeCallsAndCountsTheirArithmetic) {
+  Convolution convolution;
+  Profile profile(Device::kCpu);
+  convolution.run();
+  convolution.run();
+  const std::vector<ProfiledOperation> operations = profile.take();
+  ASSERT_EQ(operations.size(), 1u);
+  EXPECT_EQ(operations[0].operation, "conv2d");
+  EXPECT_EQ(operations[0].shape, "3x3 32->48 on 2x8x8");
+  EXPECT_EQ(operations[0].calls, 2);
+  EXPECT_EQ(operations[0].flops, 2 * (2.0 * 2 * 8 * 8 * 48 * 9 * 32));
+  EXPECT_GT(operations[0].seconds, 0);
+  EXPECT_TRUE(profile.take().empty());
+}
+
+TEST(Profile, TheBackendStillComputes) {
+  Convolution convolution;
+  {
+    Profile profile(Device::kCpu);
+    convolution.run();
+    EXPECT_EQ(backend_for(Device::kCpu).name(), std::string("cpu"));
+  }
+  EXPECT_NEAR(convolution.y.f32()[(8 + 1) * 48], 9 * 32, 1e-2);
+}
+
+TEST(Profile, TellsTheAlgorithmAndWhyItIsNotAFasterOne) {
+  const Tensor x({1, 16, 16, 64}), narrow({1, 16, 16, 8});
+  const Tensor w({3, 3, 64, 64}), few({3, 3, 8, 64}), large({5, 5, 64, 64}), one({1, 1, 64, 64});
+  const Backend& backend = backend_for(Device::kCpu);
+  const auto algorithm = [&](const ConvArgs& args, const Tensor& image, const Tensor& weights) {
+    return backend.conv2d_algorithm(ConvPass::kForward, args, image, weights);
+  };
+  EXPECT_EQ(algorithm({.padding = 1}, x, w), "winograd F(4)");
+  EXPECT_EQ(algorithm({.padding = 1}, narrow, few), "direct: below 32 channels");
+  EXPECT_EQ(algorithm({.padding = 2}, x, large), "direct: not 3x3");
+  EXPECT_EQ(algorithm({.stride = 2, .padding = 1}, x, w), "direct: stride > 1");
+  EXPECT_EQ(algorithm({}, x, w), "direct: padding is not 1");
+  EXPECT_EQ(algorithm({}, x, one), "matrix product");
+}
+
+}  // namespace
+}  // namespace ddpm
