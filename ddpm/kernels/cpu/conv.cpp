@@ -8,11 +8,13 @@
 //
 // Blocking. The reduction is cut into blocks of at most the kernel's depth (whole taps, or parts of
 // one where there are many channels), at places that depend on the layer alone. A task is a block
-// of rows x a range of columns: for each reduction block, for each panel of nr columns, the weights
-// are packed into 16 to 24 KiB that stay in the first-level cache while all rows of the task pass
-// over them; the rows' inputs stay in the second-level cache between panels. Packing costs
-// 1/rows of the arithmetic, so weights are never packed in advance. With few channels (the ends of
-// a network) taps are too short for that, and a task first copies its pixels' taps side by side.
+// of rows x a range of columns. It packs the weights of as many reduction blocks as the
+// second-level cache holds beside the rest, in panels of nr columns, at most 16 to 24 KiB each. A
+// strip of some ten rows then passes under one panel after the other: the panel comes to the
+// first-level cache once for the strip, the strip's inputs stay there, and its outputs are written
+// side by side, which the way to memory needs. Packing costs 1/rows of the arithmetic, so weights
+// are never packed in advance. With few channels (the ends of a network) taps are too short for
+// that, and a task first copies its pixels' taps side by side.
 #include "ddpm/kernels/cpu/conv.h"
 
 #include <algorithm>
@@ -25,8 +27,10 @@
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kTaskRows = 240;    // inputs of 240 rows x 256 channels fill half of 512 KiB
-constexpr int64_t kFewChannels = 16;  // below, taps are copied side by side
+constexpr int64_t kTaskRows = 240;  // inputs of 240 rows x 256 channels fill half of 512 KiB
+constexpr int64_t kPackedFloats = 48 << 10;  // of weights that a task keeps packed: 192 KiB
+constexpr int64_t kStripGroups = 8;          // of mr rows
+constexpr int64_t kFewChannels = 16;         // below, taps are copied side by side
 
 // The gather that both directions are: to[n, u * to_stride + to_y, v * to_stride + to_x] = bias +
 // sum over taps of from[n, u * from_stride + tap.dy, v * from_stride + tap.dx] times the tap's
@@ -48,13 +52,17 @@ struct Gather {
 };
 
 // A chain of n additions loses sqrt(n) roundings; several shorter chains, then added, lose fewer.
-// It costs a load and a store of the outputs per chain, so chains shorter than this do not pay.
+// It costs a load and a store of the outputs per chain, so chains shorter than the least do not
+// pay: in narrow layers, which take little time and whose few weights show every rounding, the
+// lesser.
 constexpr int64_t kAccuracyBlocks = 4;
-constexpr int64_t kLeastDepth = 24;
+constexpr int64_t kLeastDepth = 64, kLeastDepthNarrow = 24;
+constexpr int64_t kNarrow = 32;  // outputs
 
 // One step of the reduction: some whole taps, or some channels of one tap.
 struct Block {
   Range taps, channels;
+  int64_t depth() const { return taps.size() * channels.size(); }
 };
 
 // Cuts the reduction by the layer alone, so that an output's additions are always grouped alike.
@@ -92,6 +100,30 @@ const float* tap_input(const Gather& g, const Gather::Tap& tap, int64_t n, int64
   return inside ? g.from + ((n * g.from_height + y) * g.from_width + x) * g.from_channels : zeros;
 }
 
+// Packs a block's weights for panels [panels): [panel][tap][channel][nr].
+void pack_block(const Gather& g, const GemmKernels& kernels, const Block& block, Range panels,
+                float* packed) {
+  constexpr int64_t kRows = 16;  // at a time, so that reading runs along the rows of the weights
+  const int64_t nr = kernels.nr, size = block.depth() * nr;
+  for (int64_t t = block.taps.begin; t < block.taps.end; ++t) {
+    for (int64_t c = block.channels.begin; c < block.channels.end; c += kRows) {
+      const int64_t depth = std::min(kRows, block.channels.end - c);
+      float* to = packed;
+      for (int64_t p = panels.begin; p < panels.end; ++p, to += size) {
+        const int64_t column = p * nr, columns = std::min(nr, g.to_channels - column);
+        if (g.weights_transposed) {
+          kernels.pack_transposed(g.taps[t].weights + column * g.weight_stride + c, g.weight_stride,
+                                  depth, columns, to);
+        } else {
+          kernels.pack(g.taps[t].weights + c * g.weight_stride + column, g.weight_stride, depth,
+                       columns, to, nullptr);
+        }
+      }
+      packed += depth * nr;
+    }
+  }
+}
+
 // Computes output pixels [pixels) x panels [panels) of nr channels.
 void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<Block>& blocks,
                  Range pixels, Range panels, const float* zeros) {
@@ -100,6 +132,7 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
   const bool side_by_side = channels < kFewChannels && taps > 1;
   const int64_t segments = side_by_side ? 1 : taps;
   const int64_t groups = ceil_div(pixels.size(), mr);
+  const int64_t group_rows = pixels.size() / groups, larger_groups = pixels.size() % groups;
 
   // left[group][segment][row], to[group][row]; rows of the groups differ by at most one.
   Scratch left_memory(groups * segments * mr * static_cast<int64_t>(sizeof(float*)));
@@ -108,10 +141,8 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
   const float** left = left_memory.as<const float*>();
   float** to = to_memory.as<float*>();
   float* copies = copies_memory.as<float>();
-  int64_t group = 0;
-  for_each_pixel(g, pixels, [&](int64_t i, int64_t n, int64_t u, int64_t v) {
-    if (i >= piece(pixels.size(), groups, group).end) ++group;
-    const int64_t row = i - piece(pixels.size(), groups, group).begin;
+  int64_t group = 0, row = 0;
+  for_each_pixel(g, pixels, [&](int64_t, int64_t n, int64_t u, int64_t v) {
     const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
     to[group * mr + row] = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
     if (side_by_side) left[group * mr + row] = copies;
@@ -123,45 +154,45 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
         left[(group * segments + t) * mr + row] = input;
       }
     }
+    if (++row == group_rows + (group < larger_groups)) row = 0, ++group;
   });
 
-  alignas(64) float panel[kMaxPanelFloats];
-  for (const Block& block : blocks) {
-    const bool first = &block == &blocks.front();
-    RowTile tile;
-    tile.segments = side_by_side ? 1 : block.taps.size();
-    tile.length = side_by_side ? block.taps.size() * channels : block.channels.size();
-    tile.offset = side_by_side ? block.taps.begin * channels : block.channels.begin;
-    for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const int64_t column = p * nr, columns = std::min(nr, g.to_channels - column);
-      tile.b = panel;
-      tile.b_stride = nr;
-      float* packed = panel;
-      for (int64_t t = block.taps.begin; t < block.taps.end; ++t) {
-        const float* weights = g.taps[t].weights;
-        const int64_t c = block.channels.begin, depth = block.channels.size();
-        if (g.weights_transposed) {
-          kernels.pack_transposed(weights + column * g.weight_stride + c, g.weight_stride, depth,
-                                  columns, packed);
-        } else if (groups == 1 && block.taps.size() == 1 && columns == nr) {
-          tile.b = weights + c * g.weight_stride + column;  // used once: not worth a copy
-          tile.b_stride = g.weight_stride;
-        } else {
-          kernels.pack(weights + c * g.weight_stride + column, g.weight_stride, depth, columns,
-                       packed, nullptr);
-        }
-        packed += depth * nr;
-      }
-      for (group = 0; group < groups; ++group) {
-        const int64_t rows = piece(pixels.size(), groups, group).size();
-        float* out[kMaxTileRows];
-        for (int64_t r = 0; r < rows; ++r) out[r] = to[group * mr + r] + column;
+  const int64_t width = panels.size() * nr;
+  Scratch packed_memory(std::max(kPackedFloats, kernels.depth * width) * 4);
+  for (size_t first = 0, last = 0; first < blocks.size(); first = last) {
+    float* packed = packed_memory.as<float>();
+    int64_t used = 0;
+    do {
+      pack_block(g, kernels, blocks[last], panels, packed + used);
+      used += blocks[last].depth() * width;
+    } while (++last < blocks.size() && used + blocks[last].depth() * width <= kPackedFloats);
+    for (group = 0; group < groups; group += kStripGroups) {
+      const int64_t end = std::min(groups, group + kStripGroups);
+      RowGroups strip;
+      strip.groups = end - group;
+      strip.rows =
+          strip.groups * group_rows + std::min(end, larger_groups) - std::min(group, larger_groups);
+      strip.left_step = segments * mr;
+      const float* b = packed;
+      for (size_t i = first; i < last; ++i) {
+        const Block& block = blocks[i];
+        RowTile tile;
         tile.left = left + (group * segments + (side_by_side ? 0 : block.taps.begin)) * mr;
-        kernels.row_tile(rows, tile,
-                         {.rows = out,
-                          .columns = columns,
-                          .bias = first && g.bias ? g.bias + column : nullptr,
-                          .accumulate = !first});
+        tile.segments = side_by_side ? 1 : block.taps.size();
+        tile.length = side_by_side ? block.taps.size() * channels : block.channels.size();
+        tile.offset = side_by_side ? block.taps.begin * channels : block.channels.begin;
+        tile.b_stride = nr;
+        for (int64_t p = panels.begin; p < panels.end; ++p) {
+          const int64_t column = p * nr;
+          tile.b = b;
+          kernels.row_tiles(strip, tile,
+                            {.rows = to + group * mr,
+                             .columns = std::min(nr, g.to_channels - column),
+                             .bias = i == 0 && g.bias ? g.bias + column : nullptr,
+                             .accumulate = i > 0,
+                             .offset = column});
+          b += block.depth() * nr;
+        }
       }
     }
   }
@@ -184,14 +215,18 @@ void run_gather(const Gather& g) {
 
   const GemmKernels& kernels = gemm_kernels();
   const int64_t taps = static_cast<int64_t>(g.taps.size());
-  const int64_t depth =
-      std::clamp(ceil_div(taps * g.from_channels, kAccuracyBlocks), kLeastDepth, kernels.depth);
+  const int64_t reduction = taps * g.from_channels;
+  const bool narrow = g.to_channels < kNarrow || reduction < kLeastDepth;
+  const int64_t least = narrow ? kLeastDepthNarrow : kLeastDepth;
+  const int64_t depth = std::clamp(ceil_div(reduction, kAccuracyBlocks), least, kernels.depth);
   const std::vector<Block> blocks = cut_reduction(taps, g.from_channels, depth);
   // Tasks: enough for every thread to take several, rows before columns where there are many rows.
   const int64_t panels = ceil_div(g.to_channels, kernels.nr);
   const int64_t wanted = num_threads() == 1 ? 1 : 4 * num_threads();
   int64_t row_tasks = ceil_div(pixels, kTaskRows), column_tasks = 1;
   if (row_tasks < wanted) column_tasks = std::min(panels, ceil_div(wanted, row_tasks));
+  column_tasks = std::max(column_tasks,
+                          std::min(panels, ceil_div(panels * kernels.nr * depth, kPackedFloats)));
   if (row_tasks * column_tasks < wanted) {
     const int64_t most = ceil_div(pixels, 8 * kernels.mr);
     row_tasks = std::max(row_tasks, std::min(most, ceil_div(wanted, column_tasks)));

@@ -50,7 +50,7 @@ HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out
       const Vec bias = out.bias ? hn::LoadU(d, out.bias + first) : hn::Zero(d);
 #pragma GCC unroll 12
       for (int r = 0; r < kRows; ++r) {
-        float* to = out.rows[r] + first;
+        float* to = out.rows[r] + out.offset + first;
         const Vec base = out.accumulate ? hn::Add(hn::LoadU(d, to), bias) : bias;
         hn::StoreU(hn::MulAdd(sum[r][v], alpha, base), d, to);
       }
@@ -59,7 +59,7 @@ HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out
       const Vec bias = out.bias ? hn::MaskedLoad(mask, d, out.bias + first) : hn::Zero(d);
 #pragma GCC unroll 12
       for (int r = 0; r < kRows; ++r) {
-        float* to = out.rows[r] + first;
+        float* to = out.rows[r] + out.offset + first;
         const Vec base = out.accumulate ? hn::Add(hn::MaskedLoad(mask, d, to), bias) : bias;
         hn::BlendedStore(hn::MulAdd(sum[r][v], alpha, base), mask, d, to);
       }
@@ -71,11 +71,11 @@ HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out
 template <int kRows>
 HWY_INLINE void prefetch_output(const TileOutput& out) {
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) __builtin_prefetch(out.rows[r], 1);
+  for (int r = 0; r < kRows; ++r) __builtin_prefetch(out.rows[r] + out.offset, 1);
 }
 
 template <int kRows, int kVecs>
-void row_tile_of(const RowTile& tile, const TileOutput& out) {
+HWY_INLINE void row_tile_of(const RowTile& tile, const TileOutput& out) {
   const Floats d;
   prefetch_output<kRows>(out);
   Vec sum[kRows][kVecs];
@@ -155,6 +155,15 @@ HWY_INLINE void column_tile_rows(int64_t rows, const ColumnTile& tile, const Til
 
 void row_tile(int64_t rows, const RowTile& tile, const TileOutput& out) {
   row_tile_rows(rows, tile, out);
+}
+
+void row_tiles(const RowGroups& groups, RowTile tile, TileOutput out) {
+  const int64_t rows = groups.rows / groups.groups, larger = groups.rows % groups.groups;
+  for (int64_t g = 0; g < groups.groups; ++g) {
+    row_tile_rows(rows + (g < larger), tile, out);
+    tile.left += groups.left_step;
+    out.rows += kMr;
+  }
 }
 
 void column_tile(int64_t rows, const ColumnTile& tile, const TileOutput& out) {
@@ -260,7 +269,7 @@ void pack_transposed(const float* b, int64_t stride, int64_t depth, int64_t colu
 }  // namespace
 
 const GemmKernels* kernels() {
-  static constexpr GemmKernels kKernels = {kMr,         kNr,  kDepth,          row_tile,
+  static constexpr GemmKernels kKernels = {kMr,         kNr,  kDepth,          row_tile, row_tiles,
                                            column_tile, pack, pack_transposed, pack_rows};
   static_assert(kMr <= kLanes || kMr % kLanes == 0);
   return &kKernels;

@@ -10,11 +10,12 @@ namespace ddpm::cpu {
 // out[r][j] = bias[j] + alpha * sum over the reduction (+ what out[r][j] held), r < rows, j <
 // columns.
 struct TileOutput {
-  float* const* rows;           // [rows], each at the tile's first column
+  float* const* rows;           // [rows], each at the tile's first column less offset
   int64_t columns = 0;          // 1 ... nr
   const float* bias = nullptr;  // at the tile's first column, or null
   float alpha = 1;
   bool accumulate = false;
+  int64_t offset = 0;
 };
 
 // Left matrix by row pointers: sum over s < segments, i < length of
@@ -27,6 +28,13 @@ struct RowTile {
   int64_t offset = 0;
   const float* b = nullptr;  // nr readable columns in every row
   int64_t b_stride = 0;
+};
+
+// Tiles one below the other, of rows / groups rows each, the first rows % groups of them of one
+// more: group g's pointers are at left[g * left_step] and rows[g * mr].
+struct RowGroups {
+  int64_t rows = 0, groups = 0;
+  int64_t left_step = 0;
 };
 
 // Left matrix transposed: sum over i < depth of left[i][offset + r] * b[i * nr + j].
@@ -42,6 +50,7 @@ struct GemmKernels {
   int64_t nr;     // most columns of a tile
   int64_t depth;  // reduction per tile such that a packed panel of b stays in the first-level cache
   void (*row_tile)(int64_t rows, const RowTile& tile, const TileOutput& out);
+  void (*row_tiles)(const RowGroups& groups, RowTile tile, TileOutput out);
   void (*column_tile)(int64_t rows, const ColumnTile& tile, const TileOutput& out);
   // panel[i * nr + j] = b[i * stride + j] for i < depth, j < columns; zero for columns <= j < nr.
   // Where sums is not null, sums[j] += sum over i of b[i * stride + j] (sums has nr elements).
