@@ -4,21 +4,27 @@
 // the speed relative to the direct convolution. A star marks what conv_select.cpp takes. Minima
 // over many short runs, the loop interleaved, because clocks and neighbours change within seconds.
 //
-//   bench_conv [--threads N] [--filter TEXT] [--seconds S per cell] [--no-check] [--cpu-time]
+//   bench_conv [--threads N] [--shapes FILE]... [--filter TEXT] [--seconds S per cell] [--no-check]
+//              [--cpu-time] [--onednn [--reorder-weights]]
+//
+// The shapes are those of bench/shapes unless files are named. --onednn compares what
+// conv_select.cpp takes with oneDNN instead (versus_onednn.h).
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "bench/conv_problem.h"
+#include "bench/conv_shapes.h"
 #include "bench/fma_loop.h"
-#include "ddpm/base/philox.h"
+#include "bench/onednn.h"
+#include "bench/versus_onednn.h"
+#include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/conv.h"
 #include "ddpm/kernels/cpu/conv_select.h"
@@ -33,10 +39,13 @@ using cpu::ConvShape;
 
 struct Options {
   int threads = num_threads();
+  std::vector<std::string> files;
   std::string filter;
   double seconds = 0.2;
   bool check = true;
   bool cpu_time = false;
+  bool onednn = false;
+  bool reorder_weights = false;
 };
 
 double wall() {
@@ -50,80 +59,6 @@ double cpu_time() {
   timespec time;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-ConvShape layer(int64_t batch, int64_t channels, int64_t outputs, int64_t size, int64_t kernel,
-                int64_t stride = 1) {
-  return {.batch = batch,
-          .height = size,
-          .width = size,
-          .channels = channels,
-          .kernel_height = kernel,
-          .kernel_width = kernel,
-          .outputs = outputs,
-          .stride = stride,
-          .padding = kernel / 2};
-}
-
-std::string name_of(const ConvShape& s) {
-  return fmt::format("{}x{} {}->{} @{}{} n{}", s.kernel_height, s.kernel_width, s.channels,
-                     s.outputs, s.height, s.stride > 1 ? fmt::format(" /{}", s.stride) : "",
-                     s.batch);
-}
-
-std::vector<ConvShape> shapes() {
-  std::vector<ConvShape> all;
-  for (auto [n, c, k, size] : std::vector<std::array<int64_t, 4>>{
-           {8, 64, 64, 32},   {8, 128, 64, 32},  {8, 128, 128, 16}, {8, 256, 128, 16},
-           {8, 256, 256, 8},  {8, 512, 256, 8},  {8, 512, 512, 4},  {32, 512, 512, 4},
-           {16, 512, 512, 4}, {8, 128, 128, 4},  {1, 128, 128, 4},  {8, 256, 256, 4},
-           {1, 256, 256, 4},  {1, 256, 256, 8},  {8, 768, 512, 4},  {1, 64, 64, 32},
-           {4, 64, 64, 64},   {1, 128, 128, 16}, {1, 512, 512, 4},  {32, 32, 32, 32},
-           {32, 64, 32, 32},  {32, 128, 64, 8},  {8, 96, 80, 20},   {8, 16, 16, 32},
-           {8, 64, 16, 32},   {8, 128, 128, 5},  {8, 128, 128, 6},  {8, 128, 128, 7}}) {
-    all.push_back(layer(n, c, k, size, 3));
-  }
-  for (auto [n, c, k, size] : std::vector<std::array<int64_t, 4>>{{8, 3, 64, 32},
-                                                                  {8, 64, 3, 32},
-                                                                  {8, 64, 384, 32},
-                                                                  {8, 128, 64, 32},
-                                                                  {8, 256, 128, 16},
-                                                                  {8, 1024, 512, 4},
-                                                                  {8, 512, 384, 4}}) {
-    all.push_back(layer(n, c, k, size, 1));
-  }
-  all.push_back(layer(8, 3, 64, 32, 3));
-  all.push_back(layer(8, 3, 64, 32, 7));
-  all.push_back(layer(8, 64, 128, 32, 3, 2));
-  return all;
-}
-
-struct Buffers {
-  explicit Buffers(const ConvShape& s)
-      : x({s.batch, s.height, s.width, s.channels}),
-        w({s.kernel_height, s.kernel_width, s.channels, s.outputs}),
-        bias({s.outputs}),
-        y({s.batch, s.out_height(), s.out_width(), s.outputs}),
-        dy(y.shape()),
-        dx(x.shape()),
-        dw(w.shape()),
-        dbias(bias.shape()) {
-    uint64_t seed = 0;
-    for (Tensor* tensor : {&x, &w, &bias, &dy}) {
-      Philox(seed++).normal(0, tensor->elements(), tensor->f32());
-    }
-  }
-  Tensor x, w, bias, y, dy, dx, dw, dbias;
-};
-
-double relative_error(const Tensor& a, const Tensor& b) {
-  double difference = 0, norm = 0;
-  for (int64_t i = 0; i < b.elements(); ++i) {
-    const double d = double{a.f32()[i]} - b.f32()[i];
-    difference += d * d;
-    norm += double{b.f32()[i]} * b.f32()[i];
-  }
-  return std::sqrt(difference / norm);
 }
 
 // One way to compute a pass.
@@ -140,7 +75,7 @@ struct Pass {
   std::function<double()> error;  // of what the last run left, against ref
 };
 
-std::vector<Pass> passes(const ConvShape& s, Buffers& b) {
+std::vector<Pass> passes(const ConvShape& s, ConvProblem& b) {
   const ConvArgs args{.stride = s.stride, .padding = s.padding};
   Pass forward{ConvPass::kForward, "forward", {}, [&b, args] {
                  Tensor y(b.y.shape());
@@ -195,22 +130,21 @@ double peak_sample(int threads) {
   return total / seconds * 1e-9;
 }
 
-int run(const Options& options) {
-  set_num_threads(options.threads);
+// Returns the number of wrong answers.
+int table(const std::vector<ConvShape>& shapes, const Options& options) {
   double peak = 0;
   for (double end = wall() + 0.5; wall() < end;) {
     peak = std::max(peak, peak_sample(options.threads));
   }
   fmt::print("{} thread(s), {}, register loop {:.1f} GFLOP/s\n", options.threads, simd_name(),
              peak);
-  fmt::print("{:22} {:8} {:15} {:>9} {:>9} {:>7} {:>8} {:>9}\n", "convolution", "pass", "by", "ms",
+  fmt::print("{:26} {:8} {:15} {:>9} {:>9} {:>7} {:>8} {:>9}\n", "convolution", "pass", "by", "ms",
              "GFLOP/s", "share", "speed-up", "error");
   int wrong = 0;
-  for (const ConvShape& shape : shapes()) {
+  for (const ConvShape& shape : shapes) {
     const std::string name = name_of(shape);
-    if (name.find(options.filter) == std::string::npos) continue;
-    Buffers buffers(shape);
-    for (Pass& pass : passes(shape, buffers)) {
+    ConvProblem problem(shape);
+    for (Pass& pass : passes(shape, problem)) {
       const std::string chosen = name_of(conv_algorithm(shape, pass.pass));
       std::vector<double> errors;
       for (Candidate& candidate : pass.candidates) {
@@ -231,7 +165,7 @@ int run(const Options& options) {
       for (size_t i = 0; i < pass.candidates.size(); ++i) {
         const Candidate& candidate = pass.candidates[i];
         const double rate = shape.flops() / candidate.best * 1e-9;
-        fmt::print("{:22} {:8} {:15} {:9.3f} {:9.1f} {:6.1f}% {:7.2f}x {:9.1e}\n", name, pass.name,
+        fmt::print("{:26} {:8} {:15} {:9.3f} {:9.1f} {:6.1f}% {:7.2f}x {:9.1e}\n", name, pass.name,
                    candidate.name == chosen ? candidate.name + " *" : candidate.name,
                    candidate.best * 1e3, rate, 100 * rate / peak,
                    pass.candidates[0].best / candidate.best, errors[i]);
@@ -241,6 +175,29 @@ int run(const Options& options) {
     }
   }
   fmt::print("register loop at the end {:.1f} GFLOP/s\n", peak);
+  return wrong;
+}
+
+int run(Options options, char** argv) {
+  if (options.onednn && !have_onednn()) {
+    fmt::print(stderr,
+               "this bench_conv was built without oneDNN (package libdnnl-dev); "
+               "comparing our own algorithms\n");
+    options.onednn = false;
+  }
+  if (options.onednn) restart_for_onednn(options.threads, argv);
+  set_num_threads(options.threads);
+  if (options.files.empty()) {
+    options.files = {DDPM_BENCH_SHAPES "/networks.txt", DDPM_BENCH_SHAPES "/odd.txt"};
+  }
+  std::vector<ConvShape> shapes = read_shapes(options.files);
+  std::erase_if(shapes, [&](const ConvShape& shape) {
+    return name_of(shape).find(options.filter) == std::string::npos;
+  });
+  const int wrong = options.onednn
+                        ? versus_onednn(shapes, {.seconds = options.seconds,
+                                                 .reorder_weights = options.reorder_weights})
+                        : table(shapes, options);
   if (wrong) fmt::print("{} answers are wrong\n", wrong);
   return wrong ? 1 : 0;
 }
@@ -252,26 +209,34 @@ int main(int argc, char** argv) {
   ddpm::bench::Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
-    const char* value = i + 1 < argc ? argv[i + 1] : "";
     if (flag == "--no-check") {
       options.check = false;
-      continue;
-    }
-    if (flag == "--cpu-time") {
+    } else if (flag == "--cpu-time") {
       options.cpu_time = true;
-      continue;
-    }
-    ++i;
-    if (flag == "--threads") {
-      options.threads = std::atoi(value);
+    } else if (flag == "--onednn") {
+      options.onednn = true;
+    } else if (flag == "--reorder-weights") {
+      options.reorder_weights = true;
+    } else if (i + 1 == argc) {
+      fmt::print(stderr, "unknown option {}, or its value is absent\n", flag);
+      return 2;
+    } else if (flag == "--threads") {
+      options.threads = std::atoi(argv[++i]);
+    } else if (flag == "--shapes") {
+      options.files.emplace_back(argv[++i]);
     } else if (flag == "--filter") {
-      options.filter = value;
+      options.filter = argv[++i];
     } else if (flag == "--seconds") {
-      options.seconds = std::atof(value);
+      options.seconds = std::atof(argv[++i]);
     } else {
       fmt::print(stderr, "unknown option {}\n", flag);
       return 2;
     }
   }
-  return ddpm::bench::run(options);
+  try {
+    return ddpm::bench::run(options, argv);
+  } catch (const ddpm::Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
 }
