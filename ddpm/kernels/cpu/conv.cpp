@@ -10,7 +10,7 @@
 // one where there are many channels), at places that depend on the layer alone. A task is a block
 // of rows x a range of columns. It packs the weights of as many reduction blocks as the
 // second-level cache holds beside the rest, in panels of nr columns, at most 16 to 24 KiB each. A
-// strip of some ten rows then passes under one panel after the other: the panel comes to the
+// strip of some tens of rows then passes under one panel after the other: the panel comes to the
 // first-level cache once for the strip, the strip's inputs stay there, and its outputs are written
 // side by side, which the way to memory needs. Packing costs 1/rows of the arithmetic, so weights
 // are never packed in advance. With few channels (the ends of a network) taps are too short for

@@ -7,12 +7,14 @@
 // of pointers into it, a row of zeros for padding) and all panels of dy, and stays in the
 // second-level cache; read in place, its rows a power of two apart would fight for a few sets of
 // the first-level cache. dy is packed panel by panel into the first-level cache, which also sums it
-// for dbias. A task is a range of channel groups x a chunk of the pixels. Chunks exist so that a
-// layer with few weights still has work for many threads; their number depends on the problem only,
-// and their partial sums are added in order, so results do not depend on the threads.
+// for dbias; the next panel's lines are called meanwhile. A task is a range of channel groups x a
+// chunk of the pixels. Chunks exist so that a layer with few weights still has work for many
+// threads; their number depends on the problem only, and their partial sums are added in order, so
+// results do not depend on the threads.
 #include <algorithm>
 #include <cstdint>
 
+#include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/conv.h"
 #include "ddpm/kernels/cpu/gemm_kernels.h"
 #include "ddpm/kernels/cpu/tasks.h"
@@ -21,9 +23,10 @@ namespace ddpm::cpu {
 namespace {
 
 constexpr int64_t kBlockFloats = 96 << 10;  // of the copy of x: 384 KiB
-constexpr int64_t kTaskTiles = 64;          // (group, tap) pairs of a task, see Plan
+constexpr int64_t kTaskTiles = 64;          // (group, tap) pairs of a task at most
+constexpr int64_t kTaskGroups = 8;          // of a task at least, since each task packs all of dy
+constexpr int64_t kChunkPixels = 512;       // at least, so that adding up chunks stays cheap
 constexpr int64_t kWantedTasks = 32;        // enough for the threads of most machines
-constexpr int64_t kChunkPixels = 1536;      // at least, so that adding up chunks stays cheap
 
 struct Plan {
   int64_t pixels;               // the reduction: batch x P x Q
@@ -38,9 +41,12 @@ Plan make_plan(const ConvShape& s, const GemmKernels& kernels) {
   plan.pixels = s.batch * s.out_height() * s.out_width();
   plan.taps = s.kernel_height * s.kernel_width;
   plan.groups = ceil_div(s.channels, kernels.mr);
-  plan.group_tasks = std::min(plan.groups, ceil_div(plan.groups * plan.taps, kTaskTiles));
-  plan.chunks = std::clamp<int64_t>(kWantedTasks / plan.group_tasks, 1,
+  const int64_t least = std::min(plan.groups, ceil_div(plan.groups * plan.taps, kTaskTiles));
+  const int64_t most = std::max(least, plan.groups / kTaskGroups);
+  plan.chunks = std::clamp<int64_t>(kWantedTasks / least, 1,
                                     std::max<int64_t>(1, plan.pixels / kChunkPixels));
+  const int64_t tasks = num_threads() == 1 ? 1 : 2 * num_threads();
+  plan.group_tasks = std::clamp(ceil_div(tasks, plan.chunks), least, most);
   const int64_t task_channels = ceil_div(plan.groups, plan.group_tasks) * kernels.mr;
   plan.block_pixels =
       std::clamp<int64_t>(kBlockFloats / task_channels / s.stride / s.stride, 32, kernels.depth);
@@ -112,6 +118,12 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
       kernels.pack(dy + pixels.begin * s.outputs + column, s.outputs, pixels.size(), columns, panel,
                    sums ? sums + column : nullptr);
       for (int64_t g = groups.begin; g < groups.end; ++g) {
+        if (p + 1 < panels) {  // the next panel arrives meanwhile
+          const Range ahead = piece(pixels.size(), groups.size(), g - groups.begin);
+          for (int64_t i = ahead.begin; i < ahead.end; ++i) {
+            __builtin_prefetch(dy + (pixels.begin + i) * s.outputs + column + nr);
+          }
+        }
         const Range channels = piece(s.channels, plan.groups, g);
         for (int64_t tap = 0; tap < plan.taps; ++tap) {
           float* to[kMaxTileRows];

@@ -170,36 +170,35 @@ void column_tile(int64_t rows, const ColumnTile& tile, const TileOutput& out) {
   column_tile_rows(rows, tile, out);
 }
 
-void pack(const float* b, int64_t stride, int64_t depth, int64_t columns, float* panel,
-          float* sums) {
+template <bool kSums>
+HWY_INLINE void pack_panel(const float* b, int64_t stride, int64_t depth, int64_t columns,
+                           float* panel, float* sums) {
   const Floats d;
   Vec sum[2] = {hn::Zero(d), hn::Zero(d)};
-  if (columns == kNr) {
-    for (int64_t i = 0; i < depth; ++i, b += stride, panel += kNr) {
-      const Vec x0 = hn::LoadU(d, b), x1 = hn::LoadU(d, b + kLanes);
-      hn::StoreU(x0, d, panel);
-      hn::StoreU(x1, d, panel + kLanes);
-      sum[0] = hn::Add(sum[0], x0);
-      sum[1] = hn::Add(sum[1], x1);
+  const int64_t count0 = HWY_MIN(columns, kLanes), count1 = columns - count0;
+  const auto mask0 = hn::FirstN(d, static_cast<size_t>(count0));
+  const auto mask1 = hn::FirstN(d, static_cast<size_t>(count1));
+  for (int64_t i = 0; i < depth; ++i, b += stride, panel += kNr) {
+    Vec x0, x1;
+    if (columns == kNr) {
+      x0 = hn::LoadU(d, b), x1 = hn::LoadU(d, b + kLanes);
+    } else {
+      x0 = hn::MaskedLoad(mask0, d, b);
+      x1 = count1 > 0 ? hn::MaskedLoad(mask1, d, b + kLanes) : hn::Zero(d);
     }
-  } else {
-    const int64_t count0 = HWY_MIN(columns, kLanes), count1 = columns - count0;
-    const auto mask0 = hn::FirstN(d, static_cast<size_t>(count0));
-    const auto mask1 = hn::FirstN(d, static_cast<size_t>(count1));
-    for (int64_t i = 0; i < depth; ++i, b += stride, panel += kNr) {
-      const Vec x0 = hn::MaskedLoad(mask0, d, b);
-      const Vec x1 = count1 > 0 ? hn::MaskedLoad(mask1, d, b + kLanes) : hn::Zero(d);
-      hn::StoreU(x0, d, panel);
-      hn::StoreU(x1, d, panel + kLanes);
-      sum[0] = hn::Add(sum[0], x0);
-      sum[1] = hn::Add(sum[1], x1);
-    }
+    hn::StoreU(x0, d, panel);
+    hn::StoreU(x1, d, panel + kLanes);
+    if constexpr (kSums) sum[0] = hn::Add(sum[0], x0), sum[1] = hn::Add(sum[1], x1);
   }
-  if (sums) {
-    for (int64_t v = 0; v < 2; ++v, sums += kLanes) {
-      hn::StoreU(hn::Add(hn::LoadU(d, sums), sum[v]), d, sums);
-    }
+  for (int64_t v = 0; kSums && v < 2; ++v, sums += kLanes) {
+    hn::StoreU(hn::Add(hn::LoadU(d, sums), sum[v]), d, sums);
   }
+}
+
+void pack(const float* b, int64_t stride, int64_t depth, int64_t columns, float* panel,
+          float* sums) {
+  sums ? pack_panel<true>(b, stride, depth, columns, panel, sums)
+       : pack_panel<false>(b, stride, depth, columns, panel, sums);
 }
 
 void pack_rows(const float* a, int64_t stride, int64_t depth, int64_t rows, float* panel) {
