@@ -144,8 +144,9 @@ TEST_P(ConvTest, AnEmptyBatchGivesZeroWeightGradients) {
 }
 
 TEST_P(ConvTest, DoesNotDependOnTheThreadCount) {
-  for (const ConvShape& shape : {square(3, 17, 19, 33, 3), square(2, 32, 3, 24, 1),
-                                 square(1, 4, 70, 130, 3), square(3, 32, 24, 3, 1)}) {
+  for (const ConvShape& shape :
+       {square(3, 17, 19, 33, 3), square(2, 32, 3, 24, 1), square(1, 4, 70, 130, 3),
+        square(3, 32, 24, 3, 1), square(1, 20, 700, 18, 1)}) {
     SCOPED_TRACE(::testing::PrintToString(shape));
     const Problem problem(shape);
     set_num_threads(1);

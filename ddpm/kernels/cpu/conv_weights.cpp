@@ -47,7 +47,8 @@ Plan make_plan(const ConvShape& s, const GemmKernels& kernels) {
                                     std::max<int64_t>(1, plan.pixels / kChunkPixels));
   const int64_t tasks = num_threads() == 1 ? 1 : 2 * num_threads();
   plan.group_tasks = std::clamp(ceil_div(tasks, plan.chunks), least, most);
-  const int64_t task_channels = ceil_div(plan.groups, plan.group_tasks) * kernels.mr;
+  // Of the largest tasks: where blocks end must not depend on the threads.
+  const int64_t task_channels = ceil_div(plan.groups, least) * kernels.mr;
   plan.block_pixels =
       std::clamp<int64_t>(kBlockFloats / task_channels / s.stride / s.stride, 32, kernels.depth);
   return plan;
