@@ -84,7 +84,7 @@ std::vector<Pass> passes(const ConvShape& s, ConvProblem& b) {
                }};
   Pass data{ConvPass::kBackwardData, "data", {}, [&b, args] {
               Tensor dx(b.dx.shape());
-              RefBackend().conv2d_backward_data(args, b.dy, b.w, dx);
+              RefBackend().conv2d_backward_data(args, b.dy, b.w, dx, nullptr);
               return relative_error(b.dx, dx);
             }};
   Pass weights{ConvPass::kBackwardWeights, "weights", {}, [&b, args] {
@@ -105,12 +105,12 @@ std::vector<Pass> passes(const ConvShape& s, ConvProblem& b) {
     const std::string name = fmt::format("winograd F({})", m);
     forward.candidates.push_back(
         {name,
-         [&s, &b, m] { conv_winograd(m, s, b.x.f32(), b.w.f32(), b.bias.f32(), b.y.f32()); }});
+         [&s, &b, m] { conv_winograd(m, s, {b.x.f32(), s.channels}, {b.w.f32()}, b.bias.f32(), b.y.f32()); }});
     data.candidates.push_back(
         {name,
-         [&s, &b, m] { conv_winograd_backward_data(m, s, b.dy.f32(), b.w.f32(), b.dx.f32()); }});
+         [&s, &b, m] { conv_winograd_backward_data(m, s, b.dy.f32(), {b.w.f32()}, {b.dx.f32(), s.channels}); }});
     weights.candidates.push_back({name, [&s, &b, m] {
-                                    conv_winograd_backward_weights(m, s, b.x.f32(), b.dy.f32(),
+                                    conv_winograd_backward_weights(m, s, {b.x.f32(), s.channels}, b.dy.f32(),
                                                                    b.dw.f32(), b.dbias.f32());
                                   }});
   }

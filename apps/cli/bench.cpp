@@ -9,6 +9,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/threads.h"
@@ -114,18 +115,24 @@ int run(Request& request) {
 
   Trainer trainer(
       options, config, [&](int64_t) { return images; }, device);
-  const double forward_s =
-      fastest(request.repetitions, [&] { trainer.network()(Variable(images), t.on(device)); });
   const double step_s = fastest(request.repetitions, [&] { trainer.step(); });
-  const double rss = peak_rss_mb();
+  const double rss = peak_rss_mb();  // of training; what sampling keeps comes after
+  const auto forward = [&] { trainer.network()(Variable(images), t.on(device)); };
+  const double forward_s = [&] {
+    const Inference scope;
+    return fastest(request.repetitions, forward);
+  }();
   const Cost cost = estimate_cost(config, options.batch);
   const double flops = cost.forward_flops * static_cast<double>(options.batch);
   const std::string simd = device == Device::kCpu ? simd_name() : "none";
 
   std::vector<ProfiledOperation> forward_layers, step_layers;
   if (request.layers) {
-    forward_layers = profile(device, request.repetitions,
-                             [&] { trainer.network()(Variable(images), t.on(device)); });
+    {
+      const Inference scope;
+      forward();
+      forward_layers = profile(device, request.repetitions, forward);
+    }
     step_layers = profile(device, request.repetitions, [&] { trainer.step(); });
   }
 

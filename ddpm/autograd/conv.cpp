@@ -1,15 +1,38 @@
 #include "ddpm/autograd/checks.h"
 #include "ddpm/autograd/functions.h"
+#include "ddpm/autograd/inference.h"
 
 namespace ddpm {
+namespace {
 
-Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, const ConvArgs& args) {
+ConvInput input_of(const Tensor& x, const Tensor& more) {
+  return {x, more.defined() ? &more : nullptr};
+}
+
+ConvWeights weights_of(const Tensor& w, const Tensor& mean, const Tensor& rstd) {
+  return {w, mean.defined() ? &mean : nullptr, rstd.defined() ? &rstd : nullptr};
+}
+
+}  // namespace
+
+Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, const ConvArgs& args,
+                const ConvExtras& extras) {
   check_rank("conv2d", "x", x.shape(), 4);
   check_rank("conv2d", "w", w.shape(), 4);
   const int64_t kh = w.shape()[0], kw = w.shape()[1], outputs = w.shape()[3];
-  if (x.shape()[3] != w.shape()[2]) {
-    fail("conv2d", fmt::format("x {} has {} channels but w {} takes {}", x.shape().str(),
-                               x.shape()[3], w.shape().str(), w.shape()[2]));
+  const Tensor more = extras.more ? extras.more->value() : Tensor();
+  if (extras.more) {
+    const Shape& a = x.shape();
+    const Shape& b = more.shape();
+    if (b.rank() != 4 || a[0] != b[0] || a[1] != b[1] || a[2] != b[2]) {
+      fail("conv2d", fmt::format("{} and {} differ in more than their channels", a.str(), b.str()));
+    }
+  }
+  const int64_t channels = x.shape()[3] + (extras.more ? more.size(3) : 0);
+  if (channels != w.shape()[2]) {
+    fail("conv2d", fmt::format("x {}{} has {} channels but w {} takes {}", x.shape().str(),
+                               extras.more ? " with " + more.shape().str() : "", channels,
+                               w.shape().str(), w.shape()[2]));
   }
   if (bias != nullptr) check_shape("conv2d", "bias", bias->shape(), {outputs});
   const int64_t rows = x.shape()[1] + 2 * args.padding - kh,
@@ -20,38 +43,46 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, cons
   }
   Tensor y =
       beside(x.value(), {x.shape()[0], rows / args.stride + 1, columns / args.stride + 1, outputs});
-  backend_for(y.device()).conv2d(args, x.value(), w.value(), bias ? &bias->value() : nullptr, y);
-  if (!Tape::recording({&x, &w, bias})) return Variable(y);
-  return Tape::record(y, [args, xv = x.value(), xs = x.slot(), wv = w.value(), ws = w.slot(),
-                          bs = bias ? bias->slot() : nullptr](Tensor dy) {
-    Backend& backend = backend_for(dy.device());
-    if (ws || bs) {
-      Tensor dw = like(wv);
-      Tensor dbias = bs ? beside(wv, {wv.size(3)}) : Tensor();
-      backend.conv2d_backward_weights(args, xv, dy, dw, bs ? &dbias : nullptr);
-      if (ws) ws->accumulate(std::move(dw));
-      if (bs) bs->accumulate(std::move(dbias));
-    }
-    if (xs) {
-      Tensor dx = like(xv);
-      backend.conv2d_backward_data(args, dy, wv, dx);
-      xs->accumulate(std::move(dx));
-    }
-  });
-}
-
-Variable weight_standardize(const Variable& w, double eps) {
-  check_rank("weight_standardize", "w", w.shape(), 4);
-  const Tensor& value = w.value();
-  Tensor y = like(value), mean = beside(value, {value.size(3)}),
-         rstd = beside(value, {value.size(3)});
-  backend_for(y.device()).weight_standardize(eps, value, y, mean, rstd);
-  if (!Tape::recording({&w})) return Variable(y);
-  return Tape::record(y, [value, slot = w.slot(), mean, rstd](Tensor dy) {
-    Tensor dw = like(value);
-    backend_for(dy.device()).weight_standardize_backward(dy, value, mean, rstd, dw);
-    slot->accumulate(std::move(dw));
-  });
+  Backend& backend = backend_for(y.device());
+  const bool recording = Tape::recording({&x, &w, bias, extras.more});
+  Inference::Prepared* kept = recording ? nullptr : Inference::of(w.value());
+  Tensor mean = kept ? kept->mean : Tensor(), rstd = kept ? kept->rstd : Tensor();
+  if (extras.standardize_eps && !mean.defined()) {
+    mean = beside(w.value(), {outputs});
+    rstd = beside(w.value(), {outputs});
+    backend.weight_moments(*extras.standardize_eps, w.value(), mean, rstd);
+    if (kept) kept->mean = mean, kept->rstd = rstd;
+  }
+  ConvArgs chosen = args;
+  chosen.by_batch = recording;
+  ConvWeights weights = weights_of(w.value(), mean, rstd);
+  weights.prepared = kept ? &kept->backend : nullptr;
+  backend.conv2d(chosen, input_of(x.value(), more), weights, bias ? &bias->value() : nullptr, y);
+  if (!recording) return Variable(y);
+  return Tape::record(
+      y, [args = chosen, x = x.saved(), xs = x.slot(), x_shape = x.shape(),
+          more = extras.more ? extras.more->saved() : Saved(),
+          ms = extras.more ? extras.more->slot() : nullptr, more_shape = more.shape(),
+          wv = w.value(), ws = w.slot(), mean, rstd, bs = bias ? bias->slot() : nullptr](Tensor dy) {
+        Backend& backend = backend_for(dy.device());
+        if (ws || bs) {
+          Tensor dw = like(wv);
+          Tensor dbias = bs ? beside(wv, {wv.size(3)}) : Tensor();
+          backend.conv2d_backward_weights(args, input_of(x.get(), more.get()), dy, dw,
+                                          bs ? &dbias : nullptr);
+          if (ws && mean.defined()) backend.weight_standardize_backward(dw, wv, mean, rstd, dw);
+          if (ws) ws->accumulate(std::move(dw));
+          if (bs) bs->accumulate(std::move(dbias));
+        }
+        if (xs || ms) {
+          Tensor dx = beside(dy, x_shape);
+          Tensor dmore = more.defined() ? beside(dy, more_shape) : Tensor();
+          backend.conv2d_backward_data(args, dy, weights_of(wv, mean, rstd), dx,
+                                       more.defined() ? &dmore : nullptr);
+          if (xs) xs->accumulate(std::move(dx));
+          if (ms) ms->accumulate(std::move(dmore));
+        }
+      });
 }
 
 }  // namespace ddpm

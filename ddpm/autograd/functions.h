@@ -3,19 +3,27 @@
 // argument. An optional Variable is a pointer that may be null.
 #pragma once
 
+#include <optional>
+
 #include "ddpm/autograd/variable.h"
 #include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 
-// x [N, H, W, C], w [kh, kw, C, K], bias [K] -> [N, P, Q, K], P = (H + 2 padding - kh) / stride
-// + 1.
-Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, const ConvArgs& args);
-// w [kh, kw, C, K] -> the same shape, each filter with zero mean and unit variance.
-Variable weight_standardize(const Variable& w, double eps);
-// x [N, H, W, C], gamma and beta [C], film [N, 2C] -> [N, H, W, C].
+// What a convolution may have besides.
+struct ConvExtras {
+  const Variable* more = nullptr;         // [N, H, W, C2]: further channels after those of x
+  std::optional<double> standardize_eps;  // weight standardization of w with this eps
+};
+// x [N, H, W, C1], w [kh, kw, C1 + C2, K], bias [K] -> [N, P, Q, K], P = (H + 2 padding - kh) /
+// stride + 1. Inside an Inference scope what a backend makes of w is kept there.
+Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, const ConvArgs& args,
+                const ConvExtras& extras = {});
+// x [N, H, W, C], gamma and beta [C], film [N, 2C] -> [N, H, W, C], plus residual [N, H, W, C] where
+// given. The tape does not keep the result: who needs it again has it computed again.
 Variable group_norm(const Variable& x, const Variable& gamma, const Variable& beta,
-                    const Variable* film, const NormArgs& args);
+                    const Variable* film, const NormArgs& args,
+                    const Variable* residual = nullptr);
 // x [rows, in], w [in, out], bias [out] -> [rows, out].
 Variable linear(const Variable& x, const Variable& w, const Variable* bias);
 Variable activation(Activation kind, const Variable& x);

@@ -50,9 +50,36 @@ TEST_P(Gradients, Conv2d) {
 
 TEST_P(Gradients, WeightStandardize) {
   for (double eps : {0.0, 1e-5, 0.1}) {
-    const auto op = [&](const Inputs& in) { return weight_standardize(in[0], eps); };
-    EXPECT_LT(worst_gradient_error(op, {random({3, 3, 4, 5}, 1)}), kBound) << eps;
+    const auto op = [&](const Inputs& in) {
+      return conv2d(in[0], in[1], nullptr, {.padding = 1}, {.standardize_eps = eps});
+    };
+    EXPECT_LT(worst_gradient_error(op, {random({1, 3, 4, 4}, 1), random({3, 3, 4, 5}, 2)}), kBound)
+        << eps;
   }
+}
+
+TEST_P(Gradients, Conv2dOfTwoInputs) {
+  for (int64_t kernel : {1, 3}) {
+    const auto op = [&](const Inputs& in) {
+      return conv2d(in[0], in[1], &in[2], {.padding = kernel / 2}, {.more = &in[3]});
+    };
+    EXPECT_LT(worst_gradient_error(op, {random({2, 3, 4, 3}, 1), random({kernel, kernel, 5, 4}, 2),
+                                        random({4}, 3), random({2, 3, 4, 2}, 4)}),
+              kBound)
+        << kernel;
+  }
+}
+
+TEST_P(Gradients, AConvolutionBehindANormThatItComputesAnew) {
+  const auto op = [](const Inputs& in) {
+    const Variable normalised =
+        group_norm(in[0], in[1], in[2], &in[3], {.groups = 2, .silu = true});
+    return conv2d(normalised, in[4], nullptr, {.padding = 1});
+  };
+  EXPECT_LT(worst_gradient_error(op, {random({2, 3, 4, 6}, 1, 2, 1), random({6}, 2, 0.3f, 1),
+                                      random({6}, 3), random({2, 12}, 4, 0.5f),
+                                      random({3, 3, 6, 4}, 5)}),
+            kBound);
 }
 
 TEST_P(Gradients, GroupNorm) {
@@ -69,6 +96,11 @@ TEST_P(Gradients, GroupNorm) {
         return group_norm(in[0], in[1], in[2], &in[3], args);
       };
       EXPECT_LT(worst_gradient_error(film, {x, gamma, beta, random({2, 12}, 4, 0.5f)}), kBound)
+          << groups << silu;
+      const auto residual = [&](const Inputs& in) {
+        return group_norm(in[0], in[1], in[2], nullptr, args, &in[3]);
+      };
+      EXPECT_LT(worst_gradient_error(residual, {x, gamma, beta, random(x.shape(), 5)}), kBound)
           << groups << silu;
     }
   }

@@ -4,7 +4,7 @@
 namespace ddpm {
 
 Variable group_norm(const Variable& x, const Variable& gamma, const Variable& beta,
-                    const Variable* film, const NormArgs& args) {
+                    const Variable* film, const NormArgs& args, const Variable* residual) {
   check_rank("group_norm", "x", x.shape(), 4);
   const int64_t images = x.shape()[0], channels = x.shape()[3];
   check_shape("group_norm", "gamma", gamma.shape(), {channels});
@@ -13,26 +13,40 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
   if (args.groups < 1 || channels % args.groups != 0) {
     fail("group_norm", fmt::format("{} groups do not divide {} channels", args.groups, channels));
   }
+  if (residual != nullptr) check_shape("group_norm", "residual", residual->shape(), x.shape());
   const Tensor& xv = x.value();
   Tensor y = like(xv), mean = beside(xv, {images, args.groups}),
          rstd = beside(xv, {images, args.groups});
   backend_for(y.device())
-      .group_norm(args, xv, gamma.value(), beta.value(), film ? &film->value() : nullptr, y, mean,
-                  rstd);
-  if (!Tape::recording({&x, &gamma, &beta, film})) return Variable(y);
-  return Tape::record(y, [args, xv, mean, rstd, gv = gamma.value(), bv = beta.value(),
-                          fv = film ? film->value() : Tensor(), xs = x.slot(), gs = gamma.slot(),
-                          bs = beta.slot(), fs = film ? film->slot() : nullptr](Tensor dy) {
-    Tensor dx = like(xv), dgamma = like(gv), dbeta = like(bv),
-           dfilm = fv.defined() ? like(fv) : Tensor();
-    backend_for(dy.device())
-        .group_norm_backward(args, dy, xv, gv, bv, fv.defined() ? &fv : nullptr, mean, rstd, dx,
-                             dgamma, dbeta, fv.defined() ? &dfilm : nullptr);
-    if (xs) xs->accumulate(std::move(dx));
-    if (gs) gs->accumulate(std::move(dgamma));
-    if (bs) bs->accumulate(std::move(dbeta));
-    if (fs) fs->accumulate(std::move(dfilm));
-  });
+      .group_norm(args, xv, gamma.value(), beta.value(), film ? &film->value() : nullptr,
+                  residual ? &residual->value() : nullptr, y, mean, rstd);
+  if (!Tape::recording({&x, &gamma, &beta, film, residual})) return Variable(y);
+  const Tensor gv = gamma.value(), bv = beta.value(), fv = film ? film->value() : Tensor();
+  Variable output =
+      Tape::record(y, [args, xv, mean, rstd, gv, bv, fv, xs = x.slot(), gs = gamma.slot(),
+                       bs = beta.slot(), fs = film ? film->slot() : nullptr,
+                       rs = residual ? residual->slot() : nullptr](Tensor dy) {
+        Tensor dx = like(xv), dgamma = like(gv), dbeta = like(bv),
+               dfilm = fv.defined() ? like(fv) : Tensor();
+        backend_for(dy.device())
+            .group_norm_backward(args, dy, xv, gv, bv, fv.defined() ? &fv : nullptr, mean, rstd, dx,
+                                 dgamma, dbeta, fv.defined() ? &dfilm : nullptr);
+        if (xs) xs->accumulate(std::move(dx));
+        if (gs) gs->accumulate(std::move(dgamma));
+        if (bs) bs->accumulate(std::move(dbeta));
+        if (fs) fs->accumulate(std::move(dfilm));
+        if (rs) rs->accumulate(std::move(dy));
+      });
+  // One pass over x, which is kept anyway.
+  if (residual == nullptr) {
+    output.recompute_by([args, xv, mean, rstd, gv, bv, fv] {
+      Tensor again = like(xv);
+      backend_for(again.device())
+          .group_norm_again(args, xv, gv, bv, fv.defined() ? &fv : nullptr, mean, rstd, again);
+      return again;
+    });
+  }
+  return output;
 }
 
 }  // namespace ddpm

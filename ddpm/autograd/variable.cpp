@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 #include "ddpm/kernels/backend.h"
 
@@ -41,7 +42,7 @@ Tape::Recording::Recording(Tape& tape) : previous_(std::exchange(current_tape, &
 Tape::Recording::~Recording() { current_tape = previous_; }
 
 bool Tape::recording(std::initializer_list<const Variable*> inputs) {
-  if (current_tape == nullptr) return false;
+  if (current_tape == nullptr || Inference::active()) return false;
   for (const Variable* input : inputs) {
     if (input != nullptr && input->requires_grad()) return true;
   }

@@ -29,6 +29,23 @@ class GradSlot {
   Tensor grad_;
 };
 
+// What the backward pass will need of a value: the tensor itself or, where computing it anew is
+// cheap, how to do so.
+class Saved {
+ public:
+  using Recipe = std::function<Tensor()>;
+  Saved() = default;
+  explicit Saved(Tensor value) : value_(std::move(value)) {}
+  explicit Saved(std::shared_ptr<const Recipe> recipe) : recipe_(std::move(recipe)) {}
+  bool defined() const { return value_.defined() || recipe_; }
+  // Empty where nothing was saved.
+  Tensor get() const { return recipe_ ? (*recipe_)() : value_; }
+
+ private:
+  Tensor value_;
+  std::shared_ptr<const Recipe> recipe_;
+};
+
 // A tensor and, where gradients are wanted, the slot for its gradient. Copies share both.
 class Variable {
  public:
@@ -44,6 +61,12 @@ class Variable {
   bool defined() const { return value_.defined(); }
   bool requires_grad() const { return slot_ != nullptr; }
   const std::shared_ptr<GradSlot>& slot() const { return slot_; }
+  // For closures that need the value again.
+  Saved saved() const { return recipe_ ? Saved(recipe_) : Saved(value_); }
+  // From now on saved() is the recipe, so that the tape need not keep the value.
+  void recompute_by(Saved::Recipe recipe) {
+    recipe_ = std::make_shared<const Saved::Recipe>(std::move(recipe));
+  }
   // The gradient after Tape::backward(); empty where none arrived.
   Tensor grad() const { return slot_ ? slot_->grad() : Tensor(); }
   void clear_grad() {
@@ -53,6 +76,7 @@ class Variable {
  private:
   Tensor value_;
   std::shared_ptr<GradSlot> slot_;
+  std::shared_ptr<const Saved::Recipe> recipe_;
 };
 
 class Tape {

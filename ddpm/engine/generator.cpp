@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 
 namespace ddpm {
@@ -29,6 +31,8 @@ Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
                fmt::format("cannot make {} images in batches of {}; both must be at least 1",
                            options.count, options.batch));
   }
+  std::optional<Inference> scope;
+  if (options.prepare_weights) scope.emplace();
   const Schedule schedule(config.schedule, config.timesteps);
   const Denoiser denoiser = [&](const Tensor& x, const Tensor& t) {
     return network(Variable(x), t).value();

@@ -19,6 +19,9 @@ struct GenerateOptions {
   int64_t steps = 50;  // denoising steps; 0: the sampler's default
   double eta = 0;      // DDIM's noise
   int64_t batch = 16;  // images denoised together
+  // Transforms the weights once instead of in every step, which takes up to four times their memory
+  // until the last picture is done.
+  bool prepare_weights = true;
   int64_t height = 0;  // 0: the size that the model was trained on
   int64_t width = 0;
   // After every denoising step of every batch: x and x0 of images [begin, begin + N). Returning

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,33 @@ namespace ddpm {
 struct ConvArgs {
   int64_t stride = 1;
   int64_t padding = 0;
+  // The backend may choose its algorithm by the number of images, so that the bits of one depend on
+  // how many others there are: right for training, wrong for sampling.
+  bool by_batch = false;
+};
+
+// Channels of x, then those of `more` where given: a concatenation that need not be made. It and
+// ConvWeights refer to tensors that must outlive them.
+struct ConvInput {
+  ConvInput(const Tensor& first, const Tensor* second = nullptr) : x(first), more(second) {}
+  int64_t channels() const { return x.size(3) + (more ? more->size(3) : 0); }
+
+  const Tensor& x;     // [N, H, W, C1]
+  const Tensor* more;  // [N, H, W, C2] or null
+};
+
+// Weights as they are, or, where mean and rstd are given, standardized: (w - mean[k]) rstd[k].
+struct ConvWeights {
+  ConvWeights(const Tensor& weights, const Tensor* filter_mean = nullptr,
+              const Tensor* filter_rstd = nullptr)
+      : w(weights), mean(filter_mean), rstd(filter_rstd) {}
+
+  const Tensor& w;     // [kh, kw, C1 + C2, K]
+  const Tensor* mean;  // [K] or null
+  const Tensor* rstd;
+  // Where not null, the backend may leave here what it made of these weights, and finds it again in
+  // the next call, which must bring the same weights.
+  std::shared_ptr<void>* prepared = nullptr;
 };
 
 // Normalises each of `groups` groups of channels of each image to zero mean and unit (biased)
@@ -73,33 +101,40 @@ class Backend {
   virtual ~Backend() = default;
   virtual const char* name() const = 0;
 
-  // ---- convolution: x [N, H, W, C], w [kh, kw, C, K], bias [K] or null, y [N, P, Q, K]
-  virtual void conv2d(const ConvArgs& args, const Tensor& x, const Tensor& w, const Tensor* bias,
-                      Tensor& y) = 0;
-  virtual void conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const Tensor& w,
-                                    Tensor& dx) = 0;
-  virtual void conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy,
+  // ---- convolution: x [N, H, W, C1 + C2], w [kh, kw, C1 + C2, K], bias [K] or null, y [N, P, Q, K]
+  virtual void conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w,
+                      const Tensor* bias, Tensor& y) = 0;
+  // dmore is null exactly where the input had no `more`.
+  virtual void conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const ConvWeights& w,
+                                    Tensor& dx, Tensor* dmore) = 0;
+  // dw is the gradient of the weights as used, standardized or not.
+  virtual void conv2d_backward_weights(const ConvArgs& args, const ConvInput& x, const Tensor& dy,
                                        Tensor& dw, Tensor* dbias) = 0;
   // Which of its algorithms the backend takes for a pass, and where it declines a faster one, why:
-  // words for people. Empty where there is one only.
+  // words for people. Empty where there is one only. x [N, H, W, ...].
   virtual std::string conv2d_algorithm(ConvPass, const ConvArgs&, const Tensor& /*x*/,
                                        const Tensor& /*w*/) const {
     return "";
   }
 
   // ---- weight standardization (Qiao et al. 2019, arXiv:1903.10520), per output channel k over
-  // [kh, kw, C]: standardized = (w - mean) / sqrt(var + eps), zero where var + eps is zero. mean,
-  // rstd [K] (rstd = 0 marks such a filter).
-  virtual void weight_standardize(double eps, const Tensor& w, Tensor& standardized, Tensor& mean,
-                                  Tensor& rstd) = 0;
+  // [kh, kw, C]: mean and rstd [K] of w, rstd = 1 / sqrt(var + eps), 0 where var + eps is zero.
+  // Convolutions apply them.
+  virtual void weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) = 0;
+  // dw may be dstandardized.
   virtual void weight_standardize_backward(const Tensor& dstandardized, const Tensor& w,
                                            const Tensor& mean, const Tensor& rstd, Tensor& dw) = 0;
 
   // ---- group normalisation with optional FiLM and SiLU in one operation
-  // x, y [N, H, W, C]; gamma, beta [C]; film [N, 2C] or null; mean, rstd [N, groups].
+  // x, y [N, H, W, C]; gamma, beta [C]; film [N, 2C] or null; residual [N, H, W, C], added to y, or
+  // null; mean, rstd [N, groups].
   virtual void group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma,
-                          const Tensor& beta, const Tensor* film, Tensor& y, Tensor& mean,
-                          Tensor& rstd) = 0;
+                          const Tensor& beta, const Tensor* film, const Tensor* residual, Tensor& y,
+                          Tensor& mean, Tensor& rstd) = 0;
+  // y once more, without residual, from the statistics.
+  virtual void group_norm_again(const NormArgs& args, const Tensor& x, const Tensor& gamma,
+                                const Tensor& beta, const Tensor* film, const Tensor& mean,
+                                const Tensor& rstd, Tensor& y) = 0;
   // dfilm is null exactly where film is.
   virtual void group_norm_backward(const NormArgs& args, const Tensor& dy, const Tensor& x,
                                    const Tensor& gamma, const Tensor& beta, const Tensor* film,

@@ -26,8 +26,9 @@ Attention::Attention(const AttentionOptions& options, Device device)
   add("to_output", to_output_);
 }
 
-Variable Attention::operator()(const Variable& x) const {
-  return to_output_(attention(input_to_qkv_(x), {.heads = options_.num_heads}));
+Variable Attention::operator()(const Variable& x, const Variable* residual) const {
+  const Variable y = to_output_(attention(input_to_qkv_(x), {.heads = options_.num_heads}));
+  return residual ? ddpm::add(y, *residual) : y;
 }
 
 LinearAttention::LinearAttention(const AttentionOptions& options, Device device)
@@ -40,9 +41,9 @@ LinearAttention::LinearAttention(const AttentionOptions& options, Device device)
   add("to_output.1", to_output_1_);
 }
 
-Variable LinearAttention::operator()(const Variable& x) const {
+Variable LinearAttention::operator()(const Variable& x, const Variable* residual) const {
   return to_output_1_(
-      to_output_0_(linear_attention(input_to_qkv_(x), {.heads = options_.num_heads})));
+      to_output_0_(linear_attention(input_to_qkv_(x), {.heads = options_.num_heads})), residual);
 }
 
 }  // namespace ddpm

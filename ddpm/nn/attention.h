@@ -12,11 +12,12 @@ struct AttentionOptions {
   int64_t dim_head = 32;
 };
 
-// softmax(q^T k / sqrt(d)) v (Vaswani et al. 2017, arXiv:1706.03762); [N, H, W, C] -> the same.
+// softmax(q^T k / sqrt(d)) v (Vaswani et al. 2017, arXiv:1706.03762); [N, H, W, C] -> the same,
+// plus residual where given.
 class Attention : public Module {
  public:
   Attention(const AttentionOptions& options, Device device);
-  Variable operator()(const Variable& x) const;
+  Variable operator()(const Variable& x, const Variable* residual = nullptr) const;
 
  private:
   AttentionOptions options_;
@@ -25,11 +26,11 @@ class Attention : public Module {
 };
 
 // Linear in the number of positions (Shen et al. 2018, arXiv:1812.01243), followed by a GroupNorm
-// of one group.
+// of one group, plus residual where given.
 class LinearAttention : public Module {
  public:
   LinearAttention(const AttentionOptions& options, Device device);
-  Variable operator()(const Variable& x) const;
+  Variable operator()(const Variable& x, const Variable* residual = nullptr) const;
 
  private:
   AttentionOptions options_;

@@ -27,15 +27,17 @@ Conv2d::Conv2d(const Conv2dOptions& options, Device device) : options_(options) 
   }
 }
 
-Variable Conv2d::convolve(const Variable& x, const Variable& weight) const {
-  return conv2d(x, weight, options_.bias ? &bias_.variable : nullptr,
-                {.stride = options_.stride, .padding = options_.padding});
+Variable Conv2d::convolve(const Variable& x, const ConvExtras& extras) const {
+  return conv2d(x, weight_.variable, options_.bias ? &bias_.variable : nullptr,
+                {.stride = options_.stride, .padding = options_.padding}, extras);
 }
 
-Variable Conv2d::operator()(const Variable& x) const { return convolve(x, weight_.variable); }
+Variable Conv2d::operator()(const Variable& x, const Variable* more) const {
+  return convolve(x, {.more = more});
+}
 
-Variable WeightStandardizedConv2d::operator()(const Variable& x) const {
-  return convolve(x, weight_standardize(weight_.variable, eps_));
+Variable WeightStandardizedConv2d::operator()(const Variable& x, const Variable* more) const {
+  return convolve(x, {.more = more, .standardize_eps = eps_});
 }
 
 Linear::Linear(const Options& options, Device device) {
@@ -65,13 +67,15 @@ GroupNorm::GroupNorm(const Options& options, Device device) : options_(options) 
   add("bias", bias_);
 }
 
-Variable GroupNorm::operator()(const Variable& x) const {
-  return group_norm(x, weight_.variable, bias_.variable, nullptr, {.groups = options_.groups});
+Variable GroupNorm::operator()(const Variable& x, const Variable* residual) const {
+  return group_norm(x, weight_.variable, bias_.variable, nullptr, {.groups = options_.groups},
+                    residual);
 }
 
-Variable GroupNorm::film_silu(const Variable& x, const Variable* film) const {
+Variable GroupNorm::film_silu(const Variable& x, const Variable* film,
+                              const Variable* residual) const {
   return group_norm(x, weight_.variable, bias_.variable, film,
-                    {.groups = options_.groups, .silu = true});
+                    {.groups = options_.groups, .silu = true}, residual);
 }
 
 }  // namespace ddpm

@@ -20,11 +20,11 @@ struct Conv2dOptions {
 class Conv2d : public Module {
  public:
   Conv2d(const Conv2dOptions& options, Device device);
-  // [N, H, W, in] -> [N, P, Q, out]
-  Variable operator()(const Variable& x) const;
+  // [N, H, W, in] -> [N, P, Q, out]; where `more` is given, its channels follow those of x.
+  Variable operator()(const Variable& x, const Variable* more = nullptr) const;
 
  protected:
-  Variable convolve(const Variable& x, const Variable& weight) const;
+  Variable convolve(const Variable& x, const ConvExtras& extras) const;
   Conv2dOptions options_;
   Parameter weight_;
   Parameter bias_;
@@ -36,7 +36,7 @@ class WeightStandardizedConv2d : public Conv2d {
  public:
   WeightStandardizedConv2d(const Conv2dOptions& options, double eps, Device device)
       : Conv2d(options, device), eps_(eps) {}
-  Variable operator()(const Variable& x) const;
+  Variable operator()(const Variable& x, const Variable* more = nullptr) const;
 
  private:
   double eps_;
@@ -67,9 +67,11 @@ class GroupNorm : public Module {
   };
   // Throws UsageError where the groups do not divide the channels, naming group counts that do.
   GroupNorm(const Options& options, Device device);
-  Variable operator()(const Variable& x) const;
-  // Normalisation, FiLM where film [N, 2 channels] is given, and SiLU as one operation.
-  Variable film_silu(const Variable& x, const Variable* film) const;
+  // Plus residual, of x's shape, where given.
+  Variable operator()(const Variable& x, const Variable* residual = nullptr) const;
+  // Normalisation, FiLM where film [N, 2 channels] is given, SiLU and residual as one operation.
+  Variable film_silu(const Variable& x, const Variable* film,
+                     const Variable* residual = nullptr) const;
 
  private:
   Options options_;

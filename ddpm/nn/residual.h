@@ -7,7 +7,7 @@
 
 namespace ddpm {
 
-// x + func(x)
+// x + func(x); func adds what it is given, as part of its last operation.
 template <class F>
 class Residual : public Module {
  public:
@@ -15,7 +15,7 @@ class Residual : public Module {
   explicit Residual(Args&&... args) : func_(std::forward<Args>(args)...) {
     add("func", func_);
   }
-  Variable operator()(const Variable& x) const { return ddpm::add(x, func_(x)); }
+  Variable operator()(const Variable& x) const { return func_(x, &x); }
 
  private:
   F func_;
@@ -31,7 +31,9 @@ class PreGroupNorm : public Module {
     add("func", func_);
     add("group_norm", group_norm_);
   }
-  Variable operator()(const Variable& x) const { return func_(group_norm_(x)); }
+  Variable operator()(const Variable& x, const Variable* residual = nullptr) const {
+    return func_(group_norm_(x), residual);
+  }
 
  private:
   F func_;

@@ -13,8 +13,8 @@ Block::Block(const BlockOptions& options, Device device)
   add("norm", norm_);
 }
 
-Variable Block::operator()(const Variable& x, const Variable* scale_shift) const {
-  return norm_.film_silu(proj_(x), scale_shift);
+Variable Block::operator()(const Variable& x, const Extras& extras) const {
+  return norm_.film_silu(proj_(x, extras.more), extras.scale_shift, extras.residual);
 }
 
 ResnetBlock::ResnetBlock(const ResnetBlockOptions& options, Device device)
@@ -45,15 +45,18 @@ ResnetBlock::ResnetBlock(const ResnetBlockOptions& options, Device device)
   }
 }
 
-Variable ResnetBlock::operator()(const Variable& x, const Variable* time_emb) const {
-  Variable h;
-  if (mlp_ && time_emb != nullptr) {
-    const Variable scale_shift = (*mlp_)(activation(Activation::kSilu, *time_emb));
-    h = block1_(x, &scale_shift);
-  } else {
-    h = block1_(x);
+Variable ResnetBlock::operator()(const Variable& x, const Variable* time_emb,
+                                 const Variable* more) const {
+  if (more != nullptr && !res_conv_) {
+    const Variable all = concat_channels(x, *more);
+    return (*this)(all, time_emb);
   }
-  return ddpm::add(block2_(h), res_conv_ ? (*res_conv_)(x) : x);
+  Variable scale_shift;
+  if (mlp_ && time_emb != nullptr) scale_shift = (*mlp_)(activation(Activation::kSilu, *time_emb));
+  const Variable h = block1_(
+      x, {.scale_shift = scale_shift.defined() ? &scale_shift : nullptr, .more = more});
+  const Variable residual = res_conv_ ? (*res_conv_)(x, more) : x;
+  return block2_(h, {.residual = &residual});
 }
 
 }  // namespace ddpm

@@ -20,9 +20,16 @@ struct BlockOptions {
 class Block : public Module {
  public:
   Block(const BlockOptions& options, Device device);
-  // x [N, H, W, in] -> [N, H, W, out]; scale_shift [N, 2 out] holds scale, then shift; null for
-  // none.
-  Variable operator()(const Variable& x, const Variable* scale_shift = nullptr) const;
+  struct Extras {
+    const Variable* scale_shift = nullptr;  // [N, 2 out]: scale, then shift
+    const Variable* more = nullptr;         // further channels of x
+    const Variable* residual = nullptr;     // [N, H, W, out], added to the result
+  };
+  // x [N, H, W, in] -> [N, H, W, out]
+  Variable operator()(const Variable& x, const Extras& extras) const;
+  Variable operator()(const Variable& x, const Variable* scale_shift = nullptr) const {
+    return (*this)(x, {.scale_shift = scale_shift});
+  }
 
  private:
   WeightStandardizedConv2d proj_;
@@ -42,8 +49,10 @@ struct ResnetBlockOptions {
 class ResnetBlock : public Module {
  public:
   ResnetBlock(const ResnetBlockOptions& options, Device device);
-  // x [N, H, W, in] -> [N, H, W, out]; time_emb [N, time_emb_dim], null for none.
-  Variable operator()(const Variable& x, const Variable* time_emb = nullptr) const;
+  // x [N, H, W, in] -> [N, H, W, out]; time_emb [N, time_emb_dim], null for none; where `more` is
+  // given, its channels follow those of x.
+  Variable operator()(const Variable& x, const Variable* time_emb = nullptr,
+                      const Variable* more = nullptr) const;
 
  private:
   std::unique_ptr<Linear> mlp_;

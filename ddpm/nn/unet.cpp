@@ -189,13 +189,13 @@ Variable DiffusionUnet::operator()(const Variable& x, const Tensor& t) const {
   h = mid_block2_(mid_attention_(mid_block1_(h, &time)), &time);
   for (const auto& level : up_) {
     for (const ResnetBlock* block : {level->block1.get(), level->block2.get()}) {
-      h = (*block)(concat_channels(h, skips.back()), &time);
+      h = (*block)(h, &time, &skips.back());
       skips.pop_back();
     }
     h = (*level->attention)(h);
     h = level->resample ? (*level->resample)(h) : (*level->conv)(h);
   }
-  h = final_res_block_(concat_channels(h, first), &time);
+  h = final_res_block_(h, &time, &first);
   return final_conv_(h);
 }
 

@@ -72,16 +72,18 @@ struct Count {
   static constexpr int value = kValue;
 };
 
-template <bool kSilu>
+template <bool kSilu, bool kAdd>
 struct Normalize {
   const float* x;
   ColumnAffine affine;
+  const float* residual;
   float* y;
   template <class Lanes>
   HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
     const Vec centred = hn::Sub(lanes.load(x + c), lanes.load(affine.mean + c));
     const Vec u = hn::MulAdd(centred, lanes.load(affine.scale + c), lanes.load(affine.shift + c));
-    lanes.store(kSilu ? silu(u) : u, y + c);
+    const Vec result = kSilu ? silu(u) : u;
+    lanes.store(kAdd ? hn::Add(result, lanes.load(residual + c)) : result, y + c);
   }
 };
 
@@ -147,18 +149,21 @@ void sums_of(const float* dy, const float* x, int64_t rows, int64_t columns,
   if (c < columns) strip(Count<1>(), Some{columns - c});
 }
 
-template <bool kSilu>
+template <bool kSilu, bool kAdd>
 void normalize_of(const float* x, int64_t rows, int64_t columns, const ColumnAffine& affine,
-                  float* y) {
+                  const float* residual, float* y) {
   for (int64_t r = 0; r < rows; ++r) {
-    for_each_vector(columns, Normalize<kSilu>{x + r * columns, affine, y + r * columns});
+    const int64_t at = r * columns;
+    for_each_vector(columns, Normalize<kSilu, kAdd>{x + at, affine,
+                                                    kAdd ? residual + at : nullptr, y + at});
   }
 }
 
 void normalize(bool silu, const float* x, int64_t rows, int64_t columns, const ColumnAffine& affine,
-               float* y) {
-  silu ? normalize_of<true>(x, rows, columns, affine, y)
-       : normalize_of<false>(x, rows, columns, affine, y);
+               const float* residual, float* y) {
+  const auto run = silu ? (residual ? normalize_of<true, true> : normalize_of<true, false>)
+                        : (residual ? normalize_of<false, true> : normalize_of<false, false>);
+  run(x, rows, columns, affine, residual, y);
 }
 
 void sums(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,
@@ -193,8 +198,8 @@ void column_moments(const float* x, int64_t rows, int64_t columns, double* mean,
 }
 
 void normalize_columns(bool silu, const float* x, int64_t rows, int64_t columns,
-                       const ColumnAffine& affine, float* y) {
-  DDPM_SIMD_CHOOSE(normalize)(silu, x, rows, columns, affine, y);
+                       const ColumnAffine& affine, const float* residual, float* y) {
+  DDPM_SIMD_CHOOSE(normalize)(silu, x, rows, columns, affine, residual, y);
 }
 
 void gradient_sums(bool silu, const float* dy, const float* x, int64_t rows, int64_t columns,

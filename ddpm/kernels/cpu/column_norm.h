@@ -27,9 +27,10 @@ struct ColumnAffine {
   const float* shift;
 };
 
-// y = act(u), u = (x - mean) scale + shift, act either SiLU or nothing.
+// y = act(u) + residual, u = (x - mean) scale + shift, act either SiLU or nothing; residual may be
+// null.
 void normalize_columns(bool silu, const float* x, int64_t rows, int64_t columns,
-                       const ColumnAffine& affine, float* y);
+                       const ColumnAffine& affine, const float* residual, float* y);
 
 // With du = dy act'(u), per column: sums of du and of du (x - mean). Where act is SiLU, du is also
 // written, so that it is computed once.

@@ -31,34 +31,20 @@ constexpr Row kTable[] = {
     {ConvAlgorithm::kWinograd4, 4, 0.60, 32},
 };
 constexpr double kTilesToTransform = 10;
+// Transformed weights that are kept still have to come from memory.
+constexpr double kTilesToLoad = 6;
+// Where the choice must not depend on the batch, it is right for this one: latency counts too.
+constexpr double kFewImages = 3;
 
-// Where the choice must not depend on the batch, it is right for this one: few images for the
-// forward pass, whose latency counts in sampling, more for backward-data.
-double batch_of(const ConvShape& s, ConvPass pass) {
-  switch (pass) {
-    case ConvPass::kForward:
-      return 3;
-    case ConvPass::kBackwardData:
-      return 8;
-    case ConvPass::kBackwardWeights:
-      break;
-  }
-  return static_cast<double>(std::max<int64_t>(1, s.batch));
-}
-
-double cost(const ConvShape& s, ConvPass pass, const Row& row) {
+double cost(const ConvShape& s, ConvPass pass, bool by_batch, const Row& row) {
   const double tiles =
       static_cast<double>(ceil_div(s.height, row.tile) * ceil_div(s.width, row.tile));
   const double products = tiles * static_cast<double>((row.tile + 2) * (row.tile + 2)) / row.share;
   if (row.algorithm == ConvAlgorithm::kDirect) return products;
-  return products * (1 + kTilesToTransform / (tiles * batch_of(s, pass)));
-}
-
-int64_t tile_of(ConvAlgorithm algorithm) {
-  for (const Row& row : kTable) {
-    if (row.algorithm == algorithm) return row.tile;
-  }
-  return 1;
+  const bool training = by_batch || pass == ConvPass::kBackwardWeights;
+  const double images = training ? static_cast<double>(std::max<int64_t>(1, s.batch)) : kFewImages;
+  const double weights = training ? kTilesToTransform : kTilesToLoad;
+  return products * (1 + weights / (tiles * images));
 }
 
 enum class Override { kNone, kDirect, kWinograd };
@@ -86,7 +72,14 @@ const char* name_of(ConvAlgorithm algorithm) {
   return "direct";
 }
 
-ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass) {
+int64_t tile_of(ConvAlgorithm algorithm) {
+  for (const Row& row : kTable) {
+    if (row.algorithm == algorithm) return row.tile;
+  }
+  return 1;
+}
+
+ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass, bool by_batch) {
   static const Override wanted = override_of_environment();
   if (!winograd_applies(s) || s.height * s.width == 0 || wanted == Override::kDirect) {
     return ConvAlgorithm::kDirect;
@@ -96,13 +89,15 @@ ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass) {
     const bool allowed = wanted == Override::kWinograd
                              ? row.algorithm != ConvAlgorithm::kDirect
                              : std::min(s.channels, s.outputs) >= row.least_channels;
-    if (allowed && (best == nullptr || cost(s, pass, row) < cost(s, pass, *best))) best = &row;
+    if (allowed && (best == nullptr || cost(s, pass, by_batch, row) < cost(s, pass, by_batch, *best))) {
+      best = &row;
+    }
   }
   return best->algorithm;
 }
 
-std::string describe_algorithm(const ConvShape& s, ConvPass pass) {
-  const ConvAlgorithm algorithm = conv_algorithm(s, pass);
+std::string describe_algorithm(const ConvShape& s, ConvPass pass, bool by_batch) {
+  const ConvAlgorithm algorithm = conv_algorithm(s, pass, by_batch);
   if (algorithm != ConvAlgorithm::kDirect) return name_of(algorithm);
   if (s.kernel_height == 1 && s.kernel_width == 1) return "matrix product";
   if (s.kernel_height != 3 || s.kernel_width != 3) return "direct: not 3x3";
@@ -115,19 +110,19 @@ std::string describe_algorithm(const ConvShape& s, ConvPass pass) {
 }
 
 void conv(const ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
-  const int64_t m = tile_of(conv_algorithm(s, ConvPass::kForward));
-  m > 1 ? conv_winograd(m, s, x, w, bias, y) : conv_direct(s, x, w, bias, y);
+  const int64_t m = tile_of(conv_algorithm(s, ConvPass::kForward, true));
+  m > 1 ? conv_winograd(m, s, {x, s.channels}, {w}, bias, y) : conv_direct(s, x, w, bias, y);
 }
 
 void conv_backward_data(const ConvShape& s, const float* dy, const float* w, float* dx) {
-  const int64_t m = tile_of(conv_algorithm(s, ConvPass::kBackwardData));
-  m > 1 ? conv_winograd_backward_data(m, s, dy, w, dx) : conv_direct_backward_data(s, dy, w, dx);
+  const int64_t m = tile_of(conv_algorithm(s, ConvPass::kBackwardData, true));
+  m > 1 ? conv_winograd_backward_data(m, s, dy, {w}, {dx, s.channels}) : conv_direct_backward_data(s, dy, w, dx);
 }
 
 void conv_backward_weights(const ConvShape& s, const float* x, const float* dy, float* dw,
                            float* dbias) {
   const int64_t m = tile_of(conv_algorithm(s, ConvPass::kBackwardWeights));
-  m > 1 ? conv_winograd_backward_weights(m, s, x, dy, dw, dbias)
+  m > 1 ? conv_winograd_backward_weights(m, s, {x, s.channels}, dy, dw, dbias)
         : conv_direct_backward_weights(s, x, dy, dw, dbias);
 }
 

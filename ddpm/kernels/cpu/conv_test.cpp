@@ -49,7 +49,7 @@ struct Problem {
     const ConvArgs args{.stride = shape.stride, .padding = shape.padding};
     Results r = make_results();
     ref.conv2d(args, x, w, &bias, r.y);
-    ref.conv2d_backward_data(args, dy, w, r.dx);
+    ref.conv2d_backward_data(args, dy, w, r.dx, nullptr);
     ref.conv2d_backward_weights(args, x, dy, r.dw, &r.dbias);
     return r;
   }

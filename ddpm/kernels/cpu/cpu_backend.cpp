@@ -2,8 +2,12 @@
 #include "ddpm/kernels/cpu/cpu_backend.h"
 
 #include <algorithm>
+#include <vector>
 
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/cpu/column_norm.h"
 #include "ddpm/kernels/cpu/conv_select.h"
+#include "ddpm/kernels/cpu/winograd.h"
 
 namespace ddpm {
 namespace {
@@ -12,7 +16,7 @@ cpu::ConvShape conv_shape(const ConvArgs& args, const Tensor& x, const Tensor& w
   return {.batch = x.size(0),
           .height = x.size(1),
           .width = x.size(2),
-          .channels = x.size(3),
+          .channels = w.size(2),  // x may bring a part of them
           .kernel_height = w.size(0),
           .kernel_width = w.size(1),
           .outputs = w.size(3),
@@ -26,41 +30,113 @@ cpu::ConvShape linear_shape(const Tensor& rows, const Tensor& w) {
   return {.height = count, .channels = w.size(0), .outputs = w.size(1)};
 }
 
+const float* data_of(const Tensor* tensor) { return tensor ? tensor->f32() : nullptr; }
+
+cpu::WinogradWeights winograd_weights(const ConvWeights& w) {
+  return {w.w.f32(), data_of(w.mean), data_of(w.rstd)};
+}
+
+cpu::SplitMap<const float> split_map(const ConvInput& x) {
+  return {x.x.f32(), x.x.size(3), data_of(x.more)};
+}
+
+// The direct convolution reads plain weights and one input.
+Tensor standardized(const ConvWeights& w) {
+  if (!w.mean) return w.w;
+  Tensor result(w.w.shape());
+  const int64_t outputs = w.w.size(3), rows = w.w.elements() / outputs;
+  const std::vector<float> zeros(static_cast<size_t>(outputs));
+  parallel_for(rows, 64, [&](int64_t begin, int64_t end) {
+    cpu::normalize_columns(false, w.w.f32() + begin * outputs, end - begin, outputs,
+                           {w.mean->f32(), w.rstd->f32(), zeros.data()}, nullptr,
+                           result.f32() + begin * outputs);
+  });
+  return result;
+}
+
+Tensor concatenated(CpuBackend& backend, const ConvInput& x) {
+  if (!x.more) return x.x;
+  Tensor all({x.x.size(0), x.x.size(1), x.x.size(2), x.channels()});
+  backend.concat_channels(x.x, *x.more, all);
+  return all;
+}
+
+// What is kept with weights that stay: those of the algorithm that the last call took.
+struct PreparedConv {
+  std::unique_ptr<cpu::PreparedWinograd> winograd;
+  Tensor standardized;
+};
+
+PreparedConv* prepared_conv(const ConvWeights& w) {
+  if (!w.prepared) return nullptr;
+  if (!*w.prepared) *w.prepared = std::make_shared<PreparedConv>();
+  return static_cast<PreparedConv*>(w.prepared->get());
+}
+
 }  // namespace
 
-void CpuBackend::conv2d(const ConvArgs& args, const Tensor& x, const Tensor& w, const Tensor* bias,
-                        Tensor& y) {
-  cpu::conv(conv_shape(args, x, w), x.f32(), w.f32(), bias ? bias->f32() : nullptr, y.f32());
+void CpuBackend::conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w,
+                        const Tensor* bias, Tensor& y) {
+  const cpu::ConvShape s = conv_shape(args, x.x, w.w);
+  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, ConvPass::kForward, args.by_batch));
+  PreparedConv* prepared = prepared_conv(w);
+  if (m > 1) {
+    if (prepared && (!prepared->winograd || prepared->winograd->tile() != m)) {
+      prepared->winograd = std::make_unique<cpu::PreparedWinograd>(m, s, winograd_weights(w));
+    }
+    cpu::conv_winograd(m, s, split_map(x), winograd_weights(w), data_of(bias), y.f32(),
+                       prepared ? prepared->winograd.get() : nullptr);
+    return;
+  }
+  Tensor weights = prepared ? prepared->standardized : Tensor();
+  if (!weights.defined()) weights = standardized(w);
+  if (prepared) prepared->standardized = weights;
+  cpu::conv_direct(s, concatenated(*this, x).f32(), weights.f32(), data_of(bias), y.f32());
 }
 
-void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const Tensor& w,
-                                      Tensor& dx) {
-  cpu::conv_backward_data(conv_shape(args, dx, w), dy.f32(), w.f32(), dx.f32());
+void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const ConvWeights& w,
+                                      Tensor& dx, Tensor* dmore) {
+  const cpu::ConvShape s = conv_shape(args, dx, w.w);
+  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, ConvPass::kBackwardData, args.by_batch));
+  if (m > 1) {
+    cpu::conv_winograd_backward_data(m, s, dy.f32(), winograd_weights(w),
+                                     {dx.f32(), dx.size(3), dmore ? dmore->f32() : nullptr});
+    return;
+  }
+  Tensor all = dmore ? Tensor({s.batch, s.height, s.width, s.channels}) : dx;
+  cpu::conv_direct_backward_data(s, dy.f32(), standardized(w).f32(), all.f32());
+  if (dmore) split_channels(all, &dx, dmore);
 }
 
-void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy,
+void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const ConvInput& x, const Tensor& dy,
                                          Tensor& dw, Tensor* dbias) {
-  cpu::conv_backward_weights(conv_shape(args, x, dw), x.f32(), dy.f32(), dw.f32(),
-                             dbias ? dbias->f32() : nullptr);
+  const cpu::ConvShape s = conv_shape(args, x.x, dw);
+  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, ConvPass::kBackwardWeights, true));
+  float* bias = dbias ? dbias->f32() : nullptr;
+  if (m > 1) {
+    cpu::conv_winograd_backward_weights(m, s, split_map(x), dy.f32(), dw.f32(), bias);
+    return;
+  }
+  cpu::conv_direct_backward_weights(s, concatenated(*this, x).f32(), dy.f32(), dw.f32(), bias);
 }
 
 std::string CpuBackend::conv2d_algorithm(ConvPass pass, const ConvArgs& args, const Tensor& x,
                                          const Tensor& w) const {
-  return cpu::describe_algorithm(conv_shape(args, x, w), pass);
+  return cpu::describe_algorithm(conv_shape(args, x, w), pass, args.by_batch);
 }
 
 void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
-  cpu::conv(linear_shape(x, w), x.f32(), w.f32(), bias ? bias->f32() : nullptr, y.f32());
+  cpu::conv_direct(linear_shape(x, w), x.f32(), w.f32(), data_of(bias), y.f32());
 }
 
 void CpuBackend::linear_backward_data(const Tensor& dy, const Tensor& w, Tensor& dx) {
-  cpu::conv_backward_data(linear_shape(dy, w), dy.f32(), w.f32(), dx.f32());
+  cpu::conv_direct_backward_data(linear_shape(dy, w), dy.f32(), w.f32(), dx.f32());
 }
 
 void CpuBackend::linear_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw,
                                          Tensor* dbias) {
-  cpu::conv_backward_weights(linear_shape(x, dw), x.f32(), dy.f32(), dw.f32(),
-                             dbias ? dbias->f32() : nullptr);
+  cpu::conv_direct_backward_weights(linear_shape(x, dw), x.f32(), dy.f32(), dw.f32(),
+                                    dbias ? dbias->f32() : nullptr);
 }
 
 }  // namespace ddpm

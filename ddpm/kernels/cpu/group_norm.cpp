@@ -18,6 +18,8 @@ namespace {
 
 using cpu::ColumnAffine;
 
+constexpr int64_t kApplyCost = 8;  // of an element, in multiply-adds
+
 struct Extents {
   Extents(const Tensor& x, const NormArgs& args)
       : images(x.size(0)),
@@ -46,14 +48,32 @@ Film film_of(const Tensor* film, int64_t channels, int64_t n) {
   return {film ? film->f32() + n * 2 * channels : nullptr, channels};
 }
 
+// The forward pass as one affine map per channel and image: map [3, C] of mean, scale and shift.
+void make_affine(const Extents& e, int64_t n, const Tensor& gamma, const Tensor& beta,
+                 const Tensor* film, const Tensor& mean, const Tensor& rstd, float* map) {
+  const Film f = film_of(film, e.channels, n);
+  const float *ga = gamma.f32(), *be = beta.f32();
+  const float *means = mean.f32() + n * e.groups, *rstds = rstd.f32() + n * e.groups;
+  for (int64_t c = 0; c < e.channels; ++c) {
+    const int64_t g = c / e.width;
+    map[c] = means[g];
+    map[e.channels + c] = static_cast<float>(rstds[g] * ga[c] * f.scale(c));
+    map[2 * e.channels + c] = static_cast<float>(be[c] * f.scale(c) + f.shift(c));
+  }
+}
+
+ColumnAffine affine_at(const float* map, int64_t channels) {
+  return {map, map + channels, map + 2 * channels};
+}
+
 }  // namespace
 
 void CpuBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma,
-                            const Tensor& beta, const Tensor* film, Tensor& y, Tensor& mean,
-                            Tensor& rstd) {
+                            const Tensor& beta, const Tensor* film, const Tensor* residual,
+                            Tensor& y, Tensor& mean, Tensor& rstd) {
   const Extents e(x, args);
   const int64_t C = e.channels;
-  const float *from = x.f32(), *ga = gamma.f32(), *be = beta.f32();
+  const float *from = x.f32(), *rest = residual ? residual->f32() : nullptr;
   float *to = y.f32(), *means = mean.f32(), *rstds = rstd.f32();
   cpu::Scratch moments(e.images * e.blocks * 2 * C * static_cast<int64_t>(sizeof(double)));
   cpu::Scratch affines(e.images * 3 * C * static_cast<int64_t>(sizeof(float)));
@@ -66,8 +86,6 @@ void CpuBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor&
     cpu::column_moments(from + e.at(n, b), e.rows(b), C, to_moments, to_moments + C);
   };
   const auto merge = [&](int64_t n) {
-    const Film f = film_of(film, C, n);
-    float* affine = affines.as<float>() + n * 3 * C;
     for (int64_t g = 0; g < e.groups; ++g) {
       const int64_t first = g * e.width, last = first + e.width;
       double m = 0, squares = 0;
@@ -88,26 +106,36 @@ void CpuBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor&
         squares += within + between * static_cast<double>(e.rows(b));
       }
       const double spread = squares / e.count() + args.eps;
-      const double r = spread == 0 ? 0 : 1 / std::sqrt(spread);
-      const float centre = static_cast<float>(m);
-      means[n * e.groups + g] = centre;
-      rstds[n * e.groups + g] = static_cast<float>(r);
-      for (int64_t c = first; c < last; ++c) {
-        const double scale = r * ga[c] * f.scale(c);
-        affine[c] = centre;
-        affine[C + c] = static_cast<float>(scale);
-        // Includes what rounding the mean took away.
-        affine[2 * C + c] =
-            static_cast<float>(be[c] * f.scale(c) + f.shift(c) + (centre - m) * scale);
-      }
+      means[n * e.groups + g] = static_cast<float>(m);
+      rstds[n * e.groups + g] = static_cast<float>(spread == 0 ? 0 : 1 / std::sqrt(spread));
     }
+    make_affine(e, n, gamma, beta, film, mean, rstd, affines.as<float>() + n * 3 * C);
   };
   const auto apply = [&](int64_t n, int64_t b) {
-    const float* affine = affines.as<float>() + n * 3 * C;
     cpu::normalize_columns(args.silu, from + e.at(n, b), e.rows(b), C,
-                           {affine, affine + C, affine + 2 * C}, to + e.at(n, b));
+                           affine_at(affines.as<float>() + n * 3 * C, C),
+                           rest ? rest + e.at(n, b) : nullptr, to + e.at(n, b));
   };
   cpu::for_each_image_in_phases(e.images, e.blocks, x.elements(), reduce, merge, apply);
+}
+
+void CpuBackend::group_norm_again(const NormArgs& args, const Tensor& x, const Tensor& gamma,
+                                  const Tensor& beta, const Tensor* film, const Tensor& mean,
+                                  const Tensor& rstd, Tensor& y) {
+  const Extents e(x, args);
+  const int64_t C = e.channels;
+  const float* from = x.f32();
+  float* to = y.f32();
+  cpu::Scratch affines(e.images * 3 * C * static_cast<int64_t>(sizeof(float)));
+  for (int64_t n = 0; n < e.images; ++n) {
+    make_affine(e, n, gamma, beta, film, mean, rstd, affines.as<float>() + n * 3 * C);
+  }
+  cpu::for_each_task(e.images * e.blocks, kApplyCost * x.elements(), [&](int64_t task) {
+    const int64_t n = task / e.blocks, b = task % e.blocks;
+    cpu::normalize_columns(args.silu, from + e.at(n, b), e.rows(b), C,
+                           affine_at(affines.as<float>() + n * 3 * C, C), nullptr,
+                           to + e.at(n, b));
+  });
 }
 
 // With h = (x - mean) rstd, u = (h gamma + beta) scale + shift and du = dy act'(u), the gradient of
@@ -120,29 +148,19 @@ void CpuBackend::group_norm_backward(const NormArgs& args, const Tensor& dy, con
   const Extents e(x, args);
   const int64_t C = e.channels;
   const float *grad = dy.f32(), *from = x.f32(), *ga = gamma.f32(), *be = beta.f32();
-  const float *means = mean.f32(), *rstds = rstd.f32();
+  const float* rstds = rstd.f32();
   float *to = dx.f32(), *dfi = dfilm ? dfilm->f32() : nullptr;
   cpu::Scratch sums(e.images * e.blocks * 2 * C * static_cast<int64_t>(sizeof(float)));
   cpu::Scratch maps(e.images * 5 * C * static_cast<int64_t>(sizeof(float)));
   // Per image and channel: sums over positions of dv and of dv h, v = h gamma + beta.
   cpu::Scratch totals(e.images * 2 * C * static_cast<int64_t>(sizeof(double)));
   const auto map_of = [&](int64_t n) { return maps.as<float>() + n * 5 * C; };
-  const auto affine_of = [&](int64_t n) {
-    const float* map = map_of(n);
-    return ColumnAffine{map, map + C, map + 2 * C};
-  };
+  const auto affine_of = [&](int64_t n) { return affine_at(map_of(n), C); };
 
   // The affine map is needed before the first pass.
   parallel_for(e.images, cpu::ceil_div(cpu::kSerialElements, C), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
-      const Film f = film_of(film, C, n);
-      float* map = map_of(n);
-      for (int64_t c = 0; c < C; ++c) {
-        const int64_t g = n * e.groups + c / e.width;
-        map[c] = means[g];
-        map[C + c] = static_cast<float>(rstds[g] * ga[c] * f.scale(c));
-        map[2 * C + c] = static_cast<float>(be[c] * f.scale(c) + f.shift(c));
-      }
+      make_affine(e, n, gamma, beta, film, mean, rstd, map_of(n));
     }
   });
   const auto reduce = [&](int64_t n, int64_t b) {

@@ -38,10 +38,10 @@ struct Inputs {
     Tensor y = unwritten(xs.shape()), mean = unwritten(statistics), rstd = unwritten(statistics);
     Tensor dx = unwritten(xs.shape()), dgamma = unwritten(gamma.shape());
     Tensor dbeta = unwritten(beta.shape()), dfilm = unwritten(films.shape());
-    on.group_norm(args, xs, gamma, beta, f, y, mean, rstd);
+    on.group_norm(args, xs, gamma, beta, f, nullptr, y, mean, rstd);
     RefBackend ref;
     Tensor ref_y(xs.shape()), ref_mean(statistics), ref_rstd(statistics);
-    ref.group_norm(args, xs, gamma, beta, f, ref_y, ref_mean, ref_rstd);
+    ref.group_norm(args, xs, gamma, beta, f, nullptr, ref_y, ref_mean, ref_rstd);
     on.group_norm_backward(args, dys, xs, gamma, beta, f, ref_mean, ref_rstd, dx, dgamma, dbeta,
                            with_film ? &dfilm : nullptr);
     std::vector<Output> outputs = {{"y", y}, {"mean", mean}, {"rstd", rstd}, {"dx", dx}};
@@ -110,7 +110,7 @@ TEST_P(GroupNormTest, AConstantImageGivesBetaExactly) {
   const Tensor beta = Tensor::full({6}, 0.25);
   for (const double eps : {0.0, 1e-5}) {
     Tensor y(x.shape()), mean({1, 2}), rstd({1, 2});
-    cpu.group_norm({.groups = 2, .eps = eps}, x, gamma, beta, nullptr, y, mean, rstd);
+    cpu.group_norm({.groups = 2, .eps = eps}, x, gamma, beta, nullptr, nullptr, y, mean, rstd);
     EXPECT_EQ(y.values(), std::vector<float>(x.elements(), 0.25f));
   }
 }

@@ -30,23 +30,22 @@ struct Extents {
 };
 
 constexpr int64_t kMergeGrain = 64;  // columns
+constexpr int64_t kMomentsCost = 4;  // of an element, in multiply-adds
 
 }  // namespace
 
-void CpuBackend::weight_standardize(double eps, const Tensor& w, Tensor& standardized, Tensor& mean,
-                                    Tensor& rstd) {
+void CpuBackend::weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) {
   const Extents e(w);
   const int64_t K = e.columns;
   const float* from = w.f32();
-  float *to = standardized.f32(), *centre = mean.f32(), *scale = rstd.f32();
+  float *centre = mean.f32(), *scale = rstd.f32();
   cpu::Scratch moments(e.blocks * 2 * K * static_cast<int64_t>(sizeof(double)));
-  std::vector<float> shift(K);
-  const auto reduce = [&](int64_t, int64_t b) {
+  cpu::for_each_task(e.blocks, kMomentsCost * w.elements(), [&](int64_t b) {
     double* to_moments = moments.as<double>() + b * 2 * K;
     cpu::column_moments(from + e.at(b), e.rows_of(b), K, to_moments, to_moments + K);
-  };
+  });
   // Columns [first, last).
-  const auto merge_columns = [&](int64_t first, int64_t last) {
+  parallel_for(K, kMergeGrain, [&](int64_t first, int64_t last) {
     const double rows = static_cast<double>(e.rows);
     std::vector<double> m(last - first), squares(last - first);
     for (int64_t b = 0; b < e.blocks; ++b) {
@@ -67,15 +66,8 @@ void CpuBackend::weight_standardize(double eps, const Tensor& w, Tensor& standar
       if (r > std::numeric_limits<float>::max()) r = 0;
       centre[k] = static_cast<float>(m[k - first]);
       scale[k] = static_cast<float>(r);
-      shift[k] = static_cast<float>((centre[k] - m[k - first]) * r);
     }
-  };
-  const auto merge = [&](int64_t) { parallel_for(K, kMergeGrain, merge_columns); };
-  const auto apply = [&](int64_t, int64_t b) {
-    cpu::normalize_columns(false, from + e.at(b), e.rows_of(b), K, {centre, scale, shift.data()},
-                           to + e.at(b));
-  };
-  cpu::for_each_image_in_phases(1, e.blocks, w.elements(), reduce, merge, apply);
+  });
 }
 
 // With s = (w - mean) rstd: dw = rstd (ds - average(ds) - s average(ds s)).

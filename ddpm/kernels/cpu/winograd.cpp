@@ -32,13 +32,13 @@ constexpr int64_t kPanelBatch = 4;           // panels between two output transf
 
 struct Problem {
   Tiles tiles;
-  const float* x;
+  SplitMap<const float> x;
   int64_t channels;
-  const float* w;
+  WinogradWeights weights;
   bool backward;  // weights [3, 3, outputs, channels], to be turned and transposed
   int64_t outputs;
   const float* bias;
-  float* y;
+  SplitMap<float> y;
 };
 
 // U of panel `panel`, channels [channels): u[position * stride + (c - channels.begin) * nr + k].
@@ -47,23 +47,45 @@ void transform_weights(const Problem& p, const GemmKernels& kernels, int64_t pan
   const int64_t column = panel * kernels.nr;
   const int64_t columns = std::min(kernels.nr, p.outputs - column);
   const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
+  const WinogradWeights& w = p.weights;
   const float* taps[9];
   if (!p.backward) {
     for (int64_t tap = 0; tap < 9; ++tap) {
-      taps[tap] = p.w + (tap * p.channels + channels.begin) * p.outputs + column;
+      taps[tap] = w.w + (tap * p.channels + channels.begin) * p.outputs + column;
     }
-    transforms.weights(taps, p.outputs, channels.size(), columns, u, stride, kernels.nr);
+    const WeightScaling scaling = {w.mean ? w.mean + column : nullptr,
+                                   w.mean ? w.rstd + column : nullptr};
+    transforms.weights(taps, p.outputs, channels.size(), columns, scaling, u, stride, kernels.nr);
     return;
   }
   const int64_t size = channels.size() * kernels.nr;
   Scratch turned_memory(9 * size * 4);
   float* turned = turned_memory.as<float>();
   for (int64_t tap = 0; tap < 9; ++tap) {
-    const float* from = p.w + ((8 - tap) * p.outputs + column) * p.channels + channels.begin;
+    const float* from = w.w + ((8 - tap) * p.outputs + column) * p.channels + channels.begin;
     kernels.pack_transposed(from, p.channels, channels.size(), columns, turned + tap * size);
     taps[tap] = turned + tap * size;
   }
-  transforms.weights(taps, kernels.nr, channels.size(), kernels.nr, u, stride, kernels.nr);
+  const WeightScaling scaling = {w.mean ? w.mean + channels.begin : nullptr,
+                                 w.mean ? w.rstd + channels.begin : nullptr, true};
+  transforms.weights(taps, kernels.nr, channels.size(), kernels.nr, scaling, u, stride, kernels.nr);
+}
+
+// Between positions of one panel of transformed weights that are made for all channels at once.
+int64_t panel_stride(const GemmKernels& kernels, int64_t channels) {
+  return position_stride(channels * kernels.nr);
+}
+
+// All transformed weights: [panel][position][channel][nr].
+void transform_all_weights(const Problem& p, const GemmKernels& kernels, float* all) {
+  const int64_t stride = panel_stride(kernels, p.channels), parts = ceil_div(p.channels, kDepth);
+  for_each_task(ceil_div(p.outputs, kernels.nr) * parts, [&](int64_t task) {
+    const int64_t panel = task / parts;
+    const Range channels = piece(p.channels, parts, task % parts);
+    transform_weights(p, kernels, panel, channels,
+                      all + panel * p.tiles.positions() * stride + channels.begin * kernels.nr,
+                      stride);
+  });
 }
 
 struct Plan {
@@ -73,7 +95,7 @@ struct Plan {
   bool ahead;        // all transformed weights are made first
 };
 
-Plan make_plan(const Problem& p, const GemmKernels& kernels) {
+Plan make_plan(const Problem& p, const GemmKernels& kernels, bool prepared) {
   Plan plan;
   plan.reduction_blocks = ceil_div(p.channels, kDepth);
   plan.panels = ceil_div(p.outputs, kernels.nr);
@@ -88,9 +110,8 @@ Plan make_plan(const Problem& p, const GemmKernels& kernels) {
     plan.tile_blocks = std::max(plan.tile_blocks, std::min(wanted, least));
   }
   plan.panel_tasks = std::min(plan.panels, ceil_div(wanted, plan.tile_blocks));
-  plan.ahead = plan.tile_blocks > 1;
-  plan.u_stride =
-      position_stride((plan.ahead ? p.channels : std::min(p.channels, kDepth)) * kernels.nr);
+  plan.ahead = prepared || plan.tile_blocks > 1;
+  plan.u_stride = panel_stride(kernels, plan.ahead ? p.channels : std::min(p.channels, kDepth));
   return plan;
 }
 
@@ -108,9 +129,12 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
   float *v = v_memory.as<float>(), *sums = sums_memory.as<float>(), *made = u_memory.as<float>();
 
   for (int64_t t = 0; t < tiles.size(); ++t) {
-    const float* pixels[kMaxPositions];
-    p.tiles.pixels(tiles.begin + t, m + 2, 1, p.x, p.channels, zeros, pixels);
-    transforms.input(pixels, p.channels, v + t * row, v_stride);
+    p.x.for_each_part(0, p.channels, p.channels,
+                      [&](const float* x, int64_t width, int64_t, int64_t first, int64_t count) {
+                        const float* pixels[kMaxPositions];
+                        p.tiles.pixels(tiles.begin + t, m + 2, 1, x, width, zeros, pixels);
+                        transforms.input(pixels, count, v + t * row + first, v_stride);
+                      });
   }
   const int64_t groups = ceil_div(tiles.size(), kernels.mr);
   for (int64_t first = panels.begin; first < panels.end; first += batch) {
@@ -145,67 +169,78 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
     }
     const int64_t column = first * nr;
     for (int64_t t = 0; t < tiles.size(); ++t) {
-      float* pixels[kMaxPositions];
-      p.tiles.pixels<float>(tiles.begin + t, m, 0, p.y, p.outputs, nullptr, pixels);
-      for (int64_t i = 0; i < m * m; ++i) {
-        if (pixels[i]) pixels[i] += column;
-      }
-      transforms.output(sums + t * columns, sums_stride,
-                        std::min(p.outputs - column, (last - first) * nr),
-                        p.bias ? p.bias + column : nullptr, pixels);
+      p.y.for_each_part(
+          column, std::min(p.outputs, last * nr), p.outputs,
+          [&](float* y, int64_t width, int64_t at, int64_t k, int64_t count) {
+            float* pixels[kMaxPositions];
+            p.tiles.pixels<float>(tiles.begin + t, m, 0, y, width, nullptr, pixels);
+            for (int64_t i = 0; i < m * m; ++i) {
+              if (pixels[i]) pixels[i] += at;
+            }
+            transforms.output(sums + t * columns + k - column, sums_stride, count,
+                              p.bias ? p.bias + k : nullptr, pixels);
+          });
     }
   }
 }
 
-void run(const Problem& p) {
+void run(const Problem& p, const PreparedWinograd* prepared) {
   if (p.tiles.count <= 0 || p.outputs <= 0) return;
   const GemmKernels& kernels = gemm_kernels();
-  const Plan plan = make_plan(p, kernels);
-  const int64_t panel_size = p.tiles.positions() * plan.u_stride;
-  Scratch all_memory(plan.ahead ? plan.panels * panel_size * 4 : 0);
+  const Plan plan = make_plan(p, kernels, prepared != nullptr);
+  const bool make = plan.ahead && prepared == nullptr;
+  Scratch all_memory(make ? plan.panels * p.tiles.positions() * plan.u_stride * 4 : 0);
   Scratch zeros_memory(p.channels * 4);
-  float *all = all_memory.as<float>(), *zeros = zeros_memory.as<float>();
+  float* zeros = zeros_memory.as<float>();
   std::fill_n(zeros, p.channels, 0.0f);
-  if (plan.ahead) {
-    const int64_t parts = ceil_div(p.channels, kDepth);
-    for_each_task(plan.panels * parts, [&](int64_t task) {
-      const int64_t panel = task / parts;
-      const Range channels = piece(p.channels, parts, task % parts);
-      transform_weights(p, kernels, panel, channels,
-                        all + panel * panel_size + channels.begin * kernels.nr, plan.u_stride);
-    });
-  }
+  if (make) transform_all_weights(p, kernels, all_memory.as<float>());
+  const float* all = !plan.ahead ? nullptr : make ? all_memory.as<float>() : prepared->panels();
   for_each_task(plan.tile_blocks * plan.panel_tasks, [&](int64_t task) {
     winograd_task(p, kernels, plan, piece(p.tiles.count, plan.tile_blocks, task / plan.panel_tasks),
-                  piece(plan.panels, plan.panel_tasks, task % plan.panel_tasks), zeros,
-                  plan.ahead ? all : nullptr);
+                  piece(plan.panels, plan.panel_tasks, task % plan.panel_tasks), zeros, all);
   });
+}
+
+Problem forward_problem(int64_t m, const ConvShape& s, const SplitMap<const float>& x,
+                        const WinogradWeights& weights, const float* bias, float* y) {
+  return {.tiles = Tiles(m, s.batch, s.height, s.width),
+          .x = x,
+          .channels = s.channels,
+          .weights = weights,
+          .backward = false,
+          .outputs = s.outputs,
+          .bias = bias,
+          .y = {y, s.outputs}};
 }
 
 }  // namespace
 
-void conv_winograd(int64_t m, const ConvShape& s, const float* x, const float* w, const float* bias,
-                   float* y) {
-  run({.tiles = Tiles(m, s.batch, s.height, s.width),
-       .x = x,
-       .channels = s.channels,
-       .w = w,
-       .backward = false,
-       .outputs = s.outputs,
-       .bias = bias,
-       .y = y});
+PreparedWinograd::PreparedWinograd(int64_t m, const ConvShape& s, const WinogradWeights& weights)
+    : m_(m) {
+  const GemmKernels& kernels = gemm_kernels();
+  const Problem p = forward_problem(m, s, {nullptr, s.channels}, weights, nullptr, nullptr);
+  panels_ = Tensor({ceil_div(s.outputs, kernels.nr), p.tiles.positions(),
+                    panel_stride(kernels, s.channels)});
+  transform_all_weights(p, kernels, panels_.f32());
 }
 
-void conv_winograd_backward_data(int64_t m, const ConvShape& s, const float* dy, const float* w,
-                                 float* dx) {
+void conv_winograd(int64_t m, const ConvShape& s, const SplitMap<const float>& x,
+                   const WinogradWeights& weights, const float* bias, float* y,
+                   const PreparedWinograd* prepared) {
+  run(forward_problem(m, s, x, weights, bias, y), prepared);
+}
+
+void conv_winograd_backward_data(int64_t m, const ConvShape& s, const float* dy,
+                                 const WinogradWeights& weights, const SplitMap<float>& dx) {
   run({.tiles = Tiles(m, s.batch, s.height, s.width),
-       .x = dy,
+       .x = {dy, s.outputs},
        .channels = s.outputs,
-       .w = w,
+       .weights = weights,
        .backward = true,
        .outputs = s.channels,
        .bias = nullptr,
-       .y = dx});
+       .y = dx},
+      nullptr);
 }
 
 }  // namespace ddpm::cpu

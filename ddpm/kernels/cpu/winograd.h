@@ -4,7 +4,10 @@
 // arithmetic about 1e-6 (m = 4), 3e-7 (m = 2).
 #pragma once
 
+#include <algorithm>
+
 #include "ddpm/kernels/cpu/conv.h"
+#include "ddpm/tensor/tensor.h"
 
 namespace ddpm::cpu {
 
@@ -12,11 +15,54 @@ inline bool winograd_applies(const ConvShape& s) {
   return s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding == 1;
 }
 
-void conv_winograd(int64_t m, const ConvShape& shape, const float* x, const float* w,
-                   const float* bias, float* y);
-void conv_winograd_backward_data(int64_t m, const ConvShape& shape, const float* dy, const float* w,
-                                 float* dx);
-void conv_winograd_backward_weights(int64_t m, const ConvShape& shape, const float* x,
-                                    const float* dy, float* dw, float* dbias);
+// Maps [N, H, W, .] whose channels lie in one array or, the rest of them, in a second one.
+template <class T>
+struct SplitMap {
+  T* first;
+  int64_t first_channels;  // all, where second is null
+  T* second = nullptr;
+
+  // Calls visit(array, its channels, first channel in it, first channel overall, count) for the
+  // parts of channels [begin, end).
+  template <class Visit>
+  void for_each_part(int64_t begin, int64_t end, int64_t channels, const Visit& visit) const {
+    const int64_t middle = std::min(std::max(first_channels, begin), end);
+    if (begin < middle) visit(first, first_channels, begin, begin, middle - begin);
+    if (middle < end) {
+      visit(second, channels - first_channels, middle - first_channels, middle, end - middle);
+    }
+  }
+};
+
+// w [3, 3, C, K]; where mean [K] and rstd [K] are given, (w - mean) rstd.
+struct WinogradWeights {
+  const float* w;
+  const float* mean = nullptr;
+  const float* rstd = nullptr;
+};
+
+// The weights of a forward pass transformed once for many calls, on maps of any size and number.
+class PreparedWinograd {
+ public:
+  PreparedWinograd(int64_t m, const ConvShape& shape, const WinogradWeights& weights);
+  int64_t tile() const { return m_; }
+  const float* panels() const { return panels_.f32(); }
+
+ private:
+  int64_t m_;
+  Tensor panels_;  // [panel of nr outputs][position][C, nr], a position a little longer than that
+};
+
+// x [N, H, W, C] -> y [N, H, W, K]; prepared, where not null, is of the same weights, which are not
+// read then.
+void conv_winograd(int64_t m, const ConvShape& shape, const SplitMap<const float>& x,
+                   const WinogradWeights& weights, const float* bias, float* y,
+                   const PreparedWinograd* prepared = nullptr);
+void conv_winograd_backward_data(int64_t m, const ConvShape& shape, const float* dy,
+                                 const WinogradWeights& weights, const SplitMap<float>& dx);
+// dw is the gradient of the weights as used.
+void conv_winograd_backward_weights(int64_t m, const ConvShape& shape,
+                                    const SplitMap<const float>& x, const float* dy, float* dw,
+                                    float* dbias);
 
 }  // namespace ddpm::cpu

@@ -206,12 +206,17 @@ void output(const float* sums, int64_t stride, int64_t columns, const float* bia
   }
 }
 
-template <int kM>
-void weights(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns, float* u,
-             int64_t position_stride, int64_t channel_stride) {
+enum class Scale { kNone, kColumns, kRows };
+
+template <int kM, Scale kScale>
+void weights_scaled(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns,
+                    const WeightScaling& scaling, float* u, int64_t position_stride,
+                    int64_t channel_stride) {
   constexpr int kA = kM + 2;
   constexpr int64_t kAhead = 8;
   const Floats d;
+  const auto line = [](const Vec(&in)[3], Vec(&out)[kA])
+                        HWY_ATTR { Transform<kM>::weights(in, out); };
   for (int64_t c = 0; c < depth; ++c) {
     // Rows lie too far apart for the hardware to see them coming.
 #pragma GCC unroll 9
@@ -220,24 +225,45 @@ void weights(const float* const* taps, int64_t row_stride, int64_t depth, int64_
     }
     for (int64_t k = 0; k < kNr; k += kLanes) {
       const int64_t count = HWY_MAX(columns - k, 0), at = c * row_stride + k;
-      const auto line = [](const Vec(&in)[3], Vec(&out)[kA])
-                            HWY_ATTR { Transform<kM>::weights(in, out); };
+      Vec mean = hn::Zero(d), rstd = hn::Zero(d);
+      if (kScale == Scale::kRows) {
+        mean = hn::Set(d, scaling.mean[c]);
+        rstd = hn::Set(d, scaling.rstd[c]);
+      } else if (kScale == Scale::kColumns && count > 0) {
+        mean = load_some(scaling.mean + k, count);
+        rstd = load_some(scaling.rstd + k, count);
+      }
+      const auto scaled = [&](Vec w) HWY_ATTR {
+        return kScale == Scale::kNone ? w : hn::Mul(hn::Sub(w, mean), rstd);
+      };
       const auto store = [&](int i, int j, Vec value) HWY_ATTR {
         hn::StoreU(value, d, u + (i * kA + j) * position_stride + c * channel_stride + k);
       };
       if (count >= kLanes) {
         transform_tile<3, kA>(
-            line, [&](int i, int j) HWY_ATTR { return hn::LoadU(d, taps[i * 3 + j] + at); }, store);
+            line,
+            [&](int i, int j) HWY_ATTR { return scaled(hn::LoadU(d, taps[i * 3 + j] + at)); },
+            store);
       } else {
         transform_tile<3, kA>(
             line,
             [&](int i, int j) HWY_ATTR {
-              return count > 0 ? load_some(taps[i * 3 + j] + at, count) : hn::Zero(d);
+              return count > 0 ? scaled(load_some(taps[i * 3 + j] + at, count)) : hn::Zero(d);
             },
             store);
       }
     }
   }
+}
+
+template <int kM>
+void weights(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns,
+             const WeightScaling& scaling, float* u, int64_t position_stride,
+             int64_t channel_stride) {
+  const auto run = scaling.mean == nullptr ? weights_scaled<kM, Scale::kNone>
+                   : scaling.by_row        ? weights_scaled<kM, Scale::kRows>
+                                           : weights_scaled<kM, Scale::kColumns>;
+  run(taps, row_stride, depth, columns, scaling, u, position_stride, channel_stride);
 }
 
 template <int kM>

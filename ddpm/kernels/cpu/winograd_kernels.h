@@ -8,6 +8,14 @@
 
 namespace ddpm::cpu {
 
+// How weights w are standardized on their way: (w - mean[i]) rstd[i], i being the column k or the
+// row c. Nothing where mean is null.
+struct WeightScaling {
+  const float* mean = nullptr;
+  const float* rstd = nullptr;
+  bool by_row = false;
+};
+
 struct WinogradKernels {
   // B^T d B: v[p * stride + c] for c < channels rounded up to whole vectors (zero beyond channels).
   // pixels[p] is where the channels of the tile's pixel p lie.
@@ -16,10 +24,11 @@ struct WinogradKernels {
   // k < columns; null pixels are outside of the image. bias may be null.
   void (*output)(const float* sums, int64_t stride, int64_t columns, const float* bias,
                  float* const* pixels);
-  // G g G^T for rows c < depth of weights taps[9][c * row_stride + k], k < columns <= nr:
+  // G g G^T for rows c < depth of weights taps[9][c * row_stride + k], scaled, k < columns <= nr:
   // u[p * position_stride + c * channel_stride + k], zero for columns <= k < nr.
   void (*weights)(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns,
-                  float* u, int64_t position_stride, int64_t channel_stride);
+                  const WeightScaling& scaling, float* u, int64_t position_stride,
+                  int64_t channel_stride);
   // A dY A^T: position p of column k to d[p * stride + panel(k) * panel_stride + k % nr] for k <
   // columns rounded up to nr. pixels[i * m + j] is where dy's channels lie. sums[k] += the tile's
   // sum where sums is not null (columns rounded up to nr elements).

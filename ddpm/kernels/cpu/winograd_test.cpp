@@ -44,9 +44,10 @@ struct Problem {
   }
   Results run(int64_t m) const {
     Results r = make_results();
-    conv_winograd(m, shape, x.f32(), w.f32(), bias.f32(), r.y.f32());
-    conv_winograd_backward_data(m, shape, dy.f32(), w.f32(), r.dx.f32());
-    conv_winograd_backward_weights(m, shape, x.f32(), dy.f32(), r.dw.f32(), r.dbias.f32());
+    conv_winograd(m, shape, {x.f32(), shape.channels}, {w.f32()}, bias.f32(), r.y.f32());
+    conv_winograd_backward_data(m, shape, dy.f32(), {w.f32()}, {r.dx.f32(), shape.channels});
+    conv_winograd_backward_weights(m, shape, {x.f32(), shape.channels}, dy.f32(), r.dw.f32(),
+                                   r.dbias.f32());
     return r;
   }
 
@@ -59,7 +60,7 @@ void check_against_ref(const ConvShape& s) {
   Problem::Results expected = problem.make_results();
   RefBackend ref;
   ref.conv2d({.padding = 1}, problem.x, problem.w, &problem.bias, expected.y);
-  ref.conv2d_backward_data({.padding = 1}, problem.dy, problem.w, expected.dx);
+  ref.conv2d_backward_data({.padding = 1}, problem.dy, problem.w, expected.dx, nullptr);
   ref.conv2d_backward_weights({.padding = 1}, problem.x, problem.dy, expected.dw, &expected.dbias);
   for (int64_t m : {2, 4}) {
     const Problem::Results got = problem.run(m);

@@ -25,7 +25,8 @@ constexpr int64_t kChunkTiles = 96;  // at least, so that adding up chunks stays
 
 struct Problem {
   Tiles tiles;
-  const float *x, *dy;
+  SplitMap<const float> x;
+  const float* dy;
   int64_t channels, outputs;
 };
 
@@ -68,8 +69,12 @@ void sum_tiles(const Problem& p, const GemmKernels& kernels, const Plan& plan, R
     for (int64_t t = 0; t < range.size(); ++t) {
       const float* pixels[kMaxPositions];
       const int64_t tile = tiles.begin + range.begin + t;
-      p.tiles.pixels(tile, m + 2, 1, p.x + channels.begin, p.channels, zeros, pixels);
-      transforms.input(pixels, channels.size(), v + t * v_row, v_stride);
+      p.x.for_each_part(
+          channels.begin, channels.end, p.channels,
+          [&](const float* x, int64_t width, int64_t at, int64_t first, int64_t count) {
+            p.tiles.pixels(tile, m + 2, 1, x + at, width, zeros, pixels);
+            transforms.input(pixels, count, v + t * v_row + first - channels.begin, v_stride);
+          });
       p.tiles.pixels(tile, m, 0, p.dy + column, p.outputs, zeros, pixels);
       transforms.output_gradient(pixels, columns, d + t * nr, d_stride, most * nr, sums);
     }
@@ -97,8 +102,9 @@ void sum_tiles(const Problem& p, const GemmKernels& kernels, const Plan& plan, R
 
 }  // namespace
 
-void conv_winograd_backward_weights(int64_t m, const ConvShape& shape, const float* x,
-                                    const float* dy, float* dw, float* dbias) {
+void conv_winograd_backward_weights(int64_t m, const ConvShape& shape,
+                                    const SplitMap<const float>& x, const float* dy, float* dw,
+                                    float* dbias) {
   const GemmKernels& kernels = gemm_kernels();
   const Problem p = {.tiles = Tiles(m, shape.batch, shape.height, shape.width),
                      .x = x,

@@ -11,23 +11,27 @@ class DryBackend : public Backend {
  public:
   const char* name() const override { return "dry"; }
 
-  void conv2d(const ConvArgs&, const Tensor&, const Tensor& w, const Tensor*, Tensor& y) override {
-    count_convolution(w, y);
+  void conv2d(const ConvArgs&, const ConvInput&, const ConvWeights& w, const Tensor*,
+              Tensor& y) override {
+    count_convolution(w.w, y);
   }
-  void conv2d_backward_data(const ConvArgs&, const Tensor& dy, const Tensor& w, Tensor&) override {
-    count_convolution(w, dy);
+  void conv2d_backward_data(const ConvArgs&, const Tensor& dy, const ConvWeights& w, Tensor&,
+                            Tensor*) override {
+    count_convolution(w.w, dy);
   }
-  void conv2d_backward_weights(const ConvArgs&, const Tensor&, const Tensor& dy, Tensor& dw,
+  void conv2d_backward_weights(const ConvArgs&, const ConvInput&, const Tensor& dy, Tensor& dw,
                                Tensor*) override {
     count_convolution(dw, dy);
   }
 
-  void weight_standardize(double, const Tensor&, Tensor&, Tensor&, Tensor&) override {}
+  void weight_moments(double, const Tensor&, Tensor&, Tensor&) override {}
   void weight_standardize_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                                    Tensor&) override {}
 
   void group_norm(const NormArgs&, const Tensor&, const Tensor&, const Tensor&, const Tensor*,
-                  Tensor&, Tensor&, Tensor&) override {}
+                  const Tensor*, Tensor&, Tensor&, Tensor&) override {}
+  void group_norm_again(const NormArgs&, const Tensor&, const Tensor&, const Tensor&, const Tensor*,
+                        const Tensor&, const Tensor&, Tensor&) override {}
   void group_norm_backward(const NormArgs&, const Tensor&, const Tensor&, const Tensor&,
                            const Tensor&, const Tensor*, const Tensor&, const Tensor&, Tensor&,
                            Tensor&, Tensor&, Tensor*) override {}

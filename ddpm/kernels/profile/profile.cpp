@@ -39,42 +39,45 @@ class Profile::Timer : public Backend {
     return backend_.conv2d_algorithm(pass, args, x, w);
   }
 
-  void conv2d(const ConvArgs& args, const Tensor& x, const Tensor& w, const Tensor* bias,
+  void conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w, const Tensor* bias,
               Tensor& y) override {
-    time(
-        "conv2d", convolution(w, x), [&](Backend& b) { b.conv2d(args, x, w, bias, y); },
-        conv2d_algorithm(ConvPass::kForward, args, x, w));
+    time("conv2d", convolution(w.w, x.x), [&](Backend& b) { b.conv2d(args, x, w, bias, y); },
+         conv2d_algorithm(ConvPass::kForward, args, x.x, w.w));
   }
-  void conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const Tensor& w,
-                            Tensor& dx) override {
-    time(
-        "conv2d backward data", convolution(w, dx),
-        [&](Backend& b) { b.conv2d_backward_data(args, dy, w, dx); },
-        conv2d_algorithm(ConvPass::kBackwardData, args, dx, w));
+  void conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const ConvWeights& w,
+                            Tensor& dx, Tensor* dmore) override {
+    time("conv2d backward data", convolution(w.w, dx),
+         [&](Backend& b) { b.conv2d_backward_data(args, dy, w, dx, dmore); },
+         conv2d_algorithm(ConvPass::kBackwardData, args, dx, w.w));
   }
-  void conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy, Tensor& dw,
-                               Tensor* dbias) override {
-    time(
-        "conv2d backward weights", convolution(dw, x),
-        [&](Backend& b) { b.conv2d_backward_weights(args, x, dy, dw, dbias); },
-        conv2d_algorithm(ConvPass::kBackwardWeights, args, x, dw));
+  void conv2d_backward_weights(const ConvArgs& args, const ConvInput& x, const Tensor& dy,
+                               Tensor& dw, Tensor* dbias) override {
+    time("conv2d backward weights", convolution(dw, x.x),
+         [&](Backend& b) { b.conv2d_backward_weights(args, x, dy, dw, dbias); },
+         conv2d_algorithm(ConvPass::kBackwardWeights, args, x.x, dw));
   }
 
-  void weight_standardize(double eps, const Tensor& w, Tensor& standardized, Tensor& mean,
-                          Tensor& rstd) override {
-    time("weight_standardize", shape_of(w),
-         [&](Backend& b) { b.weight_standardize(eps, w, standardized, mean, rstd); });
+  void weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) override {
+    time("weight_moments", shape_of(w), [&](Backend& b) { b.weight_moments(eps, w, mean, rstd); });
   }
   void weight_standardize_backward(const Tensor& dstandardized, const Tensor& w, const Tensor& mean,
                                    const Tensor& rstd, Tensor& dw) override {
-    time("weight_standardize backward", shape_of(w),
-         [&](Backend& b) { b.weight_standardize_backward(dstandardized, w, mean, rstd, dw); });
+    time("weight_standardize backward", shape_of(w), [&](Backend& b) {
+      b.weight_standardize_backward(dstandardized, w, mean, rstd, dw);
+    });
   }
 
   void group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                  const Tensor* film, Tensor& y, Tensor& mean, Tensor& rstd) override {
-    time(norm_name(args, film), shape_of(x),
-         [&](Backend& b) { b.group_norm(args, x, gamma, beta, film, y, mean, rstd); });
+                  const Tensor* film, const Tensor* residual, Tensor& y, Tensor& mean,
+                  Tensor& rstd) override {
+    time(norm_name(args, film) + (residual ? " add" : ""), shape_of(x),
+         [&](Backend& b) { b.group_norm(args, x, gamma, beta, film, residual, y, mean, rstd); });
+  }
+  void group_norm_again(const NormArgs& args, const Tensor& x, const Tensor& gamma,
+                        const Tensor& beta, const Tensor* film, const Tensor& mean,
+                        const Tensor& rstd, Tensor& y) override {
+    time(norm_name(args, film) + " again", shape_of(x),
+         [&](Backend& b) { b.group_norm_again(args, x, gamma, beta, film, mean, rstd, y); });
   }
   void group_norm_backward(const NormArgs& args, const Tensor& dy, const Tensor& x,
                            const Tensor& gamma, const Tensor& beta, const Tensor* film,

@@ -15,10 +15,29 @@ void axpy(int64_t count, double factor, const float* row, double* sum) {
   for (int64_t i = 0; i < count; ++i) sum[i] += factor * row[i];
 }
 
+Tensor concatenated(RefBackend& backend, const ConvInput& input) {
+  if (!input.more) return input.x;
+  Tensor all({input.x.size(0), input.x.size(1), input.x.size(2), input.channels()});
+  backend.concat_channels(input.x, *input.more, all);
+  return all;
+}
+
+Tensor standardized(const ConvWeights& weights) {
+  if (!weights.mean) return weights.w;
+  Tensor result(weights.w.shape());
+  const int64_t K = result.size(3);
+  const float *w = weights.w.f32(), *mean = weights.mean->f32(), *rstd = weights.rstd->f32();
+  for (int64_t i = 0; i < result.elements(); ++i) {
+    result.f32()[i] = static_cast<float>((double{w[i]} - mean[i % K]) * rstd[i % K]);
+  }
+  return result;
+}
+
 }  // namespace
 
-void RefBackend::conv2d(const ConvArgs& args, const Tensor& x, const Tensor& w, const Tensor* bias,
-                        Tensor& y) {
+void RefBackend::conv2d(const ConvArgs& args, const ConvInput& input, const ConvWeights& weights,
+                        const Tensor* bias, Tensor& y) {
+  const Tensor x = concatenated(*this, input), w = standardized(weights);
   const int64_t H = x.size(1), W = x.size(2), C = x.size(3);
   const int64_t P = y.size(1), Q = y.size(2), K = y.size(3), kh = w.size(0), kw = w.size(1);
   const float *from = x.f32(), *weight = w.f32(), *b = bias ? bias->f32() : nullptr;
@@ -46,8 +65,15 @@ void RefBackend::conv2d(const ConvArgs& args, const Tensor& x, const Tensor& w, 
   });
 }
 
-void RefBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const Tensor& w,
-                                      Tensor& dx) {
+void RefBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy,
+                                      const ConvWeights& weights, Tensor& dx, Tensor* dmore) {
+  if (dmore) {
+    Tensor all({dx.size(0), dx.size(1), dx.size(2), dx.size(3) + dmore->size(3)});
+    conv2d_backward_data(args, dy, weights, all, nullptr);
+    split_channels(all, &dx, dmore);
+    return;
+  }
+  const Tensor w = standardized(weights);
   const int64_t H = dx.size(1), W = dx.size(2), C = dx.size(3);
   const int64_t P = dy.size(1), Q = dy.size(2), K = dy.size(3), kh = w.size(0), kw = w.size(1);
   // [kh, kw, K, C], so that the innermost loop is contiguous.
@@ -85,8 +111,9 @@ void RefBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, co
   });
 }
 
-void RefBackend::conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy,
-                                         Tensor& dw, Tensor* dbias) {
+void RefBackend::conv2d_backward_weights(const ConvArgs& args, const ConvInput& input,
+                                         const Tensor& dy, Tensor& dw, Tensor* dbias) {
+  const Tensor x = concatenated(*this, input);
   const int64_t N = x.size(0), H = x.size(1), W = x.size(2), C = x.size(3);
   const int64_t P = dy.size(1), Q = dy.size(2), K = dy.size(3), kh = dw.size(0), kw = dw.size(1);
   const float *from = x.f32(), *grad = dy.f32();

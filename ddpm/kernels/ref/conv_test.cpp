@@ -53,7 +53,7 @@ TEST(RefConv, GradientsAreTheAdjoints) {
   const Tensor dy = fill(Tensor({2, 3, 4, 2}), 3);
   Tensor y({2, 3, 4, 2}), dx({2, 5, 6, 3}), dw({5, 3, 3, 2}), dbias({2});
   ref.conv2d(args, x, w, nullptr, y);
-  ref.conv2d_backward_data(args, dy, w, dx);
+  ref.conv2d_backward_data(args, dy, w, dx, nullptr);
   ref.conv2d_backward_weights(args, x, dy, dw, &dbias);
   EXPECT_EQ(inner(dx, x), inner(dy, y));
   EXPECT_EQ(inner(dw, w), inner(dy, y));

@@ -13,19 +13,16 @@
 namespace ddpm {
 
 void RefBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma,
-                            const Tensor& beta, const Tensor* film, Tensor& y, Tensor& mean,
-                            Tensor& rstd) {
+                            const Tensor& beta, const Tensor* film, const Tensor* residual,
+                            Tensor& y, Tensor& mean, Tensor& rstd) {
   const int64_t N = x.size(0), C = x.size(-1), G = args.groups, width = C / G;
   const int64_t positions = x.elements() / std::max<int64_t>(N * C, 1);
   const double count = static_cast<double>(positions * width);
-  const float *from = x.f32(), *ga = gamma.f32(), *be = beta.f32();
-  const float* fi = film ? film->f32() : nullptr;
-  float *to = y.f32(), *means = mean.f32(), *rstds = rstd.f32();
+  const float* from = x.f32();
+  float *means = mean.f32(), *rstds = rstd.f32();
   parallel_for(N * G, ref::grain(32 * positions * width), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t n = item / G, first = item % G * width;
-      const float* in = from + n * positions * C + first;
-      float* out = to + n * positions * C + first;
+      const float* in = from + item / G * positions * C + item % G * width;
       double m = 0, variance = 0;
       for (int64_t p = 0; p < positions; ++p) {
         for (int64_t c = 0; c < width; ++c) m += in[p * C + c];
@@ -35,19 +32,38 @@ void RefBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor&
         for (int64_t c = 0; c < width; ++c) variance += (in[p * C + c] - m) * (in[p * C + c] - m);
       }
       const double spread = variance / count + args.eps;
-      const double r = spread == 0 ? 0 : 1 / std::sqrt(spread);
+      means[item] = static_cast<float>(m);
+      rstds[item] = static_cast<float>(spread == 0 ? 0 : 1 / std::sqrt(spread));
+    }
+  });
+  group_norm_again(args, x, gamma, beta, film, mean, rstd, y);
+  if (residual) add(y, *residual, y);
+}
+
+void RefBackend::group_norm_again(const NormArgs& args, const Tensor& x, const Tensor& gamma,
+                                  const Tensor& beta, const Tensor* film, const Tensor& mean,
+                                  const Tensor& rstd, Tensor& y) {
+  const int64_t N = x.size(0), C = x.size(-1), G = args.groups, width = C / G;
+  const int64_t positions = x.elements() / std::max<int64_t>(N * C, 1);
+  const float *from = x.f32(), *ga = gamma.f32(), *be = beta.f32();
+  const float* fi = film ? film->f32() : nullptr;
+  const float *means = mean.f32(), *rstds = rstd.f32();
+  float* to = y.f32();
+  parallel_for(N * G, ref::grain(32 * positions * width), [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t n = item / G, first = item % G * width;
+      const float* in = from + n * positions * C + first;
+      float* out = to + n * positions * C + first;
       for (int64_t p = 0; p < positions; ++p) {
         for (int64_t c = 0; c < width; ++c) {
           const int64_t channel = first + c;
-          double u = (in[p * C + c] - m) * r * ga[channel] + be[channel];
+          double u = (double{in[p * C + c]} - means[item]) * rstds[item] * ga[channel] + be[channel];
           if (fi) {
             u = u * (double{fi[n * 2 * C + channel]} + 1) + fi[n * 2 * C + C + channel];
           }
           out[p * C + c] = static_cast<float>(args.silu ? ref::silu(u) : u);
         }
       }
-      means[item] = static_cast<float>(m);
-      rstds[item] = static_cast<float>(r);
     }
   });
 }

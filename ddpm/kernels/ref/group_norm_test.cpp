@@ -16,7 +16,7 @@ TEST(RefGroupNorm, NormalisesEachGroupOfEachImage) {
   ref.normal({1, 2}, 0, x);
   for (int64_t i = 0; i < x.elements(); ++i) x.f32()[i] = 3 * x.f32()[i] + 5;
   const Tensor one = Tensor::full({6}, 1), zero = Tensor::zeros({6});
-  ref.group_norm({.groups = 2, .eps = 0}, x, one, zero, nullptr, y, mean, rstd);
+  ref.group_norm({.groups = 2, .eps = 0}, x, one, zero, nullptr, nullptr, y, mean, rstd);
   for (int64_t n = 0; n < 2; ++n) {
     for (int64_t group = 0; group < 2; ++group) {
       double sum = 0, squares = 0;
@@ -40,11 +40,11 @@ TEST(RefGroupNorm, AppliesAffineThenFilmThenSilu) {
   const Tensor gamma = Tensor::of({2}, {2, 3}), beta = Tensor::of({2}, {1, -1});
   const Tensor film = Tensor::of({1, 4}, {0.5, -2, 10, 20});  // scales, then shifts
   Tensor y({1, 1, 1, 2}), mean({1, 1}), rstd({1, 1});
-  ref.group_norm({.groups = 1, .eps = 0}, x, gamma, beta, &film, y, mean, rstd);
+  ref.group_norm({.groups = 1, .eps = 0}, x, gamma, beta, &film, nullptr, y, mean, rstd);
   EXPECT_EQ(y.values(), (Values{8.5, 18}));
   EXPECT_EQ(mean.values(), Values{0});
   EXPECT_EQ(rstd.values(), Values{1});
-  ref.group_norm({.groups = 1, .eps = 0, .silu = true}, x, gamma, beta, &film, y, mean, rstd);
+  ref.group_norm({.groups = 1, .eps = 0, .silu = true}, x, gamma, beta, &film, nullptr, y, mean, rstd);
   EXPECT_FLOAT_EQ(y.f32()[0], static_cast<float>(8.5 / (1 + std::exp(-8.5))));
 }
 
@@ -54,7 +54,7 @@ TEST(RefGroupNorm, AConstantGroupGivesBeta) {
   const Tensor beta = Tensor::full({1}, 0.25);
   Tensor y({1, 2, 2, 1}), mean({1, 1}), rstd({1, 1});
   for (const double eps : {0.0, 1e-5}) {
-    ref.group_norm({.groups = 1, .eps = eps}, x, gamma, beta, nullptr, y, mean, rstd);
+    ref.group_norm({.groups = 1, .eps = eps}, x, gamma, beta, nullptr, nullptr, y, mean, rstd);
     EXPECT_EQ(y.values(), Values(4, 0.25));
   }
 }
@@ -72,12 +72,12 @@ TEST(RefGroupNorm, GradientsMatchFiniteDifferences) {
   Tensor y(x.shape()), mean({2, 2}), rstd({2, 2});
   const auto objective = [&] {
     Tensor other_mean({2, 2}), other_rstd({2, 2});
-    ref.group_norm(args, x, gamma, beta, &film, y, other_mean, other_rstd);
+    ref.group_norm(args, x, gamma, beta, &film, nullptr, y, other_mean, other_rstd);
     double sum = 0;
     for (int64_t i = 0; i < y.elements(); ++i) sum += double{y.f32()[i]} * dy.f32()[i];
     return sum;
   };
-  ref.group_norm(args, x, gamma, beta, &film, y, mean, rstd);
+  ref.group_norm(args, x, gamma, beta, &film, nullptr, y, mean, rstd);
   Tensor dx(x.shape()), dgamma({4}), dbeta({4}), dfilm({2, 8});
   ref.group_norm_backward(args, dy, x, gamma, beta, &film, mean, rstd, dx, dgamma, dbeta, &dfilm);
   const auto check = [&](const char* name, Tensor& input, const Tensor& gradient) {

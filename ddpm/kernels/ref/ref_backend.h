@@ -15,20 +15,23 @@ class RefBackend : public Backend {
  public:
   const char* name() const override { return "ref"; }
 
-  void conv2d(const ConvArgs& args, const Tensor& x, const Tensor& w, const Tensor* bias,
+  void conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w, const Tensor* bias,
               Tensor& y) override;
-  void conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const Tensor& w,
-                            Tensor& dx) override;
-  void conv2d_backward_weights(const ConvArgs& args, const Tensor& x, const Tensor& dy, Tensor& dw,
-                               Tensor* dbias) override;
+  void conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const ConvWeights& w,
+                            Tensor& dx, Tensor* dmore) override;
+  void conv2d_backward_weights(const ConvArgs& args, const ConvInput& x, const Tensor& dy,
+                               Tensor& dw, Tensor* dbias) override;
 
-  void weight_standardize(double eps, const Tensor& w, Tensor& standardized, Tensor& mean,
-                          Tensor& rstd) override;
+  void weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) override;
   void weight_standardize_backward(const Tensor& dstandardized, const Tensor& w, const Tensor& mean,
                                    const Tensor& rstd, Tensor& dw) override;
 
   void group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                  const Tensor* film, Tensor& y, Tensor& mean, Tensor& rstd) override;
+                  const Tensor* film, const Tensor* residual, Tensor& y, Tensor& mean,
+                  Tensor& rstd) override;
+  void group_norm_again(const NormArgs& args, const Tensor& x, const Tensor& gamma,
+                        const Tensor& beta, const Tensor* film, const Tensor& mean,
+                        const Tensor& rstd, Tensor& y) override;
   void group_norm_backward(const NormArgs& args, const Tensor& dy, const Tensor& x,
                            const Tensor& gamma, const Tensor& beta, const Tensor* film,
                            const Tensor& mean, const Tensor& rstd, Tensor& dx, Tensor& dgamma,

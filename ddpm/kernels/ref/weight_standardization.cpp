@@ -11,8 +11,7 @@
 
 namespace ddpm {
 
-void RefBackend::weight_standardize(double eps, const Tensor& w, Tensor& standardized, Tensor& mean,
-                                    Tensor& rstd) {
+void RefBackend::weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) {
   const int64_t K = w.size(-1), rows = w.elements() / std::max<int64_t>(K, 1);
   const float* weight = w.f32();
   std::vector<double> m(K), r(K);
@@ -29,12 +28,6 @@ void RefBackend::weight_standardize(double eps, const Tensor& w, Tensor& standar
   for (double& value : r) {
     value = 1 / std::sqrt(value / static_cast<double>(rows) + eps);
     if (value > std::numeric_limits<float>::max()) value = 0;
-  }
-  float* to = standardized.f32();
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t k = 0; k < K; ++k) {
-      to[row * K + k] = static_cast<float>((weight[row * K + k] - m[k]) * r[k]);
-    }
   }
   std::copy(m.begin(), m.end(), mean.f32());
   std::copy(r.begin(), r.end(), rstd.f32());

@@ -1,0 +1,36 @@
+// Forward passes with weights that stay as they are: sampling.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm {
+
+// While one lives, operations of its thread record nothing, and what convolutions make of their
+// weights (moments, transformed and packed copies: up to four times the weights) is made once and
+// kept until its end. No weight may change meanwhile. Scopes may be nested; the innermost counts.
+class Inference {
+ public:
+  Inference();
+  ~Inference();
+  Inference(const Inference&) = delete;
+  Inference& operator=(const Inference&) = delete;
+
+  // For operations: what is kept with the weights w.
+  struct Prepared {
+    Tensor w;  // so that its storage is nobody else's meanwhile
+    Tensor mean, rstd;
+    std::shared_ptr<void> backend;
+  };
+  // Null where this thread is in no scope.
+  static Prepared* of(const Tensor& w);
+  static bool active();
+
+ private:
+  std::unordered_map<const void*, Prepared> prepared_;
+  Inference* previous_;
+};
+
+}  // namespace ddpm
