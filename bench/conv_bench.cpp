@@ -104,14 +104,17 @@ std::vector<Pass> passes(const ConvShape& s, ConvProblem& b) {
     if (!winograd_applies(s)) break;
     const std::string name = fmt::format("winograd F({})", m);
     forward.candidates.push_back(
-        {name,
-         [&s, &b, m] { conv_winograd(m, s, {b.x.f32(), s.channels}, {b.w.f32()}, b.bias.f32(), b.y.f32()); }});
+        {name, [&s, &b, m] {
+           conv_winograd(m, s, {b.x.f32(), s.channels}, {b.w.f32()}, b.bias.f32(), b.y.f32());
+         }});
     data.candidates.push_back(
-        {name,
-         [&s, &b, m] { conv_winograd_backward_data(m, s, b.dy.f32(), {b.w.f32()}, {b.dx.f32(), s.channels}); }});
+        {name, [&s, &b, m] {
+           conv_winograd_backward_data(m, s, b.dy.f32(), {b.w.f32()}, {b.dx.f32(), s.channels});
+         }});
     weights.candidates.push_back({name, [&s, &b, m] {
-                                    conv_winograd_backward_weights(m, s, {b.x.f32(), s.channels}, b.dy.f32(),
-                                                                   b.dw.f32(), b.dbias.f32());
+                                    conv_winograd_backward_weights(m, s, {b.x.f32(), s.channels},
+                                                                   b.dy.f32(), b.dw.f32(),
+                                                                   b.dbias.f32());
                                   }});
   }
   return {forward, data, weights};

@@ -59,30 +59,30 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, cons
   weights.prepared = kept ? &kept->backend : nullptr;
   backend.conv2d(chosen, input_of(x.value(), more), weights, bias ? &bias->value() : nullptr, y);
   if (!recording) return Variable(y);
-  return Tape::record(
-      y, [args = chosen, x = x.saved(), xs = x.slot(), x_shape = x.shape(),
-          more = extras.more ? extras.more->saved() : Saved(),
-          ms = extras.more ? extras.more->slot() : nullptr, more_shape = more.shape(),
-          wv = w.value(), ws = w.slot(), mean, rstd, bs = bias ? bias->slot() : nullptr](Tensor dy) {
-        Backend& backend = backend_for(dy.device());
-        if (ws || bs) {
-          Tensor dw = like(wv);
-          Tensor dbias = bs ? beside(wv, {wv.size(3)}) : Tensor();
-          backend.conv2d_backward_weights(args, input_of(x.get(), more.get()), dy, dw,
-                                          bs ? &dbias : nullptr);
-          if (ws && mean.defined()) backend.weight_standardize_backward(dw, wv, mean, rstd, dw);
-          if (ws) ws->accumulate(std::move(dw));
-          if (bs) bs->accumulate(std::move(dbias));
-        }
-        if (xs || ms) {
-          Tensor dx = beside(dy, x_shape);
-          Tensor dmore = more.defined() ? beside(dy, more_shape) : Tensor();
-          backend.conv2d_backward_data(args, dy, weights_of(wv, mean, rstd), dx,
-                                       more.defined() ? &dmore : nullptr);
-          if (xs) xs->accumulate(std::move(dx));
-          if (ms) ms->accumulate(std::move(dmore));
-        }
-      });
+  return Tape::record(y, [args = chosen, x = x.saved(), xs = x.slot(), x_shape = x.shape(),
+                          more = extras.more ? extras.more->saved() : Saved(),
+                          ms = extras.more ? extras.more->slot() : nullptr,
+                          more_shape = more.shape(), wv = w.value(), ws = w.slot(), mean, rstd,
+                          bs = bias ? bias->slot() : nullptr](Tensor dy) {
+    Backend& backend = backend_for(dy.device());
+    if (ws || bs) {
+      Tensor dw = like(wv);
+      Tensor dbias = bs ? beside(wv, {wv.size(3)}) : Tensor();
+      backend.conv2d_backward_weights(args, input_of(x.get(), more.get()), dy, dw,
+                                      bs ? &dbias : nullptr);
+      if (ws && mean.defined()) backend.weight_standardize_backward(dw, wv, mean, rstd, dw);
+      if (ws) ws->accumulate(std::move(dw));
+      if (bs) bs->accumulate(std::move(dbias));
+    }
+    if (xs || ms) {
+      Tensor dx = beside(dy, x_shape);
+      Tensor dmore = more.defined() ? beside(dy, more_shape) : Tensor();
+      backend.conv2d_backward_data(args, dy, weights_of(wv, mean, rstd), dx,
+                                   more.defined() ? &dmore : nullptr);
+      if (xs) xs->accumulate(std::move(dx));
+      if (ms) ms->accumulate(std::move(dmore));
+    }
+  });
 }
 
 }  // namespace ddpm

@@ -19,11 +19,10 @@ struct ConvExtras {
 // stride + 1. Inside an Inference scope what a backend makes of w is kept there.
 Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, const ConvArgs& args,
                 const ConvExtras& extras = {});
-// x [N, H, W, C], gamma and beta [C], film [N, 2C] -> [N, H, W, C], plus residual [N, H, W, C] where
-// given. The tape does not keep the result: who needs it again has it computed again.
+// x [N, H, W, C], gamma and beta [C], film [N, 2C] -> [N, H, W, C], plus residual [N, H, W, C]
+// where given. The tape does not keep the result: who needs it again has it computed again.
 Variable group_norm(const Variable& x, const Variable& gamma, const Variable& beta,
-                    const Variable* film, const NormArgs& args,
-                    const Variable* residual = nullptr);
+                    const Variable* film, const NormArgs& args, const Variable* residual = nullptr);
 // x [rows, in], w [in, out], bias [out] -> [rows, out].
 Variable linear(const Variable& x, const Variable& w, const Variable* bias);
 Variable activation(Activation kind, const Variable& x);

@@ -76,10 +76,10 @@ TEST_P(Gradients, AConvolutionBehindANormThatItComputesAnew) {
         group_norm(in[0], in[1], in[2], &in[3], {.groups = 2, .silu = true});
     return conv2d(normalised, in[4], nullptr, {.padding = 1});
   };
-  EXPECT_LT(worst_gradient_error(op, {random({2, 3, 4, 6}, 1, 2, 1), random({6}, 2, 0.3f, 1),
-                                      random({6}, 3), random({2, 12}, 4, 0.5f),
-                                      random({3, 3, 6, 4}, 5)}),
-            kBound);
+  EXPECT_LT(
+      worst_gradient_error(op, {random({2, 3, 4, 6}, 1, 2, 1), random({6}, 2, 0.3f, 1),
+                                random({6}, 3), random({2, 12}, 4, 0.5f), random({3, 3, 6, 4}, 5)}),
+      kBound);
 }
 
 TEST_P(Gradients, GroupNorm) {

@@ -101,7 +101,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual const char* name() const = 0;
 
-  // ---- convolution: x [N, H, W, C1 + C2], w [kh, kw, C1 + C2, K], bias [K] or null, y [N, P, Q, K]
+  // ---- convolution: x [N, H, W, C1 + C2], w [kh, kw, C1 + C2, K], bias [K] or null, y [N, P, Q,
+  // K]
   virtual void conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w,
                       const Tensor* bias, Tensor& y) = 0;
   // dmore is null exactly where the input had no `more`.

@@ -53,8 +53,8 @@ Variable ResnetBlock::operator()(const Variable& x, const Variable* time_emb,
   }
   Variable scale_shift;
   if (mlp_ && time_emb != nullptr) scale_shift = (*mlp_)(activation(Activation::kSilu, *time_emb));
-  const Variable h = block1_(
-      x, {.scale_shift = scale_shift.defined() ? &scale_shift : nullptr, .more = more});
+  const Variable h =
+      block1_(x, {.scale_shift = scale_shift.defined() ? &scale_shift : nullptr, .more = more});
   const Variable residual = res_conv_ ? (*res_conv_)(x, more) : x;
   return block2_(h, {.residual = &residual});
 }

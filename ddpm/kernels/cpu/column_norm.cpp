@@ -154,8 +154,8 @@ void normalize_of(const float* x, int64_t rows, int64_t columns, const ColumnAff
                   const float* residual, float* y) {
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t at = r * columns;
-    for_each_vector(columns, Normalize<kSilu, kAdd>{x + at, affine,
-                                                    kAdd ? residual + at : nullptr, y + at});
+    for_each_vector(columns,
+                    Normalize<kSilu, kAdd>{x + at, affine, kAdd ? residual + at : nullptr, y + at});
   }
 }
 

@@ -89,7 +89,8 @@ ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass, bool by_batch) {
     const bool allowed = wanted == Override::kWinograd
                              ? row.algorithm != ConvAlgorithm::kDirect
                              : std::min(s.channels, s.outputs) >= row.least_channels;
-    if (allowed && (best == nullptr || cost(s, pass, by_batch, row) < cost(s, pass, by_batch, *best))) {
+    if (allowed &&
+        (best == nullptr || cost(s, pass, by_batch, row) < cost(s, pass, by_batch, *best))) {
       best = &row;
     }
   }
@@ -116,7 +117,8 @@ void conv(const ConvShape& s, const float* x, const float* w, const float* bias,
 
 void conv_backward_data(const ConvShape& s, const float* dy, const float* w, float* dx) {
   const int64_t m = tile_of(conv_algorithm(s, ConvPass::kBackwardData, true));
-  m > 1 ? conv_winograd_backward_data(m, s, dy, {w}, {dx, s.channels}) : conv_direct_backward_data(s, dy, w, dx);
+  m > 1 ? conv_winograd_backward_data(m, s, dy, {w}, {dx, s.channels})
+        : conv_direct_backward_data(s, dy, w, dx);
 }
 
 void conv_backward_weights(const ConvShape& s, const float* x, const float* dy, float* dw,

@@ -85,6 +85,7 @@ HWY_INLINE void row_tile_of(const RowTile& tile, const TileOutput& out) {
     for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::Zero(d);
   }
   const float* b = tile.b;
+  const float* next = tile.next ? tile.next : tile.b;
   const int64_t b_stride = tile.b_stride;
   for (int64_t s = 0; s < tile.segments; ++s) {
     const float* left[kRows];
@@ -95,6 +96,8 @@ HWY_INLINE void row_tile_of(const RowTile& tile, const TileOutput& out) {
 #pragma GCC unroll 2
       for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
       b += b_stride;
+      __builtin_prefetch(next);
+      next += kNr;
 #pragma GCC unroll 12
       for (int r = 0; r < kRows; ++r) {
         const Vec x = hn::Set(d, left[r][i]);

@@ -133,8 +133,7 @@ void CpuBackend::group_norm_again(const NormArgs& args, const Tensor& x, const T
   cpu::for_each_task(e.images * e.blocks, kApplyCost * x.elements(), [&](int64_t task) {
     const int64_t n = task / e.blocks, b = task % e.blocks;
     cpu::normalize_columns(args.silu, from + e.at(n, b), e.rows(b), C,
-                           affine_at(affines.as<float>() + n * 3 * C, C), nullptr,
-                           to + e.at(n, b));
+                           affine_at(affines.as<float>() + n * 3 * C, C), nullptr, to + e.at(n, b));
   });
 }
 

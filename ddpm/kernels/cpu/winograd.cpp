@@ -142,15 +142,20 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
     for (int64_t block = 0; block < plan.reduction_blocks; ++block) {
       const Range depth = piece(p.channels, plan.reduction_blocks, block);
       if (!plan.ahead) transform_weights(p, kernels, first, depth, made, plan.u_stride);
+      const auto weights_at = [&](int64_t position, int64_t panel) {
+        return plan.ahead ? all + (panel * positions + position) * plan.u_stride + depth.begin * nr
+                          : made + position * plan.u_stride;
+      };
       for (int64_t position = 0; position < positions; ++position) {
         for (int64_t panel = first; panel < last; ++panel) {
           RowTile tile;
           tile.length = depth.size();
           tile.offset = depth.begin;
           tile.b_stride = nr;
-          tile.b = plan.ahead
-                       ? all + (panel * positions + position) * plan.u_stride + depth.begin * nr
-                       : made + position * plan.u_stride;
+          tile.b = weights_at(position, panel);
+          const float* next = panel + 1 < last              ? weights_at(position, panel + 1)
+                              : position + 1 < positions ? weights_at(position + 1, first)
+                                                            : nullptr;
           for (int64_t group = 0; group < groups; ++group) {
             const Range rows = piece(tiles.size(), groups, group);
             const float* left[kMaxTileRows];
@@ -161,6 +166,7 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
                   sums + position * sums_stride + (rows.begin + r) * columns + (panel - first) * nr;
             }
             tile.left = left;
+            tile.next = group == 0 ? next : nullptr;
             kernels.row_tile(rows.size(), tile,
                              {.rows = to, .columns = nr, .accumulate = block > 0});
           }
@@ -169,17 +175,16 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
     }
     const int64_t column = first * nr;
     for (int64_t t = 0; t < tiles.size(); ++t) {
-      p.y.for_each_part(
-          column, std::min(p.outputs, last * nr), p.outputs,
-          [&](float* y, int64_t width, int64_t at, int64_t k, int64_t count) {
-            float* pixels[kMaxPositions];
-            p.tiles.pixels<float>(tiles.begin + t, m, 0, y, width, nullptr, pixels);
-            for (int64_t i = 0; i < m * m; ++i) {
-              if (pixels[i]) pixels[i] += at;
-            }
-            transforms.output(sums + t * columns + k - column, sums_stride, count,
-                              p.bias ? p.bias + k : nullptr, pixels);
-          });
+      p.y.for_each_part(column, std::min(p.outputs, last * nr), p.outputs,
+                        [&](float* y, int64_t width, int64_t at, int64_t k, int64_t count) {
+                          float* pixels[kMaxPositions];
+                          p.tiles.pixels<float>(tiles.begin + t, m, 0, y, width, nullptr, pixels);
+                          for (int64_t i = 0; i < m * m; ++i) {
+                            if (pixels[i]) pixels[i] += at;
+                          }
+                          transforms.output(sums + t * columns + k - column, sums_stride, count,
+                                            p.bias ? p.bias + k : nullptr, pixels);
+                        });
     }
   }
 }
@@ -219,8 +224,8 @@ PreparedWinograd::PreparedWinograd(int64_t m, const ConvShape& s, const Winograd
     : m_(m) {
   const GemmKernels& kernels = gemm_kernels();
   const Problem p = forward_problem(m, s, {nullptr, s.channels}, weights, nullptr, nullptr);
-  panels_ = Tensor({ceil_div(s.outputs, kernels.nr), p.tiles.positions(),
-                    panel_stride(kernels, s.channels)});
+  panels_ = Tensor(
+      {ceil_div(s.outputs, kernels.nr), p.tiles.positions(), panel_stride(kernels, s.channels)});
   transform_all_weights(p, kernels, panels_.f32());
 }
 

@@ -241,8 +241,7 @@ void weights_scaled(const float* const* taps, int64_t row_stride, int64_t depth,
       };
       if (count >= kLanes) {
         transform_tile<3, kA>(
-            line,
-            [&](int i, int j) HWY_ATTR { return scaled(hn::LoadU(d, taps[i * 3 + j] + at)); },
+            line, [&](int i, int j) HWY_ATTR { return scaled(hn::LoadU(d, taps[i * 3 + j] + at)); },
             store);
       } else {
         transform_tile<3, kA>(

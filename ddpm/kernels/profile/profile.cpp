@@ -41,20 +41,23 @@ class Profile::Timer : public Backend {
 
   void conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w, const Tensor* bias,
               Tensor& y) override {
-    time("conv2d", convolution(w.w, x.x), [&](Backend& b) { b.conv2d(args, x, w, bias, y); },
-         conv2d_algorithm(ConvPass::kForward, args, x.x, w.w));
+    time(
+        "conv2d", convolution(w.w, x.x), [&](Backend& b) { b.conv2d(args, x, w, bias, y); },
+        conv2d_algorithm(ConvPass::kForward, args, x.x, w.w));
   }
   void conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const ConvWeights& w,
                             Tensor& dx, Tensor* dmore) override {
-    time("conv2d backward data", convolution(w.w, dx),
-         [&](Backend& b) { b.conv2d_backward_data(args, dy, w, dx, dmore); },
-         conv2d_algorithm(ConvPass::kBackwardData, args, dx, w.w));
+    time(
+        "conv2d backward data", convolution(w.w, dx),
+        [&](Backend& b) { b.conv2d_backward_data(args, dy, w, dx, dmore); },
+        conv2d_algorithm(ConvPass::kBackwardData, args, dx, w.w));
   }
   void conv2d_backward_weights(const ConvArgs& args, const ConvInput& x, const Tensor& dy,
                                Tensor& dw, Tensor* dbias) override {
-    time("conv2d backward weights", convolution(dw, x.x),
-         [&](Backend& b) { b.conv2d_backward_weights(args, x, dy, dw, dbias); },
-         conv2d_algorithm(ConvPass::kBackwardWeights, args, x.x, dw));
+    time(
+        "conv2d backward weights", convolution(dw, x.x),
+        [&](Backend& b) { b.conv2d_backward_weights(args, x, dy, dw, dbias); },
+        conv2d_algorithm(ConvPass::kBackwardWeights, args, x.x, dw));
   }
 
   void weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) override {
@@ -62,9 +65,8 @@ class Profile::Timer : public Backend {
   }
   void weight_standardize_backward(const Tensor& dstandardized, const Tensor& w, const Tensor& mean,
                                    const Tensor& rstd, Tensor& dw) override {
-    time("weight_standardize backward", shape_of(w), [&](Backend& b) {
-      b.weight_standardize_backward(dstandardized, w, mean, rstd, dw);
-    });
+    time("weight_standardize backward", shape_of(w),
+         [&](Backend& b) { b.weight_standardize_backward(dstandardized, w, mean, rstd, dw); });
   }
 
   void group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma, const Tensor& beta,

@@ -57,7 +57,8 @@ void RefBackend::group_norm_again(const NormArgs& args, const Tensor& x, const T
       for (int64_t p = 0; p < positions; ++p) {
         for (int64_t c = 0; c < width; ++c) {
           const int64_t channel = first + c;
-          double u = (double{in[p * C + c]} - means[item]) * rstds[item] * ga[channel] + be[channel];
+          double u =
+              (double{in[p * C + c]} - means[item]) * rstds[item] * ga[channel] + be[channel];
           if (fi) {
             u = u * (double{fi[n * 2 * C + channel]} + 1) + fi[n * 2 * C + C + channel];
           }

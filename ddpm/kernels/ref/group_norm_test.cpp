@@ -44,7 +44,8 @@ TEST(RefGroupNorm, AppliesAffineThenFilmThenSilu) {
   EXPECT_EQ(y.values(), (Values{8.5, 18}));
   EXPECT_EQ(mean.values(), Values{0});
   EXPECT_EQ(rstd.values(), Values{1});
-  ref.group_norm({.groups = 1, .eps = 0, .silu = true}, x, gamma, beta, &film, nullptr, y, mean, rstd);
+  ref.group_norm({.groups = 1, .eps = 0, .silu = true}, x, gamma, beta, &film, nullptr, y, mean,
+                 rstd);
   EXPECT_FLOAT_EQ(y.f32()[0], static_cast<float>(8.5 / (1 + std::exp(-8.5))));
 }
 

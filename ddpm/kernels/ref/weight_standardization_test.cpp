@@ -24,8 +24,7 @@ Standardized standardize(const Tensor& w, double eps) {
   for (int64_t i = 0; i < rows; ++i) rows_of_identity.f32()[i * (rows + 1)] = 1;
   const Tensor matrix = w.reshape({1, 1, rows, filters});
   Tensor y({1, rows, 1, filters});
-  ref.conv2d({}, rows_of_identity,
-             {matrix, &result.mean, &result.rstd}, nullptr, y);
+  ref.conv2d({}, rows_of_identity, {matrix, &result.mean, &result.rstd}, nullptr, y);
   result.weight = y.reshape(w.shape());
   return result;
 }
