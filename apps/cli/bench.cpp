@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <tuple>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
@@ -49,17 +50,28 @@ double peak_rss_mb() {
   return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
 }
 
+// The fastest of the repetitions, operation by operation.
 std::vector<ProfiledOperation> profile(Device device, int64_t repetitions,
                                        const std::function<void()>& work) {
   Profile profile(device);
-  for (int64_t i = 0; i < repetitions; ++i) work();
-  std::vector<ProfiledOperation> operations = profile.take();
-  for (ProfiledOperation& o : operations) {
-    o.calls /= repetitions;
-    o.seconds /= static_cast<double>(repetitions);
-    o.flops /= static_cast<double>(repetitions);
+  std::vector<ProfiledOperation> fastest;
+  for (int64_t i = 0; i < repetitions; ++i) {
+    work();
+    for (const ProfiledOperation& o : profile.take()) {
+      const auto known = std::find_if(fastest.begin(), fastest.end(), [&](const auto& other) {
+        return std::tie(other.operation, other.shape, other.algorithm) ==
+               std::tie(o.operation, o.shape, o.algorithm);
+      });
+      if (known == fastest.end()) {
+        fastest.push_back(o);
+      } else {
+        known->seconds = std::min(known->seconds, o.seconds);
+      }
+    }
   }
-  return operations;
+  std::sort(fastest.begin(), fastest.end(),
+            [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+  return fastest;
 }
 
 std::string layers_json(const std::vector<ProfiledOperation>& operations) {

@@ -234,11 +234,6 @@ Profile::Profile(Device device)
 
 Profile::~Profile() { stand_in_for_backend(device_, nullptr); }
 
-std::vector<ProfiledOperation> Profile::take() {
-  std::vector<ProfiledOperation> operations = timer_->take();
-  std::stable_sort(operations.begin(), operations.end(),
-                   [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
-  return operations;
-}
+std::vector<ProfiledOperation> Profile::take() { return timer_->take(); }
 
 }  // namespace ddpm

@@ -28,8 +28,8 @@ class Profile {
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
 
-  // Since the start or the last take(): calls alike in operation, shape and algorithm summed, the
-  // slowest first.
+  // Since the start or the last take(), in order of their first calls; calls alike in operation,
+  // shape and algorithm are summed.
   std::vector<ProfiledOperation> take();
 
  private:
