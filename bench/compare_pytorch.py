@@ -3,7 +3,7 @@
 other, in one run, and the ratios of the minima as a Markdown table.
 
     apt-get install --no-install-recommends python3-torch libopenblas0-openmp
-    bench/compare_pytorch.py [--rounds 3] [--case NAME] [--memory]
+    bench/compare_pytorch.py [--rounds 3] [--case NAME]... [--no-cases] [--memory] [--sampling]
 
 PyTorch takes part with the better of its two memory formats, case by case. Both sides' training
 step is forward, backward, clipping, Adam and EMA. Numbers from a busy machine are worth little: the
@@ -15,9 +15,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-PYTORCH = os.path.join(ROOT, "bench/pytorch/bench_unet.py")
+TOOLS = os.path.join(ROOT, "bench/pytorch")
+PYTORCH = os.path.join(TOOLS, "bench_unet.py")
+FORMATS = ("contiguous", "channels_last")
 
 CASES = {
     "batch 8, 32x32": "--dim 64 --dim-mults 1,2,4,8 --size 32 --batch 8",
@@ -27,6 +31,7 @@ CASES = {
     "dim 128, mults 1 2 2 2, batch 4, 32x32": "--dim 128 --dim-mults 1,2,2,2 --size 32 --batch 4",
 }
 MEMORY_CASE = "--dim 64 --dim-mults 1,2,4,8 --size 32 --batch 32"
+SAMPLING_NETWORK = "--dim 64 --dim-mults 1,2,4,8 --size 32"
 
 
 def last_line(command):
@@ -53,6 +58,75 @@ def ratio(theirs, ours):
     return "-" if ours is None or theirs is None else f"{theirs / ours:.2f}x"
 
 
+def memory(ddpm, ours, theirs):
+    """Peak resident memory of a training process, in MB of 1e6 bytes on both sides."""
+    pytorch = min(theirs(MEMORY_CASE, "--seconds", "0", "--repetitions", "1", "--only", "train",
+                         "--adam", "plain", "--format", memory_format)["peak_rss_mb"]
+                  for memory_format in FORMATS)
+    print("\nPeak memory of training at batch 32, 32x32, dim 64, mults 1 2 4 8:\n")
+    print("| | MB | of PyTorch's |\n| --- | ---: | ---: |")
+    print(f"| PyTorch, without EMA | {pytorch:.0f} | |")
+    if ddpm is None:
+        return
+    rows = {"ddpm, with EMA": ()}
+    help_text = subprocess.run([ddpm, "bench", "--help"], stdout=subprocess.PIPE, text=True).stdout
+    if "--checkpointing" in help_text:
+        rows["ddpm, with EMA, --checkpointing"] = ("--checkpointing",)
+    for name, flags in rows.items():
+        mine = ours(MEMORY_CASE, "--repetitions", "1", *flags)["peak_rss_mb"]
+        print(f"| {name} | {mine:.0f} | {mine / pytorch:.2f} |")
+
+
+def check_pictures(mine, theirs):
+    """Exits unless both drew the same pictures, up to the rounding of a byte here and there."""
+    compare = ("import sys, numpy as np, pictures_np as p\n"
+               "a, b = (p.read_png(path).astype(int) for path in sys.argv[1:])\n"
+               "same = a.shape == b.shape and abs(a - b).max() <= 2 and (a != b).mean() < 0.01\n"
+               "sys.exit(0 if same else 1)")
+    if subprocess.run(["/usr/bin/python3", "-c", compare, mine, theirs],
+                      env={**os.environ, "PYTHONPATH": TOOLS}).returncode != 0:
+        sys.exit("the two sides drew different pictures")
+
+
+def sampling(ddpm, threads, rounds):
+    """Wall time of whole processes that draw 16 pictures by 50 steps of DDIM, from the program's
+    start to the file written. The weights are random: time does not depend on them."""
+    def run(command):
+        start = time.perf_counter()
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)}: exit status {done.returncode}\n{done.stderr}")
+        return time.perf_counter() - start
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = os.path.join(folder, "model.safetensors")
+        pictures = [os.path.join(folder, name) for name in ("ddpm.png", "pytorch.png")]
+        run(["/usr/bin/python3", os.path.join(TOOLS, "make_network.py"), folder,
+             *SAMPLING_NETWORK.split(), "--batch", "1"])
+
+        def ours(n, steps):
+            return run([ddpm, "sample", model, "--size", "32", "--sampler", "ddim", "--out",
+                        pictures[0], "--n", str(n), "--steps", str(steps), *threads])
+
+        def theirs(n, steps, *more):
+            return run(["/usr/bin/python3", os.path.join(TOOLS, "sample_unet.py"), model,
+                        *SAMPLING_NETWORK.split(), "--out", pictures[1], "--n", str(n), "--steps",
+                        str(steps), *threads, *more])
+
+        ours(4, 5)
+        theirs(4, 5, "--noise", "ddpm")
+        check_pictures(*pictures)
+        mine, pytorch = [], {name: [] for name in FORMATS}
+        for _ in range(rounds):
+            mine.append(ours(16, 50))
+            for name in FORMATS:
+                pytorch[name].append(theirs(16, 50, "--format", name))
+    best = {name: min(times) for name, times in pytorch.items()}
+    name = min(best, key=best.get)
+    print(f"\n16 pictures of 32x32, 50 steps of DDIM, dim 64, mults 1 2 4 8, whole process: ddpm "
+          f"{min(mine):.2f} s, PyTorch {best[name]:.2f} s ({name}), {best[name] / min(mine):.2f}x")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,20 +138,25 @@ def main():
     parser.add_argument("--pytorch-only", action="store_true")
     parser.add_argument("--memory", action="store_true",
                         help="peak memory of training at batch 32 as well (PyTorch without an EMA)")
+    parser.add_argument("--sampling", action="store_true",
+                        help="16 pictures by 50 steps as well, whole processes")
+    parser.add_argument("--no-cases", action="store_true", help="memory or sampling alone")
     args = parser.parse_args()
+    if args.sampling and args.pytorch_only:
+        parser.error("--sampling compares; it cannot do with --pytorch-only")
     if not args.pytorch_only and not os.path.exists(args.ddpm):
         parser.error(f"no {args.ddpm}: build it, or name another with --ddpm")
     threads = ["--threads", str(args.threads)]
 
-    def ours(case):
-        return last_line([args.ddpm, "bench", *case.split(), *threads, "--json"])
+    def ours(case, *more):
+        return last_line([args.ddpm, "bench", *case.split(), *threads, *more, "--json"])
 
     def theirs(case, *more):
         return last_line(["/usr/bin/python3", PYTORCH, *case.split(), *threads, *more])
 
     begin_load = os.getloadavg()[0]
     rows = []
-    for name in args.case or CASES:
+    for name in [] if args.no_cases else args.case or CASES:
         mine, pytorch = {}, {}
         for _ in range(args.rounds):
             if not args.pytorch_only:
@@ -87,10 +166,11 @@ def main():
         rows.append((name, mine, pytorch))
         print(json.dumps({"case": name, "ddpm": mine, "pytorch": pytorch}), file=sys.stderr)
 
-    print(f"{args.threads} threads, minima of {args.rounds} rounds, load before {begin_load:.1f}, "
-          f"after {os.getloadavg()[0]:.1f}\n")
-    print("| case | forward: ddpm | PyTorch | ratio | training step: ddpm | PyTorch | ratio |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(f"{args.threads} threads, minima of {args.rounds} round(s), load before {begin_load:.1f}, "
+          f"after {os.getloadavg()[0]:.1f}" + ("\n" if rows else ""))
+    if rows:
+        print("| case | forward: ddpm | PyTorch | ratio | training step: ddpm | PyTorch | ratio |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, mine, pytorch in rows:
         cells = []
         for key, other in (("forward_s", "forward_s"), ("train_step_s", "train_step_ema_s")):
@@ -99,12 +179,9 @@ def main():
         print(f"| {name} | {' | '.join(cells)} |")
 
     if args.memory:
-        b = min(theirs(MEMORY_CASE, "--seconds", "0", "--only", "train", "--format",
-                       memory_format)["peak_rss_mb"]
-                for memory_format in ("contiguous", "channels_last"))
-        a = None if args.pytorch_only else ours(MEMORY_CASE)["peak_rss_mb"]
-        print(f"\nPeak memory of training at batch 32, 32x32, dim 64: PyTorch without EMA {b:.0f} MB"
-              + ("" if a is None else f", ddpm with EMA {a:.0f} MB, {a / b:.2f} of it"))
+        memory(None if args.pytorch_only else args.ddpm, ours, theirs)
+    if args.sampling:
+        sampling(args.ddpm, threads, args.rounds)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ def options():
     parser.add_argument("--repetitions", type=int, default=3, help="per measurement, at least")
     parser.add_argument("--only", choices=("forward", "train", "train_ema"), action="append",
                         help="for peak memory of one thing alone")
+    parser.add_argument("--adam", choices=("plain", "foreach"), action="append",
+                        help="one form (default: both); plain takes less memory")
     parser.add_argument("--json", action="store_true", help="always on; as for `ddpm bench`")
     return parser
 
@@ -103,7 +105,7 @@ def main():
                 continue
             ema = [p.detach().clone() for p in parameters] if kind == "train_ema" else []
             times = {}
-            for foreach in (False, True):
+            for foreach in [form == "foreach" for form in args.adam or ("plain", "foreach")]:
                 optimizer = torch.optim.Adam(parameters, lr=1e-6, foreach=foreach)
                 times[foreach] = minimum(lambda: train_step(optimizer, ema), args.seconds / 2,
                                          args.repetitions)
@@ -121,7 +123,7 @@ def main():
             best = min(formats, key=lambda name: results[name][key])
             line[key] = results[best][key]
             line[key[:-2] + "_format"] = best
-    line["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    line["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps(line))
 
 
