@@ -1,6 +1,6 @@
 // The reduction is cut into blocks of the kernel's depth, at places that depend on k alone. For
 // each block and each panel of nr columns, the panel of b is packed onto the stack (it then stays
-// in the first-level cache) and every row of a passes over it where it lies.
+// in the first-level cache) and a strip of rows of a, or all of them, passes over it where it lies.
 #include "ddpm/kernels/cpu/matmul.h"
 
 #include <algorithm>
@@ -10,6 +10,8 @@
 
 namespace ddpm::cpu {
 namespace {
+
+constexpr int64_t kStripGroups = 32;  // of mr rows that share a packed panel
 
 void clear(const Matmul& p) {
   if (p.accumulate) return;
@@ -27,13 +29,24 @@ void for_each_panel(const Matmul& p, const GemmKernels& kernels, const Body& bod
   }
 }
 
-void rows_times_panels(const Matmul& p, bool transposed) {
-  if (p.k == 0) return clear(p);
-  const GemmKernels& kernels = gemm_kernels();
+// Rows [rows), at most kStripGroups groups of them.
+void strip_times_panels(const Matmul& p, const GemmKernels& kernels, Range rows, bool transposed) {
   alignas(64) float panel[kMaxPanelFloats];
-  const int64_t groups = ceil_div(p.m, kernels.mr);
+  const int64_t groups = ceil_div(rows.size(), kernels.mr);
+  const float* left[kStripGroups * kMaxTileRows];
+  float* to[kStripGroups * kMaxTileRows];
+  for (int64_t group = 0; group < groups; ++group) {
+    const int64_t smaller = rows.size() / groups, larger = rows.size() % groups;
+    const int64_t count = smaller + (group < larger);
+    const int64_t first = rows.begin + group * smaller + std::min(group, larger);
+    for (int64_t r = 0; r < count; ++r) {
+      left[group * kernels.mr + r] = p.a + (first + r) * p.a_stride;
+      to[group * kernels.mr + r] = p.c + (first + r) * p.c_stride;
+    }
+  }
   for_each_panel(p, kernels, [&](Range k, int64_t block, int64_t column, int64_t columns) {
     RowTile tile;
+    tile.left = left;
     tile.length = k.size();
     tile.offset = k.begin;
     tile.b = panel;
@@ -48,22 +61,22 @@ void rows_times_panels(const Matmul& p, bool transposed) {
       kernels.pack(p.b + k.begin * p.b_stride + column, p.b_stride, k.size(), columns, panel,
                    nullptr);
     }
-    for (int64_t group = 0; group < groups; ++group) {
-      const Range rows = piece(p.m, groups, group);
-      const float* left[kMaxTileRows];
-      float* to[kMaxTileRows];
-      for (int64_t r = 0; r < rows.size(); ++r) {
-        left[r] = p.a + (rows.begin + r) * p.a_stride;
-        to[r] = p.c + (rows.begin + r) * p.c_stride + column;
-      }
-      tile.left = left;
-      kernels.row_tile(rows.size(), tile,
-                       {.rows = to,
-                        .columns = columns,
-                        .alpha = p.alpha,
-                        .accumulate = p.accumulate || block > 0});
-    }
+    kernels.row_tiles({.rows = rows.size(), .groups = groups, .left_step = kernels.mr}, tile,
+                      {.rows = to,
+                       .columns = columns,
+                       .alpha = p.alpha,
+                       .accumulate = p.accumulate || block > 0,
+                       .offset = column});
   });
+}
+
+void rows_times_panels(const Matmul& p, bool transposed) {
+  if (p.k == 0) return clear(p);
+  const GemmKernels& kernels = gemm_kernels();
+  const int64_t strips = ceil_div(p.m, kStripGroups * kernels.mr);
+  for (int64_t strip = 0; strip < strips; ++strip) {
+    strip_times_panels(p, kernels, piece(p.m, strips, strip), transposed);
+  }
 }
 
 }  // namespace

@@ -84,6 +84,10 @@ TEST_P(MatmulTest, AgreesForEveryLengthAroundAVector) {
   }
 }
 
+TEST_P(MatmulTest, AgreesForManyRows) {
+  for (Form form : {Form::kNn, Form::kNt, Form::kTn}) check(form, 401, 18, 20, 1, false);
+}
+
 TEST_P(MatmulTest, AgreesForLongReductions) {
   for (Form form : {Form::kNn, Form::kNt, Form::kTn}) {
     for (int64_t k : {191, 192, 193, 256, 257, 700}) check(form, 13, 37, k, 0.5f, false);

@@ -58,26 +58,44 @@ struct Scale {
   }
 };
 
-// One head of kVecs whole vectors, in registers.
-template <int kVecs>
+// kHeads heads of kVecs whole vectors each, step by step together: the steps of one head wait for
+// each other.
+template <int kHeads, int kVecs>
 HWY_INLINE void soften_whole(float factor, const float* x, float* y) {
-  Vec value[kVecs];
-  for (int v = 0; v < kVecs; ++v) value[v] = load(x + v * kLanes);
-  Vec highest = value[0];
-  for (int v = 1; v < kVecs; ++v) highest = hn::Max(highest, value[v]);
-  highest = hn::MaxOfLanes(Floats(), highest);
-  Vec total = hn::Zero(Floats());
-  for (int v = 0; v < kVecs; ++v) {
-    value[v] = exp(hn::Sub(value[v], highest));
-    total = hn::Add(total, value[v]);
+  Vec highest[kHeads], total[kHeads];
+  for (int h = 0; h < kHeads; ++h) {
+    const float* head = x + h * kVecs * kLanes;
+    highest[h] = load(head);
+    for (int v = 1; v < kVecs; ++v) highest[h] = hn::Max(highest[h], load(head + v * kLanes));
+    highest[h] = hn::MaxOfLanes(Floats(), highest[h]);
   }
-  const Vec scale = hn::Div(set(factor), hn::SumOfLanes(Floats(), total));
-  for (int v = 0; v < kVecs; ++v) store(hn::Mul(value[v], scale), y + v * kLanes);
+  for (int h = 0; h < kHeads; ++h) {
+    total[h] = hn::Zero(Floats());
+    for (int v = 0; v < kVecs; ++v) {
+      const int64_t i = (h * kVecs + v) * kLanes;
+      const Vec value = exp(hn::Sub(load(x + i), highest[h]));
+      total[h] = hn::Add(total[h], value);
+      store(value, y + i);
+    }
+  }
+  for (int h = 0; h < kHeads; ++h) {
+    const Vec scale = hn::Div(set(factor), hn::SumOfLanes(Floats(), total[h]));
+    for (int v = 0; v < kVecs; ++v) {
+      float* to = y + (h * kVecs + v) * kLanes;
+      store(hn::Mul(load(to), scale), to);
+    }
+  }
+}
+
+template <int kVecs>
+HWY_INLINE void soften_whole_heads(int64_t heads, float factor, const float* x, float* y) {
+  constexpr int64_t kWidth = kVecs * kLanes;
+  int64_t h = 0;
+  for (; h + 4 <= heads; h += 4) soften_whole<4, kVecs>(factor, x + h * kWidth, y + h * kWidth);
+  for (; h < heads; ++h) soften_whole<1, kVecs>(factor, x + h * kWidth, y + h * kWidth);
 }
 
 HWY_INLINE void soften(int64_t width, float factor, const float* x, float* y) {
-  if (width == 2 * kLanes) return soften_whole<2>(factor, x, y);
-  if (width == 4 * kLanes) return soften_whole<4>(factor, x, y);
   Vec total = hn::Zero(Floats());
   for_each_vector(width, Exponentials{x, highest_of(x, width), total, y});
   total = hn::SumOfLanes(Floats(), total);
@@ -86,8 +104,14 @@ HWY_INLINE void soften(int64_t width, float factor, const float* x, float* y) {
 
 void soften_heads(int64_t rows, int64_t heads, int64_t width, float factor, ConstRows x, Rows y) {
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t h = 0; h < heads; ++h) {
-      soften(width, factor, x.data + r * x.stride + h * width, y.data + r * y.stride + h * width);
+    const float* from = x.data + r * x.stride;
+    float* to = y.data + r * y.stride;
+    if (width == 4 * kLanes) {
+      soften_whole_heads<4>(heads, factor, from, to);
+    } else if (width == 2 * kLanes) {
+      soften_whole_heads<2>(heads, factor, from, to);
+    } else {
+      for (int64_t h = 0; h < heads; ++h) soften(width, factor, from + h * width, to + h * width);
     }
   }
 }
