@@ -12,9 +12,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
@@ -23,6 +21,7 @@
 #include "bench/conv_shapes.h"
 #include "bench/fma_loop.h"
 #include "bench/onednn.h"
+#include "bench/stopwatch.h"
 #include "bench/versus_onednn.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
@@ -47,19 +46,6 @@ struct Options {
   bool onednn = false;
   bool reorder_weights = false;
 };
-
-double wall() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// The calling thread's own time: what to look at on one thread of a machine that others use too,
-// for runs too long to fit between two of their turns.
-constexpr double kTimeSlice = 1e-3;
-double cpu_time() {
-  timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 // One way to compute a pass.
 struct Candidate {
@@ -123,11 +109,11 @@ std::vector<Pass> passes(const ConvShape& s, ConvProblem& b) {
 // GFLOP/s of the register loop on all threads at once.
 double peak_sample(int threads) {
   std::vector<double> flops(static_cast<size_t>(threads));
-  const double start = wall();
+  const Stopwatch watch;
   parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) flops[static_cast<size_t>(i)] = run_fma_loop();
   });
-  const double seconds = wall() - start;
+  const double seconds = watch.seconds();
   double total = 0;
   for (double f : flops) total += f;
   return total / seconds * 1e-9;
@@ -136,7 +122,7 @@ double peak_sample(int threads) {
 // Returns the number of wrong answers.
 int table(const std::vector<ConvShape>& shapes, const Options& options) {
   double peak = 0;
-  for (double end = wall() + 0.5; wall() < end;) {
+  for (const Stopwatch watch; watch.seconds() < 0.5;) {
     peak = std::max(peak, peak_sample(options.threads));
   }
   fmt::print("{} thread(s), {}, register loop {:.1f} GFLOP/s\n", options.threads, simd_name(),
@@ -155,13 +141,11 @@ int table(const std::vector<ConvShape>& shapes, const Options& options) {
         errors.push_back(options.check ? pass.error() : 0);
       }
       const double seconds = options.seconds * static_cast<double>(pass.candidates.size());
-      for (double end = wall() + seconds; wall() < end;) {
+      for (const Stopwatch watch; watch.seconds() < seconds;) {
         for (Candidate& candidate : pass.candidates) {
-          const double start = wall(), cpu_start = cpu_time();
+          const Stopwatch stopwatch(options.cpu_time);
           candidate.run();
-          const double used = cpu_time() - cpu_start, elapsed = wall() - start;
-          candidate.best =
-              std::min(candidate.best, options.cpu_time && used > kTimeSlice ? used : elapsed);
+          candidate.best = std::min(candidate.best, stopwatch.seconds());
         }
         peak = std::max(peak, peak_sample(options.threads));
       }
@@ -199,7 +183,8 @@ int run(Options options, char** argv) {
   });
   const int wrong = options.onednn
                         ? versus_onednn(shapes, {.seconds = options.seconds,
-                                                 .reorder_weights = options.reorder_weights})
+                                                 .reorder_weights = options.reorder_weights,
+                                                 .cpu_time = options.cpu_time})
                         : table(shapes, options);
   if (wrong) fmt::print("{} answers are wrong\n", wrong);
   return wrong ? 1 : 0;

@@ -20,13 +20,12 @@
 #include "bench/conv_problem.h"
 #include "bench/conv_shapes.h"
 #include "bench/onednn.h"
+#include "bench/stopwatch.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/conv_select.h"
 
 namespace ddpm::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr auto kRest = std::chrono::milliseconds(1);  // longer than either side's threads spin
 constexpr double kWarmUp = 3e-4;
@@ -35,27 +34,23 @@ constexpr double kTurn = 4e-3;
 // hold ours to a tighter bound, against exact arithmetic.
 constexpr double kAgree = 1e-5;
 
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 struct Timed {
   std::function<void()> run;
   double best = 1e30;  // seconds
 };
 
-void take_turn(Timed& timed) {
+void take_turn(Timed& timed, bool cpu_time) {
   std::this_thread::sleep_for(kRest);
-  const Clock::time_point begin = Clock::now();
+  const Stopwatch warm_up;
   do {
     timed.run();
-  } while (since(begin) < kWarmUp);
-  const Clock::time_point timing = Clock::now();
+  } while (warm_up.seconds() < kWarmUp);
+  const Stopwatch turn;
   do {
-    const Clock::time_point start = Clock::now();
+    const Stopwatch watch(cpu_time);
     timed.run();
-    timed.best = std::min(timed.best, since(start));
-  } while (since(timing) < kTurn);
+    timed.best = std::min(timed.best, watch.seconds());
+  } while (turn.seconds() < kTurn);
 }
 
 const char* name_of_pass(ConvPass pass) {
@@ -151,10 +146,10 @@ int versus_onednn(const std::vector<cpu::ConvShape>& shapes, const VersusOnednn&
         ++forms[candidate.form];
       }
       if (candidates.empty()) continue;
-      const Clock::time_point start = Clock::now();
+      const Stopwatch watch;
       do {
-        for (Timed& one : timed) take_turn(one);
-      } while (since(start) < options.seconds * static_cast<double>(timed.size()));
+        for (Timed& one : timed) take_turn(one, options.cpu_time);
+      } while (watch.seconds() < options.seconds * static_cast<double>(timed.size()));
 
       const auto best =
           std::min_element(timed.begin() + 1, timed.end(),

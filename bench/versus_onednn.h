@@ -14,6 +14,7 @@ namespace ddpm::bench {
 struct VersusOnednn {
   double seconds = 0.2;          // per pass and candidate
   bool reorder_weights = false;  // count what it takes oneDNN to bring weights into its layout
+  bool cpu_time = false;         // the calling thread's, for one thread on a busy machine
 };
 int versus_onednn(const std::vector<cpu::ConvShape>& shapes, const VersusOnednn& options);
 
