@@ -1,7 +1,7 @@
 // Which algorithm a layer takes, by a model that fits what bench_conv measures: the multiplications
 // that an algorithm needs for one map, tiles that stick out included, divided by the share of the
-// machine's peak that they reach with many tiles, times 1 + kTilesToTransform / tiles: transforming
-// the weights (or their gradient) takes as long as the products of so many tiles. It is within a
+// machine's peak that they reach with many tiles, times 1 + t / tiles: transforming the weights (or
+// their gradient), or fetching them transformed, takes as long as the products of t tiles. It is within a
 // fifth of the measurements and decides as they do, except where two algorithms are about level.
 #include "ddpm/kernels/cpu/conv_select.h"
 
@@ -21,18 +21,19 @@ namespace {
 struct Row {
   ConvAlgorithm algorithm;
   int64_t tile;            // outputs per side
-  double share;            // of the peak; Winograd's transforms count as idleness
+  double share;            // of the peak; Winograd's transforms of maps count as idleness
+  double transform;        // t where the pass transforms the weights
+  double gradient;         // t where it transforms their gradient
   int64_t least_channels;  // of x and y
 };
 // Winograd wins from 16 channels on, but its rounding shows in the training of so small a network.
 constexpr Row kTable[] = {
-    {ConvAlgorithm::kDirect, 1, 0.87, 0},
-    {ConvAlgorithm::kWinograd2, 2, 0.70, 32},
-    {ConvAlgorithm::kWinograd4, 4, 0.60, 32},
+    {ConvAlgorithm::kDirect, 1, 0.87, 0, 0, 0},
+    {ConvAlgorithm::kWinograd2, 2, 0.70, 9, 10, 32},
+    {ConvAlgorithm::kWinograd4, 4, 0.60, 6, 10, 32},
 };
-constexpr double kTilesToTransform = 10;
-// Transformed weights that are kept still have to come from memory.
-constexpr double kTilesToLoad = 6;
+// t where transformed weights are kept: they still have to come from memory.
+constexpr double kFetch = 6;
 // Where the choice must not depend on the batch, it is right for this one: latency counts too.
 constexpr double kFewImages = 3;
 
@@ -41,9 +42,12 @@ double cost(const ConvShape& s, ConvPass pass, bool by_batch, const Row& row) {
       static_cast<double>(ceil_div(s.height, row.tile) * ceil_div(s.width, row.tile));
   const double products = tiles * static_cast<double>((row.tile + 2) * (row.tile + 2)) / row.share;
   if (row.algorithm == ConvAlgorithm::kDirect) return products;
-  const bool training = by_batch || pass == ConvPass::kBackwardWeights;
-  const double images = training ? static_cast<double>(std::max<int64_t>(1, s.batch)) : kFewImages;
-  const double weights = training ? kTilesToTransform : kTilesToLoad;
+  const bool kept = pass == ConvPass::kForward && !by_batch;
+  const double weights = pass == ConvPass::kBackwardWeights ? row.gradient
+                         : kept                             ? kFetch
+                                                            : row.transform;
+  const bool any_batch = pass != ConvPass::kBackwardWeights && !by_batch;
+  const double images = any_batch ? kFewImages : static_cast<double>(std::max<int64_t>(1, s.batch));
   return products * (1 + weights / (tiles * images));
 }
 
