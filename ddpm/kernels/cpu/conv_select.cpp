@@ -1,8 +1,9 @@
 // Which algorithm a layer takes, by a model that fits what bench_conv measures: the multiplications
 // that an algorithm needs for one map, tiles that stick out included, divided by the share of the
 // machine's peak that they reach with many tiles, times 1 + t / tiles: transforming the weights (or
-// their gradient), or fetching them transformed, takes as long as the products of t tiles. It is within a
-// fifth of the measurements and decides as they do, except where two algorithms are about level.
+// their gradient), or fetching them transformed, takes as long as the products of t tiles. It is
+// within a fifth of the measurements and decides as they do, except where two algorithms are about
+// level.
 #include "ddpm/kernels/cpu/conv_select.h"
 
 #include <fmt/core.h>

@@ -28,7 +28,8 @@ struct RowTile {
   int64_t offset = 0;
   const float* b = nullptr;  // nr readable columns in every row
   int64_t b_stride = 0;
-  const float* next = nullptr;  // as many floats of another b, to be brought into the cache; or null
+  const float* next =
+      nullptr;  // as many floats of another b, to be brought into the cache; or null
 };
 
 // Tiles one below the other, of rows / groups rows each, the first rows % groups of them of one

@@ -1,14 +1,15 @@
 // Forward and backward-data Winograd convolution; backward-data is the forward pass of dy with the
 // kernel turned by half a circle and its channels swapped.
 //
-// A task is a block of tiles x a range of output channels and needs no other: it transforms its
-// input tiles into V [position][tile][channel], then for some panels of nr output channels at a
-// time multiplies every position, sums [position][tile][k] += V[position] U[position], and
-// transforms the sums into y. Tiles are blocked so that V and the sums stay in the second-level
-// cache between those steps; at each position the rows of V stay in the first-level cache while the
-// panels pass. The transformed weights U [position][channel][nr] of a panel are used once per block
-// of tiles: with several blocks they are made once, before; with a single block each task makes
-// them where it needs them, in cache, so that four times the weights never travel to memory.
+// A task is a block of tiles x a range of output channels: it transforms its input tiles into V
+// [position][tile][channel] (where several tasks need the same tiles, that is done before), then
+// for some panels of nr output channels at a time multiplies every position, sums
+// [position][tile][k] += V[position] U[position], and transforms the sums into y. Tiles are blocked
+// so that V and the sums stay in the second-level cache between those steps; at each position the
+// rows of V stay in the first-level cache while the panels pass. The transformed weights U
+// [position][channel][nr] of a panel are used once per block of tiles: with several blocks they are
+// made once, before; with a single block each task makes them where it needs them, in cache, so
+// that four times the weights never travel to memory.
 //
 // The reduction over channels is cut into blocks of kDepth, by the layer alone, for precision: each
 // is a chain of additions of its own. So bits depend on neither threads, nor blocking, nor batch.
@@ -115,26 +116,49 @@ Plan make_plan(const Problem& p, const GemmKernels& kernels, bool prepared) {
   return plan;
 }
 
-// all: the transformed weights of every panel, [panel][position][channel][nr], or null.
-void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& plan, Range tiles,
-                   Range panels, const float* zeros, const float* all) {
-  const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
-  const int64_t positions = p.tiles.positions(), m = p.tiles.m, nr = kernels.nr;
-  const int64_t row = ceil_div(p.channels, 16) * 16;
-  const int64_t v_stride = position_stride(tiles.size() * row);
-  const int64_t batch = std::min(panels.size(), plan.ahead ? kPanelBatch : 1), columns = batch * nr;
-  const int64_t sums_stride = position_stride(tiles.size() * columns);
-  Scratch v_memory(positions * v_stride * 4), sums_memory(positions * sums_stride * 4);
-  Scratch u_memory(plan.ahead ? 0 : positions * plan.u_stride * 4);
-  float *v = v_memory.as<float>(), *sums = sums_memory.as<float>(), *made = u_memory.as<float>();
+// Transformed tiles of x: V[position * stride + (t - first tile) * row + c].
+struct InputTiles {
+  InputTiles(const Problem& p, int64_t tiles)
+      : row(ceil_div(p.channels, 16) * 16), stride(position_stride(tiles * row)) {}
+  InputTiles from_tile(int64_t t) const {
+    InputTiles tiles = *this;
+    tiles.v += t * row;
+    return tiles;
+  }
+  int64_t row, stride;
+  float* v = nullptr;
+};
 
+void transform_input(const Problem& p, Range tiles, const float* zeros, const InputTiles& to) {
+  const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
   for (int64_t t = 0; t < tiles.size(); ++t) {
     p.x.for_each_part(0, p.channels, p.channels,
                       [&](const float* x, int64_t width, int64_t, int64_t first, int64_t count) {
                         const float* pixels[kMaxPositions];
-                        p.tiles.pixels(tiles.begin + t, m + 2, 1, x, width, zeros, pixels);
-                        transforms.input(pixels, count, v + t * row + first, v_stride);
+                        p.tiles.pixels(tiles.begin + t, p.tiles.m + 2, 1, x, width, zeros, pixels);
+                        transforms.input(pixels, count, to.v + t * to.row + first, to.stride);
                       });
+  }
+}
+
+// all: the transformed weights of every panel, [panel][position][channel][nr], or null. shared: the
+// transformed input of all tiles, where several tasks need it.
+void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& plan, Range tiles,
+                   Range panels, const float* zeros, const float* all, const InputTiles& shared) {
+  const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
+  const int64_t positions = p.tiles.positions(), m = p.tiles.m, nr = kernels.nr;
+  const int64_t batch = std::min(panels.size(), plan.ahead ? kPanelBatch : 1), columns = batch * nr;
+  const int64_t sums_stride = position_stride(tiles.size() * columns);
+  InputTiles input(p, tiles.size());
+  Scratch v_memory(shared.v ? 0 : positions * input.stride * 4);
+  Scratch sums_memory(positions * sums_stride * 4);
+  Scratch u_memory(plan.ahead ? 0 : positions * plan.u_stride * 4);
+  float *sums = sums_memory.as<float>(), *made = u_memory.as<float>();
+  if (shared.v) {
+    input = shared.from_tile(tiles.begin);
+  } else {
+    input.v = v_memory.as<float>();
+    transform_input(p, tiles, zeros, input);
   }
   const int64_t groups = ceil_div(tiles.size(), kernels.mr);
   for (int64_t first = panels.begin; first < panels.end; first += batch) {
@@ -153,15 +177,15 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
           tile.offset = depth.begin;
           tile.b_stride = nr;
           tile.b = weights_at(position, panel);
-          const float* next = panel + 1 < last              ? weights_at(position, panel + 1)
+          const float* next = panel + 1 < last           ? weights_at(position, panel + 1)
                               : position + 1 < positions ? weights_at(position + 1, first)
-                                                            : nullptr;
+                                                         : nullptr;
           for (int64_t group = 0; group < groups; ++group) {
             const Range rows = piece(tiles.size(), groups, group);
             const float* left[kMaxTileRows];
             float* to[kMaxTileRows];
             for (int64_t r = 0; r < rows.size(); ++r) {
-              left[r] = v + position * v_stride + (rows.begin + r) * row;
+              left[r] = input.v + position * input.stride + (rows.begin + r) * input.row;
               to[r] =
                   sums + position * sums_stride + (rows.begin + r) * columns + (panel - first) * nr;
             }
@@ -200,9 +224,21 @@ void run(const Problem& p, const PreparedWinograd* prepared) {
   std::fill_n(zeros, p.channels, 0.0f);
   if (make) transform_all_weights(p, kernels, all_memory.as<float>());
   const float* all = !plan.ahead ? nullptr : make ? all_memory.as<float>() : prepared->panels();
+  InputTiles shared(p, p.tiles.count);
+  const bool share = plan.panel_tasks > 1;
+  Scratch shared_memory(share ? p.tiles.positions() * shared.stride * 4 : 0);
+  if (share) {
+    shared.v = shared_memory.as<float>();
+    const int64_t pieces = std::min(p.tiles.count, plan.panel_tasks * plan.tile_blocks);
+    for_each_task(pieces, [&](int64_t task) {
+      const Range tiles = piece(p.tiles.count, pieces, task);
+      transform_input(p, tiles, zeros, shared.from_tile(tiles.begin));
+    });
+  }
   for_each_task(plan.tile_blocks * plan.panel_tasks, [&](int64_t task) {
     winograd_task(p, kernels, plan, piece(p.tiles.count, plan.tile_blocks, task / plan.panel_tasks),
-                  piece(plan.panels, plan.panel_tasks, task % plan.panel_tasks), zeros, all);
+                  piece(plan.panels, plan.panel_tasks, task % plan.panel_tasks), zeros, all,
+                  shared);
   });
 }
 
