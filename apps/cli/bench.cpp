@@ -197,6 +197,7 @@ Action bench_command(Flags& flags) {
   flags.add("channels", request->channels, "of the pictures");
   flags.add("size", options.size, "of the pictures", "N|HxW");
   flags.add("batch", options.batch, "pictures per pass");
+  flags.add("checkpointing", options.checkpointing, "as in ddpm train");
   flags.add("repetitions", request->repetitions, "the fastest of so many counts");
   flags.add("json", request->json,
             "one line of JSON, forward_flops being those of the whole batch");

@@ -54,7 +54,7 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, cons
     if (kept) kept->mean = mean, kept->rstd = rstd;
   }
   ConvArgs chosen = args;
-  chosen.by_batch = recording;
+  chosen.by_batch = Tape::training();
   ConvWeights weights = weights_of(w.value(), mean, rstd);
   weights.prepared = kept ? &kept->backend : nullptr;
   backend.conv2d(chosen, input_of(x.value(), more), weights, bias ? &bias->value() : nullptr, y);

@@ -10,6 +10,7 @@ namespace ddpm {
 namespace {
 
 thread_local Tape* current_tape = nullptr;
+thread_local bool paused = false;
 
 }  // namespace
 
@@ -41,8 +42,14 @@ Tape::Recording::Recording(Tape& tape) : previous_(std::exchange(current_tape, &
 
 Tape::Recording::~Recording() { current_tape = previous_; }
 
+Tape::Pause::Pause() : previous_(std::exchange(paused, true)) {}
+
+Tape::Pause::~Pause() { paused = previous_; }
+
+bool Tape::training() { return current_tape != nullptr && !Inference::active(); }
+
 bool Tape::recording(std::initializer_list<const Variable*> inputs) {
-  if (current_tape == nullptr || Inference::active()) return false;
+  if (!training() || paused) return false;
   for (const Variable* input : inputs) {
     if (input != nullptr && input->requires_grad()) return true;
   }

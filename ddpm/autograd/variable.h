@@ -93,6 +93,18 @@ class Tape {
     Tape* previous_;
   };
 
+  // While one lives, this thread records nothing, though it trains.
+  class Pause {
+   public:
+    Pause();
+    ~Pause();
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+
+   private:
+    bool previous_;
+  };
+
   // Gradients of `output` with respect to every leaf, given the gradient of the loss with respect
   // to output. The tape is empty afterwards. Throws Error where output was not recorded or the
   // shapes differ.
@@ -103,6 +115,8 @@ class Tape {
 
   // For operations: whether an output with these inputs needs recording now.
   static bool recording(std::initializer_list<const Variable*> inputs);
+  // For operations: whether this thread is within a Recording, paused or not.
+  static bool training();
   // For operations: `value` as the output of an operation whose backward closure receives its
   // gradient.
   static Variable record(Tensor value, std::function<void(Tensor grad)> backward);

@@ -25,17 +25,21 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
     network(Variable(images(batch)), Tensor({batch}, DType::kFloat32, Device::kDry));
     cost.sampling_bytes = allocator_stats().peak_bytes_in_use - before;
   }
-  {
+  const auto training_bytes = [&](bool checkpointing) {
     // A network may predict more channels than an image has; what training would feed back has its
     // output's shape.
     ModelConfig trained = config;
     trained.network.output_dim = 0;
+    TrainOptions options;
+    options.checkpointing = checkpointing;
     Trainer trainer(
-        {}, trained, [&](int64_t) { return images(batch); }, Device::kDry);
+        options, trained, [&](int64_t) { return images(batch); }, Device::kDry);
     reset_allocator_peak();
     trainer.step();
-    cost.training_bytes = allocator_stats().peak_bytes_in_use - before;
-  }
+    return allocator_stats().peak_bytes_in_use - before;
+  };
+  cost.training_bytes = training_bytes(false);
+  cost.checkpointed_bytes = training_bytes(true);
   take_dry_flops();
   trim_allocator();
   return cost;

@@ -15,6 +15,7 @@ struct Cost {
       0;  // tensors alive at the peak of a forward pass without gradients, weights included
   int64_t training_bytes =
       0;  // at the peak of a training step: weights, average, moments, gradients and activations
+  int64_t checkpointed_bytes = 0;  // the same with TrainOptions::checkpointing
 };
 
 // For batches of `batch` images of the configuration's size. Computed by running the real code on

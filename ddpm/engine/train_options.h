@@ -37,6 +37,7 @@ struct TrainOptions {
   int64_t lr_warmup = 100;
   double clip_norm = 1;
   double ema_decay = 0.9995;
+  bool checkpointing = false;  // computes blocks twice instead of keeping what is inside them
   uint64_t seed = 0;
   // The run
   int64_t threads = 0;
@@ -75,6 +76,8 @@ struct TrainOptions {
     field("clip_norm", clip_norm, "largest norm of the gradient, 0 for no limit");
     field("ema_decay", ema_decay,
           "weight of the past in the averaged weights that samples are drawn with");
+    field("checkpointing", checkpointing,
+          "less memory for about a third more time; the same weights to the bit");
     field("seed", seed, "decides everything random");
     field("threads", threads, "processor threads, 0 for all cores");
     field("log_every", log_every, "steps between lines of metrics.jsonl");

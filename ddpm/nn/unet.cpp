@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include "ddpm/autograd/checkpoint.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
 
@@ -180,23 +181,31 @@ Variable DiffusionUnet::operator()(const Variable& x, const Tensor& t) const {
   Variable h = first;
   std::vector<Variable> skips;
   for (const auto& level : down_) {
-    h = (*level->block1)(h, &time);
+    h = run([&block = *level->block1, h, time] { return block(h, &time); });
     skips.push_back(h);
-    h = (*level->attention)((*level->block2)(h, &time));
+    h = run([&block = *level->block2, h, time] { return block(h, &time); });
+    h = run([&attention = *level->attention, h] { return attention(h); });
     skips.push_back(h);
     h = level->resample ? (*level->resample)(h) : (*level->conv)(h);
   }
-  h = mid_block2_(mid_attention_(mid_block1_(h, &time)), &time);
+  h = run([this, h, time] { return mid_block1_(h, &time); });
+  h = mid_attention_(h);
+  h = run([this, h, time] { return mid_block2_(h, &time); });
   for (const auto& level : up_) {
     for (const ResnetBlock* block : {level->block1.get(), level->block2.get()}) {
-      h = (*block)(h, &time, &skips.back());
+      h = run([block, h, time, skip = skips.back()] { return (*block)(h, &time, &skip); });
       skips.pop_back();
     }
-    h = (*level->attention)(h);
+    h = run([&attention = *level->attention, h] { return attention(h); });
     h = level->resample ? (*level->resample)(h) : (*level->conv)(h);
   }
-  h = final_res_block_(h, &time, &first);
+  h = run([this, h, time, first] { return final_res_block_(h, &time, &first); });
   return final_conv_(h);
+}
+
+// Blocks hold copies of what they read (which share its storage): a checkpoint outlives the pass.
+Variable DiffusionUnet::run(const std::function<Variable()>& block) const {
+  return checkpointing_ ? checkpoint(block) : block();
 }
 
 }  // namespace ddpm

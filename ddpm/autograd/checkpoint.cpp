@@ -1,0 +1,27 @@
+#include "ddpm/autograd/checkpoint.h"
+
+#include <utility>
+
+namespace ddpm {
+
+Variable checkpoint(std::function<Variable()> function) {
+  if (!Tape::training()) return function();
+  Tensor value;
+  {
+    const Tape::Pause pause;
+    value = function().value();
+  }
+  return Tape::record(std::move(value), [function = std::move(function)](Tensor dy) {
+    Tape tape;
+    Variable again;
+    {
+      const Tape::Recording recording(tape);
+      again = function();
+    }
+    // Variables inside `function` share their slots with those of the first call, so gradients
+    // arrive where, and in the order in which, they would have arrived without a checkpoint.
+    tape.backward(again, std::move(dy));
+  });
+}
+
+}  // namespace ddpm

@@ -1,0 +1,16 @@
+// Time for memory: a part of a network whose intermediate values the tape does not keep (Chen et
+// al. 2016, arXiv:1604.06174).
+#pragma once
+
+#include <functional>
+
+#include "ddpm/autograd/variable.h"
+
+namespace ddpm {
+
+// function(), recorded so that only the result and what `function` holds stay in memory until its
+// gradient arrives; then it is computed again, with what its backward pass needs. Outputs and
+// gradients have the same bits as without. `function` must not change its mind between the calls.
+Variable checkpoint(std::function<Variable()> function);
+
+}  // namespace ddpm
