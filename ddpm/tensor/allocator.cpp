@@ -1,9 +1,9 @@
-// Block sizes are rounded up to an eighth of their power of two: at most an eighth is wasted and
-// there are only eight bins per octave, so tensors of slightly different shapes share blocks.
+// Small blocks wait in bins of like size, eight per octave, so that at most an eighth is wasted and
+// tensors of slightly different shapes share blocks. Large blocks, which are what memory is spent
+// on, come from an Arena, where a freed one serves any others of its bytes.
 #include "ddpm/tensor/allocator.h"
 
 #include <fmt/core.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
@@ -13,14 +13,16 @@
 #include <vector>
 
 #include "ddpm/base/error.h"
+#include "ddpm/tensor/arena.h"
 
 namespace ddpm {
 namespace {
 
 constexpr size_t kCacheLine = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kLarge = size_t{1} << 20;
 
 size_t block_size(size_t bytes) {
+  if (bytes >= kLarge) return Arena::rounded(bytes);
   if (bytes <= 8 * kCacheLine)
     return std::max(kCacheLine, (bytes + kCacheLine - 1) / kCacheLine * kCacheLine);
   const size_t step = std::bit_floor(bytes - 1) / 8;
@@ -29,7 +31,8 @@ size_t block_size(size_t bytes) {
 
 struct Allocator {
   std::mutex mutex;
-  std::unordered_map<size_t, std::vector<void*>> waiting;  // by block size
+  std::unordered_map<size_t, std::vector<void*>> waiting;  // small blocks by size
+  Arena arena;
   AllocatorStats stats;
 };
 
@@ -45,14 +48,27 @@ void free_waiting(Allocator& self) {
     for (void* block : blocks) std::free(block);
   }
   self.waiting.clear();
+  self.stats.bytes_reserved -= static_cast<int64_t>(self.arena.trim());
 }
 
-void* system_allocate(size_t size) {
-  const size_t alignment = size >= kHugePage ? kHugePage : kCacheLine;
-  void* block = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-#ifdef MADV_HUGEPAGE
-  if (block != nullptr && size >= kHugePage) madvise(block, size, MADV_HUGEPAGE);
-#endif
+// Null where the system has no memory.
+void* take_block(Allocator& self, size_t size) {
+  void* block = nullptr;
+  size_t new_bytes = 0;
+  if (size >= kLarge) {
+    const Arena::Outcome outcome = self.arena.allocate(size);
+    block = outcome.block;
+    new_bytes = outcome.new_bytes;
+  } else if (auto bin = self.waiting.find(size);
+             bin != self.waiting.end() && !bin->second.empty()) {
+    block = bin->second.back();
+    bin->second.pop_back();
+  } else {
+    block = std::aligned_alloc(kCacheLine, size);
+    if (block != nullptr) new_bytes = size;
+  }
+  if (new_bytes > 0) ++self.stats.system_allocations;
+  self.stats.bytes_reserved += static_cast<int64_t>(new_bytes);
   return block;
 }
 
@@ -62,26 +78,17 @@ void* allocate_bytes(size_t bytes) {
   const size_t size = block_size(bytes);
   Allocator& self = allocator();
   const std::lock_guard lock(self.mutex);
-  void* block = nullptr;
-  auto bin = self.waiting.find(size);
-  if (bin != self.waiting.end() && !bin->second.empty()) {
-    block = bin->second.back();
-    bin->second.pop_back();
-  } else {
-    block = system_allocate(size);
-    if (block == nullptr) {
-      free_waiting(self);
-      block = system_allocate(size);
-    }
-    if (block == nullptr) {
-      fail("memory",
-           fmt::format(
-               "the system has no {:.1f} MiB left beside the {:.1f} MiB in use; a smaller batch or "
-               "network needs less",
-               size / 1048576.0, self.stats.bytes_in_use / 1048576.0));
-    }
-    ++self.stats.system_allocations;
-    self.stats.bytes_reserved += static_cast<int64_t>(size);
+  void* block = size < bytes ? nullptr : take_block(self, size);
+  if (block == nullptr && size >= bytes) {
+    free_waiting(self);
+    block = take_block(self, size);
+  }
+  if (block == nullptr) {
+    fail("memory",
+         fmt::format(
+             "the system has no {:.1f} MiB left beside the {:.1f} MiB in use; a smaller batch or "
+             "network needs less",
+             static_cast<double>(bytes) / 1048576.0, self.stats.bytes_in_use / 1048576.0));
   }
   self.stats.bytes_in_use += static_cast<int64_t>(size);
   self.stats.peak_bytes_in_use = std::max(self.stats.peak_bytes_in_use, self.stats.bytes_in_use);
@@ -94,6 +101,10 @@ void release_bytes(void* block, size_t bytes) noexcept {
   Allocator& self = allocator();
   const std::lock_guard lock(self.mutex);
   self.stats.bytes_in_use -= static_cast<int64_t>(size);
+  if (size >= kLarge) {
+    self.arena.release(block);
+    return;
+  }
   try {
     self.waiting[size].push_back(block);
   } catch (...) {  // no memory to remember the block: give it back at once

@@ -1,7 +1,6 @@
-// A caching allocator for tensor storage: freed blocks wait in bins of like size and are handed out
-// again, so a loop of like steps goes to the system for memory in its first round only. Blocks are
-// 64-byte aligned; blocks of 2 MiB and more are aligned to 2 MiB and advised to use huge pages.
-// Thread-safe.
+// A caching allocator for tensor storage: freed blocks are handed out again, so a loop of like
+// steps goes to the system for memory in its first round only. Blocks are 64-byte aligned; blocks
+// of 1 MiB and more lie in segments that are advised to use huge pages. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +9,7 @@
 namespace ddpm {
 
 struct AllocatorStats {
-  int64_t system_allocations = 0;  // times the system was asked for a block
+  int64_t system_allocations = 0;  // times that bytes were wanted which had never been used
   int64_t bytes_in_use = 0;        // handed out now, rounded to block sizes
   int64_t peak_bytes_in_use = 0;   // highest since reset_allocator_peak()
   int64_t bytes_reserved = 0;      // held from the system, in use or waiting
