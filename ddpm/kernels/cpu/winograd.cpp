@@ -160,7 +160,21 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
     input.v = v_memory.as<float>();
     transform_input(p, tiles, zeros, input);
   }
-  const int64_t groups = ceil_div(tiles.size(), kernels.mr);
+  // Where the tiles' rows of V and of the sums lie at position 0; other positions are offsets.
+  const RowGroups groups = {
+      .rows = tiles.size(), .groups = ceil_div(tiles.size(), kernels.mr), .left_step = kernels.mr};
+  Scratch left_memory(groups.groups * kernels.mr * static_cast<int64_t>(sizeof(float*)));
+  Scratch to_memory(groups.groups * kernels.mr * static_cast<int64_t>(sizeof(float*)));
+  const float** left = left_memory.as<const float*>();
+  float** to = to_memory.as<float*>();
+  int64_t t = 0;
+  for (int64_t g = 0; g < groups.groups; ++g) {
+    const int64_t rows = groups.rows / groups.groups + (g < groups.rows % groups.groups);
+    for (int64_t r = 0; r < rows; ++r, ++t) {
+      left[g * kernels.mr + r] = input.v + t * input.row;
+      to[g * kernels.mr + r] = sums + t * columns;
+    }
+  }
   for (int64_t first = panels.begin; first < panels.end; first += batch) {
     const int64_t last = std::min(panels.end, first + batch);
     for (int64_t block = 0; block < plan.reduction_blocks; ++block) {
@@ -172,28 +186,21 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
       };
       for (int64_t position = 0; position < positions; ++position) {
         for (int64_t panel = first; panel < last; ++panel) {
-          RowTile tile;
-          tile.length = depth.size();
-          tile.offset = depth.begin;
-          tile.b_stride = nr;
-          tile.b = weights_at(position, panel);
           const float* next = panel + 1 < last           ? weights_at(position, panel + 1)
                               : position + 1 < positions ? weights_at(position + 1, first)
                                                          : nullptr;
-          for (int64_t group = 0; group < groups; ++group) {
-            const Range rows = piece(tiles.size(), groups, group);
-            const float* left[kMaxTileRows];
-            float* to[kMaxTileRows];
-            for (int64_t r = 0; r < rows.size(); ++r) {
-              left[r] = input.v + position * input.stride + (rows.begin + r) * input.row;
-              to[r] =
-                  sums + position * sums_stride + (rows.begin + r) * columns + (panel - first) * nr;
-            }
-            tile.left = left;
-            tile.next = group == 0 ? next : nullptr;
-            kernels.row_tile(rows.size(), tile,
-                             {.rows = to, .columns = nr, .accumulate = block > 0});
-          }
+          kernels.row_tiles(groups,
+                            {.left = left,
+                             .length = depth.size(),
+                             .offset = position * input.stride + depth.begin,
+                             .b = weights_at(position, panel),
+                             .b_stride = nr,
+                             .next = next,
+                             .next_step = ceil_div(nr, groups.groups)},
+                            {.rows = to,
+                             .columns = nr,
+                             .accumulate = block > 0,
+                             .offset = position * sums_stride + (panel - first) * nr});
         }
       }
     }
