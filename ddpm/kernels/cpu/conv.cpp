@@ -27,7 +27,8 @@
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kTaskRows = 240;  // inputs of 240 rows x 256 channels fill half of 512 KiB
+constexpr int64_t kTaskRows = 480;  // at most; with several taps half, as their tables take room
+constexpr int64_t kLeastTaskRows = 120;  // where rows suffice for all threads, so that packing pays
 constexpr int64_t kPackedFloats = 48 << 10;  // of weights that a task keeps packed: 192 KiB
 constexpr int64_t kStripGroups = 8;          // of mr rows
 constexpr int64_t kFewChannels = 16;         // below, taps are copied side by side
@@ -100,23 +101,24 @@ const float* tap_input(const Gather& g, const Gather::Tap& tap, int64_t n, int64
   return inside ? g.from + ((n * g.from_height + y) * g.from_width + x) * g.from_channels : zeros;
 }
 
-// Packs a block's weights for panels [panels): [panel][tap][channel][nr].
+// Packs a block's weights for panels [panels): [panel][tap][channel][nr]. Weights are read along
+// their rows, which may be pages apart: all panels of some rows, or, transposed, whole rows.
 void pack_block(const Gather& g, const GemmKernels& kernels, const Block& block, Range panels,
                 float* packed) {
-  constexpr int64_t kRows = 16;  // at a time, so that reading runs along the rows of the weights
-  const int64_t nr = kernels.nr, size = block.depth() * nr;
+  const int64_t nr = kernels.nr, rows = g.weights_transposed ? block.channels.size() : 16;
   for (int64_t t = block.taps.begin; t < block.taps.end; ++t) {
-    for (int64_t c = block.channels.begin; c < block.channels.end; c += kRows) {
-      const int64_t depth = std::min(kRows, block.channels.end - c);
+    const float* weights = g.taps[t].weights;
+    for (int64_t c = block.channels.begin; c < block.channels.end; c += rows) {
+      const int64_t depth = std::min(rows, block.channels.end - c);
       float* to = packed;
-      for (int64_t p = panels.begin; p < panels.end; ++p, to += size) {
+      for (int64_t p = panels.begin; p < panels.end; ++p, to += block.depth() * nr) {
         const int64_t column = p * nr, columns = std::min(nr, g.to_channels - column);
         if (g.weights_transposed) {
-          kernels.pack_transposed(g.taps[t].weights + column * g.weight_stride + c, g.weight_stride,
-                                  depth, columns, to);
+          kernels.pack_transposed(weights + column * g.weight_stride + c, g.weight_stride, depth,
+                                  columns, to);
         } else {
-          kernels.pack(g.taps[t].weights + c * g.weight_stride + column, g.weight_stride, depth,
-                       columns, to, nullptr);
+          kernels.pack(weights + c * g.weight_stride + column, g.weight_stride, depth, columns, to,
+                       nullptr);
         }
       }
       packed += depth * nr;
@@ -223,7 +225,9 @@ void run_gather(const Gather& g) {
   // Tasks: enough for every thread to take several, rows before columns where there are many rows.
   const int64_t panels = ceil_div(g.to_channels, kernels.nr);
   const int64_t wanted = num_threads() == 1 ? 1 : 4 * num_threads();
-  int64_t row_tasks = ceil_div(pixels, kTaskRows), column_tasks = 1;
+  int64_t row_tasks = std::max(ceil_div(pixels, taps > 1 ? kTaskRows / 2 : kTaskRows),
+                               std::min(wanted, pixels / kLeastTaskRows));
+  int64_t column_tasks = 1;
   if (row_tasks < wanted) column_tasks = std::min(panels, ceil_div(wanted, row_tasks));
   column_tasks = std::max(column_tasks,
                           std::min(panels, ceil_div(panels * kernels.nr * depth, kPackedFloats)));
