@@ -50,6 +50,13 @@ struct Gather {
   int64_t weight_stride;    // row stride of a tap's weights
   bool weights_transposed;  // false: [from_channels, to_channels], true: the other way round
   const float* bias;
+
+  // A 1x1 convolution: pixel i of `to` reads pixel i of `from`.
+  bool pixel_to_pixel() const {
+    return taps.size() == 1 && taps[0].dy == 0 && taps[0].dx == 0 && from_stride == 1 &&
+           to_stride == 1 && rows == from_height && columns == from_width && rows == to_height &&
+           columns == to_width;
+  }
 };
 
 // A chain of n additions loses sqrt(n) roundings; several shorter chains, then added, lose fewer.
@@ -144,20 +151,30 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
   float** to = to_memory.as<float*>();
   float* copies = copies_memory.as<float>();
   int64_t group = 0, row = 0;
-  for_each_pixel(g, pixels, [&](int64_t, int64_t n, int64_t u, int64_t v) {
-    const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
-    to[group * mr + row] = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
-    if (side_by_side) left[group * mr + row] = copies;
-    for (int64_t t = 0; t < taps; ++t) {
-      const float* input = tap_input(g, g.taps[t], n, u, v, zeros);
-      if (side_by_side) {
-        for (int64_t c = 0; c < channels; ++c) *copies++ = input[c];
-      } else {
-        left[(group * segments + t) * mr + row] = input;
-      }
-    }
+  const auto next_row = [&] {
     if (++row == group_rows + (group < larger_groups)) row = 0, ++group;
-  });
+  };
+  if (g.pixel_to_pixel()) {
+    for (int64_t i = pixels.begin; i < pixels.end; ++i, next_row()) {
+      left[group * mr + row] = g.from + i * channels;
+      to[group * mr + row] = g.to + i * g.to_channels;
+    }
+  } else {
+    for_each_pixel(g, pixels, [&](int64_t, int64_t n, int64_t u, int64_t v) {
+      const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
+      to[group * mr + row] = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
+      if (side_by_side) left[group * mr + row] = copies;
+      for (int64_t t = 0; t < taps; ++t) {
+        const float* input = tap_input(g, g.taps[t], n, u, v, zeros);
+        if (side_by_side) {
+          for (int64_t c = 0; c < channels; ++c) *copies++ = input[c];
+        } else {
+          left[(group * segments + t) * mr + row] = input;
+        }
+      }
+      next_row();
+    });
+  }
 
   const int64_t width = panels.size() * nr;
   Scratch packed_memory(std::max(kPackedFloats, kernels.depth * width) * 4);

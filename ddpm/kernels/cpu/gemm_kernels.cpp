@@ -38,6 +38,17 @@ constexpr int64_t kDepth = 256;
 constexpr int64_t kNr = 2 * kLanes;
 static_assert(kMr <= kMaxTileRows && kDepth <= kMaxDepth && kDepth * kNr <= kMaxPanelFloats);
 
+// Not a masked store: AMD's processors take tens of micro-operations for one of AVX2.
+HWY_INLINE void store_first(Vec v, int64_t count, float* to) {
+#if HWY_TARGET == HWY_AVX2
+  HWY_ALIGN float lanes[kLanes];
+  hn::Store(v, Floats(), lanes);
+  for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
+#else
+  hn::BlendedStore(v, hn::FirstN(Floats(), static_cast<size_t>(count)), Floats(), to);
+#endif
+}
+
 template <int kRows, int kVecs>
 HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out) {
   const Floats d;
@@ -61,7 +72,7 @@ HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out
       for (int r = 0; r < kRows; ++r) {
         float* to = out.rows[r] + out.offset + first;
         const Vec base = out.accumulate ? hn::Add(hn::MaskedLoad(mask, d, to), bias) : bias;
-        hn::BlendedStore(hn::MulAdd(sum[r][v], alpha, base), mask, d, to);
+        store_first(hn::MulAdd(sum[r][v], alpha, base), count, to);
       }
     }
   }
