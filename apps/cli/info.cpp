@@ -36,6 +36,7 @@ void print_text(const Model& model, const ModelConfig& config, const Cost& cost,
   };
   memory("memory for sampling", cost.sampling_bytes);
   memory("memory for training", cost.training_bytes);
+  memory("  with --checkpointing", cost.checkpointed_bytes);
 }
 
 void print_json(const Model& model, const ModelConfig& config, const Cost& cost, int64_t batch) {
@@ -51,6 +52,7 @@ void print_json(const Model& model, const ModelConfig& config, const Cost& cost,
   object.set("forward_flops", json_value::write(cost.forward_flops));
   object.set("sampling_bytes", json_value::write(cost.sampling_bytes));
   object.set("training_bytes", json_value::write(cost.training_bytes));
+  object.set("checkpointed_bytes", json_value::write(cost.checkpointed_bytes));
   fmt::print("{}\n", object.dump());
 }
 

@@ -1,5 +1,6 @@
 #include "ddpm/engine/cost.h"
 
+#include "ddpm/autograd/inference.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/kernels/dry/dry_backend.h"
 #include "ddpm/tensor/allocator.h"
@@ -21,6 +22,7 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
     take_dry_flops();
     network(Variable(images(1)), Tensor({1}, DType::kFloat32, Device::kDry));
     cost.forward_flops = take_dry_flops();
+    const Inference scope;
     reset_allocator_peak();
     network(Variable(images(batch)), Tensor({batch}, DType::kFloat32, Device::kDry));
     cost.sampling_bytes = allocator_stats().peak_bytes_in_use - before;

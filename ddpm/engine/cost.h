@@ -12,14 +12,14 @@ struct Cost {
   double forward_flops = 0;  // of one forward pass over one image: matrix products and
                              // convolutions, a multiply-add being two
   int64_t sampling_bytes =
-      0;  // tensors alive at the peak of a forward pass without gradients, weights included
+      0;  // tensors alive at the peak of sampling: weights, what is prepared of them, activations
   int64_t training_bytes =
       0;  // at the peak of a training step: weights, average, moments, gradients and activations
   int64_t checkpointed_bytes = 0;  // the same with TrainOptions::checkpointing
 };
 
 // For batches of `batch` images of the configuration's size. Computed by running the real code on
-// Device::kDry. Scratch of the kernels (packed weights, per-thread buffers) and decoded pictures
+// Device::kDry. Scratch of the kernels (per-thread buffers) and decoded pictures
 // come on top. Throws UsageError as the network does.
 Cost estimate_cost(const ModelConfig& config, int64_t batch);
 

@@ -178,6 +178,43 @@ TEST(Cost, MemoryToldIsMemoryTaken) {
   EXPECT_LT(cost.sampling_bytes, cost.training_bytes);
 }
 
+TEST(Cost, SamplingCountsWhatIsPreparedOfTheWeights) {
+  TrainOptions options = small_options();
+  options.dim = 64;  // wide enough for Winograd
+  const ModelConfig config = options.model_config(16, 16, 1);
+  const Cost cost = estimate_cost(config, 2);
+  Trainer trainer(options, config, nullptr);
+  const int64_t before = allocator_stats().bytes_in_use;
+  reset_allocator_peak();
+  generate(trainer.network(), config, {.count = 2, .steps = 2, .batch = 2});
+  const double taken = static_cast<double>(allocator_stats().peak_bytes_in_use - before) +
+                       4.0 * static_cast<double>(cost.parameters);
+  EXPECT_GT(taken, 0.95 * static_cast<double>(cost.sampling_bytes));
+  EXPECT_LT(taken, 1.3 * static_cast<double>(cost.sampling_bytes));
+}
+
+TEST(Trainer, CheckpointingKeepsTheBitsAndTakesLessMemory) {
+  const auto train = [](bool checkpointing) {
+    TrainOptions options = small_options();
+    options.checkpointing = checkpointing;
+    Trainer trainer(options, options.model_config(16, 24, 1), [](int64_t step) {
+      return test::random_tensor({4, 16, 24, 1}, step);
+    });
+    reset_allocator_peak();
+    const int64_t before = allocator_stats().bytes_in_use;
+    for (int i = 0; i < 3; ++i) trainer.step();
+    std::vector<float> weights;
+    for (const NamedParameter& named : trainer.network().parameters()) {
+      for (float value : named.parameter->variable.value().values()) weights.push_back(value);
+    }
+    return std::pair(weights, allocator_stats().peak_bytes_in_use - before);
+  };
+  const auto [plain, much] = train(false);
+  const auto [checkpointed, less] = train(true);
+  EXPECT_EQ(checkpointed, plain);
+  EXPECT_LT(less, much);
+}
+
 TEST(Cost, FlopsAreThoseOfTheConvolutionsAndAttentions) {
   // One level, 4x4 images: everything that multiplies, written out.
   const ModelConfig config{

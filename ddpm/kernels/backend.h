@@ -118,6 +118,12 @@ class Backend {
     return "";
   }
 
+  // Bytes that conv2d would leave in w.prepared.
+  virtual int64_t conv2d_prepared_bytes(const ConvArgs&, const ConvInput&,
+                                        const ConvWeights&) const {
+    return 0;
+  }
+
   // ---- weight standardization (Qiao et al. 2019, arXiv:1903.10520), per output channel k over
   // [kh, kw, C]: mean and rstd [K] of w, rstd = 1 / sqrt(var + eps), 0 where var + eps is zero.
   // Convolutions apply them.

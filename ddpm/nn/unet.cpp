@@ -3,7 +3,10 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "ddpm/autograd/checkpoint.h"
+#include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
 
@@ -176,6 +179,7 @@ Variable DiffusionUnet::operator()(const Variable& x, const Tensor& t) const {
     fail("unet",
          fmt::format("t must be [{}], one step per image, but is {}", shape[0], t.shape().str()));
   }
+  if (Inference::active() && shape[0] > images_at_once(shape)) return in_parts(x.value(), t);
   const Variable time = time_mlp_(t);    // [N, 4 dim]
   const Variable first = init_conv_(x);  // [N, H, W, init_dim]
   Variable h = first;
@@ -201,6 +205,25 @@ Variable DiffusionUnet::operator()(const Variable& x, const Tensor& t) const {
   }
   h = run([this, h, time, first] { return final_res_block_(h, &time, &first); });
   return final_conv_(h);
+}
+
+// The largest activation, q, k and v of the first attention, then stays in the last-level cache.
+int64_t DiffusionUnet::images_at_once(const Shape& x) const {
+  constexpr int64_t kBytes = int64_t{16} << 20;
+  const int64_t widest = 3 * config_.attention_heads * config_.attention_dim_head;
+  return std::max<int64_t>(1, kBytes / (x[1] * x[2] * widest * size_of(DType::kFloat32)));
+}
+
+Variable DiffusionUnet::in_parts(const Tensor& x, const Tensor& t) const {
+  const int64_t count = x.size(0),
+                parts = (count + images_at_once(x.shape()) - 1) / images_at_once(x.shape());
+  Tensor y({count, x.size(1), x.size(2), config_.output_channels()}, DType::kFloat32, device_);
+  for (int64_t i = 0; i < parts; ++i) {
+    const int64_t begin = count * i / parts, end = count * (i + 1) / parts;
+    Tensor rows = y.rows(begin, end);
+    rows.copy_from((*this)(Variable(x.rows(begin, end)), t.rows(begin, end)).value());
+  }
+  return Variable(y);
 }
 
 // Blocks hold copies of what they read (which share its storage): a checkpoint outlives the pass.

@@ -62,7 +62,8 @@ class DiffusionUnet : public Module {
   void set_checkpointing(bool on) { checkpointing_ = on; }
   Device device() const { return device_; }
   // x [N, H, W, channels], t [N] -> [N, H, W, output channels]. Throws UsageError where the sides
-  // are not divisible.
+  // are not divisible. Inside an Inference scope a large batch goes through in parts that fit the
+  // cache.
   Variable operator()(const Variable& x, const Tensor& t) const;
 
  private:
@@ -87,6 +88,8 @@ class DiffusionUnet : public Module {
   std::unique_ptr<Level<Resample>> make_level(const LevelOptions& options);
 
   Variable run(const std::function<Variable()>& block) const;
+  int64_t images_at_once(const Shape& x) const;
+  Variable in_parts(const Tensor& x, const Tensor& t) const;
 
   UnetConfig config_;
   Device device_;

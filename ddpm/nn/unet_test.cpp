@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 
+#include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 #include "tests/support/gradients.h"
 
@@ -127,6 +128,21 @@ TEST(Unet, InitialValuesArePyTorchsDefaults) {
 
 TEST(Unet, ParameterCountOfTheDefaultNetwork) {
   EXPECT_EQ(DiffusionUnet(UnetConfig{}).parameter_count(), 35705347);
+}
+
+TEST(Unet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
+  // 128 x 128 pictures: two at once.
+  DiffusionUnet network({.dim = 4,
+                         .dim_mults = {1},
+                         .resnet_block_groups = 2,
+                         .attention_heads = 1,
+                         .attention_dim_head = 64});
+  network.initialize(1);
+  Tensor x({5, 128, 128, 3}), t = Tensor::of({5}, {1, 20, 300, 4, 999});
+  backend_for(Device::kCpu).normal({1, 2, 3, 4, 5}, 0, x);
+  const std::vector<float> whole = network(Variable(x), t).value().values();
+  const Inference scope;
+  EXPECT_EQ(network(Variable(x), t).value().values(), whole);
 }
 
 }  // namespace

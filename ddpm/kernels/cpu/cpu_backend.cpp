@@ -120,6 +120,14 @@ void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const ConvInput& 
   cpu::conv_direct_backward_weights(s, concatenated(*this, x).f32(), dy.f32(), dw.f32(), bias);
 }
 
+int64_t CpuBackend::conv2d_prepared_bytes(const ConvArgs& args, const ConvInput& x,
+                                          const ConvWeights& w) const {
+  const cpu::ConvShape s = conv_shape(args, x.x, w.w);
+  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, ConvPass::kForward, args.by_batch));
+  if (m > 1) return cpu::PreparedWinograd::bytes(m, s);
+  return w.mean ? w.w.bytes() : 0;
+}
+
 std::string CpuBackend::conv2d_algorithm(ConvPass pass, const ConvArgs& args, const Tensor& x,
                                          const Tensor& w) const {
   return cpu::describe_algorithm(conv_shape(args, x, w), pass, args.by_batch);

@@ -19,6 +19,8 @@ class CpuBackend : public RefBackend {
                                Tensor& dw, Tensor* dbias) override;
   std::string conv2d_algorithm(ConvPass pass, const ConvArgs& args, const Tensor& x,
                                const Tensor& w) const override;
+  int64_t conv2d_prepared_bytes(const ConvArgs& args, const ConvInput& x,
+                                const ConvWeights& w) const override;
 
   void weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) override;
   void weight_standardize_backward(const Tensor& dstandardized, const Tensor& w, const Tensor& mean,

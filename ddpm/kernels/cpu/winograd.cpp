@@ -264,12 +264,15 @@ Problem forward_problem(int64_t m, const ConvShape& s, const SplitMap<const floa
 }  // namespace
 
 PreparedWinograd::PreparedWinograd(int64_t m, const ConvShape& s, const WinogradWeights& weights)
-    : m_(m) {
-  const GemmKernels& kernels = gemm_kernels();
+    : m_(m), panels_({bytes(m, s) / size_of(DType::kFloat32)}) {
   const Problem p = forward_problem(m, s, {nullptr, s.channels}, weights, nullptr, nullptr);
-  panels_ = Tensor(
-      {ceil_div(s.outputs, kernels.nr), p.tiles.positions(), panel_stride(kernels, s.channels)});
-  transform_all_weights(p, kernels, panels_.f32());
+  transform_all_weights(p, gemm_kernels(), panels_.f32());
+}
+
+int64_t PreparedWinograd::bytes(int64_t m, const ConvShape& s) {
+  const GemmKernels& kernels = gemm_kernels();
+  return ceil_div(s.outputs, kernels.nr) * (m + 2) * (m + 2) * panel_stride(kernels, s.channels) *
+         size_of(DType::kFloat32);
 }
 
 void conv_winograd(int64_t m, const ConvShape& s, const SplitMap<const float>& x,

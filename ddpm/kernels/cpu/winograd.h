@@ -45,6 +45,8 @@ struct WinogradWeights {
 class PreparedWinograd {
  public:
   PreparedWinograd(int64_t m, const ConvShape& shape, const WinogradWeights& weights);
+  // What one takes.
+  static int64_t bytes(int64_t m, const ConvShape& shape);
   int64_t tile() const { return m_; }
   const float* panels() const { return panels_.f32(); }
 

@@ -9,11 +9,16 @@ thread_local double flops = 0;
 
 class DryBackend : public Backend {
  public:
+  explicit DryBackend(const Backend& model) : model_(model) {}
+
   const char* name() const override { return "dry"; }
 
-  void conv2d(const ConvArgs&, const ConvInput&, const ConvWeights& w, const Tensor*,
+  void conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w, const Tensor*,
               Tensor& y) override {
     count_convolution(w.w, y);
+    if (!w.prepared || *w.prepared || y.device() != Device::kDry) return;
+    const int64_t floats = model_.conv2d_prepared_bytes(args, x, w) / size_of(DType::kFloat32);
+    *w.prepared = std::make_shared<Tensor>(Shape{floats}, DType::kFloat32, Device::kDry);
   }
   void conv2d_backward_data(const ConvArgs&, const Tensor& dy, const ConvWeights& w, Tensor&,
                             Tensor*) override {
@@ -103,15 +108,16 @@ class DryBackend : public Backend {
     const double head = static_cast<double>(qkv.size(3) / 3 / args.heads);
     flops += products * 2 * head * static_cast<double>(qkv.elements() / 3);
   }
+
+  const Backend& model_;
 };
 
 }  // namespace
 
 double take_dry_flops() { return std::exchange(flops, 0.0); }
 
-Backend& dry_backend() {
-  static DryBackend backend;
-  return backend;
+std::unique_ptr<Backend> make_dry_backend(const Backend& model) {
+  return std::make_unique<DryBackend>(model);
 }
 
 }  // namespace ddpm

@@ -4,6 +4,8 @@
 // network.
 #pragma once
 
+#include <memory>
+
 #include "ddpm/kernels/backend.h"
 
 namespace ddpm {
@@ -12,6 +14,7 @@ namespace ddpm {
 // thread since the last call; elementwise work is not counted.
 double take_dry_flops();
 
-Backend& dry_backend();
+// `model` is the backend whose memory for prepared weights it tells; it must outlive this one.
+std::unique_ptr<Backend> make_dry_backend(const Backend& model);
 
 }  // namespace ddpm

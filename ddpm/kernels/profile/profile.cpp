@@ -34,6 +34,10 @@ class Profile::Timer : public Backend {
   explicit Timer(Backend& backend) : backend_(backend) {}
 
   const char* name() const override { return backend_.name(); }
+  int64_t conv2d_prepared_bytes(const ConvArgs& args, const ConvInput& x,
+                                const ConvWeights& w) const override {
+    return backend_.conv2d_prepared_bytes(args, x, w);
+  }
   std::string conv2d_algorithm(ConvPass pass, const ConvArgs& args, const Tensor& x,
                                const Tensor& w) const override {
     return backend_.conv2d_algorithm(pass, args, x, w);
@@ -206,7 +210,7 @@ class Profile::Timer : public Backend {
             std::string algorithm = "") {
     using Clock = std::chrono::steady_clock;
     take_dry_flops();
-    call(dry_backend());
+    call(backend_for(Device::kDry));
     const double flops = take_dry_flops();
     const Clock::time_point start = Clock::now();
     call(backend_);

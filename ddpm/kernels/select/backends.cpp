@@ -24,13 +24,14 @@ Backend& backend_for(Device device) {
   if (replacement != nullptr && device == replaced_device) return *replacement;
   static RefBackend ref;
   static CpuBackend cpu;
+  static const std::unique_ptr<Backend> dry = make_dry_backend(cpu);
   switch (device) {
     case Device::kRef:
       return ref;
     case Device::kCpu:
       return cpu;
     case Device::kDry:
-      return dry_backend();
+      return *dry;
   }
   fail("backend", "unknown device");
 }
