@@ -118,8 +118,6 @@ HWY_INLINE void sums_strip(Lanes lanes, const float* dy, const float* x, int64_t
     sum[v] = product[v] = hn::Zero(Floats());
   }
   for (int64_t r = 0; r < rows; ++r) {
-    __builtin_prefetch(x + (r + rows) * columns);
-    __builtin_prefetch(dy + (r + rows) * columns);
     for (int v = 0; v < kVecs; ++v) {
       const int64_t at = r * columns + v * kLanes;
       const Vec centred = hn::Sub(lanes.load(x + at), mean[v]);
