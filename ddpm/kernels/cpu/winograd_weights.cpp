@@ -3,13 +3,16 @@
 // position, S[position][c][k] = sum over tiles t of V[position][t][c] D[position][t][k], for which
 // both transforms deliver the rows that the micro-kernel wants.
 //
-// A task is a block of input channels x a block of output channels x a chunk of the tiles. It keeps
-// its S, transforms some tiles of x and dy at a time into the second-level cache and adds their
-// products. Where one chunk does, the task ends with G^T S G into dw and S never leaves it. Layers
-// with few channel blocks are cut into several chunks, whose S are added in order; their number
-// depends on the problem only, so results do not depend on the threads.
+// Blocking. V and D are made first, for as many tiles as kBytes hold, channels in blocks of 64: V
+// [position][block][tile][64], D [position][panel of nr][tile][nr]. A task then takes one block of
+// input channels, one of output channels and some positions; S of one position stays in the cache
+// while kDepth tiles at a time pass. Where there are blocks enough for the threads, a task takes
+// all positions and ends with G^T S G into dw; else S goes to memory, for few channels, and the end
+// is a pass of its own. The order of additions depends on the problem alone, so results do not
+// depend on the threads.
 #include <algorithm>
 
+#include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/gemm_kernels.h"
 #include "ddpm/kernels/cpu/winograd.h"
 #include "ddpm/kernels/cpu/winograd_kernels.h"
@@ -18,10 +21,10 @@
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kBlockChannels = 64;       // of x and of dy per task
-constexpr int64_t kBlockFloats = 384 << 10;  // V and D of a task: deep sums beat a small footprint
-constexpr int64_t kWantedTasks = 8;
-constexpr int64_t kChunkTiles = 96;  // at least, so that adding up chunks stays cheap
+constexpr int64_t kBlockChannels = 64;        // of x and of dy per task
+constexpr int64_t kDepth = 96;                // V of so many tiles and a panel of D fill 30 KiB
+constexpr int64_t kBytes = int64_t{8} << 20;  // of V and D; they pass through the last-level cache
+constexpr int64_t kTransformTasks = 16;       // over which dbias is summed in turn
 
 struct Problem {
   Tiles tiles;
@@ -31,72 +34,119 @@ struct Problem {
 };
 
 struct Plan {
-  int64_t panels, channel_blocks, panel_blocks, chunks;
-  int64_t s_row, s_stride;  // S[position * s_stride + c * s_row + k] of one task
-  int64_t s_size() const { return s_stride * kMaxPositions; }
+  int64_t positions, panels;
+  int64_t channel_blocks, panel_blocks, position_tasks;
+  int64_t chunks, most_tiles;  // chunks of at most so many tiles
+  int64_t v_stride, d_stride;  // between positions
+  int64_t s_row, s_stride;     // S[position * s_stride + c * s_row + k] of one block
+  int64_t blocks() const { return channel_blocks * panel_blocks; }
+  int64_t s_size() const { return s_stride * positions; }
+  // S outlives a task that has not all of its tiles or positions.
+  bool s_in_memory() const { return chunks > 1 || position_tasks > 1; }
 };
 
 Plan make_plan(const Problem& p, const GemmKernels& kernels) {
   Plan plan;
+  plan.positions = p.tiles.positions();
   plan.panels = ceil_div(p.outputs, kernels.nr);
   plan.channel_blocks = ceil_div(p.channels, kBlockChannels);
   plan.panel_blocks = ceil_div(plan.panels * kernels.nr, kBlockChannels);
-  plan.chunks = std::clamp<int64_t>(kWantedTasks / (plan.channel_blocks * plan.panel_blocks), 1,
-                                    std::max<int64_t>(1, p.tiles.count / kChunkTiles));
+  const int64_t widths = plan.channel_blocks * kBlockChannels + plan.panels * kernels.nr;
+  const int64_t fit = std::max(kDepth, kBytes / (plan.positions * widths * 4));
+  plan.chunks = ceil_div(p.tiles.count, fit);
+  plan.most_tiles = ceil_div(p.tiles.count, plan.chunks);
+  plan.v_stride = position_stride(plan.channel_blocks * plan.most_tiles * kBlockChannels);
+  plan.d_stride = position_stride(plan.panels * plan.most_tiles * kernels.nr);
   plan.s_row = ceil_div(plan.panels, plan.panel_blocks) * kernels.nr;
   plan.s_stride = position_stride(ceil_div(p.channels, plan.channel_blocks) * plan.s_row);
+  const int64_t wanted = num_threads() == 1 ? 1 : 2 * num_threads();
+  plan.position_tasks = std::min(plan.positions, ceil_div(wanted, plan.blocks()));
   return plan;
 }
 
-// S over tiles [tiles) for channels [channels) and panels [panels); the task's share of dbias to
-// sums[k], where not null.
-void sum_tiles(const Problem& p, const GemmKernels& kernels, const Plan& plan, Range tiles,
-               Range channels, Range panels, const float* zeros, float* s, float* sums) {
+// One block of S and of dw.
+struct Block {
+  Block(const Problem& p, const Plan& plan, int64_t nr, int64_t index)
+      : number(index % plan.channel_blocks),
+        channels(piece(p.channels, plan.channel_blocks, number)),
+        panels(piece(plan.panels, plan.panel_blocks, index / plan.channel_blocks)),
+        column(panels.begin * nr),
+        columns(std::min(p.outputs - column, panels.size() * nr)) {}
+  int64_t number;  // among the blocks of channels
+  Range channels, panels;
+  int64_t column, columns;
+};
+
+struct Transformed {
+  float *v, *d;
+};
+
+// V and D of tiles [first, first + count) from tile `at` of the chunk on; what dbias gets of them
+// to sums[k], where not null.
+void transform_tiles(const Problem& p, const Plan& plan, int64_t nr, int64_t first, Range tiles,
+                     int64_t chunk_tiles, const float* zeros, const Transformed& to, float* sums) {
   const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
-  const int64_t positions = p.tiles.positions(), m = p.tiles.m, nr = kernels.nr;
-  const int64_t column = panels.begin * nr;
-  const int64_t columns = std::min(p.outputs - column, panels.size() * nr);
-  const int64_t v_row = ceil_div(channels.size(), 16) * 16, d_row = panels.size() * nr;
-  const int64_t fit = kBlockFloats / (positions * (v_row + d_row));
-  const int64_t blocks = ceil_div(tiles.size(), std::clamp<int64_t>(fit, 16, kMaxDepth));
-  const int64_t most = ceil_div(tiles.size(), blocks);
-  const int64_t v_stride = position_stride(most * v_row), d_stride = position_stride(most * d_row);
-  const int64_t groups = ceil_div(channels.size(), kernels.mr);
-  Scratch v_memory(positions * v_stride * 4), d_memory(positions * d_stride * 4);
-  float *v = v_memory.as<float>(), *d = d_memory.as<float>();
-  for (int64_t block = 0; block < blocks; ++block) {
-    const Range range = piece(tiles.size(), blocks, block);
-    for (int64_t t = 0; t < range.size(); ++t) {
-      const float* pixels[kMaxPositions];
-      const int64_t tile = tiles.begin + range.begin + t;
-      p.x.for_each_part(
-          channels.begin, channels.end, p.channels,
-          [&](const float* x, int64_t width, int64_t at, int64_t first, int64_t count) {
-            p.tiles.pixels(tile, m + 2, 1, x + at, width, zeros, pixels);
-            transforms.input(pixels, count, v + t * v_row + first - channels.begin, v_stride);
-          });
-      p.tiles.pixels(tile, m, 0, p.dy + column, p.outputs, zeros, pixels);
-      transforms.output_gradient(pixels, columns, d + t * nr, d_stride, most * nr, sums);
+  const int64_t m = p.tiles.m;
+  for (int64_t t = tiles.begin; t < tiles.end; ++t) {
+    const float* pixels[kMaxPositions];
+    for (int64_t block = 0; block < plan.channel_blocks; ++block) {
+      const Range channels = piece(p.channels, plan.channel_blocks, block);
+      float* v = to.v + (block * chunk_tiles + t) * kBlockChannels;
+      p.x.for_each_part(channels.begin, channels.end, p.channels,
+                        [&](const float* x, int64_t width, int64_t at, int64_t c, int64_t count) {
+                          p.tiles.pixels(first + t, m + 2, 1, x + at, width, zeros, pixels);
+                          transforms.input(pixels, count, v + c - channels.begin, plan.v_stride);
+                        });
     }
-    for (int64_t position = 0; position < positions; ++position) {
-      const float* left[kMaxDepth];
-      for (int64_t t = 0; t < range.size(); ++t) left[t] = v + position * v_stride + t * v_row;
-      for (int64_t panel = 0; panel < panels.size(); ++panel) {
+    p.tiles.pixels(first + t, m, 0, p.dy, p.outputs, zeros, pixels);
+    transforms.output_gradient(pixels, p.outputs, to.d + t * nr, plan.d_stride, chunk_tiles * nr,
+                               sums);
+  }
+}
+
+// S of a block at positions [positions) over the chunk's tiles, added to what it holds or not.
+void multiply(const Plan& plan, const GemmKernels& kernels, const Block& block, Range positions,
+              int64_t chunk_tiles, const Transformed& from, bool accumulate, float* s) {
+  const int64_t nr = kernels.nr, depths = ceil_div(chunk_tiles, kDepth);
+  const int64_t groups = ceil_div(block.channels.size(), kernels.mr);
+  for (int64_t position = positions.begin; position < positions.end; ++position) {
+    const float* v =
+        from.v + position * plan.v_stride + block.number * chunk_tiles * kBlockChannels;
+    const float* d = from.d + position * plan.d_stride;
+    for (int64_t i = 0; i < depths; ++i) {
+      const Range tiles = piece(chunk_tiles, depths, i);
+      const float* left[kDepth];
+      for (int64_t t = 0; t < tiles.size(); ++t) left[t] = v + (tiles.begin + t) * kBlockChannels;
+      for (int64_t panel = block.panels.begin; panel < block.panels.end; ++panel) {
         for (int64_t group = 0; group < groups; ++group) {
-          const Range rows = piece(channels.size(), groups, group);
+          const Range rows = piece(block.channels.size(), groups, group);
           float* to[kMaxTileRows];
           for (int64_t r = 0; r < rows.size(); ++r) {
-            to[r] = s + position * plan.s_stride + (rows.begin + r) * plan.s_row + panel * nr;
+            to[r] = s + position * plan.s_stride + (rows.begin + r) * plan.s_row +
+                    (panel - block.panels.begin) * nr;
           }
           kernels.column_tile(rows.size(),
                               {.left = left,
-                               .depth = range.size(),
+                               .depth = tiles.size(),
                                .offset = rows.begin,
-                               .b = d + position * d_stride + panel * most * nr},
-                              {.rows = to, .columns = nr, .accumulate = block > 0});
+                               .b = d + (panel * chunk_tiles + tiles.begin) * nr},
+                              {.rows = to, .columns = nr, .accumulate = accumulate || i > 0});
         }
       }
     }
+  }
+}
+
+// dw of rows [rows) of a block's channels.
+void finish(const Problem& p, const Plan& plan, const Block& block, Range rows, const float* s,
+            float* dw) {
+  for (int64_t c = rows.begin; c < rows.end; ++c) {
+    float* taps[9];
+    for (int64_t tap = 0; tap < 9; ++tap) {
+      taps[tap] = dw + (tap * p.channels + block.channels.begin + c) * p.outputs + block.column;
+    }
+    winograd_kernels(p.tiles.m).weights_gradient(s + c * plan.s_row, plan.s_stride, block.columns,
+                                                 taps);
   }
 }
 
@@ -117,63 +167,50 @@ void conv_winograd_backward_weights(int64_t m, const ConvShape& shape,
     return;
   }
   const Plan plan = make_plan(p, kernels);
-  const int64_t channel_blocks = plan.channel_blocks, panel_blocks = plan.panel_blocks;
-  const int64_t blocks = channel_blocks * panel_blocks, padded = plan.panels * kernels.nr;
-  Scratch zeros_memory(std::max(p.channels, padded) * 4), sums_memory(plan.chunks * padded * 4);
-  Scratch s_memory(plan.chunks > 1 ? blocks * plan.chunks * plan.s_size() * 4 : 0);
+  const int64_t padded = plan.panels * kernels.nr;
+  Scratch v_memory(plan.positions * plan.v_stride * 4),
+      d_memory(plan.positions * plan.d_stride * 4);
+  Scratch s_memory(plan.s_in_memory() ? plan.blocks() * plan.s_size() * 4 : 0);
+  Scratch zeros_memory(std::max(p.channels, padded) * 4);
+  Scratch sums_memory(plan.chunks * kTransformTasks * padded * 4);
+  const Transformed transformed = {v_memory.as<float>(), d_memory.as<float>()};
   float *zeros = zeros_memory.as<float>(), *sums = sums_memory.as<float>();
   std::fill_n(zeros, std::max(p.channels, padded), 0.0f);
-  std::fill_n(sums, plan.chunks * padded, 0.0f);
+  std::fill_n(sums, plan.chunks * kTransformTasks * padded, 0.0f);
 
-  // dw of channels [channels) and panels [panels) from their S.
-  const auto finish = [&](const float* s, Range channels, Range panels) {
-    const int64_t column = panels.begin * kernels.nr;
-    const int64_t columns = std::min(p.outputs - column, panels.size() * kernels.nr);
-    for (int64_t c = 0; c < channels.size(); ++c) {
-      float* taps[9];
-      for (int64_t tap = 0; tap < 9; ++tap) {
-        taps[tap] = dw + (tap * p.channels + channels.begin + c) * p.outputs + column;
-      }
-      winograd_kernels(m).weights_gradient(s + c * plan.s_row, plan.s_stride, columns, taps);
-    }
-  };
-  for_each_task(blocks * plan.chunks, [&](int64_t task) {
-    const int64_t chunk = task % plan.chunks, block = task / plan.chunks;
-    const Range channels = piece(p.channels, channel_blocks, block % channel_blocks);
-    const Range panels = piece(plan.panels, panel_blocks, block / channel_blocks);
-    const bool add_bias = dbias && block % channel_blocks == 0;
-    Scratch own_memory(plan.chunks > 1 ? 0 : plan.s_size() * 4);
-    float* s =
-        plan.chunks > 1 ? s_memory.as<float>() + task * plan.s_size() : own_memory.as<float>();
-    sum_tiles(p, kernels, plan, piece(p.tiles.count, plan.chunks, chunk), channels, panels, zeros,
-              s, add_bias ? sums + chunk * padded + panels.begin * kernels.nr : nullptr);
-    if (plan.chunks == 1) finish(s, channels, panels);
-  });
-  if (plan.chunks > 1) {
+  for (int64_t chunk = 0; chunk < plan.chunks; ++chunk) {
+    const Range tiles = piece(p.tiles.count, plan.chunks, chunk);
+    for_each_task(kTransformTasks, [&](int64_t task) {
+      transform_tiles(p, plan, kernels.nr, tiles.begin, piece(tiles.size(), kTransformTasks, task),
+                      tiles.size(), zeros, transformed,
+                      dbias ? sums + (chunk * kTransformTasks + task) * padded : nullptr);
+    });
+    for_each_task(plan.blocks() * plan.position_tasks, [&](int64_t task) {
+      const int64_t index = task / plan.position_tasks;
+      const Block block(p, plan, kernels.nr, index);
+      const Range positions =
+          piece(plan.positions, plan.position_tasks, task % plan.position_tasks);
+      Scratch own_memory(plan.s_in_memory() ? 0 : plan.s_size() * 4);
+      float* s = plan.s_in_memory() ? s_memory.as<float>() + index * plan.s_size()
+                                    : own_memory.as<float>();
+      multiply(plan, kernels, block, positions, tiles.size(), transformed, chunk > 0, s);
+      if (!plan.s_in_memory()) finish(p, plan, block, {0, block.channels.size()}, s, dw);
+    });
+  }
+  if (plan.s_in_memory()) {
     // Piece by piece of the channels, so that every thread has some.
-    constexpr int64_t kRows = 8;
-    const int64_t pieces = ceil_div(ceil_div(p.channels, channel_blocks), kRows);
-    for_each_task(blocks * pieces, [&](int64_t task) {
-      const int64_t block = task / pieces;
-      const Range panels = piece(plan.panels, panel_blocks, block / channel_blocks);
-      const Range all = piece(p.channels, channel_blocks, block % channel_blocks);
-      const Range part = piece(all.size(), pieces, task % pieces);
-      float* s = s_memory.as<float>() + block * plan.chunks * plan.s_size();
-      for (int64_t chunk = 1; chunk < plan.chunks; ++chunk) {
-        for (int64_t position = 0; position < p.tiles.positions(); ++position) {
-          float* to = s + position * plan.s_stride;
-          const float* from = to + chunk * plan.s_size();
-          for (int64_t i = part.begin * plan.s_row; i < part.end * plan.s_row; ++i)
-            to[i] += from[i];
-        }
-      }
-      finish(s + part.begin * plan.s_row, {all.begin + part.begin, all.begin + part.end}, panels);
+    constexpr int64_t kPieces = kBlockChannels / 8;
+    for_each_task(plan.blocks() * kPieces, [&](int64_t task) {
+      const int64_t index = task / kPieces;
+      const Block block(p, plan, kernels.nr, index);
+      finish(p, plan, block, piece(block.channels.size(), kPieces, task % kPieces),
+             s_memory.as<float>() + index * plan.s_size(), dw);
     });
   }
   if (dbias) {
     for (int64_t k = 0; k < p.outputs; ++k) {
-      float total = sums[k];
-      for (int64_t chunk = 1; chunk < plan.chunks; ++chunk) total += sums[chunk * padded + k];
+      float total = 0;
+      for (int64_t i = 0; i < plan.chunks * kTransformTasks; ++i) total += sums[i * padded + k];
       dbias[k] = total;
     }
   }
