@@ -50,6 +50,7 @@ struct Gather {
   int64_t weight_stride;    // row stride of a tap's weights
   bool weights_transposed;  // false: [from_channels, to_channels], true: the other way round
   const float* bias;
+  bool accumulate = false;  // adds to what `to` holds
 
   // A 1x1 convolution: pixel i of `to` reads pixel i of `from`.
   bool pixel_to_pixel() const {
@@ -208,7 +209,7 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
                             {.rows = to + group * mr,
                              .columns = std::min(nr, g.to_channels - column),
                              .bias = i == 0 && g.bias ? g.bias + column : nullptr,
-                             .accumulate = i > 0,
+                             .accumulate = g.accumulate || i > 0,
                              .offset = column});
           b += block.depth() * nr;
         }
@@ -223,7 +224,9 @@ void fill_bias(const Gather& g) {
                  [&](int64_t, int64_t n, int64_t u, int64_t v) {
                    const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
                    float* to = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
-                   for (int64_t k = 0; k < g.to_channels; ++k) to[k] = g.bias ? g.bias[k] : 0.0f;
+                   for (int64_t k = 0; k < g.to_channels; ++k) {
+                     to[k] = (g.accumulate ? to[k] : 0.0f) + (g.bias ? g.bias[k] : 0.0f);
+                   }
                  });
 }
 
@@ -264,7 +267,8 @@ void run_gather(const Gather& g) {
 
 }  // namespace
 
-void conv_direct(const ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
+void conv_direct(const ConvShape& s, const float* x, const float* w, const float* bias, float* y,
+                 bool accumulate) {
   Gather g;
   g.from = x;
   g.from_height = s.height, g.from_width = s.width, g.from_channels = s.channels;
@@ -282,6 +286,7 @@ void conv_direct(const ConvShape& s, const float* x, const float* w, const float
   g.weight_stride = s.outputs;
   g.weights_transposed = false;
   g.bias = bias;
+  g.accumulate = accumulate;
   run_gather(g);
 }
 

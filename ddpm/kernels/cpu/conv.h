@@ -23,9 +23,10 @@ struct ConvShape {
   }
 };
 
-// y [N, P, Q, K] from x [N, H, W, C], w; bias [K] or null.
+// y [N, P, Q, K] from x [N, H, W, C], w; bias [K] or null. With accumulate the result is added to
+// what y holds.
 void conv_direct(const ConvShape& shape, const float* x, const float* w, const float* bias,
-                 float* y);
+                 float* y, bool accumulate = false);
 // dx [N, H, W, C] from dy [N, P, Q, K], w.
 void conv_direct_backward_data(const ConvShape& shape, const float* dy, const float* w, float* dx);
 // dw [kh, kw, C, K] from x, dy; dbias [K] or null.

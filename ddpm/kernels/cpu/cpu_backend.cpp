@@ -54,6 +54,24 @@ Tensor standardized(const ConvWeights& w) {
   return result;
 }
 
+// The rows of a 1x1 kernel fall apart by input, so that nothing need be concatenated for it. With
+// few channels a second pass over the outputs costs more than the concatenation.
+struct Halves {
+  cpu::ConvShape first, second;
+  int64_t second_weights;  // where those of the second input begin
+};
+Halves halves_of(const cpu::ConvShape& s, int64_t first_channels) {
+  Halves halves = {s, s, first_channels * s.outputs};
+  halves.first.channels = first_channels;
+  halves.second.channels = s.channels - first_channels;
+  return halves;
+}
+bool falls_apart(const cpu::ConvShape& s, int64_t first_channels) {
+  constexpr int64_t kLeastChannels = 32;
+  return s.kernel_height == 1 && s.kernel_width == 1 &&
+         std::min(first_channels, s.channels - first_channels) >= kLeastChannels;
+}
+
 Tensor concatenated(CpuBackend& backend, const ConvInput& x) {
   if (!x.more) return x.x;
   Tensor all({x.x.size(0), x.x.size(1), x.x.size(2), x.channels()});
@@ -91,6 +109,13 @@ void CpuBackend::conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeig
   Tensor weights = prepared ? prepared->standardized : Tensor();
   if (!weights.defined()) weights = standardized(w);
   if (prepared) prepared->standardized = weights;
+  if (x.more && falls_apart(s, x.x.size(3))) {
+    const Halves h = halves_of(s, x.x.size(3));
+    cpu::conv_direct(h.first, x.x.f32(), weights.f32(), data_of(bias), y.f32());
+    cpu::conv_direct(h.second, x.more->f32(), weights.f32() + h.second_weights, nullptr, y.f32(),
+                     true);
+    return;
+  }
   cpu::conv_direct(s, concatenated(*this, x).f32(), weights.f32(), data_of(bias), y.f32());
 }
 
@@ -103,8 +128,16 @@ void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, co
                                      {dx.f32(), dx.size(3), dmore ? dmore->f32() : nullptr});
     return;
   }
+  const Tensor weights = standardized(w);
+  if (dmore && falls_apart(s, dx.size(3))) {
+    const Halves h = halves_of(s, dx.size(3));
+    cpu::conv_direct_backward_data(h.first, dy.f32(), weights.f32(), dx.f32());
+    cpu::conv_direct_backward_data(h.second, dy.f32(), weights.f32() + h.second_weights,
+                                   dmore->f32());
+    return;
+  }
   Tensor all = dmore ? Tensor({s.batch, s.height, s.width, s.channels}) : dx;
-  cpu::conv_direct_backward_data(s, dy.f32(), standardized(w).f32(), all.f32());
+  cpu::conv_direct_backward_data(s, dy.f32(), weights.f32(), all.f32());
   if (dmore) split_channels(all, &dx, dmore);
 }
 
@@ -115,6 +148,13 @@ void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const ConvInput& 
   float* bias = dbias ? dbias->f32() : nullptr;
   if (m > 1) {
     cpu::conv_winograd_backward_weights(m, s, split_map(x), dy.f32(), dw.f32(), bias);
+    return;
+  }
+  if (x.more && falls_apart(s, x.x.size(3))) {
+    const Halves h = halves_of(s, x.x.size(3));
+    cpu::conv_direct_backward_weights(h.first, x.x.f32(), dy.f32(), dw.f32(), bias);
+    cpu::conv_direct_backward_weights(h.second, x.more->f32(), dy.f32(),
+                                      dw.f32() + h.second_weights, nullptr);
     return;
   }
   cpu::conv_direct_backward_weights(s, concatenated(*this, x).f32(), dy.f32(), dw.f32(), bias);
