@@ -41,7 +41,8 @@ Variable linear_attention(const Variable& qkv, const AttentionArgs& args) {
   backend_for(out.device()).linear_attention(args, value, out, context, k_max, k_sum);
   if (!Tape::recording({&qkv})) return Variable(out);
   return Tape::record(out, [args, value, context, k_max, k_sum, slot = qkv.slot()](Tensor dout) {
-    Tensor dqkv = like(value);
+    // The largest tensors of a network: where nobody else holds qkv, its gradient takes its place.
+    Tensor dqkv = value.unique() ? value : like(value);
     backend_for(dout.device())
         .linear_attention_backward(args, dout, value, context, k_max, k_sum, dqkv);
     slot->accumulate(std::move(dqkv));

@@ -179,6 +179,7 @@ class Backend {
   // over positions and sum of exp(k - maximum).
   virtual void linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
                                 Tensor& context, Tensor& k_max, Tensor& k_sum) = 0;
+  // dqkv may be qkv.
   virtual void linear_attention_backward(const AttentionArgs& args, const Tensor& dout,
                                          const Tensor& qkv, const Tensor& context,
                                          const Tensor& k_max, const Tensor& k_sum,

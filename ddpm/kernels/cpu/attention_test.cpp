@@ -41,6 +41,9 @@ struct Problem {
     Tensor ref_sum(k_sum.shape());
     ref.linear_attention(args, in, ref_out, ref_context, ref_max, ref_sum);
     on.linear_attention_backward(args, grad, in, ref_context, ref_max, ref_sum, dqkv);
+    Tensor in_place = in.clone();
+    on.linear_attention_backward(args, grad, in_place, ref_context, ref_max, ref_sum, in_place);
+    EXPECT_TRUE(same_bits(in_place, dqkv));
     return {{"out", out}, {"context", context}, {"k_max", k_max}, {"k_sum", k_sum}, {"dqkv", dqkv}};
   }
 

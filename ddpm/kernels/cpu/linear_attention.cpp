@@ -179,22 +179,13 @@ void CpuBackend::linear_attention_backward(const AttentionArgs& args, const Tens
   const auto apply = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
     const float *k = qkv.f32() + e.row(n, b) * e.stride + e.hidden, *v = k + e.hidden;
-    float *dk = dqkv.f32() + e.row(n, b) * e.stride + e.hidden, *dv = dk + e.hidden;
+    float *dk = dqkv.f32() + e.row(n, b) * e.stride + e.hidden, *dv = dk + e.hidden;  // or k and v
     const float *dcontext = total_of(n), *mix = dcontext + e.context, *inverse = mix + e.hidden;
     cpu::Scratch scratch(bytes_of(2 * rows * e.hidden));
     const cpu::Rows soft_k = {scratch.as<float>(), e.hidden};
     const cpu::Rows db = {soft_k.data + rows * e.hidden, e.hidden};
     cpu::column_softmax(rows, e.hidden, {k, e.stride}, k_max.f32() + n * e.hidden, inverse, soft_k);
     for (int64_t head = 0; head < e.heads; ++head) {
-      cpu::matmul_nn({.m = rows,
-                      .n = D,
-                      .k = D,
-                      .a = soft_k.data + head * D,
-                      .a_stride = e.hidden,
-                      .b = dcontext + head * D * D,
-                      .b_stride = D,
-                      .c = dv + head * D,
-                      .c_stride = e.stride});
       cpu::matmul_nt({.m = rows,
                       .n = D,
                       .k = D,
@@ -204,6 +195,15 @@ void CpuBackend::linear_attention_backward(const AttentionArgs& args, const Tens
                       .b_stride = D,
                       .c = db.data + head * D,
                       .c_stride = e.hidden});
+      cpu::matmul_nn({.m = rows,
+                      .n = D,
+                      .k = D,
+                      .a = soft_k.data + head * D,
+                      .a_stride = e.hidden,
+                      .b = dcontext + head * D * D,
+                      .b_stride = D,
+                      .c = dv + head * D,
+                      .c_stride = e.stride});
     }
     cpu::column_softmax_gradient(rows, e.hidden, {soft_k.data, e.hidden}, {db.data, e.hidden}, mix,
                                  {dk, e.stride});
