@@ -117,9 +117,11 @@ class Session {
   }
 
   void draw_samples(const Trainer& trainer) {
-    const Tensor images = generate(
-        *averaged_, trainer.config(),
-        {.count = options_.sample_count, .seed = options_.seed, .steps = options_.sample_steps});
+    const Tensor images = generate(*averaged_, trainer.config(),
+                                   {.count = options_.sample_count,
+                                    .seed = options_.seed,
+                                    .steps = options_.sample_steps,
+                                    .prepare_weights = false});  // the memory is training's
     const ImageSize size{trainer.config().height, trainer.config().width};
     const std::string path = in_run(run_, fmt::format("samples/step-{:08}.png", trainer.steps()));
     write_png(path, make_grid(to_bytes(images), {.scale = comfortable_scale(size)}));
