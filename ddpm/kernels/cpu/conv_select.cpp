@@ -13,6 +13,7 @@
 #include <string>
 
 #include "ddpm/base/error.h"
+#include "ddpm/kernels/cpu/few_channels.h"
 #include "ddpm/kernels/cpu/tasks.h"
 #include "ddpm/kernels/cpu/winograd.h"
 
@@ -71,6 +72,8 @@ const char* name_of(ConvAlgorithm algorithm) {
       return "winograd F(2)";
     case ConvAlgorithm::kWinograd4:
       return "winograd F(4)";
+    case ConvAlgorithm::kFewChannels:
+      return "few channels";
     case ConvAlgorithm::kDirect:
       break;
   }
@@ -86,6 +89,7 @@ int64_t tile_of(ConvAlgorithm algorithm) {
 
 ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass, bool by_batch) {
   static const Override wanted = override_of_environment();
+  if (few_channels_apply(s) && wanted != Override::kDirect) return ConvAlgorithm::kFewChannels;
   if (!winograd_applies(s) || s.height * s.width == 0 || wanted == Override::kDirect) {
     return ConvAlgorithm::kDirect;
   }
@@ -116,19 +120,27 @@ std::string describe_algorithm(const ConvShape& s, ConvPass pass, bool by_batch)
 }
 
 void conv(const ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
-  const int64_t m = tile_of(conv_algorithm(s, ConvPass::kForward, true));
+  const ConvAlgorithm algorithm = conv_algorithm(s, ConvPass::kForward, true);
+  if (algorithm == ConvAlgorithm::kFewChannels) return conv_few(s, x, w, bias, y);
+  const int64_t m = tile_of(algorithm);
   m > 1 ? conv_winograd(m, s, {x, s.channels}, {w}, bias, y) : conv_direct(s, x, w, bias, y);
 }
 
 void conv_backward_data(const ConvShape& s, const float* dy, const float* w, float* dx) {
-  const int64_t m = tile_of(conv_algorithm(s, ConvPass::kBackwardData, true));
+  const ConvAlgorithm algorithm = conv_algorithm(s, ConvPass::kBackwardData, true);
+  if (algorithm == ConvAlgorithm::kFewChannels) return conv_few_backward_data(s, dy, w, dx);
+  const int64_t m = tile_of(algorithm);
   m > 1 ? conv_winograd_backward_data(m, s, dy, {w}, {dx, s.channels})
         : conv_direct_backward_data(s, dy, w, dx);
 }
 
 void conv_backward_weights(const ConvShape& s, const float* x, const float* dy, float* dw,
                            float* dbias) {
-  const int64_t m = tile_of(conv_algorithm(s, ConvPass::kBackwardWeights));
+  const ConvAlgorithm algorithm = conv_algorithm(s, ConvPass::kBackwardWeights);
+  if (algorithm == ConvAlgorithm::kFewChannels) {
+    return conv_few_backward_weights(s, x, dy, dw, dbias);
+  }
+  const int64_t m = tile_of(algorithm);
   m > 1 ? conv_winograd_backward_weights(m, s, {x, s.channels}, dy, dw, dbias)
         : conv_direct_backward_weights(s, x, dy, dw, dbias);
 }

@@ -48,6 +48,13 @@ TEST_F(ConvSelectTest, TakesTheDirectConvolutionElsewhere) {
   }
 }
 
+TEST_F(ConvSelectTest, TakesKernelsForFewChannelsAtTheEndsOfANetwork) {
+  for (ConvPass pass : kPasses) {
+    EXPECT_EQ(conv_algorithm(layer(32, 3, 64, 1), pass), ConvAlgorithm::kFewChannels);
+    EXPECT_EQ(conv_algorithm(layer(32, 64, 1, 1), pass), ConvAlgorithm::kFewChannels);
+  }
+}
+
 TEST_F(ConvSelectTest, DoesNotLookAtTheBatchWhereBitsWouldDependOnIt) {
   for (ConvPass pass : {ConvPass::kForward, ConvPass::kBackwardData}) {
     for (int64_t size : {1, 4, 6, 7, 8, 32}) {

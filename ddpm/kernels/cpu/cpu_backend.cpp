@@ -7,6 +7,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/column_norm.h"
 #include "ddpm/kernels/cpu/conv_select.h"
+#include "ddpm/kernels/cpu/few_channels.h"
 #include "ddpm/kernels/cpu/winograd.h"
 
 namespace ddpm {
@@ -79,6 +80,12 @@ Tensor concatenated(CpuBackend& backend, const ConvInput& x) {
   return all;
 }
 
+bool few(cpu::ConvAlgorithm algorithm) { return algorithm == cpu::ConvAlgorithm::kFewChannels; }
+
+void direct(const cpu::ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
+  cpu::conv_direct(s, x, w, bias, y);
+}
+
 // What is kept with weights that stay: those of the algorithm that the last call took.
 struct PreparedConv {
   std::unique_ptr<cpu::PreparedWinograd> winograd;
@@ -96,7 +103,8 @@ PreparedConv* prepared_conv(const ConvWeights& w) {
 void CpuBackend::conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w,
                         const Tensor* bias, Tensor& y) {
   const cpu::ConvShape s = conv_shape(args, x.x, w.w);
-  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, ConvPass::kForward, args.by_batch));
+  const cpu::ConvAlgorithm algorithm = cpu::conv_algorithm(s, ConvPass::kForward, args.by_batch);
+  const int64_t m = cpu::tile_of(algorithm);
   PreparedConv* prepared = prepared_conv(w);
   if (m > 1) {
     if (prepared && (!prepared->winograd || prepared->winograd->tile() != m)) {
@@ -116,13 +124,15 @@ void CpuBackend::conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeig
                      true);
     return;
   }
-  cpu::conv_direct(s, concatenated(*this, x).f32(), weights.f32(), data_of(bias), y.f32());
+  const auto run = few(algorithm) ? cpu::conv_few : direct;
+  run(s, concatenated(*this, x).f32(), weights.f32(), data_of(bias), y.f32());
 }
 
 void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const ConvWeights& w,
                                       Tensor& dx, Tensor* dmore) {
   const cpu::ConvShape s = conv_shape(args, dx, w.w);
-  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, ConvPass::kBackwardData, args.by_batch));
+  const cpu::ConvAlgorithm algorithm = cpu::conv_algorithm(s, ConvPass::kBackwardData, args.by_batch);
+  const int64_t m = cpu::tile_of(algorithm);
   if (m > 1) {
     cpu::conv_winograd_backward_data(m, s, dy.f32(), winograd_weights(w),
                                      {dx.f32(), dx.size(3), dmore ? dmore->f32() : nullptr});
@@ -137,14 +147,16 @@ void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, co
     return;
   }
   Tensor all = dmore ? Tensor({s.batch, s.height, s.width, s.channels}) : dx;
-  cpu::conv_direct_backward_data(s, dy.f32(), weights.f32(), all.f32());
+  const auto run = few(algorithm) ? cpu::conv_few_backward_data : cpu::conv_direct_backward_data;
+  run(s, dy.f32(), weights.f32(), all.f32());
   if (dmore) split_channels(all, &dx, dmore);
 }
 
 void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const ConvInput& x, const Tensor& dy,
                                          Tensor& dw, Tensor* dbias) {
   const cpu::ConvShape s = conv_shape(args, x.x, dw);
-  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, ConvPass::kBackwardWeights, true));
+  const cpu::ConvAlgorithm algorithm = cpu::conv_algorithm(s, ConvPass::kBackwardWeights, true);
+  const int64_t m = cpu::tile_of(algorithm);
   float* bias = dbias ? dbias->f32() : nullptr;
   if (m > 1) {
     cpu::conv_winograd_backward_weights(m, s, split_map(x), dy.f32(), dw.f32(), bias);
@@ -157,7 +169,9 @@ void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const ConvInput& 
                                       dw.f32() + h.second_weights, nullptr);
     return;
   }
-  cpu::conv_direct_backward_weights(s, concatenated(*this, x).f32(), dy.f32(), dw.f32(), bias);
+  const auto run =
+      few(algorithm) ? cpu::conv_few_backward_weights : cpu::conv_direct_backward_weights;
+  run(s, concatenated(*this, x).f32(), dy.f32(), dw.f32(), bias);
 }
 
 int64_t CpuBackend::conv2d_prepared_bytes(const ConvArgs& args, const ConvInput& x,
