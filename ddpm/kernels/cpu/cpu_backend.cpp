@@ -131,7 +131,8 @@ void CpuBackend::conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeig
 void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const ConvWeights& w,
                                       Tensor& dx, Tensor* dmore) {
   const cpu::ConvShape s = conv_shape(args, dx, w.w);
-  const cpu::ConvAlgorithm algorithm = cpu::conv_algorithm(s, ConvPass::kBackwardData, args.by_batch);
+  const cpu::ConvAlgorithm algorithm =
+      cpu::conv_algorithm(s, ConvPass::kBackwardData, args.by_batch);
   const int64_t m = cpu::tile_of(algorithm);
   if (m > 1) {
     cpu::conv_winograd_backward_data(m, s, dy.f32(), winograd_weights(w),

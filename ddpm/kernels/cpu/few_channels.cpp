@@ -1,6 +1,6 @@
 // Three kernels serve all passes, since each pass goes from few channels to many, from many to few,
 // or sums their products over the pixels: with w as few rows of many columns,
-//   spread:  many[p] = bias + sum_i few[p, i] w[i]       (vectors along the many)
+//   spread:  many[p] = bias + sum_i few[p, i] w[i]       (a strip of w in registers)
 //   gather:  few[p, i] = bias[i] + many[p] . w[i]         (one vector of sums for each of the few)
 //   outer:   w[i] = sum_p few[p, i] many[p]               (sums in registers down a strip)
 // Pixels are cut into blocks by the problem alone; outer sums are added block after block.
@@ -24,33 +24,48 @@ HWY_BEFORE_NAMESPACE();
 namespace ddpm::cpu::HWY_NAMESPACE {
 namespace {
 
-template <int kFew, int kRows>
-HWY_INLINE void spread_rows(const float* few, const float* w, const float* bias, int64_t many,
-                            float* to) {
-  Vec x[kRows][kFew];
-  for (int r = 0; r < kRows; ++r) {
-    for (int i = 0; i < kFew; ++i) x[r][i] = set(few[r * kFew + i]);
+template <int kValue>
+struct Count {
+  static constexpr int value = kValue;
+};
+
+// Calls body(first column, Count<vectors>, lanes) for strips that cover `many` columns; two vectors
+// are a cache line with AVX2.
+template <class Body>
+HWY_INLINE void for_each_strip(int64_t many, const Body& body) {
+  int64_t j = 0;
+  for (; j + 2 * kLanes <= many; j += 2 * kLanes) body(j, Count<2>(), Whole());
+  for (; j + kLanes <= many; j += kLanes) body(j, Count<1>(), Whole());
+  if (j < many) body(j, Count<1>(), Some{many - j});
+}
+
+// kVecs vectors of columns, their part of w in registers.
+template <int kFew, int kVecs, class Lanes>
+HWY_INLINE void spread_strip(Lanes lanes, int64_t rows, const float* few, const float* w,
+                             const float* bias, int64_t many, float* to) {
+  Vec weights[kFew][kVecs], start[kVecs];
+  for (int v = 0; v < kVecs; ++v) {
+    start[v] = bias ? lanes.load(bias + v * kLanes) : hn::Zero(Floats());
+    for (int i = 0; i < kFew; ++i) weights[i][v] = lanes.load(w + i * many + v * kLanes);
   }
-  const auto columns = [&](int64_t j, auto lanes) HWY_ATTR {
-    const Vec start = bias ? lanes.load(bias + j) : hn::Zero(Floats());
-    for (int r = 0; r < kRows; ++r) {
-      Vec sum = start;
-      for (int i = 0; i < kFew; ++i) sum = hn::MulAdd(x[r][i], lanes.load(w + i * many + j), sum);
-      lanes.store(sum, to + r * many + j);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int v = 0; v < kVecs; ++v) {
+      Vec sum = start[v];
+      for (int i = 0; i < kFew; ++i) {
+        sum = hn::MulAdd(set(few[r * kFew + i]), weights[i][v], sum);
+      }
+      lanes.store(sum, to + r * many + v * kLanes);
     }
-  };
-  for_each_vector(many, columns);
+  }
 }
 
 template <int kFew>
 void spread_of(int64_t rows, const float* few, const float* w, const float* bias, int64_t many,
                float* to) {
-  constexpr int kRows = 3;
-  int64_t r = 0;
-  for (; r + kRows <= rows; r += kRows) {
-    spread_rows<kFew, kRows>(few + r * kFew, w, bias, many, to + r * many);
-  }
-  for (; r < rows; ++r) spread_rows<kFew, 1>(few + r * kFew, w, bias, many, to + r * many);
+  for_each_strip(many, [&](int64_t j, auto vecs, auto lanes) HWY_ATTR {
+    spread_strip<kFew, decltype(vecs)::value>(lanes, rows, few, w + j, bias ? bias + j : nullptr,
+                                              many, to + j);
+  });
 }
 
 template <int kFew>
@@ -65,8 +80,7 @@ void gather_of(int64_t rows, const float* from, const float* w, const float* bia
     };
     for_each_vector(many, columns);
     for (int i = 0; i < kFew; ++i) {
-      few[r * kFew + i] =
-          hn::GetLane(hn::SumOfLanes(Floats(), sum[i])) + (bias ? bias[i] : 0.0f);
+      few[r * kFew + i] = hn::GetLane(hn::SumOfLanes(Floats(), sum[i])) + (bias ? bias[i] : 0.0f);
     }
   }
 }
@@ -97,18 +111,10 @@ HWY_INLINE void outer_strip(Lanes lanes, int64_t rows, const float* few, const f
 template <int kFew>
 void outer_of(int64_t rows, const float* few, const float* from, int64_t many, float* w,
               float* totals) {
-  constexpr int kVecs = 2;
-  int64_t j = 0;
-  const auto at = [&](float* sums) { return sums ? sums + j : nullptr; };
-  for (; j + kVecs * kLanes <= many; j += kVecs * kLanes) {
-    outer_strip<kFew, kVecs>(Whole(), rows, few, from + j, many, w + j, at(totals));
-  }
-  for (; j + kLanes <= many; j += kLanes) {
-    outer_strip<kFew, 1>(Whole(), rows, few, from + j, many, w + j, at(totals));
-  }
-  if (j < many) {
-    outer_strip<kFew, 1>(Some{many - j}, rows, few, from + j, many, w + j, at(totals));
-  }
+  for_each_strip(many, [&](int64_t j, auto vecs, auto lanes) HWY_ATTR {
+    outer_strip<kFew, decltype(vecs)::value>(lanes, rows, few, from + j, many, w + j,
+                                             totals ? totals + j : nullptr);
+  });
 }
 
 void spread(int64_t rows, int64_t few, const float* x, const float* w, const float* bias,
@@ -161,7 +167,8 @@ struct FewRows {
         pixels(s.batch * s.height * s.width),
         rows(static_cast<size_t>(few * many)) {
     for (int64_t i = 0; w && i < few; ++i) {
-      for (int64_t j = 0; j < many; ++j) rows[i * many + j] = few_in ? w[i * many + j] : w[j * few + i];
+      for (int64_t j = 0; j < many; ++j)
+        rows[i * many + j] = few_in ? w[i * many + j] : w[j * few + i];
     }
   }
   int64_t blocks() const { return ceil_div(pixels, kBlock); }
