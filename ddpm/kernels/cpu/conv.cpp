@@ -65,8 +65,8 @@ struct Gather {
 // pay: in narrow layers, which take little time and whose few weights show every rounding, the
 // lesser.
 constexpr int64_t kAccuracyBlocks = 4;
-constexpr int64_t kLeastDepth = 64, kLeastDepthNarrow = 24;
-constexpr int64_t kNarrow = 32;  // outputs
+constexpr int64_t kLeastDepth = 128, kLeastDepthNarrow = 24;
+constexpr int64_t kNarrowOutputs = 32, kNarrowReduction = 64;
 
 // One step of the reduction: some whole taps, or some channels of one tap.
 struct Block {
@@ -238,7 +238,7 @@ void run_gather(const Gather& g) {
   const GemmKernels& kernels = gemm_kernels();
   const int64_t taps = static_cast<int64_t>(g.taps.size());
   const int64_t reduction = taps * g.from_channels;
-  const bool narrow = g.to_channels < kNarrow || reduction < kLeastDepth;
+  const bool narrow = g.to_channels < kNarrowOutputs || reduction < kNarrowReduction;
   const int64_t least = narrow ? kLeastDepthNarrow : kLeastDepth;
   const int64_t depth = std::clamp(ceil_div(reduction, kAccuracyBlocks), least, kernels.depth);
   const std::vector<Block> blocks = cut_reduction(taps, g.from_channels, depth);
