@@ -131,14 +131,14 @@ TEST(Unet, ParameterCountOfTheDefaultNetwork) {
 }
 
 TEST(Unet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
-  // 128 x 128 pictures: two at once.
+  // Attentions so wide that four pictures of 16 x 16 fill it.
   DiffusionUnet network({.dim = 4,
                          .dim_mults = {1},
                          .resnet_block_groups = 2,
-                         .attention_heads = 1,
-                         .attention_dim_head = 64});
+                         .attention_heads = 16,
+                         .attention_dim_head = 80});
   network.initialize(1);
-  Tensor x({5, 128, 128, 3}), t = Tensor::of({5}, {1, 20, 300, 4, 999});
+  Tensor x({5, 16, 16, 3}), t = Tensor::of({5}, {1, 20, 300, 4, 999});
   backend_for(Device::kCpu).normal({1, 2, 3, 4, 5}, 0, x);
   const std::vector<float> whole = network(Variable(x), t).value().values();
   const Inference scope;

@@ -220,8 +220,8 @@ void pack(const float* b, int64_t stride, int64_t depth, int64_t columns, float*
 void pack_rows(const float* a, int64_t stride, int64_t depth, int64_t rows, float* panel) {
   const Floats d;
   // Whole vectors are stored; what they write past mr is overwritten by the next row.
-  for (int64_t first = 0; first < kMr; first += kLanes) {
-    const auto mask = hn::FirstN(d, static_cast<size_t>(HWY_MIN(HWY_MAX(rows - first, 0), kLanes)));
+  for (int64_t first = 0; first < rows; first += kLanes) {
+    const auto mask = hn::FirstN(d, static_cast<size_t>(HWY_MIN(rows - first, kLanes)));
     for (int64_t i = 0; i < depth; ++i) {
       hn::StoreU(hn::MaskedLoad(mask, d, a + i * stride + first), d, panel + i * kMr + first);
     }
