@@ -69,11 +69,6 @@ void moments(const float* x, int64_t rows, int64_t columns, double* mean, double
   }
 }
 
-template <int kValue>
-struct Count {
-  static constexpr int value = kValue;
-};
-
 template <bool kSilu, bool kAdd>
 struct Normalize {
   const float* x;
@@ -139,16 +134,12 @@ HWY_INLINE void sums_strip(Lanes lanes, const float* dy, const float* x, int64_t
 template <bool kSilu>
 void sums_of(const float* dy, const float* x, int64_t rows, int64_t columns,
              const ColumnAffine& affine, float* du, float* du_sum, float* dux_sum) {
-  int64_t c = 0;
-  const auto strip = [&](auto vecs, auto lanes) {
+  for_each_strip(columns, [&](int64_t c, auto vecs, auto lanes) HWY_ATTR {
     sums_strip<kSilu, decltype(vecs)::value>(
         lanes, dy + c, x + c, rows, columns,
         {affine.mean + c, affine.scale + c, kSilu ? affine.shift + c : nullptr},
         kSilu ? du + c : nullptr, du_sum + c, dux_sum + c);
-  };
-  for (; c + 2 * kLanes <= columns; c += 2 * kLanes) strip(Count<2>(), Whole());
-  for (; c + kLanes <= columns; c += kLanes) strip(Count<1>(), Whole());
-  if (c < columns) strip(Count<1>(), Some{columns - c});
+  });
 }
 
 template <bool kSilu, bool kAdd>

@@ -24,21 +24,6 @@ HWY_BEFORE_NAMESPACE();
 namespace ddpm::cpu::HWY_NAMESPACE {
 namespace {
 
-template <int kValue>
-struct Count {
-  static constexpr int value = kValue;
-};
-
-// Calls body(first column, Count<vectors>, lanes) for strips that cover `many` columns; two vectors
-// are a cache line with AVX2.
-template <class Body>
-HWY_INLINE void for_each_strip(int64_t many, const Body& body) {
-  int64_t j = 0;
-  for (; j + 2 * kLanes <= many; j += 2 * kLanes) body(j, Count<2>(), Whole());
-  for (; j + kLanes <= many; j += kLanes) body(j, Count<1>(), Whole());
-  if (j < many) body(j, Count<1>(), Some{many - j});
-}
-
 // kVecs vectors of columns, their part of w in registers.
 template <int kFew, int kVecs, class Lanes>
 HWY_INLINE void spread_strip(Lanes lanes, int64_t rows, const float* few, const float* w,

@@ -55,6 +55,12 @@ HWY_INLINE DoubleVec load_double(const float* from) {
   return hn::PromoteTo(Doubles(), hn::LoadU(half, from));
 }
 
+// A number as a type, for generic lambdas: decltype(count)::value.
+template <int kValue>
+struct Count {
+  static constexpr int value = kValue;
+};
+
 // Calls body(i, Whole) for the whole vectors of [0, count) and body(i, Some) for what is left;
 // Whole and Some load and store that many lanes. only() keeps those lanes of v and fills the
 // others.
@@ -76,6 +82,16 @@ HWY_INLINE void for_each_vector(int64_t count, const Body& body) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) body(i, Whole());
   if (i < count) body(i, Some{count - i});
+}
+
+// Calls body(first column, Count<vectors>, lanes) for strips that cover the columns: two vectors
+// wide, a cache line with AVX2, then what is left.
+template <class Body>
+HWY_INLINE void for_each_strip(int64_t columns, const Body& body) {
+  int64_t j = 0;
+  for (; j + 2 * kLanes <= columns; j += 2 * kLanes) body(j, Count<2>(), Whole());
+  for (; j + kLanes <= columns; j += kLanes) body(j, Count<1>(), Whole());
+  if (j < columns) body(j, Count<1>(), Some{columns - j});
 }
 
 // x86 returns the second operand of a comparison with NaN, NEON the NaN.
