@@ -217,8 +217,11 @@ TEST(Trainer, CheckpointingKeepsTheBitsAndTakesLessMemory) {
 
 TEST(Cost, FlopsAreThoseOfTheConvolutionsAndAttentions) {
   // One level, 4x4 images: everything that multiplies, written out.
-  const ModelConfig config{
-      .network = {.dim = 8, .dim_mults = {1}, .resnet_block_groups = 2}, .height = 4, .width = 4};
+  ModelConfig config;
+  config.network.dim = 8;
+  config.network.dim_mults = {1};
+  config.network.resnet_block_groups = 2;
+  config.height = config.width = 4;
   const double n = 16, c = 8, hidden = 128, head = 32, time = 32;
   const double linears = 8 * time + time * time;
   const auto resnet = [&](double in) {
