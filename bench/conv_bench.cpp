@@ -1,8 +1,9 @@
 // Times the convolutions of the networks that we care about, each pass, after checking the answer
 // against kernels/ref: milliseconds, GFLOP/s (padding counted like data, for every algorithm
 // alike), the share of what a register-only loop of multiply-adds reaches on as many threads, and
-// the speed relative to the direct convolution. A star marks what conv_select.cpp takes. Minima
-// over many short runs, the loop interleaved, because clocks and neighbours change within seconds.
+// the speed relative to the direct convolution. A star marks what conv_select.cpp takes in a
+// training step. Minima over many short runs, the loop interleaved, because clocks and neighbours
+// change within seconds.
 //
 //   bench_conv [--threads N] [--shapes FILE]... [--filter TEXT] [--seconds S per cell] [--no-check]
 //              [--cpu-time] [--onednn [--reorder-weights]]
@@ -134,7 +135,7 @@ int table(const std::vector<ConvShape>& shapes, const Options& options) {
     const std::string name = name_of(shape);
     ConvProblem problem(shape);
     for (Pass& pass : passes(shape, problem)) {
-      const std::string chosen = name_of(conv_algorithm(shape, pass.pass));
+      const std::string chosen = name_of(conv_algorithm(shape, pass.pass, true));
       std::vector<double> errors;
       for (Candidate& candidate : pass.candidates) {
         candidate.run();

@@ -23,6 +23,7 @@
 #include "bench/stopwatch.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/conv_select.h"
+#include "ddpm/kernels/cpu/cpu_backend.h"
 
 namespace ddpm::bench {
 namespace {
@@ -59,14 +60,17 @@ const char* name_of_pass(ConvPass pass) {
                                            : "backward weights";
 }
 
+// As a training step does.
 void run_ours(ConvProblem& p, ConvPass pass) {
+  CpuBackend backend;
+  const ConvArgs args{.stride = p.shape.stride, .padding = p.shape.padding, .by_batch = true};
   switch (pass) {
     case ConvPass::kForward:
-      return cpu::conv(p.shape, p.x.f32(), p.w.f32(), p.bias.f32(), p.y.f32());
+      return backend.conv2d(args, p.x, p.w, &p.bias, p.y);
     case ConvPass::kBackwardData:
-      return cpu::conv_backward_data(p.shape, p.dy.f32(), p.w.f32(), p.dx.f32());
+      return backend.conv2d_backward_data(args, p.dy, p.w, p.dx, nullptr);
     case ConvPass::kBackwardWeights:
-      return cpu::conv_backward_weights(p.shape, p.x.f32(), p.dy.f32(), p.dw.f32(), p.dbias.f32());
+      return backend.conv2d_backward_weights(args, p.x, p.dy, p.dw, &p.dbias);
   }
 }
 
@@ -157,9 +161,9 @@ int versus_onednn(const std::vector<cpu::ConvShape>& shapes, const VersusOnednn&
       const OnednnCandidate& winner = candidates[static_cast<size_t>(best - timed.begin() - 1)];
       const double ratio = best->best / timed[0].best;
       fmt::print("{:26} {:17} {:9.4f} {:13} {:9.4f} {:29} {:6.2f}x {:9.1e}\n", name,
-                 name_of_pass(pass), 1e3 * timed[0].best, cpu::name_of(conv_algorithm(shape, pass)),
-                 1e3 * best->best, fmt::format("{} {}", winner.form, winner.implementation), ratio,
-                 difference);
+                 name_of_pass(pass), 1e3 * timed[0].best,
+                 cpu::name_of(conv_algorithm(shape, pass, true)), 1e3 * best->best,
+                 fmt::format("{} {}", winner.form, winner.implementation), ratio, difference);
       std::fflush(stdout);
       const std::string row = fmt::format("{} {}", name, name_of_pass(pass));
       for (int64_t kernel : {int64_t{0}, shape.kernel_height}) {

@@ -119,30 +119,4 @@ std::string describe_algorithm(const ConvShape& s, ConvPass pass, bool by_batch)
   return override_of_environment() == Override::kDirect ? "direct: DDPM_CONV" : "direct: few tiles";
 }
 
-void conv(const ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
-  const ConvAlgorithm algorithm = conv_algorithm(s, ConvPass::kForward, true);
-  if (algorithm == ConvAlgorithm::kFewChannels) return conv_few(s, x, w, bias, y);
-  const int64_t m = tile_of(algorithm);
-  m > 1 ? conv_winograd(m, s, {x, s.channels}, {w}, bias, y) : conv_direct(s, x, w, bias, y);
-}
-
-void conv_backward_data(const ConvShape& s, const float* dy, const float* w, float* dx) {
-  const ConvAlgorithm algorithm = conv_algorithm(s, ConvPass::kBackwardData, true);
-  if (algorithm == ConvAlgorithm::kFewChannels) return conv_few_backward_data(s, dy, w, dx);
-  const int64_t m = tile_of(algorithm);
-  m > 1 ? conv_winograd_backward_data(m, s, dy, {w}, {dx, s.channels})
-        : conv_direct_backward_data(s, dy, w, dx);
-}
-
-void conv_backward_weights(const ConvShape& s, const float* x, const float* dy, float* dw,
-                           float* dbias) {
-  const ConvAlgorithm algorithm = conv_algorithm(s, ConvPass::kBackwardWeights);
-  if (algorithm == ConvAlgorithm::kFewChannels) {
-    return conv_few_backward_weights(s, x, dy, dw, dbias);
-  }
-  const int64_t m = tile_of(algorithm);
-  m > 1 ? conv_winograd_backward_weights(m, s, {x, s.channels}, dy, dw, dbias)
-        : conv_direct_backward_weights(s, x, dy, dw, dbias);
-}
-
 }  // namespace ddpm::cpu

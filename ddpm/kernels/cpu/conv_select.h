@@ -1,4 +1,4 @@
-// Convolution by the algorithm that suits the layer.
+// The choice of the algorithm that suits a layer; cpu_backend.cpp acts on it.
 #pragma once
 
 #include <string>
@@ -21,11 +21,5 @@ ConvAlgorithm conv_algorithm(const ConvShape& shape, ConvPass pass, bool by_batc
 int64_t tile_of(ConvAlgorithm algorithm);
 // Its name, and why it is not Winograd's where it is not.
 std::string describe_algorithm(const ConvShape& shape, ConvPass pass, bool by_batch = false);
-
-// As in conv.h.
-void conv(const ConvShape& shape, const float* x, const float* w, const float* bias, float* y);
-void conv_backward_data(const ConvShape& shape, const float* dy, const float* w, float* dx);
-void conv_backward_weights(const ConvShape& shape, const float* x, const float* dy, float* dw,
-                           float* dbias);
 
 }  // namespace ddpm::cpu
