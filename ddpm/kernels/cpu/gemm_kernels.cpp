@@ -168,10 +168,6 @@ HWY_INLINE void column_tile_rows(int64_t rows, const ColumnTile& tile, const Til
   }
 }
 
-void row_tile(int64_t rows, const RowTile& tile, const TileOutput& out) {
-  row_tile_rows(rows, tile, out);
-}
-
 void row_tiles(const RowGroups& groups, RowTile tile, TileOutput out) {
   const int64_t rows = groups.rows / groups.groups, larger = groups.rows % groups.groups;
   for (int64_t g = 0; g < groups.groups; ++g) {
@@ -284,7 +280,7 @@ void pack_transposed(const float* b, int64_t stride, int64_t depth, int64_t colu
 }  // namespace
 
 const GemmKernels* kernels() {
-  static constexpr GemmKernels kKernels = {kMr,         kNr,  kDepth,          row_tile, row_tiles,
+  static constexpr GemmKernels kKernels = {kMr,         kNr,  kDepth,          row_tiles,
                                            column_tile, pack, pack_transposed, pack_rows};
   static_assert(kMr <= kLanes || kMr % kLanes == 0);
   return &kKernels;

@@ -53,7 +53,6 @@ struct GemmKernels {
   int64_t mr;     // most rows of a tile
   int64_t nr;     // most columns of a tile
   int64_t depth;  // reduction per tile such that a packed panel of b stays in the first-level cache
-  void (*row_tile)(int64_t rows, const RowTile& tile, const TileOutput& out);
   void (*row_tiles)(const RowGroups& groups, RowTile tile, TileOutput out);
   void (*column_tile)(int64_t rows, const ColumnTile& tile, const TileOutput& out);
   // panel[i * nr + j] = b[i * stride + j] for i < depth, j < columns; zero for columns <= j < nr.
