@@ -44,7 +44,12 @@ struct Inputs {
     ref.group_norm(args, xs, gamma, beta, f, nullptr, ref_y, ref_mean, ref_rstd);
     on.group_norm_backward(args, dys, xs, gamma, beta, f, ref_mean, ref_rstd, dx, dgamma, dbeta,
                            with_film ? &dfilm : nullptr);
-    std::vector<Output> outputs = {{"y", y}, {"mean", mean}, {"rstd", rstd}, {"dx", dx}};
+    Tensor again = unwritten(xs.shape()), with_residual = unwritten(xs.shape());
+    on.group_norm_again(args, xs, gamma, beta, f, ref_mean, ref_rstd, again);
+    on.group_norm(args, xs, gamma, beta, f, &dys, with_residual, mean, rstd);
+    std::vector<Output> outputs = {
+        {"y", y},       {"again", again}, {"with residual", with_residual},
+        {"mean", mean}, {"rstd", rstd},   {"dx", dx}};
     if (with_film) outputs.push_back({"dfilm", dfilm});
     if (parameters) {
       outputs.push_back({"dgamma", dgamma});
