@@ -6,6 +6,8 @@
 // two digits of sixteen, and one pass is enough.
 #include "ddpm/kernels/cpu/column_norm.h"
 
+#include <algorithm>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/column_norm.cpp"
 #include "ddpm/kernels/cpu/simd_targets.h"
@@ -19,53 +21,46 @@ HWY_BEFORE_NAMESPACE();
 namespace ddpm::cpu::HWY_NAMESPACE {
 namespace {
 
-// kVecs vectors of doubles wide.
-template <int kVecs>
-HWY_INLINE void moments_strip(const float* x, int64_t rows, int64_t columns, double* mean,
-                              double* squares) {
+constexpr int kRowsAtOnce = 4;
+
+// Adds the distances of kRows rows to `first`, and their squares, to what sum and square hold.
+template <int kRows>
+HWY_INLINE void add_distances(const float* x, const float* first, int64_t columns, double* sum,
+                              double* square) {
   const Doubles d;
-  DoubleVec first[kVecs], sum[kVecs], square[kVecs];
-  for (int v = 0; v < kVecs; ++v) {
-    first[v] = load_double(x + v * kDoubleLanes);
-    sum[v] = square[v] = hn::Zero(d);
-  }
-  for (int64_t r = 1; r < rows; ++r) {
-    const float* row = x + r * columns;
-    __builtin_prefetch(row + rows * columns);
-    for (int v = 0; v < kVecs; ++v) {
-      const DoubleVec distance = hn::Sub(load_double(row + v * kDoubleLanes), first[v]);
-      sum[v] = hn::Add(sum[v], distance);
-      square[v] = hn::MulAdd(distance, distance, square[v]);
+  int64_t c = 0;
+  for (; c + kDoubleLanes <= columns; c += kDoubleLanes) {
+    const DoubleVec origin = load_double(first + c);
+    DoubleVec total = hn::LoadU(d, sum + c), squares = hn::LoadU(d, square + c);
+    for (int r = 0; r < kRows; ++r) {
+      const DoubleVec distance = hn::Sub(load_double(x + r * columns + c), origin);
+      total = hn::Add(total, distance);
+      squares = hn::MulAdd(distance, distance, squares);
     }
+    hn::StoreU(total, d, sum + c);
+    hn::StoreU(squares, d, square + c);
   }
-  const DoubleVec inverse = hn::Set(d, 1.0 / static_cast<double>(rows));
-  for (int v = 0; v < kVecs; ++v) {
-    const DoubleVec average = hn::Mul(sum[v], inverse);
-    const DoubleVec spread = hn::Sub(square[v], hn::Mul(average, sum[v]));
-    hn::StoreU(hn::Add(first[v], average), d, mean + v * kDoubleLanes);
-    hn::StoreU(hn::Max(spread, hn::Zero(d)), d, squares + v * kDoubleLanes);
+  for (; c < columns; ++c) {
+    for (int r = 0; r < kRows; ++r) {
+      const double distance = double{x[r * columns + c]} - first[c];
+      sum[c] += distance;
+      square[c] += distance * distance;
+    }
   }
 }
 
 void moments(const float* x, int64_t rows, int64_t columns, double* mean, double* squares) {
-  constexpr int kVecs = 4;
-  int64_t c = 0;
-  for (; c + kVecs * kDoubleLanes <= columns; c += kVecs * kDoubleLanes) {
-    moments_strip<kVecs>(x + c, rows, columns, mean + c, squares + c);
+  std::fill_n(mean, columns, 0.0);
+  std::fill_n(squares, columns, 0.0);
+  int64_t r = 1;
+  for (; r + kRowsAtOnce <= rows; r += kRowsAtOnce) {
+    add_distances<kRowsAtOnce>(x + r * columns, x, columns, mean, squares);
   }
-  for (; c + kDoubleLanes <= columns; c += kDoubleLanes) {
-    moments_strip<1>(x + c, rows, columns, mean + c, squares + c);
-  }
-  for (; c < columns; ++c) {
-    double sum = 0, square = 0;
-    for (int64_t r = 1; r < rows; ++r) {
-      const double distance = double{x[r * columns + c]} - x[c];
-      sum += distance;
-      square += distance * distance;
-    }
-    const double average = sum / static_cast<double>(rows), spread = square - average * sum;
+  for (; r < rows; ++r) add_distances<1>(x + r * columns, x, columns, mean, squares);
+  for (int64_t c = 0; c < columns; ++c) {
+    const double average = mean[c] / static_cast<double>(rows);
+    squares[c] = std::max(0.0, squares[c] - average * mean[c]);
     mean[c] = x[c] + average;
-    squares[c] = spread < 0 ? 0 : spread;
   }
 }
 
