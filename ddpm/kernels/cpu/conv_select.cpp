@@ -1,9 +1,9 @@
-// Which algorithm a layer takes, by a model that fits what bench_conv measures: the multiplications
-// that an algorithm needs for one map, tiles that stick out included, divided by the share of the
-// machine's peak that they reach with many tiles, times 1 + t / tiles: transforming the weights (or
-// their gradient), or fetching them transformed, takes as long as the products of t tiles. It is
-// within a fifth of the measurements and decides as they do, except where two algorithms are about
-// level.
+// Which algorithm a layer takes, by a model that fits what bench_conv measures with weights that
+// come from memory, as they do in a network: the multiplications that an algorithm needs for one
+// map, tiles that stick out included, divided by the share of the machine's peak that they reach
+// with many tiles, times 1 + t / tiles: transforming the weights (or their gradient), or fetching
+// them transformed, takes as long as the products of t tiles. It is within a fifth of the
+// measurements and decides as they do, except where two algorithms are about level.
 #include "ddpm/kernels/cpu/conv_select.h"
 
 #include <fmt/core.h>
@@ -22,35 +22,44 @@ namespace {
 
 struct Row {
   ConvAlgorithm algorithm;
-  int64_t tile;            // outputs per side
-  double share;            // of the peak; Winograd's transforms of maps count as idleness
-  double transform;        // t where the pass transforms the weights
-  double gradient;         // t where it transforms their gradient
-  int64_t least_channels;  // of x and y
+  int64_t tile;                    // outputs per side
+  double share;                    // of the peak; Winograd's transforms of maps count as idleness
+  double forward, data, weights;   // t of each pass
+  double kept;                     // t where the weights were transformed before: fetching them
+  int64_t least_channels;          // of x and y
+  int64_t most_tiles = INT64_MAX;  // of all images
 };
 // Winograd wins from 16 channels on, but its rounding shows in the training of so small a network.
+// The kernels for few tiles want what belongs to a block of channels in the second-level cache.
 constexpr Row kTable[] = {
-    {ConvAlgorithm::kDirect, 1, 0.87, 0, 0, 0},
-    {ConvAlgorithm::kWinograd2, 2, 0.70, 9, 10, 32},
-    {ConvAlgorithm::kWinograd4, 4, 0.60, 6, 10, 32},
+    {ConvAlgorithm::kDirect, 1, 0.87, 48, 32, 24, 0, 0},
+    {ConvAlgorithm::kWinograd2, 2, 0.70, 15, 12, 15, 6, 32},
+    {ConvAlgorithm::kWinograd4, 4, 0.70, 11, 9, 14, 6, 32},
+    {ConvAlgorithm::kWinograd2FewTiles, 2, 0.85, 15, 20, 15, 0, 64, 72},
+    {ConvAlgorithm::kWinograd4FewTiles, 4, 0.84, 8, 11, 8, 0, 64, 32},
 };
-// t where transformed weights are kept: they still have to come from memory.
-constexpr double kFetch = 6;
 // Where the choice must not depend on the batch, it is right for this one: latency counts too.
 constexpr double kFewImages = 3;
 
+bool few_tiles(ConvAlgorithm algorithm) {
+  return algorithm == ConvAlgorithm::kWinograd2FewTiles ||
+         algorithm == ConvAlgorithm::kWinograd4FewTiles;
+}
+
+int64_t tiles_of(const ConvShape& s, const Row& row) {
+  return ceil_div(s.height, row.tile) * ceil_div(s.width, row.tile);
+}
+
 double cost(const ConvShape& s, ConvPass pass, bool by_batch, const Row& row) {
-  const double tiles =
-      static_cast<double>(ceil_div(s.height, row.tile) * ceil_div(s.width, row.tile));
-  const double products = tiles * static_cast<double>((row.tile + 2) * (row.tile + 2)) / row.share;
-  if (row.algorithm == ConvAlgorithm::kDirect) return products;
-  const bool kept = pass == ConvPass::kForward && !by_batch;
-  const double weights = pass == ConvPass::kBackwardWeights ? row.gradient
-                         : kept                             ? kFetch
-                                                            : row.transform;
   const bool any_batch = pass != ConvPass::kBackwardWeights && !by_batch;
+  const double tiles = static_cast<double>(tiles_of(s, row));
+  const double products = tiles * static_cast<double>((row.tile + 2) * (row.tile + 2)) / row.share;
+  const double t = any_batch                         ? row.kept
+                   : pass == ConvPass::kForward      ? row.forward
+                   : pass == ConvPass::kBackwardData ? row.data
+                                                     : row.weights;
   const double images = any_batch ? kFewImages : static_cast<double>(std::max<int64_t>(1, s.batch));
-  return products * (1 + weights / (tiles * images));
+  return products * (1 + t / (tiles * images));
 }
 
 enum class Override { kNone, kDirect, kWinograd };
@@ -72,6 +81,10 @@ const char* name_of(ConvAlgorithm algorithm) {
       return "winograd F(2)";
     case ConvAlgorithm::kWinograd4:
       return "winograd F(4)";
+    case ConvAlgorithm::kWinograd2FewTiles:
+      return "winograd F(2), few tiles";
+    case ConvAlgorithm::kWinograd4FewTiles:
+      return "winograd F(4), few tiles";
     case ConvAlgorithm::kFewChannels:
       return "few channels";
     case ConvAlgorithm::kDirect:
@@ -80,11 +93,11 @@ const char* name_of(ConvAlgorithm algorithm) {
   return "direct";
 }
 
-int64_t tile_of(ConvAlgorithm algorithm) {
+WinogradKind winograd_kind(ConvAlgorithm algorithm) {
   for (const Row& row : kTable) {
-    if (row.algorithm == algorithm) return row.tile;
+    if (row.algorithm == algorithm) return {row.tile > 1 ? row.tile : 0, few_tiles(algorithm)};
   }
-  return 1;
+  return {};
 }
 
 ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass, bool by_batch) {
@@ -93,8 +106,11 @@ ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass, bool by_batch) {
   if (!winograd_applies(s) || s.height * s.width == 0 || wanted == Override::kDirect) {
     return ConvAlgorithm::kDirect;
   }
+  const bool may_see_batch = by_batch || pass == ConvPass::kBackwardWeights;
   const Row* best = nullptr;
   for (const Row& row : kTable) {
+    if (few_tiles(row.algorithm) && !may_see_batch) continue;
+    if (s.batch * tiles_of(s, row) > row.most_tiles) continue;
     const bool allowed = wanted == Override::kWinograd
                              ? row.algorithm != ConvAlgorithm::kDirect
                              : std::min(s.channels, s.outputs) >= row.least_channels;

@@ -1,5 +1,4 @@
-// Forward and backward-data Winograd convolution; backward-data is the forward pass of dy with the
-// kernel turned by half a circle and its channels swapped.
+// Forward and backward-data Winograd convolution.
 //
 // A task is a block of tiles x a range of output channels: it transforms its input tiles into V
 // [position][tile][channel] (where several tasks need the same tiles, that is done before), then
@@ -20,31 +19,13 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/gemm_kernels.h"
 #include "ddpm/kernels/cpu/winograd_kernels.h"
-#include "ddpm/kernels/cpu/winograd_tiles.h"
+#include "ddpm/kernels/cpu/winograd_pass.h"
 
 namespace ddpm::cpu {
-namespace {
 
-constexpr int64_t kDepth = 128;
-constexpr int64_t kBlockFloats = 112 << 10;  // V and sums of a task: 448 KiB
-constexpr int64_t kMinBlockTiles = 24;       // fewer rows would wait for the weights to arrive
-constexpr int64_t kOneBlockTiles = 64;       // up to here, making the weights anew decides
-constexpr int64_t kPanelBatch = 4;           // panels between two output transforms
-
-struct Problem {
-  Tiles tiles;
-  SplitMap<const float> x;
-  int64_t channels;
-  WinogradWeights weights;
-  bool backward;  // weights [3, 3, outputs, channels], to be turned and transposed
-  int64_t outputs;
-  const float* bias;
-  SplitMap<float> y;
-};
-
-// U of panel `panel`, channels [channels): u[position * stride + (c - channels.begin) * nr + k].
-void transform_weights(const Problem& p, const GemmKernels& kernels, int64_t panel, Range channels,
+void transform_weights(const WinogradPass& p, int64_t panel, Range channels, float* turned,
                        float* u, int64_t stride) {
+  const GemmKernels& kernels = gemm_kernels();
   const int64_t column = panel * kernels.nr;
   const int64_t columns = std::min(kernels.nr, p.outputs - column);
   const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
@@ -60,8 +41,6 @@ void transform_weights(const Problem& p, const GemmKernels& kernels, int64_t pan
     return;
   }
   const int64_t size = channels.size() * kernels.nr;
-  Scratch turned_memory(9 * size * 4);
-  float* turned = turned_memory.as<float>();
   for (int64_t tap = 0; tap < 9; ++tap) {
     const float* from = w.w + ((8 - tap) * p.outputs + column) * p.channels + channels.begin;
     kernels.pack_transposed(from, p.channels, channels.size(), columns, turned + tap * size);
@@ -72,18 +51,66 @@ void transform_weights(const Problem& p, const GemmKernels& kernels, int64_t pan
   transforms.weights(taps, kernels.nr, channels.size(), kernels.nr, scaling, u, stride, kernels.nr);
 }
 
+void transform_output(const WinogradPass& p, int64_t t, Range columns, const float* sums,
+                      int64_t stride) {
+  const int64_t m = p.tiles.m;
+  p.y.for_each_part(columns.begin, columns.end, p.outputs,
+                    [&](float* y, int64_t width, int64_t at, int64_t k, int64_t count) {
+                      float* pixels[kMaxPositions];
+                      p.tiles.pixels<float>(t, m, 0, y, width, nullptr, pixels);
+                      for (int64_t i = 0; i < m * m; ++i) {
+                        if (pixels[i]) pixels[i] += at;
+                      }
+                      winograd_kernels(m).output(sums + k - columns.begin, stride, count,
+                                                 p.bias ? p.bias + k : nullptr, pixels);
+                    });
+}
+
+WinogradPass winograd_forward(int64_t m, const ConvShape& s, const SplitMap<const float>& x,
+                              const WinogradWeights& weights, const float* bias, float* y) {
+  return {.tiles = Tiles(m, s.batch, s.height, s.width),
+          .x = x,
+          .channels = s.channels,
+          .weights = weights,
+          .backward = false,
+          .outputs = s.outputs,
+          .bias = bias,
+          .y = {y, s.outputs}};
+}
+
+WinogradPass winograd_backward_data(int64_t m, const ConvShape& s, const float* dy,
+                                    const WinogradWeights& weights, const SplitMap<float>& dx) {
+  return {.tiles = Tiles(m, s.batch, s.height, s.width),
+          .x = {dy, s.outputs},
+          .channels = s.outputs,
+          .weights = weights,
+          .backward = true,
+          .outputs = s.channels,
+          .bias = nullptr,
+          .y = dx};
+}
+
+namespace {
+
+constexpr int64_t kDepth = 128;
+constexpr int64_t kBlockFloats = 112 << 10;  // V and sums of a task: 448 KiB
+constexpr int64_t kMinBlockTiles = 24;       // fewer rows would wait for the weights to arrive
+constexpr int64_t kOneBlockTiles = 64;       // up to here, making the weights anew decides
+constexpr int64_t kPanelBatch = 4;           // panels between two output transforms
+
 // Between positions of one panel of transformed weights that are made for all channels at once.
 int64_t panel_stride(const GemmKernels& kernels, int64_t channels) {
   return position_stride(channels * kernels.nr);
 }
 
 // All transformed weights: [panel][position][channel][nr].
-void transform_all_weights(const Problem& p, const GemmKernels& kernels, float* all) {
+void transform_all_weights(const WinogradPass& p, const GemmKernels& kernels, float* all) {
   const int64_t stride = panel_stride(kernels, p.channels), parts = ceil_div(p.channels, kDepth);
   for_each_task(ceil_div(p.outputs, kernels.nr) * parts, [&](int64_t task) {
     const int64_t panel = task / parts;
     const Range channels = piece(p.channels, parts, task % parts);
-    transform_weights(p, kernels, panel, channels,
+    Scratch turned(p.backward ? 9 * channels.size() * kernels.nr * 4 : 0);
+    transform_weights(p, panel, channels, turned.as<float>(),
                       all + panel * p.tiles.positions() * stride + channels.begin * kernels.nr,
                       stride);
   });
@@ -96,7 +123,7 @@ struct Plan {
   bool ahead;        // all transformed weights are made first
 };
 
-Plan make_plan(const Problem& p, const GemmKernels& kernels, bool prepared) {
+Plan make_plan(const WinogradPass& p, const GemmKernels& kernels, bool prepared) {
   Plan plan;
   plan.reduction_blocks = ceil_div(p.channels, kDepth);
   plan.panels = ceil_div(p.outputs, kernels.nr);
@@ -118,7 +145,7 @@ Plan make_plan(const Problem& p, const GemmKernels& kernels, bool prepared) {
 
 // Transformed tiles of x: V[position * stride + (t - first tile) * row + c].
 struct InputTiles {
-  InputTiles(const Problem& p, int64_t tiles)
+  InputTiles(const WinogradPass& p, int64_t tiles)
       : row(ceil_div(p.channels, 16) * 16), stride(position_stride(tiles * row)) {}
   InputTiles from_tile(int64_t t) const {
     InputTiles tiles = *this;
@@ -129,7 +156,7 @@ struct InputTiles {
   float* v = nullptr;
 };
 
-void transform_input(const Problem& p, Range tiles, const float* zeros, const InputTiles& to) {
+void transform_input(const WinogradPass& p, Range tiles, const float* zeros, const InputTiles& to) {
   const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
   for (int64_t t = 0; t < tiles.size(); ++t) {
     p.x.for_each_part(0, p.channels, p.channels,
@@ -143,16 +170,16 @@ void transform_input(const Problem& p, Range tiles, const float* zeros, const In
 
 // all: the transformed weights of every panel, [panel][position][channel][nr], or null. shared: the
 // transformed input of all tiles, where several tasks need it.
-void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& plan, Range tiles,
+void winograd_task(const WinogradPass& p, const GemmKernels& kernels, const Plan& plan, Range tiles,
                    Range panels, const float* zeros, const float* all, const InputTiles& shared) {
-  const WinogradKernels& transforms = winograd_kernels(p.tiles.m);
-  const int64_t positions = p.tiles.positions(), m = p.tiles.m, nr = kernels.nr;
+  const int64_t positions = p.tiles.positions(), nr = kernels.nr;
   const int64_t batch = std::min(panels.size(), plan.ahead ? kPanelBatch : 1), columns = batch * nr;
   const int64_t sums_stride = position_stride(tiles.size() * columns);
   InputTiles input(p, tiles.size());
   Scratch v_memory(shared.v ? 0 : positions * input.stride * 4);
   Scratch sums_memory(positions * sums_stride * 4);
   Scratch u_memory(plan.ahead ? 0 : positions * plan.u_stride * 4);
+  Scratch turned_memory(plan.ahead || !p.backward ? 0 : 9 * kDepth * nr * 4);
   float *sums = sums_memory.as<float>(), *made = u_memory.as<float>();
   if (shared.v) {
     input = shared.from_tile(tiles.begin);
@@ -179,7 +206,9 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
     const int64_t last = std::min(panels.end, first + batch);
     for (int64_t block = 0; block < plan.reduction_blocks; ++block) {
       const Range depth = piece(p.channels, plan.reduction_blocks, block);
-      if (!plan.ahead) transform_weights(p, kernels, first, depth, made, plan.u_stride);
+      if (!plan.ahead) {
+        transform_weights(p, first, depth, turned_memory.as<float>(), made, plan.u_stride);
+      }
       const auto weights_at = [&](int64_t position, int64_t panel) {
         return plan.ahead ? all + (panel * positions + position) * plan.u_stride + depth.begin * nr
                           : made + position * plan.u_stride;
@@ -205,22 +234,14 @@ void winograd_task(const Problem& p, const GemmKernels& kernels, const Plan& pla
       }
     }
     const int64_t column = first * nr;
-    for (int64_t t = 0; t < tiles.size(); ++t) {
-      p.y.for_each_part(column, std::min(p.outputs, last * nr), p.outputs,
-                        [&](float* y, int64_t width, int64_t at, int64_t k, int64_t count) {
-                          float* pixels[kMaxPositions];
-                          p.tiles.pixels<float>(tiles.begin + t, m, 0, y, width, nullptr, pixels);
-                          for (int64_t i = 0; i < m * m; ++i) {
-                            if (pixels[i]) pixels[i] += at;
-                          }
-                          transforms.output(sums + t * columns + k - column, sums_stride, count,
-                                            p.bias ? p.bias + k : nullptr, pixels);
-                        });
+    for (t = 0; t < tiles.size(); ++t) {
+      transform_output(p, tiles.begin + t, {column, std::min(p.outputs, last * nr)},
+                       sums + t * columns, sums_stride);
     }
   }
 }
 
-void run(const Problem& p, const PreparedWinograd* prepared) {
+void run(const WinogradPass& p, const PreparedWinograd* prepared) {
   if (p.tiles.count <= 0 || p.outputs <= 0) return;
   const GemmKernels& kernels = gemm_kernels();
   const Plan plan = make_plan(p, kernels, prepared != nullptr);
@@ -249,24 +270,12 @@ void run(const Problem& p, const PreparedWinograd* prepared) {
   });
 }
 
-Problem forward_problem(int64_t m, const ConvShape& s, const SplitMap<const float>& x,
-                        const WinogradWeights& weights, const float* bias, float* y) {
-  return {.tiles = Tiles(m, s.batch, s.height, s.width),
-          .x = x,
-          .channels = s.channels,
-          .weights = weights,
-          .backward = false,
-          .outputs = s.outputs,
-          .bias = bias,
-          .y = {y, s.outputs}};
-}
-
 }  // namespace
 
 PreparedWinograd::PreparedWinograd(int64_t m, const ConvShape& s, const WinogradWeights& weights)
     : m_(m), panels_({bytes(m, s) / size_of(DType::kFloat32)}) {
-  const Problem p = forward_problem(m, s, {nullptr, s.channels}, weights, nullptr, nullptr);
-  transform_all_weights(p, gemm_kernels(), panels_.f32());
+  transform_all_weights(winograd_forward(m, s, {nullptr, s.channels}, weights, nullptr, nullptr),
+                        gemm_kernels(), panels_.f32());
 }
 
 int64_t PreparedWinograd::bytes(int64_t m, const ConvShape& s) {
@@ -278,20 +287,12 @@ int64_t PreparedWinograd::bytes(int64_t m, const ConvShape& s) {
 void conv_winograd(int64_t m, const ConvShape& s, const SplitMap<const float>& x,
                    const WinogradWeights& weights, const float* bias, float* y,
                    const PreparedWinograd* prepared) {
-  run(forward_problem(m, s, x, weights, bias, y), prepared);
+  run(winograd_forward(m, s, x, weights, bias, y), prepared);
 }
 
 void conv_winograd_backward_data(int64_t m, const ConvShape& s, const float* dy,
                                  const WinogradWeights& weights, const SplitMap<float>& dx) {
-  run({.tiles = Tiles(m, s.batch, s.height, s.width),
-       .x = {dy, s.outputs},
-       .channels = s.outputs,
-       .weights = weights,
-       .backward = true,
-       .outputs = s.channels,
-       .bias = nullptr,
-       .y = dx},
-      nullptr);
+  run(winograd_backward_data(m, s, dy, weights, dx), nullptr);
 }
 
 }  // namespace ddpm::cpu

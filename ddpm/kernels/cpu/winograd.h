@@ -67,4 +67,15 @@ void conv_winograd_backward_weights(int64_t m, const ConvShape& shape,
                                     const SplitMap<const float>& x, const float* dy, float* dw,
                                     float* dbias);
 
+// The same for few tiles and many channels, where transforming weights takes longer than the
+// products: other sums, hence other bits.
+void conv_winograd_few_tiles(int64_t m, const ConvShape& shape, const SplitMap<const float>& x,
+                             const WinogradWeights& weights, const float* bias, float* y);
+void conv_winograd_few_tiles_backward_data(int64_t m, const ConvShape& shape, const float* dy,
+                                           const WinogradWeights& weights,
+                                           const SplitMap<float>& dx);
+void conv_winograd_few_tiles_backward_weights(int64_t m, const ConvShape& shape,
+                                              const SplitMap<const float>& x, const float* dy,
+                                              float* dw, float* dbias);
+
 }  // namespace ddpm::cpu

@@ -29,6 +29,10 @@ struct WinogradKernels {
   void (*weights)(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns,
                   const WeightScaling& scaling, float* u, int64_t position_stride,
                   int64_t channel_stride);
+  // The same for a block of position_products.h: rows c < depth of taps[tap * tap_stride + c * nr +
+  // k] to its U. Columns are scaled a whole panel at a time.
+  void (*block_weights)(const float* taps, int64_t tap_stride, int64_t depth,
+                        const WeightScaling& scaling, float* u);
   // A dY A^T: position p of column k to d[p * stride + panel(k) * panel_stride + k % nr] for k <
   // columns rounded up to nr. pixels[i * m + j] is where dy's channels lie. sums[k] += the tile's
   // sum where sums is not null (columns rounded up to nr elements).
@@ -36,6 +40,9 @@ struct WinogradKernels {
                           int64_t panel_stride, float* sums);
   // G^T S G for S's position p at sums[p * stride + k]: taps[9][k], k < columns.
   void (*weights_gradient)(const float* sums, int64_t stride, int64_t columns, float* const* taps);
+  // The same for rows c < rows of a block: taps[tap * tap_stride + c * row_stride + k], k < nr.
+  void (*block_gradient)(const float* sums, int64_t rows, float* taps, int64_t tap_stride,
+                         int64_t row_stride);
 };
 
 // m is 2 or 4; the set for the instruction set in force.
