@@ -89,25 +89,19 @@ std::vector<Pass> passes(const ConvShape& s, ConvProblem& b) {
                                 }});
   for (int64_t m : {4, 2}) {
     if (!winograd_applies(s)) break;
-    const cpu::SplitMap<const float> x = {b.x.f32(), s.channels};
-    const cpu::SplitMap<float> dx = {b.dx.f32(), s.channels};
-    const cpu::WinogradWeights w = {b.w.f32()};
-    const std::string name = fmt::format("winograd F({})", m), few = name + ", few tiles";
+    const std::string name = fmt::format("winograd F({})", m);
     forward.candidates.push_back(
-        {name, [=, &s, &b] { conv_winograd(m, s, x, w, b.bias.f32(), b.y.f32()); }});
-    forward.candidates.push_back(
-        {few, [=, &s, &b] { conv_winograd_few_tiles(m, s, x, w, b.bias.f32(), b.y.f32()); }});
+        {name, [&s, &b, m] {
+           conv_winograd(m, s, {b.x.f32(), s.channels}, {b.w.f32()}, b.bias.f32(), b.y.f32());
+         }});
     data.candidates.push_back(
-        {name, [=, &s, &b] { conv_winograd_backward_data(m, s, b.dy.f32(), w, dx); }});
-    data.candidates.push_back(
-        {few, [=, &s, &b] { conv_winograd_few_tiles_backward_data(m, s, b.dy.f32(), w, dx); }});
-    weights.candidates.push_back({name, [=, &s, &b] {
-                                    conv_winograd_backward_weights(m, s, x, b.dy.f32(), b.dw.f32(),
+        {name, [&s, &b, m] {
+           conv_winograd_backward_data(m, s, b.dy.f32(), {b.w.f32()}, {b.dx.f32(), s.channels});
+         }});
+    weights.candidates.push_back({name, [&s, &b, m] {
+                                    conv_winograd_backward_weights(m, s, {b.x.f32(), s.channels},
+                                                                   b.dy.f32(), b.dw.f32(),
                                                                    b.dbias.f32());
-                                  }});
-    weights.candidates.push_back({few, [=, &s, &b] {
-                                    conv_winograd_few_tiles_backward_weights(
-                                        m, s, x, b.dy.f32(), b.dw.f32(), b.dbias.f32());
                                   }});
   }
   return {forward, data, weights};
@@ -134,7 +128,7 @@ int table(const std::vector<ConvShape>& shapes, const Options& options) {
   }
   fmt::print("{} thread(s), {}, register loop {:.1f} GFLOP/s\n", options.threads, simd_name(),
              peak);
-  fmt::print("{:26} {:8} {:24} {:>9} {:>9} {:>7} {:>8} {:>9}\n", "convolution", "pass", "by", "ms",
+  fmt::print("{:26} {:8} {:15} {:>9} {:>9} {:>7} {:>8} {:>9}\n", "convolution", "pass", "by", "ms",
              "GFLOP/s", "share", "speed-up", "error");
   int wrong = 0;
   for (const ConvShape& shape : shapes) {
@@ -159,7 +153,7 @@ int table(const std::vector<ConvShape>& shapes, const Options& options) {
       for (size_t i = 0; i < pass.candidates.size(); ++i) {
         const Candidate& candidate = pass.candidates[i];
         const double rate = shape.flops() / candidate.best * 1e-9;
-        fmt::print("{:26} {:8} {:24} {:9.3f} {:9.1f} {:6.1f}% {:7.2f}x {:9.1e}\n", name, pass.name,
+        fmt::print("{:26} {:8} {:15} {:9.3f} {:9.1f} {:6.1f}% {:7.2f}x {:9.1e}\n", name, pass.name,
                    candidate.name == chosen ? candidate.name + " *" : candidate.name,
                    candidate.best * 1e3, rate, 100 * rate / peak,
                    pass.candidates[0].best / candidate.best, errors[i]);

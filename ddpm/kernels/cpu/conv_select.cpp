@@ -22,29 +22,20 @@ namespace {
 
 struct Row {
   ConvAlgorithm algorithm;
-  int64_t tile;                    // outputs per side
-  double share;                    // of the peak; Winograd's transforms of maps count as idleness
-  double forward, data, weights;   // t of each pass
-  double kept;                     // t where the weights were transformed before: fetching them
-  int64_t least_channels;          // of x and y
-  int64_t most_tiles = INT64_MAX;  // of all images
+  int64_t tile;                   // outputs per side
+  double share;                   // of the peak; Winograd's transforms of maps count as idleness
+  double forward, data, weights;  // t of each pass
+  double kept;                    // t where the weights were transformed before: fetching them
+  int64_t least_channels;         // of x and y
 };
 // Winograd wins from 16 channels on, but its rounding shows in the training of so small a network.
-// The kernels for few tiles want what belongs to a block of channels in the second-level cache.
 constexpr Row kTable[] = {
     {ConvAlgorithm::kDirect, 1, 0.87, 48, 32, 24, 0, 0},
-    {ConvAlgorithm::kWinograd2, 2, 0.70, 15, 12, 15, 6, 32},
-    {ConvAlgorithm::kWinograd4, 4, 0.70, 11, 9, 14, 6, 32},
-    {ConvAlgorithm::kWinograd2FewTiles, 2, 0.85, 15, 20, 15, 0, 64, 72},
-    {ConvAlgorithm::kWinograd4FewTiles, 4, 0.84, 8, 11, 8, 0, 64, 32},
+    {ConvAlgorithm::kWinograd2, 2, 0.80, 15, 18, 15, 6, 32},
+    {ConvAlgorithm::kWinograd4, 4, 0.75, 8, 10, 8, 6, 32},
 };
 // Where the choice must not depend on the batch, it is right for this one: latency counts too.
 constexpr double kFewImages = 3;
-
-bool few_tiles(ConvAlgorithm algorithm) {
-  return algorithm == ConvAlgorithm::kWinograd2FewTiles ||
-         algorithm == ConvAlgorithm::kWinograd4FewTiles;
-}
 
 int64_t tiles_of(const ConvShape& s, const Row& row) {
   return ceil_div(s.height, row.tile) * ceil_div(s.width, row.tile);
@@ -81,10 +72,6 @@ const char* name_of(ConvAlgorithm algorithm) {
       return "winograd F(2)";
     case ConvAlgorithm::kWinograd4:
       return "winograd F(4)";
-    case ConvAlgorithm::kWinograd2FewTiles:
-      return "winograd F(2), few tiles";
-    case ConvAlgorithm::kWinograd4FewTiles:
-      return "winograd F(4), few tiles";
     case ConvAlgorithm::kFewChannels:
       return "few channels";
     case ConvAlgorithm::kDirect:
@@ -93,11 +80,11 @@ const char* name_of(ConvAlgorithm algorithm) {
   return "direct";
 }
 
-WinogradKind winograd_kind(ConvAlgorithm algorithm) {
+int64_t tile_of(ConvAlgorithm algorithm) {
   for (const Row& row : kTable) {
-    if (row.algorithm == algorithm) return {row.tile > 1 ? row.tile : 0, few_tiles(algorithm)};
+    if (row.algorithm == algorithm) return row.tile;
   }
-  return {};
+  return 1;
 }
 
 ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass, bool by_batch) {
@@ -106,11 +93,8 @@ ConvAlgorithm conv_algorithm(const ConvShape& s, ConvPass pass, bool by_batch) {
   if (!winograd_applies(s) || s.height * s.width == 0 || wanted == Override::kDirect) {
     return ConvAlgorithm::kDirect;
   }
-  const bool may_see_batch = by_batch || pass == ConvPass::kBackwardWeights;
   const Row* best = nullptr;
   for (const Row& row : kTable) {
-    if (few_tiles(row.algorithm) && !may_see_batch) continue;
-    if (s.batch * tiles_of(s, row) > row.most_tiles) continue;
     const bool allowed = wanted == Override::kWinograd
                              ? row.algorithm != ConvAlgorithm::kDirect
                              : std::min(s.channels, s.outputs) >= row.least_channels;

@@ -31,17 +31,9 @@ class ConvSelectTest : public ::testing::Test {
 TEST_F(ConvSelectTest, TakesWinogradForTheBodyOfANetwork) {
   for (ConvPass pass : kPasses) {
     EXPECT_EQ(conv_algorithm(layer(32, 64, 64), pass), ConvAlgorithm::kWinograd4);
+    EXPECT_EQ(conv_algorithm(layer(8, 512, 256), pass), ConvAlgorithm::kWinograd4);
   }
   EXPECT_EQ(conv_algorithm(layer(4, 512, 512), ConvPass::kBackwardData), ConvAlgorithm::kWinograd2);
-}
-
-TEST_F(ConvSelectTest, TakesKernelsForFewTilesOnlyWhereTheBatchMayDecide) {
-  for (ConvPass pass : kPasses) {
-    EXPECT_EQ(conv_algorithm(layer(4, 512, 512), pass, true), ConvAlgorithm::kWinograd4FewTiles);
-    EXPECT_EQ(conv_algorithm(layer(32, 512, 512), pass, true), ConvAlgorithm::kWinograd4);
-  }
-  EXPECT_EQ(conv_algorithm(layer(4, 512, 512), ConvPass::kForward), ConvAlgorithm::kWinograd2);
-  EXPECT_EQ(conv_algorithm(layer(8, 512, 256), ConvPass::kForward), ConvAlgorithm::kWinograd4);
 }
 
 TEST_F(ConvSelectTest, TakesTheDirectConvolutionElsewhere) {

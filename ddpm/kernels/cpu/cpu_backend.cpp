@@ -104,13 +104,9 @@ void CpuBackend::conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeig
                         const Tensor* bias, Tensor& y) {
   const cpu::ConvShape s = conv_shape(args, x.x, w.w);
   const cpu::ConvAlgorithm algorithm = cpu::conv_algorithm(s, ConvPass::kForward, args.by_batch);
-  const auto [m, few_tiles] = cpu::winograd_kind(algorithm);
+  const int64_t m = cpu::tile_of(algorithm);
   PreparedConv* prepared = prepared_conv(w);
-  if (few_tiles) {
-    cpu::conv_winograd_few_tiles(m, s, split_map(x), winograd_weights(w), data_of(bias), y.f32());
-    return;
-  }
-  if (m > 0) {
+  if (m > 1) {
     if (prepared && (!prepared->winograd || prepared->winograd->tile() != m)) {
       prepared->winograd = std::make_unique<cpu::PreparedWinograd>(m, s, winograd_weights(w));
     }
@@ -137,11 +133,10 @@ void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, co
   const cpu::ConvShape s = conv_shape(args, dx, w.w);
   const cpu::ConvAlgorithm algorithm =
       cpu::conv_algorithm(s, ConvPass::kBackwardData, args.by_batch);
-  if (const auto [m, few_tiles] = cpu::winograd_kind(algorithm); m > 0) {
-    const auto run =
-        few_tiles ? cpu::conv_winograd_few_tiles_backward_data : cpu::conv_winograd_backward_data;
-    run(m, s, dy.f32(), winograd_weights(w),
-        {dx.f32(), dx.size(3), dmore ? dmore->f32() : nullptr});
+  const int64_t m = cpu::tile_of(algorithm);
+  if (m > 1) {
+    cpu::conv_winograd_backward_data(m, s, dy.f32(), winograd_weights(w),
+                                     {dx.f32(), dx.size(3), dmore ? dmore->f32() : nullptr});
     return;
   }
   const Tensor weights = standardized(w);
@@ -162,11 +157,10 @@ void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const ConvInput& 
                                          Tensor& dw, Tensor* dbias) {
   const cpu::ConvShape s = conv_shape(args, x.x, dw);
   const cpu::ConvAlgorithm algorithm = cpu::conv_algorithm(s, ConvPass::kBackwardWeights, true);
+  const int64_t m = cpu::tile_of(algorithm);
   float* bias = dbias ? dbias->f32() : nullptr;
-  if (const auto [m, few_tiles] = cpu::winograd_kind(algorithm); m > 0) {
-    const auto run = few_tiles ? cpu::conv_winograd_few_tiles_backward_weights
-                               : cpu::conv_winograd_backward_weights;
-    run(m, s, split_map(x), dy.f32(), dw.f32(), bias);
+  if (m > 1) {
+    cpu::conv_winograd_backward_weights(m, s, split_map(x), dy.f32(), dw.f32(), bias);
     return;
   }
   if (x.more && falls_apart(s, x.x.size(3))) {
@@ -184,9 +178,8 @@ void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const ConvInput& 
 int64_t CpuBackend::conv2d_prepared_bytes(const ConvArgs& args, const ConvInput& x,
                                           const ConvWeights& w) const {
   const cpu::ConvShape s = conv_shape(args, x.x, w.w);
-  const auto kind = cpu::winograd_kind(cpu::conv_algorithm(s, ConvPass::kForward, args.by_batch));
-  if (kind.few_tiles) return 0;
-  if (kind.tile > 0) return cpu::PreparedWinograd::bytes(kind.tile, s);
+  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, ConvPass::kForward, args.by_batch));
+  if (m > 1) return cpu::PreparedWinograd::bytes(m, s);
   return w.mean ? w.w.bytes() : 0;
 }
 

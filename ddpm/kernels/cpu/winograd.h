@@ -52,7 +52,7 @@ class PreparedWinograd {
 
  private:
   int64_t m_;
-  Tensor panels_;  // [panel of nr outputs][position][C, nr], a position a little longer than that
+  Tensor panels_;  // U [panel of outputs][block of channels]
 };
 
 // x [N, H, W, C] -> y [N, H, W, K]; prepared, where not null, is of the same weights, which are not
@@ -66,16 +66,5 @@ void conv_winograd_backward_data(int64_t m, const ConvShape& shape, const float*
 void conv_winograd_backward_weights(int64_t m, const ConvShape& shape,
                                     const SplitMap<const float>& x, const float* dy, float* dw,
                                     float* dbias);
-
-// The same for few tiles and many channels, where transforming weights takes longer than the
-// products: other sums, hence other bits.
-void conv_winograd_few_tiles(int64_t m, const ConvShape& shape, const SplitMap<const float>& x,
-                             const WinogradWeights& weights, const float* bias, float* y);
-void conv_winograd_few_tiles_backward_data(int64_t m, const ConvShape& shape, const float* dy,
-                                           const WinogradWeights& weights,
-                                           const SplitMap<float>& dx);
-void conv_winograd_few_tiles_backward_weights(int64_t m, const ConvShape& shape,
-                                              const SplitMap<const float>& x, const float* dy,
-                                              float* dw, float* dbias);
 
 }  // namespace ddpm::cpu

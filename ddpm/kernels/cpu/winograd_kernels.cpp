@@ -6,6 +6,13 @@
 //   row of A^T for power j: p^j; row of G for point p: (1, p, p^2) / product of (p - q) over the
 //   other finite points q; row of B^T for point p: the coefficients of the product of (x - q);
 //   infinity takes the highest power.
+//
+// Where each number of U and S lies is known to the compiler: a stride known only to the program
+// would take their transforms twice the time. In the products no loop but the one over tiles ends
+// at a place that the processor must guess, and they begin a position while the last sums of the
+// one before are on their way, so that a few channels at a time reach 93 % of the multipliers'
+// peak. S has room between its positions, or those of one channel would fight for a few sets of the
+// cache. U needs none: it is used in order, and kept.
 #include "ddpm/kernels/cpu/winograd_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -25,8 +32,16 @@ using Floats = hn::ScalableTag<float>;
 using Vec = hn::Vec<Floats>;
 constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kNr = 2 * kLanes;                  // as in gemm_kernels.cpp
-constexpr int64_t kBlock = kLanes > 8 ? kLanes : 8;  // as in position_products.cpp, and so is
-constexpr int64_t kBlockStride = kBlock * kNr + 16;
+constexpr int64_t kBlock = kLanes > 8 ? kLanes : 8;  // channels
+constexpr int64_t kUStride = kBlock * kNr;
+constexpr int64_t kGradientStride = kBlock * kNr + 16;
+// Rows of a register tile: eight sums cover the latency, and with AVX-512 there is room for more.
+#if HWY_TARGET == HWY_AVX3
+constexpr int kTileRows = 8;
+#else
+constexpr int kTileRows = 4;
+#endif
+static_assert(kBlock % kTileRows == 0 && kBlock <= WinogradKernels::kMaxBlock);
 
 HWY_INLINE Vec constant(double value) { return hn::Set(Floats(), static_cast<float>(value)); }
 
@@ -170,40 +185,44 @@ HWY_INLINE void store_some(Vec value, int64_t count, float* to) {
 }
 
 template <int kM>
-void input(const float* const* pixels, int64_t channels, float* v, int64_t stride) {
+void input(const float* const* pixels, int64_t offset, int64_t channels, float* v, int64_t stride,
+           int64_t block_stride) {
   constexpr int kA = kM + 2;
   const Floats d;
   for (int64_t c = 0; c < channels; c += kLanes) {
-    const int64_t count = channels - c;
+    const int64_t count = channels - c, at = offset + c;
+    float* to = v + c / kBlock * block_stride + c % kBlock;
     const auto line = [](const Vec(&in)[kA], Vec(&out)[kA])
                           HWY_ATTR { Transform<kM>::input(in, out); };
     const auto store = [&](int i, int j, Vec value)
-                           HWY_ATTR { hn::StoreU(value, d, v + (i * kA + j) * stride + c); };
+                           HWY_ATTR { hn::StoreU(value, d, to + (i * kA + j) * stride); };
     if (count >= kLanes) {
       transform_tile<kA, kA>(
-          line, [&](int i, int j) HWY_ATTR { return hn::LoadU(d, pixels[i * kA + j] + c); }, store);
+          line, [&](int i, int j) HWY_ATTR { return hn::LoadU(d, pixels[i * kA + j] + at); },
+          store);
     } else {
       transform_tile<kA, kA>(
-          line, [&](int i, int j) HWY_ATTR { return load_some(pixels[i * kA + j] + c, count); },
+          line, [&](int i, int j) HWY_ATTR { return load_some(pixels[i * kA + j] + at, count); },
           store);
     }
   }
 }
 
 template <int kM>
-void output(const float* sums, int64_t stride, int64_t columns, const float* bias,
-            float* const* pixels) {
+void output(const float* sums, int64_t stride, int64_t panel_stride, int64_t columns,
+            const float* bias, float* const* pixels, int64_t offset) {
   constexpr int kA = kM + 2;
   const Floats d;
   for (int64_t k = 0; k < columns; k += kLanes) {
     const int64_t count = columns - k;
     const Vec shift = bias ? load_some(bias + k, count) : hn::Zero(d);
+    const float* from = sums + k / kNr * panel_stride + k % kNr;
     transform_tile<kA, kM>(
         [](const Vec(&in)[kA], Vec(&out)[kM]) HWY_ATTR { Transform<kM>::output(in, out); },
-        [&](int i, int j) HWY_ATTR { return hn::LoadU(d, sums + (i * kA + j) * stride + k); },
+        [&](int i, int j) HWY_ATTR { return hn::LoadU(d, from + (i * kA + j) * stride); },
         [&](int i, int j, Vec value) HWY_ATTR {
           float* to = pixels[i * kM + j];
-          if (to) store_some(hn::Add(value, shift), count, to + k);
+          if (to) store_some(hn::Add(value, shift), count, to + offset + k);
         });
   }
 }
@@ -211,67 +230,8 @@ void output(const float* sums, int64_t stride, int64_t columns, const float* bia
 enum class Scale { kNone, kColumns, kRows };
 
 template <int kM, Scale kScale>
-void weights_scaled(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns,
-                    const WeightScaling& scaling, float* u, int64_t position_stride,
-                    int64_t channel_stride) {
-  constexpr int kA = kM + 2;
-  constexpr int64_t kAhead = 8;
-  const Floats d;
-  const auto line = [](const Vec(&in)[3], Vec(&out)[kA])
-                        HWY_ATTR { Transform<kM>::weights(in, out); };
-  for (int64_t c = 0; c < depth; ++c) {
-    // Rows lie too far apart for the hardware to see them coming.
-#pragma GCC unroll 9
-    for (int tap = 0; tap < 9; ++tap) {
-      __builtin_prefetch(taps[tap] + (c + kAhead) * row_stride);
-    }
-    for (int64_t k = 0; k < kNr; k += kLanes) {
-      const int64_t count = HWY_MAX(columns - k, 0), at = c * row_stride + k;
-      Vec mean = hn::Zero(d), rstd = hn::Zero(d);
-      if (kScale == Scale::kRows) {
-        mean = hn::Set(d, scaling.mean[c]);
-        rstd = hn::Set(d, scaling.rstd[c]);
-      } else if (kScale == Scale::kColumns && count > 0) {
-        mean = load_some(scaling.mean + k, count);
-        rstd = load_some(scaling.rstd + k, count);
-      }
-      const auto scaled = [&](Vec w) HWY_ATTR {
-        return kScale == Scale::kNone ? w : hn::Mul(hn::Sub(w, mean), rstd);
-      };
-      const auto store = [&](int i, int j, Vec value) HWY_ATTR {
-        hn::StoreU(value, d, u + (i * kA + j) * position_stride + c * channel_stride + k);
-      };
-      if (count >= kLanes) {
-        transform_tile<3, kA>(
-            line, [&](int i, int j) HWY_ATTR { return scaled(hn::LoadU(d, taps[i * 3 + j] + at)); },
-            store);
-      } else {
-        transform_tile<3, kA>(
-            line,
-            [&](int i, int j) HWY_ATTR {
-              return count > 0 ? scaled(load_some(taps[i * 3 + j] + at, count)) : hn::Zero(d);
-            },
-            store);
-      }
-    }
-  }
-}
-
-template <int kM>
-void weights(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns,
-             const WeightScaling& scaling, float* u, int64_t position_stride,
-             int64_t channel_stride) {
-  const auto run = scaling.mean == nullptr ? weights_scaled<kM, Scale::kNone>
-                   : scaling.by_row        ? weights_scaled<kM, Scale::kRows>
-                                           : weights_scaled<kM, Scale::kColumns>;
-  run(taps, row_stride, depth, columns, scaling, u, position_stride, channel_stride);
-}
-
-// As weights_scaled, but where each number lies is known to the compiler, which makes twice the
-// speed.
-template <int kM, Scale kScale>
-void block_weights_scaled(const float* taps, int64_t tap_stride, int64_t depth,
-                          const WeightScaling& scaling, float* u) {
+void weights_scaled(const float* taps, int64_t tap_stride, int64_t depth,
+                    const WeightScaling& scaling, float* u) {
   constexpr int kA = kM + 2;
   const Floats d;
   for (int64_t c = 0; c < depth; ++c) {
@@ -286,24 +246,24 @@ void block_weights_scaled(const float* taps, int64_t tap_stride, int64_t depth,
       }
       const float* from = taps + c * kNr + k;
       float* to = u + c * kNr + k;
-      transform_tile<3, kA>(
-          [](const Vec(&in)[3], Vec(&out)[kA]) HWY_ATTR { Transform<kM>::weights(in, out); },
-          [&](int i, int j) HWY_ATTR {
-            const Vec w = hn::LoadU(d, from + (i * 3 + j) * tap_stride);
-            return kScale == Scale::kNone ? w : hn::Mul(hn::Sub(w, mean), rstd);
-          },
-          [&](int i, int j, Vec value)
-              HWY_ATTR { hn::StoreU(value, d, to + (i * kA + j) * kBlockStride); });
+      transform_tile<3, kA>([](const Vec(&in)[3], Vec(&out)[kA])
+                                HWY_ATTR { Transform<kM>::weights(in, out); },
+                            [&](int i, int j) HWY_ATTR {
+                              const Vec w = hn::LoadU(d, from + (i * 3 + j) * tap_stride);
+                              return kScale == Scale::kNone ? w : hn::Mul(hn::Sub(w, mean), rstd);
+                            },
+                            [&](int i, int j, Vec value)
+                                HWY_ATTR { hn::StoreU(value, d, to + (i * kA + j) * kUStride); });
     }
   }
 }
 
 template <int kM>
-void block_weights(const float* taps, int64_t tap_stride, int64_t depth,
-                   const WeightScaling& scaling, float* u) {
-  const auto run = scaling.mean == nullptr ? block_weights_scaled<kM, Scale::kNone>
-                   : scaling.by_row        ? block_weights_scaled<kM, Scale::kRows>
-                                           : block_weights_scaled<kM, Scale::kColumns>;
+void weights(const float* taps, int64_t tap_stride, int64_t depth, const WeightScaling& scaling,
+             float* u) {
+  const auto run = scaling.mean == nullptr ? weights_scaled<kM, Scale::kNone>
+                   : scaling.by_row        ? weights_scaled<kM, Scale::kRows>
+                                           : weights_scaled<kM, Scale::kColumns>;
   run(taps, tap_stride, depth, scaling, u);
 }
 
@@ -356,25 +316,124 @@ void block_gradient(const float* sums, int64_t rows, float* taps, int64_t tap_st
     for (int64_t k = 0; k < kNr; k += kLanes) {
       const float* from = sums + c * kNr + k;
       float* to = taps + c * row_stride + k;
-      transform_tile<kA, 3>(
-          [](const Vec(&in)[kA], Vec(&out)[3])
-              HWY_ATTR { Transform<kM>::weights_gradient(in, out); },
-          [&](int i, int j) HWY_ATTR { return hn::LoadU(d, from + (i * kA + j) * kBlockStride); },
-          [&](int i, int j, Vec value)
-              HWY_ATTR { hn::StoreU(value, d, to + (i * 3 + j) * tap_stride); });
+      transform_tile<kA, 3>([](const Vec(&in)[kA], Vec(&out)[3])
+                                HWY_ATTR { Transform<kM>::weights_gradient(in, out); },
+                            [&](int i, int j) HWY_ATTR {
+                              return hn::LoadU(d, from + (i * kA + j) * kGradientStride);
+                            },
+                            [&](int i, int j, Vec value)
+                                HWY_ATTR { hn::StoreU(value, d, to + (i * 3 + j) * tap_stride); });
+    }
+  }
+}
+
+// Sums start at zero and are added to what was there at the end, so that a long reduction is many
+// short chains of additions.
+template <int kRows>
+HWY_INLINE void multiply_tile(const float* v, const float* u, bool accumulate, float* sums) {
+  const Floats d;
+  Vec sum[kRows][2];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = hn::Zero(d);
+#pragma GCC unroll 16
+  for (int64_t c = 0; c < kBlock; ++c) {
+    const Vec u0 = hn::LoadU(d, u + c * kNr), u1 = hn::LoadU(d, u + c * kNr + kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const Vec x = hn::Set(d, v[r * kBlock + c]);
+      sum[r][0] = hn::MulAdd(x, u0, sum[r][0]);
+      sum[r][1] = hn::MulAdd(x, u1, sum[r][1]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      float* to = sums + r * kNr + i * kLanes;
+      hn::StoreU(accumulate ? hn::Add(hn::LoadU(d, to), sum[r][i]) : sum[r][i], d, to);
+    }
+  }
+}
+
+template <int kRows>
+HWY_INLINE void multiply_left(int64_t rows, const float* v, const float* u, bool accumulate,
+                              float* sums) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) {
+      multiply_tile<kRows>(v, u, accumulate, sums);
+    } else {
+      multiply_left<kRows - 1>(rows, v, u, accumulate, sums);
+    }
+  }
+}
+
+template <int kM>
+void multiply(int64_t tiles, const float* v, int64_t v_stride, const float* u, bool stream,
+              bool accumulate, float* sums, int64_t sums_stride) {
+  constexpr int64_t kAhead = 4096, kLine = 16;
+  for (int p = 0; p < (kM + 2) * (kM + 2); ++p, v += v_stride, u += kUStride, sums += sums_stride) {
+    for (int64_t i = 0; stream && i < kUStride; i += kLine) __builtin_prefetch(u + kAhead + i);
+    const float* from = v;
+    float* to = sums;
+    int64_t left = tiles;
+    for (; left >= kTileRows; left -= kTileRows) {
+      multiply_tile<kTileRows>(from, u, accumulate, to);
+      from += kTileRows * kBlock;
+      to += kTileRows * kNr;
+    }
+    multiply_left<kTileRows - 1>(left, from, u, accumulate, to);
+  }
+}
+
+template <int kM>
+void multiply_gradient(int64_t tiles, const float* v, int64_t v_stride, const float* d,
+                       int64_t d_stride, float* s) {
+  const Floats f;
+  for (int p = 0; p < (kM + 2) * (kM + 2);
+       ++p, v += v_stride, d += d_stride, s += kGradientStride) {
+    for (int64_t first = 0; first < kBlock; first += kTileRows) {
+      Vec sum[kTileRows][2];
+#pragma GCC unroll 8
+      for (int r = 0; r < kTileRows; ++r) sum[r][0] = sum[r][1] = hn::Zero(f);
+      const float *left = v + first, *right = d;
+      for (int64_t t = 0; t < tiles; ++t, left += kBlock, right += kNr) {
+        const Vec d0 = hn::LoadU(f, right), d1 = hn::LoadU(f, right + kLanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < kTileRows; ++r) {
+          const Vec x = hn::Set(f, left[r]);
+          sum[r][0] = hn::MulAdd(x, d0, sum[r][0]);
+          sum[r][1] = hn::MulAdd(x, d1, sum[r][1]);
+        }
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < kTileRows; ++r) {
+        float* to = s + (first + r) * kNr;
+        hn::StoreU(sum[r][0], f, to);
+        hn::StoreU(sum[r][1], f, to + kLanes);
+      }
     }
   }
 }
 
 }  // namespace
 
+template <int kM>
+constexpr WinogradKernels kernels_of() {
+  return {.block = kBlock,
+          .u_size = (kM + 2) * (kM + 2) * kUStride,
+          .gradient_size = (kM + 2) * (kM + 2) * kGradientStride,
+          .input = input<kM>,
+          .weights = weights<kM>,
+          .multiply = multiply<kM>,
+          .output = output<kM>,
+          .output_gradient = output_gradient<kM>,
+          .multiply_gradient = multiply_gradient<kM>,
+          .block_gradient = block_gradient<kM>,
+          .weights_gradient = weights_gradient<kM>};
+}
+
 const WinogradKernels* transforms(int64_t m) {
-  static constexpr WinogradKernels kTwo = {
-      input<2>,           output<2>,           weights<2>,       block_weights<2>,
-      output_gradient<2>, weights_gradient<2>, block_gradient<2>};
-  static constexpr WinogradKernels kFour = {
-      input<4>,           output<4>,           weights<4>,       block_weights<4>,
-      output_gradient<4>, weights_gradient<4>, block_gradient<4>};
+  static constexpr WinogradKernels kTwo = kernels_of<2>(), kFour = kernels_of<4>();
   return m == 2 ? &kTwo : &kFour;
 }
 

@@ -1,7 +1,7 @@
-// The six small transforms of Winograd's convolution F(m x m, 3 x 3), m = 2 or 4 (Lavin & Gray
-// 2016, arXiv:1509.09308), on vectors of channels. With a = (m + 2)^2 positions, a tile of m x m
-// outputs is Y = A^T [sum over channels of (G g G^T) * (B^T d B)] A for the (m + 2) x (m + 2) input
-// tile d and the 3 x 3 weights g; the sum over channels is a matrix product per position.
+// The small transforms and products of Winograd's convolution F(m x m, 3 x 3), m = 2 or 4 (Lavin &
+// Gray 2016, arXiv:1509.09308), on vectors of channels. With a = (m + 2)^2 positions, a tile of m x
+// m outputs is Y = A^T [sum over channels of (G g G^T) * (B^T d B)] A for the (m + 2) x (m + 2)
+// input tile d and the 3 x 3 weights g; the sum over channels is a matrix product per position.
 #pragma once
 
 #include <cstdint>
@@ -16,33 +16,50 @@ struct WeightScaling {
   bool by_row = false;
 };
 
+// Arrays are of a block of tiles, a block of channels and a panel of nr outputs, as in
+// gemm_kernels.h. Strides between positions and sizes are in floats:
+//   V [position][tile][block],
+//   U [position][block][nr], dense, u_size in all,
+//   the sums, and D, the transformed gradient of outputs, [position][tile][nr],
+//   S, the gradient of U, [position][block][nr], with room between positions, gradient_size in all.
 struct WinogradKernels {
-  // B^T d B: v[p * stride + c] for c < channels rounded up to whole vectors (zero beyond channels).
-  // pixels[p] is where the channels of the tile's pixel p lie.
-  void (*input)(const float* const* pixels, int64_t channels, float* v, int64_t stride);
-  // A^T M A + bias, where M's position p is at sums[p * stride + k]: y to pixels[i * m + j] for
-  // k < columns; null pixels are outside of the image. bias may be null.
-  void (*output)(const float* sums, int64_t stride, int64_t columns, const float* bias,
-                 float* const* pixels);
-  // G g G^T for rows c < depth of weights taps[9][c * row_stride + k], scaled, k < columns <= nr:
-  // u[p * position_stride + c * channel_stride + k], zero for columns <= k < nr.
-  void (*weights)(const float* const* taps, int64_t row_stride, int64_t depth, int64_t columns,
-                  const WeightScaling& scaling, float* u, int64_t position_stride,
-                  int64_t channel_stride);
-  // The same for a block of position_products.h: rows c < depth of taps[tap * tap_stride + c * nr +
-  // k] to its U. Columns are scaled a whole panel at a time.
-  void (*block_weights)(const float* taps, int64_t tap_stride, int64_t depth,
-                        const WeightScaling& scaling, float* u);
+  static constexpr int64_t kMaxBlock = 16;
+
+  int64_t block;  // channels
+  int64_t u_size, gradient_size;
+
+  // B^T d B of one tile: position p of channel c to v[p * stride + c / block * block_stride + c %
+  // block] for c < channels rounded up to whole vectors (zero beyond channels); the tile's pixel p
+  // has its channels at pixels[p] + offset.
+  void (*input)(const float* const* pixels, int64_t offset, int64_t channels, float* v,
+                int64_t stride, int64_t block_stride);
+  // G g G^T to rows c < channels of U from weights taps[tap * tap_stride + c * nr + k], scaled, k <
+  // nr. Columns are scaled a whole panel at a time.
+  void (*weights)(const float* taps, int64_t tap_stride, int64_t channels,
+                  const WeightScaling& scaling, float* u);
+  // sums[p][t][k] = (what they hold, where accumulate, +) sum over c of V[p][t][c] U[p][c][k] for
+  // t < tiles. stream: U comes from memory, and so will what lies behind it.
+  void (*multiply)(int64_t tiles, const float* v, int64_t v_stride, const float* u, bool stream,
+                   bool accumulate, float* sums, int64_t sums_stride);
+  // A^T M A + bias of one tile, position p of M's column k < columns at sums[p * stride + k / nr *
+  // panel_stride + k % nr]: y to pixels[i * m + j] + offset; null pixels are outside of the image.
+  // bias may be null.
+  void (*output)(const float* sums, int64_t stride, int64_t panel_stride, int64_t columns,
+                 const float* bias, float* const* pixels, int64_t offset);
+
   // A dY A^T: position p of column k to d[p * stride + panel(k) * panel_stride + k % nr] for k <
   // columns rounded up to nr. pixels[i * m + j] is where dy's channels lie. sums[k] += the tile's
   // sum where sums is not null (columns rounded up to nr elements).
   void (*output_gradient)(const float* const* pixels, int64_t columns, float* d, int64_t stride,
                           int64_t panel_stride, float* sums);
-  // G^T S G for S's position p at sums[p * stride + k]: taps[9][k], k < columns.
-  void (*weights_gradient)(const float* sums, int64_t stride, int64_t columns, float* const* taps);
-  // The same for rows c < rows of a block: taps[tap * tap_stride + c * row_stride + k], k < nr.
-  void (*block_gradient)(const float* sums, int64_t rows, float* taps, int64_t tap_stride,
+  // S[p][c][k] = sum over t < tiles of V[p][t][c] D[p][t][k].
+  void (*multiply_gradient)(int64_t tiles, const float* v, int64_t v_stride, const float* d,
+                            int64_t d_stride, float* s);
+  // G^T S G for rows c < channels: taps[tap * tap_stride + c * row_stride + k], k < nr.
+  void (*block_gradient)(const float* s, int64_t channels, float* taps, int64_t tap_stride,
                          int64_t row_stride);
+  // The same for a row whose S's position p is at sums[p * stride + k]: taps[9][k], k < columns.
+  void (*weights_gradient)(const float* sums, int64_t stride, int64_t columns, float* const* taps);
 };
 
 // m is 2 or 4; the set for the instruction set in force.

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <utility>
 
 #include "ddpm/kernels/cpu/simd_test_support.h"
 #include "ddpm/kernels/ref/ref_backend.h"
@@ -43,17 +42,8 @@ struct Problem {
     return {Tensor::full(dy.shape(), NAN), Tensor::full(x.shape(), NAN),
             Tensor::full(w.shape(), NAN), Tensor::full(bias.shape(), NAN)};
   }
-  Results run(int64_t m, bool few_tiles = false) const {
+  Results run(int64_t m) const {
     Results r = make_results();
-    if (few_tiles) {
-      conv_winograd_few_tiles(m, shape, {x.f32(), shape.channels}, {w.f32()}, bias.f32(),
-                              r.y.f32());
-      conv_winograd_few_tiles_backward_data(m, shape, dy.f32(), {w.f32()},
-                                            {r.dx.f32(), shape.channels});
-      conv_winograd_few_tiles_backward_weights(m, shape, {x.f32(), shape.channels}, dy.f32(),
-                                               r.dw.f32(), r.dbias.f32());
-      return r;
-    }
     conv_winograd(m, shape, {x.f32(), shape.channels}, {w.f32()}, bias.f32(), r.y.f32());
     conv_winograd_backward_data(m, shape, dy.f32(), {w.f32()}, {r.dx.f32(), shape.channels});
     conv_winograd_backward_weights(m, shape, {x.f32(), shape.channels}, dy.f32(), r.dw.f32(),
@@ -72,17 +62,14 @@ void check_against_ref(const ConvShape& s) {
   ref.conv2d({.padding = 1}, problem.x, problem.w, &problem.bias, expected.y);
   ref.conv2d_backward_data({.padding = 1}, problem.dy, problem.w, expected.dx, nullptr);
   ref.conv2d_backward_weights({.padding = 1}, problem.x, problem.dy, expected.dw, &expected.dbias);
-  for (bool few_tiles : {false, true}) {
-    for (int64_t m : {2, 4}) {
-      const Problem::Results got = problem.run(m, few_tiles);
-      SCOPED_TRACE(::testing::Message()
-                   << "F(" << m << (few_tiles ? "), few tiles, " : "), ") << s.batch << " x "
-                   << s.height << " x " << s.width << ", " << s.channels << " -> " << s.outputs);
-      EXPECT_LE(relative_error(got.y, expected.y), tolerance(m)) << "y";
-      EXPECT_LE(relative_error(got.dx, expected.dx), tolerance(m)) << "dx";
-      EXPECT_LE(relative_error(got.dw, expected.dw), tolerance(m)) << "dw";
-      EXPECT_LE(relative_error(got.dbias, expected.dbias), tolerance(m)) << "dbias";
-    }
+  for (int64_t m : {2, 4}) {
+    const Problem::Results got = problem.run(m);
+    SCOPED_TRACE(::testing::Message() << "F(" << m << "), " << s.batch << " x " << s.height << " x "
+                                      << s.width << ", " << s.channels << " -> " << s.outputs);
+    EXPECT_LE(relative_error(got.y, expected.y), tolerance(m)) << "y";
+    EXPECT_LE(relative_error(got.dx, expected.dx), tolerance(m)) << "dx";
+    EXPECT_LE(relative_error(got.dw, expected.dw), tolerance(m)) << "dw";
+    EXPECT_LE(relative_error(got.dbias, expected.dbias), tolerance(m)) << "dbias";
   }
 }
 
@@ -109,18 +96,25 @@ TEST_P(WinogradTest, AgreesWhereBlocksOfTilesAndChannelsShareTheWork) {
   check_against_ref(map(3, 30, 26, 24, 40));  // several blocks of tiles
   check_against_ref(map(1, 7, 13, 300, 17));  // several blocks of the reduction
   check_against_ref(map(2, 8, 8, 70, 150));   // several blocks of weights
+  check_against_ref(map(3, 14, 13, 40, 70));  // few enough tiles to make their weights in place
+}
+
+TEST_P(WinogradTest, AgreesForFewTilesAndManyChannels) {
+  for (int64_t length = 64; length <= 81; ++length) {
+    check_against_ref(map(2, 4, 3, length, 67));
+    check_against_ref(map(1, 9, 8, 66, length));
+  }
 }
 
 TEST_P(WinogradTest, DoesNotDependOnTheThreadCount) {
-  for (const auto& [shape, few_tiles] :
-       {std::pair(map(2, 30, 17, 40, 36), false), std::pair(map(1, 4, 4, 130, 70), false),
-        std::pair(map(3, 5, 4, 130, 70), true)}) {
+  for (const ConvShape& shape :
+       {map(2, 30, 17, 40, 36), map(1, 4, 4, 130, 70), map(2, 9, 7, 70, 130)}) {
     for (int64_t m : {2, 4}) {
       const Problem problem(shape);
-      const Problem::Results once = problem.run(m, few_tiles);
+      const Problem::Results once = problem.run(m);
       for (int threads : {2, 3}) {
         set_num_threads(threads);
-        const Problem::Results again = problem.run(m, few_tiles);
+        const Problem::Results again = problem.run(m);
         EXPECT_TRUE(same_bits(once.y, again.y)) << threads << " threads, y";
         EXPECT_TRUE(same_bits(once.dx, again.dx)) << threads << " threads, dx";
         EXPECT_TRUE(same_bits(once.dw, again.dw)) << threads << " threads, dw";
@@ -132,17 +126,15 @@ TEST_P(WinogradTest, DoesNotDependOnTheThreadCount) {
 }
 
 TEST_P(WinogradTest, AnImageDoesNotDependOnItsBatch) {
-  for (bool few_tiles : {false, true}) {
-    for (int64_t m : {2, 4}) {
-      Problem problem(map(5, 18, 11, 37, 21));
-      const Problem::Results all = problem.run(m, few_tiles);
-      problem.shape.batch = 1;
-      problem.x = problem.x.rows(3, 4).clone();
-      problem.dy = problem.dy.rows(3, 4).clone();
-      const Problem::Results alone = problem.run(m, few_tiles);
-      EXPECT_TRUE(same_bits(alone.y, all.y.rows(3, 4).clone())) << "y";
-      EXPECT_TRUE(same_bits(alone.dx, all.dx.rows(3, 4).clone())) << "dx";
-    }
+  for (int64_t m : {2, 4}) {
+    Problem problem(map(5, 18, 11, 37, 21));
+    const Problem::Results all = problem.run(m);
+    problem.shape.batch = 1;
+    problem.x = problem.x.rows(3, 4).clone();
+    problem.dy = problem.dy.rows(3, 4).clone();
+    const Problem::Results alone = problem.run(m);
+    EXPECT_TRUE(same_bits(alone.y, all.y.rows(3, 4).clone())) << "y";
+    EXPECT_TRUE(same_bits(alone.dx, all.dx.rows(3, 4).clone())) << "dx";
   }
 }
 

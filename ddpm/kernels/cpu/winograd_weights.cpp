@@ -10,6 +10,10 @@
 // all positions and ends with G^T S G into dw; else S goes to memory, for few channels, and the end
 // is a pass of its own. The order of additions depends on the problem alone, so results do not
 // depend on the threads.
+//
+// Where there are few tiles (and many channels: small maps, small batches), S and its way into the
+// second-level cache and back take longer than the products. There S is made for one block of
+// channels and one panel, as in winograd.cpp, and transformed before it leaves the first level.
 #include <algorithm>
 
 #include "ddpm/base/threads.h"
@@ -24,7 +28,10 @@ namespace {
 constexpr int64_t kBlockChannels = 64;        // of x and of dy per task
 constexpr int64_t kDepth = 96;                // V of so many tiles and a panel of D fill 30 KiB
 constexpr int64_t kBytes = int64_t{8} << 20;  // of V and D; they pass through the last-level cache
-constexpr int64_t kTransformTasks = 16;       // over which dbias is summed in turn
+constexpr int64_t kFewTiles = 64;
+constexpr int64_t kGroupPanels = 4;        // of a task where there are few tiles
+constexpr int64_t kFewTilesChannels = 64;  // from so many on its way is the faster one
+constexpr int64_t kTransformTasks = 16;    // over which dbias is summed in turn
 
 struct Problem {
   Tiles tiles;
@@ -94,8 +101,9 @@ void transform_tiles(const Problem& p, const Plan& plan, int64_t nr, int64_t fir
       float* v = to.v + (block * chunk_tiles + t) * kBlockChannels;
       p.x.for_each_part(channels.begin, channels.end, p.channels,
                         [&](const float* x, int64_t width, int64_t at, int64_t c, int64_t count) {
-                          p.tiles.pixels(first + t, m + 2, 1, x + at, width, zeros, pixels);
-                          transforms.input(pixels, count, v + c - channels.begin, plan.v_stride);
+                          p.tiles.pixels(first + t, m + 2, 1, x, width, zeros, pixels);
+                          transforms.input(pixels, at, count, v + c - channels.begin, plan.v_stride,
+                                           transforms.block);
                         });
     }
     p.tiles.pixels(first + t, m, 0, p.dy, p.outputs, zeros, pixels);
@@ -150,6 +158,61 @@ void finish(const Problem& p, const Plan& plan, const Block& block, Range rows, 
   }
 }
 
+void few_tiles(const Problem& p, float* dw, float* dbias) {
+  const WinogradKernels& kernels = winograd_kernels(p.tiles.m);
+  const int64_t nr = gemm_kernels().nr, m = p.tiles.m, panels = ceil_div(p.outputs, nr);
+  const Blocks blocks(p.channels, kernels.block);
+  const InputLayout layout(p.tiles, blocks, p.tiles.count);
+  const int64_t d_stride = p.tiles.count * nr, d_size = p.tiles.positions() * d_stride;
+  const int64_t zero_count = std::max(p.channels, panels * nr);
+  Scratch zeros_memory(zero_count * 4), v_memory(layout.floats * 4);
+  Scratch d_memory(panels * d_size * 4), sums_memory(panels * nr * 4);
+  float *zeros = zeros_memory.as<float>(), *v = v_memory.as<float>();
+  float *d = d_memory.as<float>(), *sums = sums_memory.as<float>();
+  std::fill_n(zeros, zero_count, 0.0f);
+  std::fill_n(sums, panels * nr, 0.0f);
+  const int64_t parts = std::min(blocks.count, 4 * int64_t{num_threads()});
+  for_each_task(parts + panels, [&](int64_t task) {
+    if (task < parts) {
+      const Range some = piece(blocks.count, parts, task);
+      transform_input(p.tiles, {0, p.tiles.count}, p.x, layout, some, zeros,
+                      v + some.begin * layout.block_floats);
+      return;
+    }
+    const int64_t panel = task - parts, column = panel * nr;
+    for (int64_t t = 0; t < p.tiles.count; ++t) {
+      const float* pixels[kMaxPositions];
+      p.tiles.pixels<const float>(t, m, 0, p.dy + column, p.outputs, zeros, pixels);
+      kernels.output_gradient(pixels, std::min(nr, p.outputs - column), d + panel * d_size + t * nr,
+                              d_stride, 0, sums + column);
+    }
+  });
+  if (dbias) std::copy_n(sums, p.outputs, dbias);
+
+  const int64_t groups = ceil_div(panels, kGroupPanels);
+  for_each_task(groups * blocks.count, [&](int64_t task) {
+    const Range range = piece(panels, groups, task / blocks.count);
+    const int64_t b = task % blocks.count, width = range.size() * nr;
+    const Range channels = blocks.channels({b, b + 1});
+    // dw of the task, [tap][block][width]: its rows then go to memory whole.
+    Scratch taps_memory(9 * blocks.size * width * 4), s_memory(kernels.gradient_size * 4);
+    float *taps = taps_memory.as<float>(), *s = s_memory.as<float>();
+    for (int64_t panel = range.begin; panel < range.end; ++panel) {
+      kernels.multiply_gradient(p.tiles.count, v + b * layout.block_floats, layout.stride,
+                                d + panel * d_size, d_stride, s);
+      kernels.block_gradient(s, channels.size(), taps + (panel - range.begin) * nr,
+                             blocks.size * width, width);
+    }
+    const int64_t column = range.begin * nr, columns = std::min(width, p.outputs - column);
+    for (int64_t tap = 0; tap < 9; ++tap) {
+      for (int64_t c = channels.begin; c < channels.end; ++c) {
+        std::copy_n(taps + (tap * blocks.size + c - channels.begin) * width, columns,
+                    dw + (tap * p.channels + c) * p.outputs + column);
+      }
+    }
+  });
+}
+
 }  // namespace
 
 void conv_winograd_backward_weights(int64_t m, const ConvShape& shape,
@@ -165,6 +228,9 @@ void conv_winograd_backward_weights(int64_t m, const ConvShape& shape,
     std::fill_n(dw, 9 * p.channels * p.outputs, 0.0f);
     if (dbias) std::fill_n(dbias, p.outputs, 0.0f);
     return;
+  }
+  if (p.tiles.count <= kFewTiles && std::min(p.channels, p.outputs) >= kFewTilesChannels) {
+    return few_tiles(p, dw, dbias);
   }
   const Plan plan = make_plan(p, kernels);
   const int64_t padded = plan.panels * kernels.nr;
