@@ -96,8 +96,6 @@ HWY_INLINE void row_tile_of(const RowTile& tile, const TileOutput& out) {
     for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::Zero(d);
   }
   const float* b = tile.b;
-  const float* next = tile.next ? tile.next : tile.b;
-  const int64_t next_step = tile.next_step;
   const int64_t b_stride = tile.b_stride;
   for (int64_t s = 0; s < tile.segments; ++s) {
     const float* left[kRows];
@@ -108,8 +106,6 @@ HWY_INLINE void row_tile_of(const RowTile& tile, const TileOutput& out) {
 #pragma GCC unroll 2
       for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
       b += b_stride;
-      __builtin_prefetch(next);
-      next += next_step;
 #pragma GCC unroll 12
       for (int r = 0; r < kRows; ++r) {
         const Vec x = hn::Set(d, left[r][i]);
@@ -174,7 +170,6 @@ void row_tiles(const RowGroups& groups, RowTile tile, TileOutput out) {
     row_tile_rows(rows + (g < larger), tile, out);
     tile.left += groups.left_step;
     out.rows += kMr;
-    if (tile.next) tile.next += tile.next_step * tile.segments * tile.length;
   }
 }
 

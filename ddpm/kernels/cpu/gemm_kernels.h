@@ -28,10 +28,6 @@ struct RowTile {
   int64_t offset = 0;
   const float* b = nullptr;  // nr readable columns in every row
   int64_t b_stride = 0;
-  // What comes next, to be brought into the cache, so many floats per step and further from one
-  // group of rows to the next; or null.
-  const float* next = nullptr;
-  int64_t next_step = 0;
 };
 
 // Tiles one below the other, of rows / groups rows each, the first rows % groups of them of one
