@@ -33,7 +33,7 @@ constexpr int64_t kInPlaceTiles = 64;       // up to here U is made where it is 
 constexpr int64_t kInputFloats = 80 << 10;  // V of a block of tiles: 320 KiB
 constexpr int64_t kLeastTiles = 16;         // of a block, so that fetching U pays
 constexpr int64_t kMostTiles = 32;
-constexpr int64_t kPanelBatch = 4;   // panels between two output transforms
+constexpr int64_t kPanelBatch = 4;  // panels between two output transforms
 // Blocks of channels whose weights are staged at once. Backward, channels lie side by side.
 constexpr int64_t kChunkBlocks = 4, kChunkBlocksBackward = 16;
 
@@ -133,13 +133,14 @@ Plan make_plan(const Pass& p, bool prepared) {
   Plan plan;
   plan.ahead = prepared || p.tiles.count > kInPlaceTiles;
   plan.panels = ceil_div(p.outputs, nr);
-  const int64_t fit = kInputFloats / (p.tiles.positions() * p.channels);
+  // Enough tasks for all threads: blocks of tiles first, since panels share V.
+  const int64_t wanted = num_threads() == 1 ? 1 : (plan.ahead ? 2 : 4) * num_threads();
+  const int64_t fit =
+      std::min(kInputFloats / (p.tiles.positions() * p.channels), ceil_div(p.tiles.count, wanted));
   const int64_t most = plan.ahead ? std::clamp(fit, kLeastTiles, kMostTiles) : kMostTiles;
   plan.tile_blocks = ceil_div(p.tiles.count, most);
   plan.most_tiles = ceil_div(p.tiles.count, plan.tile_blocks);
   plan.tile_tasks = plan.ahead ? plan.tile_blocks : 1;
-  // Enough tasks for all threads.
-  const int64_t wanted = num_threads() == 1 ? 1 : (plan.ahead ? 2 : 4) * num_threads();
   plan.panel_tasks = std::min(plan.panels, ceil_div(wanted, plan.tile_tasks));
   plan.sums_stride = position_stride(plan.most_tiles * nr);
   plan.sums_size = p.tiles.positions() * plan.sums_stride;
