@@ -1,9 +1,9 @@
-// Which algorithm a layer takes, by a model that fits what bench_conv measures with weights that
-// come from memory, as they do in a network: the multiplications that an algorithm needs for one
-// map, tiles that stick out included, divided by the share of the machine's peak that they reach
-// with many tiles, times 1 + t / tiles: transforming the weights (or their gradient), or fetching
-// them transformed, takes as long as the products of t tiles. It is within a fifth of the
-// measurements and decides as they do, except where two algorithms are about level.
+// Which algorithm a layer takes, by a model of its time: the multiplications that an algorithm
+// needs for one map, tiles that stick out included, divided by the share of the machine's peak that
+// they reach with many tiles, times 1 + t / tiles: what is done once for all tiles, transforming
+// the weights or their gradient, packing, fetching, takes as long as the products of t tiles. The
+// constants fit measurements of single layers whose weights come from memory, as they do in a
+// network, within a fifth, and decide as those do, except where two algorithms are about level.
 #include "ddpm/kernels/cpu/conv_select.h"
 
 #include <fmt/core.h>
@@ -37,13 +37,10 @@ constexpr Row kTable[] = {
 // Where the choice must not depend on the batch, it is right for this one: latency counts too.
 constexpr double kFewImages = 3;
 
-int64_t tiles_of(const ConvShape& s, const Row& row) {
-  return ceil_div(s.height, row.tile) * ceil_div(s.width, row.tile);
-}
-
 double cost(const ConvShape& s, ConvPass pass, bool by_batch, const Row& row) {
   const bool any_batch = pass != ConvPass::kBackwardWeights && !by_batch;
-  const double tiles = static_cast<double>(tiles_of(s, row));
+  const double tiles =
+      static_cast<double>(ceil_div(s.height, row.tile) * ceil_div(s.width, row.tile));
   const double products = tiles * static_cast<double>((row.tile + 2) * (row.tile + 2)) / row.share;
   const double t = any_batch                         ? row.kept
                    : pass == ConvPass::kForward      ? row.forward

@@ -11,7 +11,7 @@
 // is a pass of its own. The order of additions depends on the problem alone, so results do not
 // depend on the threads.
 //
-// Where there are few tiles (and many channels: small maps, small batches), S and its way into the
+// Where there are few tiles (small maps, small batches), S and its way into the
 // second-level cache and back take longer than the products. There S is made for one block of
 // channels and one panel, as in winograd.cpp, and transformed before it leaves the first level.
 #include <algorithm>
@@ -28,10 +28,9 @@ namespace {
 constexpr int64_t kBlockChannels = 64;        // of x and of dy per task
 constexpr int64_t kDepth = 96;                // V of so many tiles and a panel of D fill 30 KiB
 constexpr int64_t kBytes = int64_t{8} << 20;  // of V and D; they pass through the last-level cache
-constexpr int64_t kFewTiles = 64;
-constexpr int64_t kGroupPanels = 4;        // of a task where there are few tiles
-constexpr int64_t kFewTilesChannels = 64;  // from so many on its way is the faster one
-constexpr int64_t kTransformTasks = 16;    // over which dbias is summed in turn
+constexpr int64_t kFewTiles = 32;
+constexpr int64_t kGroupPanels = 4;      // of a task where there are few tiles
+constexpr int64_t kTransformTasks = 16;  // over which dbias is summed in turn
 
 struct Problem {
   Tiles tiles;
@@ -229,9 +228,7 @@ void conv_winograd_backward_weights(int64_t m, const ConvShape& shape,
     if (dbias) std::fill_n(dbias, p.outputs, 0.0f);
     return;
   }
-  if (p.tiles.count <= kFewTiles && std::min(p.channels, p.outputs) >= kFewTilesChannels) {
-    return few_tiles(p, dw, dbias);
-  }
+  if (p.tiles.count <= kFewTiles) return few_tiles(p, dw, dbias);
   const Plan plan = make_plan(p, kernels);
   const int64_t padded = plan.panels * kernels.nr;
   Scratch v_memory(plan.positions * plan.v_stride * 4),
