@@ -32,6 +32,7 @@ constexpr int64_t kLeastTaskRows = 120;  // where rows suffice for all threads, 
 constexpr int64_t kPackedFloats = 48 << 10;  // of weights that a task keeps packed: 192 KiB
 constexpr int64_t kStripGroups = 8;          // of mr rows
 constexpr int64_t kFewChannels = 16;         // below, taps are copied side by side
+constexpr int64_t kWeightCost = 8;           // to fetch and pack a weight, in multiply-adds
 
 // The gather that both directions are: to[n, u * to_stride + to_y, v * to_stride + to_x] = bias +
 // sum over taps of from[n, u * from_stride + tap.dy, v * from_stride + tap.dx] times the tap's
@@ -258,7 +259,8 @@ void run_gather(const Gather& g) {
   Scratch zeros_memory(g.from_channels * static_cast<int64_t>(sizeof(float)));
   float* zeros = zeros_memory.as<float>();
   std::fill_n(zeros, g.from_channels, 0.0f);
-  const int64_t work = pixels * taps * g.from_channels * g.to_channels;
+  const int64_t weights = taps * g.from_channels * g.to_channels;
+  const int64_t work = (pixels + kWeightCost) * weights;
   for_each_task(row_tasks * column_tasks, work, [&](int64_t task) {
     gather_task(g, kernels, blocks, piece(pixels, row_tasks, task / column_tasks),
                 piece(panels, column_tasks, task % column_tasks), zeros);
