@@ -41,7 +41,7 @@ constexpr int kTileRows = 8;
 #else
 constexpr int kTileRows = 4;
 #endif
-static_assert(kBlock % kTileRows == 0 && kBlock <= WinogradKernels::kMaxBlock);
+static_assert(kBlock % kTileRows == 0);
 
 HWY_INLINE Vec constant(double value) { return hn::Set(Floats(), static_cast<float>(value)); }
 

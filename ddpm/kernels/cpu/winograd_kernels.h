@@ -23,8 +23,6 @@ struct WeightScaling {
 //   the sums, and D, the transformed gradient of outputs, [position][tile][nr],
 //   S, the gradient of U, [position][block][nr], with room between positions, gradient_size in all.
 struct WinogradKernels {
-  static constexpr int64_t kMaxBlock = 16;
-
   int64_t block;  // channels
   int64_t u_size, gradient_size;
 
