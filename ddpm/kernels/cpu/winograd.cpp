@@ -30,9 +30,9 @@ namespace ddpm::cpu {
 namespace {
 
 constexpr int64_t kInPlaceTiles = 64;       // up to here U is made where it is needed
-constexpr int64_t kInputFloats = 80 << 10;  // V of a block of tiles: 320 KiB
+constexpr int64_t kInputFloats = 56 << 10;  // V of a block of tiles: 224 KiB
 constexpr int64_t kLeastTiles = 16;         // of a block, so that fetching U pays
-constexpr int64_t kMostTiles = 32;
+constexpr int64_t kMostTiles = 24;
 constexpr int64_t kPanelBatch = 4;  // panels between two output transforms
 // Blocks of channels whose weights are staged at once. Backward, channels lie side by side.
 constexpr int64_t kChunkBlocks = 4, kChunkBlocksBackward = 16;
