@@ -1,12 +1,10 @@
-// Column kernels. Reductions walk down a strip of columns with their accumulators in registers (a
-// strip of the block's rows stays in the first-level cache, so the other strips of a cache line
-// cost no memory traffic) and fetch the strip of the block below, which the hardware, seeing rows
-// far apart, would not; maps stream along the rows. The moments are taken about the block's
-// first row, whose distance from the mean is at most sqrt(rows) deviations: in double that costs
-// two digits of sixteen, and one pass is enough.
+// Column kernels. The moments and the maps stream along the rows, the moments some rows at a time,
+// with their accumulators in the first-level cache; the sums of gradients, which need more of
+// them, walk down a strip of columns with theirs in registers, the block's rows staying in the
+// first cache levels. The moments are taken about the block's first row, whose distance from the
+// mean is at most sqrt(rows) deviations: in double that costs two digits of sixteen, and one pass
+// is enough.
 #include "ddpm/kernels/cpu/column_norm.h"
-
-#include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/column_norm.cpp"
@@ -50,8 +48,7 @@ HWY_INLINE void add_distances(const float* x, const float* first, int64_t column
 }
 
 void moments(const float* x, int64_t rows, int64_t columns, double* mean, double* squares) {
-  std::fill_n(mean, columns, 0.0);
-  std::fill_n(squares, columns, 0.0);
+  for (int64_t c = 0; c < columns; ++c) mean[c] = squares[c] = 0;
   int64_t r = 1;
   for (; r + kRowsAtOnce <= rows; r += kRowsAtOnce) {
     add_distances<kRowsAtOnce>(x + r * columns, x, columns, mean, squares);
@@ -59,7 +56,8 @@ void moments(const float* x, int64_t rows, int64_t columns, double* mean, double
   for (; r < rows; ++r) add_distances<1>(x + r * columns, x, columns, mean, squares);
   for (int64_t c = 0; c < columns; ++c) {
     const double average = mean[c] / static_cast<double>(rows);
-    squares[c] = std::max(0.0, squares[c] - average * mean[c]);
+    const double spread = squares[c] - average * mean[c];
+    squares[c] = spread < 0 ? 0 : spread;
     mean[c] = x[c] + average;
   }
 }
