@@ -157,6 +157,7 @@ void finish(const Problem& p, const Plan& plan, const Block& block, Range rows, 
   }
 }
 
+// The whole pass for up to kFewTiles tiles.
 void few_tiles(const Problem& p, float* dw, float* dbias) {
   const WinogradKernels& kernels = winograd_kernels(p.tiles.m);
   const int64_t nr = gemm_kernels().nr, m = p.tiles.m, panels = ceil_div(p.outputs, nr);
