@@ -30,7 +30,7 @@ struct Tolerance {
   // its own rounding, 3e-8 to 4e-7, so ours must only be as small.
   static constexpr double kZeroGradient = 1e-6;
   static constexpr double kTrajectoryLoss = 1e-5;    // each loss of the short training
-  static constexpr double kTrajectoryParams = 1e-4;  // each parameter at its end
+  static constexpr double kTrajectoryParams = 5e-5;  // each parameter at its end
 
   // One operation on a fast backend against ref, either rounding its own way.
   static constexpr double kMove = 0;           // copies, permutations: every bit

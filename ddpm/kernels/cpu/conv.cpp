@@ -62,12 +62,8 @@ struct Gather {
 };
 
 // A chain of n additions loses sqrt(n) roundings; several shorter chains, then added, lose fewer.
-// It costs a load and a store of the outputs per chain, so chains shorter than the least do not
-// pay: in narrow layers, which take little time and whose few weights show every rounding, the
-// lesser.
-constexpr int64_t kAccuracyBlocks = 4;
-constexpr int64_t kLeastDepth = 128, kLeastDepthNarrow = 24;
-constexpr int64_t kNarrowOutputs = 32, kNarrowReduction = 64;
+// It costs a load and a store of the outputs per chain, so shorter ones than the least do not pay.
+constexpr int64_t kAccuracyBlocks = 4, kLeastDepth = 128;
 
 // One step of the reduction: some whole taps, or some channels of one tap.
 struct Block {
@@ -239,9 +235,8 @@ void run_gather(const Gather& g) {
   const GemmKernels& kernels = gemm_kernels();
   const int64_t taps = static_cast<int64_t>(g.taps.size());
   const int64_t reduction = taps * g.from_channels;
-  const bool narrow = g.to_channels < kNarrowOutputs || reduction < kNarrowReduction;
-  const int64_t least = narrow ? kLeastDepthNarrow : kLeastDepth;
-  const int64_t depth = std::clamp(ceil_div(reduction, kAccuracyBlocks), least, kernels.depth);
+  const int64_t depth =
+      std::clamp(ceil_div(reduction, kAccuracyBlocks), kLeastDepth, kernels.depth);
   const std::vector<Block> blocks = cut_reduction(taps, g.from_channels, depth);
   // Tasks: enough for every thread to take several, rows before columns where there are many rows.
   const int64_t panels = ceil_div(g.to_channels, kernels.nr);

@@ -28,11 +28,10 @@ struct Row {
   double kept;                    // t where the weights were transformed before: fetching them
   int64_t least_channels;         // of x and y
 };
-// Winograd wins from 16 channels on, but its rounding shows in the training of so small a network.
 constexpr Row kTable[] = {
     {ConvAlgorithm::kDirect, 1, 0.87, 48, 32, 24, 0, 0},
-    {ConvAlgorithm::kWinograd2, 2, 0.80, 15, 18, 15, 6, 32},
-    {ConvAlgorithm::kWinograd4, 4, 0.75, 8, 10, 8, 6, 32},
+    {ConvAlgorithm::kWinograd2, 2, 0.80, 15, 18, 15, 6, 16},
+    {ConvAlgorithm::kWinograd4, 4, 0.75, 8, 10, 8, 6, 16},
 };
 // Where the choice must not depend on the batch, it is right for this one: latency counts too.
 constexpr double kFewImages = 3;

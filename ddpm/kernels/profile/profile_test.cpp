@@ -47,7 +47,7 @@ TEST(Profile, TellsTheAlgorithmAndWhyItIsNotAFasterOne) {
     return backend.conv2d_algorithm(ConvPass::kForward, args, image, weights);
   };
   EXPECT_EQ(algorithm({.padding = 1}, x, w), "winograd F(4)");
-  EXPECT_EQ(algorithm({.padding = 1}, narrow, few), "direct: below 32 channels");
+  EXPECT_EQ(algorithm({.padding = 1}, narrow, few), "direct: below 16 channels");
   EXPECT_EQ(algorithm({.padding = 2}, x, large), "direct: not 3x3");
   EXPECT_EQ(algorithm({.stride = 2, .padding = 1}, x, w), "direct: stride > 1");
   EXPECT_EQ(algorithm({}, x, w), "direct: padding is not 1");
