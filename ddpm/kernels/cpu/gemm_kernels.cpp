@@ -1,7 +1,7 @@
 // Micro-kernels of matrix products. A tile keeps mr x 2 vectors of outputs in registers: 6 x 2 of
-// 16 registers with AVX2, 12 x 2 of 32 with AVX-512 (12 row pointers are what 16 general registers
-// hold), so that each step of the reduction does 2 vector loads and mr broadcasts for 2 mr fused
-// multiply-adds and the multipliers are the limit. The right matrix comes in panels [depth][nr];
+// 16 registers with AVX2, 8 x 2 of 32 with AVX-512, so that each step of the reduction does 2
+// vector loads and mr broadcasts for 2 mr fused multiply-adds and the multipliers are the limit.
+// More rows would fit there, but not their pointers: 12 take 1.5 times as long as 8. The right matrix comes in panels [depth][nr];
 // the left one is read where it lies, through row pointers (products and convolutions) or one
 // pointer per reduction step (transposed products). Each output is one chain of additions in the
 // order of the reduction; tails use the same chain with fewer rows or masked columns, so an
@@ -26,7 +26,7 @@ using Vec = hn::Vec<Floats>;
 
 constexpr int64_t kLanes = HWY_LANES(float);
 #if HWY_TARGET == HWY_AVX3
-constexpr int kMr = 12;
+constexpr int kMr = 8;
 constexpr int64_t kDepth = 192;
 #elif HWY_TARGET == HWY_AVX2
 constexpr int kMr = 6;
