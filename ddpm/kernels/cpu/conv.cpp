@@ -13,8 +13,7 @@
 // strip of some tens of rows then passes under one panel after the other: the panel comes to the
 // first-level cache once for the strip, the strip's inputs stay there, and its outputs are written
 // side by side, which the way to memory needs. Packing costs 1/rows of the arithmetic, so weights
-// are never packed in advance. With few channels (the ends of a network) taps are too short for
-// that, and a task first copies its pixels' taps side by side.
+// are never packed in advance. With few channels a tap is a whole row of the kernel (tap_rows.h).
 #include "ddpm/kernels/cpu/conv.h"
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/gemm_kernels.h"
+#include "ddpm/kernels/cpu/tap_rows.h"
 #include "ddpm/kernels/cpu/tasks.h"
 
 namespace ddpm::cpu {
@@ -31,7 +31,6 @@ constexpr int64_t kTaskRows = 480;  // at most; with several taps half, as their
 constexpr int64_t kLeastTaskRows = 120;  // where rows suffice for all threads, so that packing pays
 constexpr int64_t kPackedFloats = 48 << 10;  // of weights that a task keeps packed: 192 KiB
 constexpr int64_t kStripGroups = 8;          // of mr rows
-constexpr int64_t kFewChannels = 16;         // below, taps are copied side by side
 constexpr int64_t kWeightCost = 8;           // to fetch and pack a weight, in multiply-adds
 
 // The gather that both directions are: to[n, u * to_stride + to_y, v * to_stride + to_x] = bias +
@@ -43,7 +42,8 @@ struct Gather {
     const float* weights;
   };
   const float* from;
-  int64_t from_height, from_width, from_channels, from_stride;
+  int64_t from_height, from_width, from_pitch, from_stride;  // pitch: floats of a pixel
+  int64_t from_channels;                                     // that a tap reads
   float* to;
   int64_t to_height, to_width, to_channels, to_stride, to_y, to_x;
   int64_t batch, rows, columns;
@@ -103,7 +103,7 @@ const float* tap_input(const Gather& g, const Gather::Tap& tap, int64_t n, int64
                        const float* zeros) {
   const int64_t y = u * g.from_stride + tap.dy, x = v * g.from_stride + tap.dx;
   const bool inside = y >= 0 && y < g.from_height && x >= 0 && x < g.from_width;
-  return inside ? g.from + ((n * g.from_height + y) * g.from_width + x) * g.from_channels : zeros;
+  return inside ? g.from + ((n * g.from_height + y) * g.from_width + x) * g.from_pitch : zeros;
 }
 
 // Packs a block's weights for panels [panels): [panel][tap][channel][nr]. Weights are read along
@@ -134,41 +134,31 @@ void pack_block(const Gather& g, const GemmKernels& kernels, const Block& block,
 // Computes output pixels [pixels) x panels [panels) of nr channels.
 void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<Block>& blocks,
                  Range pixels, Range panels, const float* zeros) {
-  const int64_t mr = kernels.mr, nr = kernels.nr, channels = g.from_channels;
+  const int64_t mr = kernels.mr, nr = kernels.nr;
   const int64_t taps = static_cast<int64_t>(g.taps.size());
-  const bool side_by_side = channels < kFewChannels && taps > 1;
-  const int64_t segments = side_by_side ? 1 : taps;
   const int64_t groups = ceil_div(pixels.size(), mr);
   const int64_t group_rows = pixels.size() / groups, larger_groups = pixels.size() % groups;
 
-  // left[group][segment][row], to[group][row]; rows of the groups differ by at most one.
-  Scratch left_memory(groups * segments * mr * static_cast<int64_t>(sizeof(float*)));
+  // left[group][tap][row], to[group][row]; rows of the groups differ by at most one.
+  Scratch left_memory(groups * taps * mr * static_cast<int64_t>(sizeof(float*)));
   Scratch to_memory(groups * mr * static_cast<int64_t>(sizeof(float*)));
-  Scratch copies_memory(side_by_side ? pixels.size() * taps * channels * 4 : 0);
   const float** left = left_memory.as<const float*>();
   float** to = to_memory.as<float*>();
-  float* copies = copies_memory.as<float>();
   int64_t group = 0, row = 0;
   const auto next_row = [&] {
     if (++row == group_rows + (group < larger_groups)) row = 0, ++group;
   };
   if (g.pixel_to_pixel()) {
     for (int64_t i = pixels.begin; i < pixels.end; ++i, next_row()) {
-      left[group * mr + row] = g.from + i * channels;
+      left[group * mr + row] = g.from + i * g.from_pitch;
       to[group * mr + row] = g.to + i * g.to_channels;
     }
   } else {
     for_each_pixel(g, pixels, [&](int64_t, int64_t n, int64_t u, int64_t v) {
       const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
       to[group * mr + row] = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
-      if (side_by_side) left[group * mr + row] = copies;
       for (int64_t t = 0; t < taps; ++t) {
-        const float* input = tap_input(g, g.taps[t], n, u, v, zeros);
-        if (side_by_side) {
-          for (int64_t c = 0; c < channels; ++c) *copies++ = input[c];
-        } else {
-          left[(group * segments + t) * mr + row] = input;
-        }
+        left[(group * taps + t) * mr + row] = tap_input(g, g.taps[t], n, u, v, zeros);
       }
       next_row();
     });
@@ -189,15 +179,15 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
       strip.groups = end - group;
       strip.rows =
           strip.groups * group_rows + std::min(end, larger_groups) - std::min(group, larger_groups);
-      strip.left_step = segments * mr;
+      strip.left_step = taps * mr;
       const float* b = packed;
       for (size_t i = first; i < last; ++i) {
         const Block& block = blocks[i];
         RowTile tile;
-        tile.left = left + (group * segments + (side_by_side ? 0 : block.taps.begin)) * mr;
-        tile.segments = side_by_side ? 1 : block.taps.size();
-        tile.length = side_by_side ? block.taps.size() * channels : block.channels.size();
-        tile.offset = side_by_side ? block.taps.begin * channels : block.channels.begin;
+        tile.left = left + (group * taps + block.taps.begin) * mr;
+        tile.segments = block.taps.size();
+        tile.length = block.channels.size();
+        tile.offset = block.channels.begin;
         tile.b_stride = nr;
         for (int64_t p = panels.begin; p < panels.end; ++p) {
           const int64_t column = p * nr;
@@ -264,18 +254,22 @@ void run_gather(const Gather& g) {
 
 }  // namespace
 
-void conv_direct(const ConvShape& s, const float* x, const float* w, const float* bias, float* y,
-                 bool accumulate) {
+void conv_direct(const ConvShape& shape, const float* x, const float* w, const float* bias,
+                 float* y, bool accumulate) {
+  const TapImage image(shape, x);
+  const ConvShape& s = image.shape();
+  const int64_t span = tap_span(s);
   Gather g;
-  g.from = x;
-  g.from_height = s.height, g.from_width = s.width, g.from_channels = s.channels;
+  g.from = image.data();
+  g.from_height = s.height, g.from_width = s.width, g.from_pitch = s.channels;
   g.from_stride = s.stride;
+  g.from_channels = span * s.channels;
   g.to = y;
   g.to_height = s.out_height(), g.to_width = s.out_width(), g.to_channels = s.outputs;
   g.to_stride = 1, g.to_y = 0, g.to_x = 0;
   g.batch = s.batch, g.rows = g.to_height, g.columns = g.to_width;
   for (int64_t i = 0; i < s.kernel_height; ++i) {
-    for (int64_t j = 0; j < s.kernel_width; ++j) {
+    for (int64_t j = 0; j < s.kernel_width; j += span) {
       const float* weights = w + (i * s.kernel_width + j) * s.channels * s.outputs;
       g.taps.push_back({i - s.padding, j - s.padding, weights});
     }
@@ -287,15 +281,46 @@ void conv_direct(const ConvShape& s, const float* x, const float* w, const float
   run_gather(g);
 }
 
+// Without a stride, backward-data is the convolution of dy with the kernel turned round and its
+// matrices transposed; of few channels, so that rows of taps serve it too.
+bool backward_by_tap_rows(const ConvShape& s) {
+  const ConvShape turned = {.channels = s.outputs, .kernel_width = s.kernel_width};
+  return tap_span(turned) > 1 && s.stride == 1 && s.kernel_height == s.kernel_width &&
+         s.padding < s.kernel_width;
+}
+
+void backward_data_by_tap_rows(const ConvShape& s, const float* dy, const float* w, float* dx) {
+  const int64_t taps = s.kernel_height * s.kernel_width;
+  Scratch memory(taps * s.channels * s.outputs * 4);
+  float* turned = memory.as<float>();
+  for (int64_t t = 0; t < taps; ++t) {
+    const float* from = w + (taps - 1 - t) * s.channels * s.outputs;
+    for (int64_t k = 0; k < s.outputs; ++k) {
+      for (int64_t c = 0; c < s.channels; ++c) *turned++ = from[c * s.outputs + k];
+    }
+  }
+  conv_direct({.batch = s.batch,
+               .height = s.out_height(),
+               .width = s.out_width(),
+               .channels = s.outputs,
+               .kernel_height = s.kernel_height,
+               .kernel_width = s.kernel_width,
+               .outputs = s.channels,
+               .padding = s.kernel_width - 1 - s.padding},
+              dy, memory.as<float>(), nullptr, dx);
+}
+
 void conv_direct_backward_data(const ConvShape& s, const float* dy, const float* w, float* dx) {
+  if (backward_by_tap_rows(s)) return backward_data_by_tap_rows(s, dy, w, dx);
   // dx[h] gathers dy[(h + padding - i) / stride] over the taps i that divide evenly: with
   // h = stride * u + phase those are dy[u + (phase + padding - i) / stride].
   for (int64_t py = 0; py < std::min(s.stride, s.height); ++py) {
     for (int64_t px = 0; px < std::min(s.stride, s.width); ++px) {
       Gather g;
       g.from = dy;
-      g.from_height = s.out_height(), g.from_width = s.out_width(), g.from_channels = s.outputs;
+      g.from_height = s.out_height(), g.from_width = s.out_width(), g.from_pitch = s.outputs;
       g.from_stride = 1;
+      g.from_channels = s.outputs;
       g.to = dx;
       g.to_height = s.height, g.to_width = s.width, g.to_channels = s.channels;
       g.to_stride = s.stride, g.to_y = py, g.to_x = px;

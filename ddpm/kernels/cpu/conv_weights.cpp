@@ -17,6 +17,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/conv.h"
 #include "ddpm/kernels/cpu/gemm_kernels.h"
+#include "ddpm/kernels/cpu/tap_rows.h"
 #include "ddpm/kernels/cpu/tasks.h"
 
 namespace ddpm::cpu {
@@ -30,7 +31,9 @@ constexpr int64_t kWantedTasks = 32;        // enough for the threads of most ma
 
 struct Plan {
   int64_t pixels;               // the reduction: batch x P x Q
-  int64_t taps;                 // kh x kw
+  int64_t span;                 // pixels that a tap reads (tap_rows.h)
+  int64_t taps;                 // kh x kw / span
+  int64_t channels;             // that a tap reads
   int64_t groups;               // of at most mr channels
   int64_t group_tasks, chunks;  // tasks are their product
   int64_t block_pixels;
@@ -39,8 +42,10 @@ struct Plan {
 Plan make_plan(const ConvShape& s, const GemmKernels& kernels) {
   Plan plan;
   plan.pixels = s.batch * s.out_height() * s.out_width();
-  plan.taps = s.kernel_height * s.kernel_width;
-  plan.groups = ceil_div(s.channels, kernels.mr);
+  plan.span = tap_span(s);
+  plan.taps = s.kernel_height * (s.kernel_width / plan.span);
+  plan.channels = plan.span * s.channels;
+  plan.groups = ceil_div(plan.channels, kernels.mr);
   const int64_t least = std::min(plan.groups, ceil_div(plan.groups * plan.taps, kTaskTiles));
   const int64_t most = std::max(least, plan.groups / kTaskGroups);
   plan.chunks = std::clamp<int64_t>(kWantedTasks / least, 1,
@@ -55,9 +60,10 @@ Plan make_plan(const ConvShape& s, const GemmKernels& kernels) {
 }
 
 // Flat index of the input pixel under a tap for output pixels first, first + 1, ...; -1 outside.
-void find_inputs(const ConvShape& s, int64_t tap, Range pixels, int64_t* inputs) {
+void find_inputs(const ConvShape& s, int64_t span, int64_t tap, Range pixels, int64_t* inputs) {
   const int64_t columns = s.out_width(), rows = s.out_height();
-  const int64_t dy = tap / s.kernel_width - s.padding, dx = tap % s.kernel_width - s.padding;
+  const int64_t first = tap * span;
+  const int64_t dy = first / s.kernel_width - s.padding, dx = first % s.kernel_width - s.padding;
   int64_t v = pixels.begin % columns, u = pixels.begin / columns % rows;
   int64_t n = pixels.begin / columns / rows;
   for (int64_t i = 0; i < pixels.size(); ++i) {
@@ -91,7 +97,7 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
     int64_t first = INT64_MAX, last = -1;
     for (int64_t tap = 0; tap < plan.taps; ++tap) {
       int64_t* inputs = index + tap * plan.block_pixels;
-      find_inputs(s, tap, pixels, inputs);
+      find_inputs(s, plan.span, tap, pixels, inputs);
       for (int64_t i = 0; i < pixels.size(); ++i) {
         if (inputs[i] >= 0) first = std::min(first, inputs[i]), last = std::max(last, inputs[i]);
       }
@@ -107,7 +113,7 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
       }
     }
     for (int64_t g = groups.begin; g < groups.end; ++g) {
-      const Range channels = piece(s.channels, plan.groups, g);
+      const Range channels = piece(plan.channels, plan.groups, g);
       float* to = copy + (g - groups.begin) * copy_stride;
       std::fill_n(to, mr, 0.0f);
       if (stretch == 0) continue;
@@ -125,11 +131,11 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
             __builtin_prefetch(dy + (pixels.begin + i) * s.outputs + column + nr);
           }
         }
-        const Range channels = piece(s.channels, plan.groups, g);
+        const Range channels = piece(plan.channels, plan.groups, g);
         for (int64_t tap = 0; tap < plan.taps; ++tap) {
           float* to[kMaxTileRows];
           for (int64_t r = 0; r < channels.size(); ++r) {
-            to[r] = dw + (tap * s.channels + channels.begin + r) * s.outputs + column;
+            to[r] = dw + (tap * plan.channels + channels.begin + r) * s.outputs + column;
           }
           kernels.column_tile(channels.size(),
                               {.left = table + tap * plan.block_pixels,
@@ -157,11 +163,13 @@ void add_chunks(const float* partial, int64_t chunks, int64_t stride, int64_t co
 
 }  // namespace
 
-void conv_direct_backward_weights(const ConvShape& s, const float* x, const float* dy, float* dw,
-                                  float* dbias) {
+void conv_direct_backward_weights(const ConvShape& shape, const float* x, const float* dy,
+                                  float* dw, float* dbias) {
   const GemmKernels& kernels = gemm_kernels();
+  const TapImage image(shape, x);
+  const ConvShape& s = image.shape();
   const Plan plan = make_plan(s, kernels);
-  const int64_t weights = plan.taps * s.channels * s.outputs;
+  const int64_t weights = plan.taps * plan.channels * s.outputs;
   if (plan.pixels <= 0 || s.outputs <= 0 || weights <= 0) {
     std::fill_n(dw, std::max<int64_t>(weights, 0), 0.0f);
     if (dbias) std::fill_n(dbias, s.outputs, 0.0f);
@@ -176,7 +184,7 @@ void conv_direct_backward_weights(const ConvShape& s, const float* x, const floa
   std::fill_n(sums, plan.chunks * padded_outputs, 0.0f);
   for_each_task(plan.chunks * plan.group_tasks, plan.pixels * weights, [&](int64_t task) {
     const int64_t chunk = task / plan.group_tasks, part = task % plan.group_tasks;
-    weights_task(s, kernels, plan, x, dy, piece(plan.pixels, plan.chunks, chunk),
+    weights_task(s, kernels, plan, image.data(), dy, piece(plan.pixels, plan.chunks, chunk),
                  piece(plan.groups, plan.group_tasks, part), partial + chunk * partial_stride,
                  dbias && part == 0 ? sums + chunk * padded_outputs : nullptr);
   });

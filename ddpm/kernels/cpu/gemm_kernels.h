@@ -64,7 +64,7 @@ struct GemmKernels {
 };
 
 inline constexpr int64_t kPackRowsSlack = 16;
-inline constexpr int64_t kMaxTileRows = 12;  // upper bounds over all targets
+inline constexpr int64_t kMaxTileRows = 8;  // upper bounds over all targets
 inline constexpr int64_t kMaxDepth = 256;
 inline constexpr int64_t kMaxPanelFloats = 6144;  // of depth * nr
 
