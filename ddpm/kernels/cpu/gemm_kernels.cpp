@@ -79,16 +79,21 @@ HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out
 }
 
 // The outputs are wanted only after the reduction; by then they have arrived.
-template <int kRows>
+template <int kRows, int kVecs>
 HWY_INLINE void prefetch_output(const TileOutput& out) {
+  constexpr int64_t kLine = 16;
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) __builtin_prefetch(out.rows[r] + out.offset, 1);
+  for (int r = 0; r < kRows; ++r) {
+    const float* to = out.rows[r] + out.offset;
+#pragma GCC unroll 2
+    for (int64_t i = 0; i < kVecs * kLanes; i += kLine) __builtin_prefetch(to + i, 1);
+  }
 }
 
 template <int kRows, int kVecs>
 HWY_INLINE void row_tile_of(const RowTile& tile, const TileOutput& out) {
   const Floats d;
-  prefetch_output<kRows>(out);
+  prefetch_output<kRows, kVecs>(out);
   Vec sum[kRows][kVecs];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -120,7 +125,7 @@ HWY_INLINE void row_tile_of(const RowTile& tile, const TileOutput& out) {
 template <int kRows, int kVecs>
 void column_tile_of(const ColumnTile& tile, const TileOutput& out) {
   const Floats d;
-  prefetch_output<kRows>(out);
+  prefetch_output<kRows, kVecs>(out);
   Vec sum[kRows][kVecs];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
