@@ -281,8 +281,10 @@ void conv_direct(const ConvShape& shape, const float* x, const float* w, const f
   run_gather(g);
 }
 
+namespace {
+
 // Without a stride, backward-data is the convolution of dy with the kernel turned round and its
-// matrices transposed; of few channels, so that rows of taps serve it too.
+// matrices transposed. Where dy has few channels it runs as that, so that rows of taps serve it.
 bool backward_by_tap_rows(const ConvShape& s) {
   const ConvShape turned = {.channels = s.outputs, .kernel_width = s.kernel_width};
   return tap_span(turned) > 1 && s.stride == 1 && s.kernel_height == s.kernel_width &&
@@ -309,6 +311,8 @@ void backward_data_by_tap_rows(const ConvShape& s, const float* dy, const float*
                .padding = s.kernel_width - 1 - s.padding},
               dy, memory.as<float>(), nullptr, dx);
 }
+
+}  // namespace
 
 void conv_direct_backward_data(const ConvShape& s, const float* dy, const float* w, float* dx) {
   if (backward_by_tap_rows(s)) return backward_data_by_tap_rows(s, dy, w, dx);

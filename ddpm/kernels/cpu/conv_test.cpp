@@ -121,6 +121,10 @@ TEST_P(ConvTest, AgreesForKernelsThatAreNotSquare) {
   s.kernel_width = 5;
   s.padding = 1;
   check_against_ref(s);
+  s.channels = 3;
+  check_against_ref(s);
+  s.outputs = 4;
+  check_against_ref(s);
 }
 
 TEST_P(ConvTest, AgreesForMapsSmallerThanTheKernel) {
@@ -132,6 +136,7 @@ TEST_P(ConvTest, AgreesForMapsSmallerThanTheKernel) {
 
 TEST_P(ConvTest, AgreesWhereManyTasksShareTheWork) {
   check_against_ref(square(4, 24, 24, 40, 3));
+  check_against_ref(square(4, 24, 3, 40, 7));
   check_against_ref(square(4, 24, 3, 40, 1));
   check_against_ref(square(4, 24, 40, 3, 1));
 }
@@ -145,8 +150,8 @@ TEST_P(ConvTest, AnEmptyBatchGivesZeroWeightGradients) {
 
 TEST_P(ConvTest, DoesNotDependOnTheThreadCount) {
   for (const ConvShape& shape :
-       {square(3, 17, 19, 33, 3), square(2, 32, 3, 24, 1), square(1, 4, 70, 130, 3),
-        square(3, 32, 24, 3, 1), square(1, 20, 700, 18, 1)}) {
+       {square(3, 17, 19, 33, 3), square(3, 17, 3, 33, 7), square(2, 32, 3, 24, 1),
+        square(1, 4, 70, 130, 3), square(3, 32, 24, 3, 1), square(1, 20, 700, 18, 1)}) {
     SCOPED_TRACE(::testing::PrintToString(shape));
     const Problem problem(shape);
     set_num_threads(1);

@@ -17,7 +17,9 @@ ConvShape with_border(ConvShape s) {
 
 }  // namespace
 
-int64_t tap_span(const ConvShape& s) { return s.channels < kFewChannels ? s.kernel_width : 1; }
+int64_t tap_span(const ConvShape& s) {
+  return s.channels < kFewChannels ? std::max<int64_t>(1, s.kernel_width) : 1;
+}
 
 TapImage::TapImage(const ConvShape& s, const float* x)
     : shape_(with_border(s)),
