@@ -1,20 +1,20 @@
 // Forward and backward-data Winograd convolution; backward-data is the forward pass of dy with the
 // kernel turned by half a circle and its channels swapped.
 //
-// All works on blocks: some tens of tiles, 8 channels of x and a panel of 16 outputs with AVX2;
-// winograd_kernels.h has their arrays. For a block of tiles the input is transformed into
-// V, block after block of channels. Then, panel by panel, the sums of all positions collect
-// V[position] U[position] from one block of channels after the other, and are transformed into y.
-// Tiles are blocked so that V stays in the second-level cache while the panels pass; U and the sums
-// stream through the first level, which keeps up.
+// All works on blocks: some tens of tiles, 8 or 16 channels of x and a panel of 16 or 32 outputs
+// (AVX2, AVX-512); winograd_kernels.h has their arrays. For a block of tiles the input is
+// transformed into V, block after block of channels. Then, panel by panel, the sums of all
+// positions collect V[position] U[position] from one slab of channels after the other, and are
+// transformed into y. Tiles are blocked so that V stays in the second-level cache while the panels
+// pass; U and the sums stream through the first level, which keeps up.
 //
 // U, four times as large as the weights (F(4)), is used once per block of tiles. With many blocks
-// it is made once, before, or was prepared. With few it is made where it is needed: in the
-// first-level cache, for one block of channels and one panel, used for all tiles, and forgotten. A
-// task then takes a few neighbouring panels: a row of weights for one panel is a cache line, and
+// it is made once, before, or was prepared. With few it is made where it is needed: for one slab
+// and one panel, used for all tiles while it is in the first or second level, and forgotten. A task
+// then takes a few neighbouring panels: a row of weights for one panel is a cache line or two, and
 // lines come faster from memory when their neighbours are wanted as well.
 //
-// Each block of channels is a chain of additions of its own, whatever the tasks: bits depend on
+// Each slab of channels is a chain of additions of its own, whatever the tasks: bits depend on
 // neither threads nor batch.
 #include "ddpm/kernels/cpu/winograd.h"
 
@@ -29,13 +29,14 @@
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kInPlaceTiles = 64;       // up to here U is made where it is needed
+constexpr int64_t kFewTiles = 64;           // up to here U is made where it is needed
 constexpr int64_t kInputFloats = 56 << 10;  // V of a block of tiles: 224 KiB
 constexpr int64_t kLeastTiles = 16;         // of a block, so that fetching U pays
 constexpr int64_t kMostTiles = 24;
-constexpr int64_t kPanelBatch = 4;  // panels between two output transforms
+constexpr int64_t kMostFewTiles = 32;  // where all tasks take the same tiles
+constexpr int64_t kPanelBatch = 4;     // panels between two output transforms
 // Blocks of channels whose weights are staged at once. Backward, channels lie side by side.
-constexpr int64_t kChunkBlocks = 4, kChunkBlocksBackward = 16;
+constexpr int64_t kStagedBlocks = 4, kStagedBlocksBackward = 16;
 
 struct Pass {
   Tiles tiles;
@@ -48,7 +49,22 @@ struct Pass {
   SplitMap<float> y;
 };
 
-// Makes U of one panel and block of channels after the other.
+// U of a panel, slab after slab: up to `size` blocks of channels whose products with V are summed
+// before they are written.
+struct Slabs {
+  Slabs(const WinogradKernels& kernels, const Blocks& channel_blocks)
+      : blocks(channel_blocks.count),
+        size(kernels.slab),
+        count(ceil_div(blocks, size)),
+        floats(kernels.u_size(size)),
+        panel_floats((count - 1) * floats + kernels.u_size(blocks - (count - 1) * size)) {}
+  Range operator[](int64_t i) const { return {i * size, std::min(blocks, (i + 1) * size)}; }
+
+  int64_t blocks, size, count;
+  int64_t floats, panel_floats;
+};
+
+// Makes U of one panel and slab after the other.
 class WeightTransform {
  public:
   WeightTransform(const Pass& pass)
@@ -61,8 +77,8 @@ class WeightTransform {
     std::copy_n(w.rstd, pass.outputs, rstd_.data());
   }
 
-  int64_t chunk_blocks() const { return pass_.backward ? kChunkBlocksBackward : kChunkBlocks; }
-  int64_t staged_floats() const { return 9 * chunk_blocks() * kernels_.block * nr_; }
+  int64_t staged_blocks() const { return pass_.backward ? kStagedBlocksBackward : kStagedBlocks; }
+  int64_t staged_floats() const { return 9 * staged_blocks() * kernels_.block * nr_; }
 
   // The weights of one panel and some channels side by side: taps[tap][c][nr].
   void stage(int64_t panel, Range channels, float* taps) const {
@@ -81,9 +97,11 @@ class WeightTransform {
     }
   }
 
-  // U of a block of the staged channels.
+  // U of a slab, whose channels are among those staged.
   void transform(int64_t panel, Range staged, Range channels, const float* taps, float* u) const {
-    if (channels.size() < kernels_.block) std::fill_n(u, kernels_.u_size, 0.0f);
+    if (channels.size() % kernels_.block != 0) {
+      std::fill_n(u, kernels_.u_size(ceil_div(channels.size(), kernels_.block)), 0.0f);
+    }
     kernels_.weights(taps + (channels.begin - staged.begin) * nr_, staged.size() * nr_,
                      channels.size(), scaling(panel, channels.begin), u);
   }
@@ -102,20 +120,23 @@ class WeightTransform {
   std::vector<float> mean_, rstd_;  // by output, as many as the panels have columns
 };
 
-// All U [panel][block of channels].
+// All U [panel][slab].
 void transform_all_weights(const Pass& p, float* all) {
   const WinogradKernels& kernels = winograd_kernels(p.tiles.m);
   const WeightTransform weights(p);
   const Blocks blocks(p.channels, kernels.block);
-  const int64_t chunks = ceil_div(blocks.count, weights.chunk_blocks());
-  for_each_task(ceil_div(p.outputs, gemm_kernels().nr) * chunks, [&](int64_t task) {
-    const int64_t panel = task / chunks;
-    const Range chunk = piece(blocks.count, chunks, task % chunks);
+  const Slabs slabs(kernels, blocks);
+  const int64_t staged = weights.staged_blocks() / slabs.size;
+  const int64_t parts = ceil_div(slabs.count, staged);
+  for_each_task(ceil_div(p.outputs, gemm_kernels().nr) * parts, [&](int64_t task) {
+    const int64_t panel = task / parts, begin = task % parts * staged;
+    const int64_t end = std::min(slabs.count, begin + staged);
+    const Range channels = blocks.channels({slabs[begin].begin, slabs[end - 1].end});
     Scratch taps(weights.staged_floats() * 4);
-    weights.stage(panel, blocks.channels(chunk), taps.as<float>());
-    for (int64_t b = chunk.begin; b < chunk.end; ++b) {
-      weights.transform(panel, blocks.channels(chunk), blocks.channels({b, b + 1}),
-                        taps.as<float>(), all + (panel * blocks.count + b) * kernels.u_size);
+    weights.stage(panel, channels, taps.as<float>());
+    for (int64_t i = begin; i < end; ++i) {
+      weights.transform(panel, channels, blocks.channels(slabs[i]), taps.as<float>(),
+                        all + panel * slabs.panel_floats + i * slabs.floats);
     }
   });
 }
@@ -131,16 +152,17 @@ struct Plan {
 Plan make_plan(const Pass& p, bool prepared) {
   const int64_t nr = gemm_kernels().nr;
   Plan plan;
-  plan.ahead = prepared || p.tiles.count > kInPlaceTiles;
+  const bool few = p.tiles.count <= kFewTiles;
+  plan.ahead = prepared || !few;
   plan.panels = ceil_div(p.outputs, nr);
   // Enough tasks for all threads: blocks of tiles first, since panels share V.
   const int64_t wanted = num_threads() == 1 ? 1 : (plan.ahead ? 2 : 4) * num_threads();
   const int64_t fit =
       std::min(kInputFloats / (p.tiles.positions() * p.channels), ceil_div(p.tiles.count, wanted));
-  const int64_t most = plan.ahead ? std::clamp(fit, kLeastTiles, kMostTiles) : kMostTiles;
+  const int64_t most = few ? kMostFewTiles : std::clamp(fit, kLeastTiles, kMostTiles);
   plan.tile_blocks = ceil_div(p.tiles.count, most);
   plan.most_tiles = ceil_div(p.tiles.count, plan.tile_blocks);
-  plan.tile_tasks = plan.ahead ? plan.tile_blocks : 1;
+  plan.tile_tasks = few ? 1 : plan.tile_blocks;
   plan.panel_tasks = std::min(plan.panels, ceil_div(wanted, plan.tile_tasks));
   plan.sums_stride = position_stride(plan.most_tiles * nr);
   plan.sums_size = p.tiles.positions() * plan.sums_stride;
@@ -166,37 +188,41 @@ void transform_output(const Pass& p, const Plan& plan, int64_t t, Range panels, 
 }
 
 // Blocks of tiles [tile_blocks) x panels [panels). v: V of those tiles [tile block][block of
-// channels]. all: U [panel][block of channels], or null where it is made here.
+// channels]. all: U [panel][slab], or null where it is made here.
 void multiply(const Pass& p, const Plan& plan, Range tile_blocks, Range panels,
               const InputLayout& layout, const float* v, const WeightTransform& weights,
               const float* all) {
   const WinogradKernels& kernels = winograd_kernels(p.tiles.m);
   const Blocks& blocks = layout.blocks;
+  const Slabs slabs(kernels, blocks);
   const int64_t batch = std::min(panels.size(), kPanelBatch);
   Scratch sums_memory(tile_blocks.size() * batch * plan.sums_size * 4);
-  Scratch taps(all ? 0 : weights.staged_floats() * 4), made(all ? 0 : kernels.u_size * 4);
-  const int64_t chunk_blocks = all ? blocks.count : weights.chunk_blocks();
+  Scratch taps(all ? 0 : weights.staged_floats() * 4), made(all ? 0 : slabs.floats * 4);
+  const int64_t staged = all ? slabs.count : weights.staged_blocks() / slabs.size;
   for (int64_t first = panels.begin; first < panels.end; first += batch) {
     const Range now = {first, std::min(panels.end, first + batch)};
     const auto sums_of = [&](int64_t tile_block, int64_t panel) {
       return sums_memory.as<float>() +
              ((tile_block - tile_blocks.begin) * batch + panel - first) * plan.sums_size;
     };
-    for (int64_t begin = 0; begin < blocks.count; begin += chunk_blocks) {
-      const Range chunk = {begin, std::min(blocks.count, begin + chunk_blocks)};
+    for (int64_t begin = 0; begin < slabs.count; begin += staged) {
+      const int64_t end = std::min(slabs.count, begin + staged);
+      const Range channels = blocks.channels({slabs[begin].begin, slabs[end - 1].end});
       for (int64_t panel = now.begin; panel < now.end; ++panel) {
-        if (!all) weights.stage(panel, blocks.channels(chunk), taps.as<float>());
-        for (int64_t b = chunk.begin; b < chunk.end; ++b) {
-          const float* u =
-              all ? all + (panel * blocks.count + b) * kernels.u_size : made.as<const float>();
+        if (!all) weights.stage(panel, channels, taps.as<float>());
+        for (int64_t i = begin; i < end; ++i) {
+          const Range slab = slabs[i];
           if (!all) {
-            weights.transform(panel, blocks.channels(chunk), blocks.channels({b, b + 1}),
-                              taps.as<float>(), made.as<float>());
+            weights.transform(panel, channels, blocks.channels(slab), taps.as<float>(),
+                              made.as<float>());
           }
-          for (int64_t i = tile_blocks.begin; i < tile_blocks.end; ++i) {
-            kernels.multiply(piece(p.tiles.count, plan.tile_blocks, i).size(),
-                             v + (i - tile_blocks.begin) * layout.floats + b * layout.block_floats,
-                             layout.stride, u, plan.ahead, b > 0, sums_of(i, panel),
+          const float* u =
+              all ? all + panel * slabs.panel_floats + i * slabs.floats : made.as<const float>();
+          for (int64_t t = tile_blocks.begin; t < tile_blocks.end; ++t) {
+            const float* block_v = v + (t - tile_blocks.begin) * layout.floats;
+            kernels.multiply(piece(p.tiles.count, plan.tile_blocks, t).size(), slab.size(),
+                             block_v + slab.begin * layout.block_floats, layout.stride,
+                             layout.block_floats, u, plan.ahead, i > 0, sums_of(t, panel),
                              plan.sums_stride);
           }
         }
@@ -217,8 +243,9 @@ void run(const Pass& p, const PreparedWinograd* prepared) {
   const WinogradKernels& kernels = winograd_kernels(p.tiles.m);
   const Plan plan = make_plan(p, prepared != nullptr);
   const Blocks blocks(p.channels, kernels.block);
+  const Slabs slabs(kernels, blocks);
   const bool make = plan.ahead && !prepared;
-  Scratch all_memory(make ? plan.panels * blocks.count * kernels.u_size * 4 : 0);
+  Scratch all_memory(make ? plan.panels * slabs.panel_floats * 4 : 0);
   if (make) transform_all_weights(p, all_memory.as<float>());
   const float* all = prepared ? prepared->panels() : make ? all_memory.as<float>() : nullptr;
   const WeightTransform weights(p);
@@ -278,17 +305,30 @@ void transform_input(const Tiles& tiles, Range range, const SplitMap<const float
   if (channels.size() % blocks.size != 0) {
     std::fill_n(v + (some.size() - 1) * layout.block_floats, layout.block_floats, 0.0f);
   }
+  // A tile's pixels and the next one's, by the tile's parity.
+  const float* pixels[2][kMostParts][kMaxPositions];
+  const auto find_pixels = [&](int64_t t) {
+    const float*(*to)[kMaxPositions] = pixels[t % 2];
+    x.for_each_part(channels.begin, channels.end, blocks.all,
+                    [&](const float* map, int64_t width, int64_t, int64_t, int64_t) {
+                      tiles.pixels(range.begin + t, tiles.m + 2, 1, map, width, zeros, *to++);
+                    });
+  };
+  find_pixels(0);
   for (int64_t t = 0; t < range.size(); ++t) {
+    if (t + 1 < range.size()) find_pixels(t + 1);
+    int part = 0;
     x.for_each_part(
         channels.begin, channels.end, blocks.all,
-        [&](const float* map, int64_t width, int64_t at, int64_t first, int64_t count) {
-          const float* pixels[kMaxPositions];
-          tiles.pixels(range.begin + t, tiles.m + 2, 1, map, width, zeros, pixels);
+        [&](const float*, int64_t, int64_t at, int64_t first, int64_t count) {
+          const float *const *now = pixels[t % 2][part], *const *next = pixels[(t + 1) % 2][part];
           from_multiples({first, first + count}, blocks.size, [&](int64_t b, Range piece) {
             float* to = v + (b - some.begin) * layout.block_floats + t * blocks.size;
-            kernels.input(pixels, at + piece.begin - first, piece.size(),
-                          to + piece.begin - b * blocks.size, layout.stride, layout.block_floats);
+            kernels.input(now, t + 1 < range.size() ? next : now, at + piece.begin - first,
+                          piece.size(), to + piece.begin - b * blocks.size, layout.stride,
+                          layout.block_floats);
           });
+          ++part;
         });
   }
 }
@@ -301,8 +341,8 @@ PreparedWinograd::PreparedWinograd(int64_t m, const ConvShape& s, const Winograd
 
 int64_t PreparedWinograd::bytes(int64_t m, const ConvShape& s) {
   const WinogradKernels& kernels = winograd_kernels(m);
-  return ceil_div(s.outputs, gemm_kernels().nr) * ceil_div(s.channels, kernels.block) *
-         kernels.u_size * size_of(DType::kFloat32);
+  const Slabs slabs(kernels, Blocks(s.channels, kernels.block));
+  return ceil_div(s.outputs, gemm_kernels().nr) * slabs.panel_floats * size_of(DType::kFloat32);
 }
 
 void conv_winograd(int64_t m, const ConvShape& s, const SplitMap<const float>& x,

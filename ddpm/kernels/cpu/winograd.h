@@ -16,6 +16,7 @@ inline bool winograd_applies(const ConvShape& s) {
 }
 
 // Maps [N, H, W, .] whose channels lie in one array or, the rest of them, in a second one.
+inline constexpr int kMostParts = 2;
 template <class T>
 struct SplitMap {
   T* first;

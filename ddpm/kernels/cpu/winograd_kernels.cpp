@@ -26,7 +26,14 @@ namespace {
 constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kNr = 2 * kLanes;                  // as in gemm_kernels.cpp
 constexpr int64_t kBlock = kLanes > 8 ? kLanes : 8;  // channels
-constexpr int64_t kUStride = kBlock * kNr;
+// Products of a slab's blocks are summed in registers. With AVX-512 a block's products take so
+// short a time that writing their sums would be a fifth of it.
+constexpr int kSlab = kLanes > 8 ? 4 : 1;
+// Between positions of U of so many blocks. With AVX-512 a row more, since 36 lines a power of two
+// apart would share a few sets of the cache.
+constexpr int64_t u_stride(int64_t blocks) {
+  return blocks * kBlock * kNr + (kLanes > 8 ? kNr : 0);
+}
 constexpr int64_t kGradientStride = kBlock * kNr + 16;
 // Rows of a register tile: eight sums cover the latency, and with AVX-512 there is room for more.
 #if HWY_TARGET == HWY_AVX3
@@ -76,8 +83,8 @@ HWY_INLINE void store_some(Vec value, int64_t count, float* to) {
 }
 
 template <int kM>
-void input(const float* const* pixels, int64_t offset, int64_t channels, float* v, int64_t stride,
-           int64_t block_stride) {
+void input(const float* const* pixels, const float* const* next, int64_t offset, int64_t channels,
+           float* v, int64_t stride, int64_t block_stride) {
   constexpr int kA = kM + 2;
   const Floats d;
   for (int64_t c = 0; c < channels; c += kLanes) {
@@ -89,7 +96,11 @@ void input(const float* const* pixels, int64_t offset, int64_t channels, float* 
                            HWY_ATTR { hn::StoreU(value, d, to + (i * kA + j) * stride); };
     if (count >= kLanes) {
       transform_tile<kA, kA>(
-          line, [&](int i, int j) HWY_ATTR { return hn::LoadU(d, pixels[i * kA + j] + at); },
+          line,
+          [&](int i, int j) HWY_ATTR {
+            if (j >= 2) __builtin_prefetch(next[i * kA + j] + at);
+            return hn::LoadU(d, pixels[i * kA + j] + at);
+          },
           store);
     } else {
       transform_tile<kA, kA>(
@@ -120,10 +131,11 @@ void output(const float* sums, int64_t stride, int64_t panel_stride, int64_t col
 
 enum class Scale { kNone, kColumns, kRows };
 
-template <int kM, Scale kScale>
+template <int kM, Scale kScale, int kBlocks>
 void weights_scaled(const float* taps, int64_t tap_stride, int64_t depth,
                     const WeightScaling& scaling, float* u) {
   constexpr int kA = kM + 2;
+  constexpr int64_t kStride = u_stride(kBlocks);
   const Floats d;
   for (int64_t c = 0; c < depth; ++c) {
     for (int64_t k = 0; k < kNr; k += kLanes) {
@@ -144,17 +156,22 @@ void weights_scaled(const float* taps, int64_t tap_stride, int64_t depth,
                               return kScale == Scale::kNone ? w : hn::Mul(hn::Sub(w, mean), rstd);
                             },
                             [&](int i, int j, Vec value)
-                                HWY_ATTR { hn::StoreU(value, d, to + (i * kA + j) * kUStride); });
+                                HWY_ATTR { hn::StoreU(value, d, to + (i * kA + j) * kStride); });
     }
   }
 }
 
-template <int kM>
+template <int kM, int kBlocks = kSlab>
 void weights(const float* taps, int64_t tap_stride, int64_t depth, const WeightScaling& scaling,
              float* u) {
-  const auto run = scaling.mean == nullptr ? weights_scaled<kM, Scale::kNone>
-                   : scaling.by_row        ? weights_scaled<kM, Scale::kRows>
-                                           : weights_scaled<kM, Scale::kColumns>;
+  if constexpr (kBlocks > 1) {
+    if (depth <= (kBlocks - 1) * kBlock) {
+      return weights<kM, kBlocks - 1>(taps, tap_stride, depth, scaling, u);
+    }
+  }
+  const auto run = scaling.mean == nullptr ? weights_scaled<kM, Scale::kNone, kBlocks>
+                   : scaling.by_row        ? weights_scaled<kM, Scale::kRows, kBlocks>
+                                           : weights_scaled<kM, Scale::kColumns, kBlocks>;
   run(taps, tap_stride, depth, scaling, u);
 }
 
@@ -219,21 +236,29 @@ void block_gradient(const float* sums, int64_t rows, float* taps, int64_t tap_st
 }
 
 // Sums start at zero and are added to what was there at the end, so that a long reduction is many
-// short chains of additions.
-template <int kRows>
-HWY_INLINE void multiply_tile(const float* v, const float* u, bool accumulate, float* sums) {
+// shorter chains of additions.
+template <int kRows, bool kStream>
+HWY_INLINE void multiply_tile(int64_t blocks, const float* v, int64_t v_step, const float* u,
+                              bool accumulate, float* sums) {
+  constexpr int64_t kAhead = 2048, kLine = 16;
   const Floats d;
   Vec sum[kRows][2];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = hn::Zero(d);
+  for (int64_t b = 0; b < blocks; ++b, v += v_step, u += kBlock * kNr) {
 #pragma GCC unroll 16
-  for (int64_t c = 0; c < kBlock; ++c) {
-    const Vec u0 = hn::LoadU(d, u + c * kNr), u1 = hn::LoadU(d, u + c * kNr + kLanes);
+    for (int64_t c = 0; c < kBlock; ++c) {
+#pragma GCC unroll 2
+      for (int64_t i = 0; kStream && i < kNr; i += kLine) {
+        __builtin_prefetch(u + kAhead + c * kNr + i);
+      }
+      const Vec u0 = hn::LoadU(d, u + c * kNr), u1 = hn::LoadU(d, u + c * kNr + kLanes);
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const Vec x = hn::Set(d, v[r * kBlock + c]);
-      sum[r][0] = hn::MulAdd(x, u0, sum[r][0]);
-      sum[r][1] = hn::MulAdd(x, u1, sum[r][1]);
+      for (int r = 0; r < kRows; ++r) {
+        const Vec x = hn::Set(d, v[r * kBlock + c]);
+        sum[r][0] = hn::MulAdd(x, u0, sum[r][0]);
+        sum[r][1] = hn::MulAdd(x, u1, sum[r][1]);
+      }
     }
   }
 #pragma GCC unroll 8
@@ -246,33 +271,36 @@ HWY_INLINE void multiply_tile(const float* v, const float* u, bool accumulate, f
   }
 }
 
-template <int kRows>
-HWY_INLINE void multiply_left(int64_t rows, const float* v, const float* u, bool accumulate,
-                              float* sums) {
+template <bool kStream, int kRows = kTileRows>
+HWY_INLINE void multiply_rows(int64_t rows, int64_t blocks, const float* v, int64_t v_step,
+                              const float* u, bool accumulate, float* sums) {
   if constexpr (kRows > 0) {
     if (rows == kRows) {
-      multiply_tile<kRows>(v, u, accumulate, sums);
+      multiply_tile<kRows, kStream>(blocks, v, v_step, u, accumulate, sums);
     } else {
-      multiply_left<kRows - 1>(rows, v, u, accumulate, sums);
+      multiply_rows<kStream, kRows - 1>(rows, blocks, v, v_step, u, accumulate, sums);
     }
   }
 }
 
 template <int kM>
-void multiply(int64_t tiles, const float* v, int64_t v_stride, const float* u, bool stream,
-              bool accumulate, float* sums, int64_t sums_stride) {
-  constexpr int64_t kAhead = 4096, kLine = 16;
-  for (int p = 0; p < (kM + 2) * (kM + 2); ++p, v += v_stride, u += kUStride, sums += sums_stride) {
-    for (int64_t i = 0; stream && i < kUStride; i += kLine) __builtin_prefetch(u + kAhead + i);
+void multiply(int64_t tiles, int64_t blocks, const float* v, int64_t v_stride, int64_t v_step,
+              const float* u, bool stream, bool accumulate, float* sums, int64_t sums_stride) {
+  const int64_t groups = (tiles + kTileRows - 1) / kTileRows;
+  const int64_t rows = tiles / groups, larger = tiles % groups, stride = u_stride(blocks);
+  for (int p = 0; p < (kM + 2) * (kM + 2); ++p, v += v_stride, u += stride, sums += sums_stride) {
     const float* from = v;
     float* to = sums;
-    int64_t left = tiles;
-    for (; left >= kTileRows; left -= kTileRows) {
-      multiply_tile<kTileRows>(from, u, accumulate, to);
-      from += kTileRows * kBlock;
-      to += kTileRows * kNr;
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t now = rows + (g < larger);
+      if (stream && g == 0) {
+        multiply_rows<true>(now, blocks, from, v_step, u, accumulate, to);
+      } else {
+        multiply_rows<false>(now, blocks, from, v_step, u, accumulate, to);
+      }
+      from += now * kBlock;
+      to += now * kNr;
     }
-    multiply_left<kTileRows - 1>(left, from, u, accumulate, to);
   }
 }
 
@@ -307,10 +335,16 @@ void multiply_gradient(int64_t tiles, const float* v, int64_t v_stride, const fl
 }
 
 template <int kM>
+int64_t u_size(int64_t blocks) {
+  return (kM + 2) * (kM + 2) * u_stride(blocks);
+}
+
+template <int kM>
 constexpr WinogradKernels kernels_of() {
   return {.block = kBlock,
-          .u_size = (kM + 2) * (kM + 2) * kUStride,
+          .slab = kSlab,
           .gradient_size = (kM + 2) * (kM + 2) * kGradientStride,
+          .u_size = u_size<kM>,
           .input = input<kM>,
           .weights = weights<kM>,
           .multiply = multiply<kM>,

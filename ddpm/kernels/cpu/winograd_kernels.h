@@ -17,28 +17,32 @@ struct WeightScaling {
 };
 
 // Arrays are of a block of tiles, a block of channels and a panel of nr outputs, as in
-// gemm_kernels.h. Strides between positions and sizes are in floats:
+// gemm_kernels.h; U is of a slab, up to so many blocks of channels. Strides between positions and
+// sizes are in floats:
 //   V [position][tile][block],
-//   U [position][block][nr], dense, u_size in all,
+//   U [position][channel of the slab][nr], u_size(blocks) in all,
 //   the sums, and D, the transformed gradient of outputs, [position][tile][nr],
 //   S, the gradient of U, [position][block][nr], with room between positions, gradient_size in all.
 struct WinogradKernels {
   int64_t block;  // channels
-  int64_t u_size, gradient_size;
+  int64_t slab;   // blocks
+  int64_t gradient_size;
+  int64_t (*u_size)(int64_t blocks);
 
   // B^T d B of one tile: position p of channel c to v[p * stride + c / block * block_stride + c %
   // block] for c < channels rounded up to whole vectors (zero beyond channels); the tile's pixel p
-  // has its channels at pixels[p] + offset.
-  void (*input)(const float* const* pixels, int64_t offset, int64_t channels, float* v,
-                int64_t stride, int64_t block_stride);
-  // G g G^T to rows c < channels of U from weights taps[tap * tap_stride + c * nr + k], scaled, k <
-  // nr. Columns are scaled a whole panel at a time.
+  // has its channels at pixels[p] + offset. The next tile's, at next[p], are called meanwhile.
+  void (*input)(const float* const* pixels, const float* const* next, int64_t offset,
+                int64_t channels, float* v, int64_t stride, int64_t block_stride);
+  // G g G^T to rows c < channels of a slab's U from weights taps[tap * tap_stride + c * nr + k],
+  // scaled, k < nr. Columns are scaled a whole panel at a time. U is as large as the channels need.
   void (*weights)(const float* taps, int64_t tap_stride, int64_t channels,
                   const WeightScaling& scaling, float* u);
-  // sums[p][t][k] = (what they hold, where accumulate, +) sum over c of V[p][t][c] U[p][c][k] for
-  // t < tiles. stream: U comes from memory, and so will what lies behind it.
-  void (*multiply)(int64_t tiles, const float* v, int64_t v_stride, const float* u, bool stream,
-                   bool accumulate, float* sums, int64_t sums_stride);
+  // sums[p][t][k] = (what they hold, where accumulate, +) sum over the channels c of `blocks`
+  // blocks of V[p][t][c] U[p][c][k] for t < tiles; V's blocks are v_step apart. stream: U comes
+  // from memory, and so will what lies behind it.
+  void (*multiply)(int64_t tiles, int64_t blocks, const float* v, int64_t v_stride, int64_t v_step,
+                   const float* u, bool stream, bool accumulate, float* sums, int64_t sums_stride);
   // A^T M A + bias of one tile, position p of M's column k < columns at sums[p * stride + k / nr *
   // panel_stride + k % nr]: y to pixels[i * m + j] + offset; null pixels are outside of the image.
   // bias may be null.

@@ -101,8 +101,8 @@ void transform_tiles(const Problem& p, const Plan& plan, int64_t nr, int64_t fir
       p.x.for_each_part(channels.begin, channels.end, p.channels,
                         [&](const float* x, int64_t width, int64_t at, int64_t c, int64_t count) {
                           p.tiles.pixels(first + t, m + 2, 1, x, width, zeros, pixels);
-                          transforms.input(pixels, at, count, v + c - channels.begin, plan.v_stride,
-                                           transforms.block);
+                          transforms.input(pixels, pixels, at, count, v + c - channels.begin,
+                                           plan.v_stride, transforms.block);
                         });
     }
     p.tiles.pixels(first + t, m, 0, p.dy, p.outputs, zeros, pixels);
