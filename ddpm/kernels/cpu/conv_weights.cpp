@@ -149,18 +149,6 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
   }
 }
 
-// total[i] = sum over chunks, in order.
-void add_chunks(const float* partial, int64_t chunks, int64_t stride, int64_t count, float* total) {
-  constexpr int64_t kPiece = 4096;
-  for_each_task(ceil_div(count, kPiece), chunks * count, [&](int64_t task) {
-    const int64_t begin = task * kPiece, end = std::min(count, begin + kPiece);
-    for (int64_t i = begin; i < end; ++i) total[i] = partial[i];
-    for (int64_t c = 1; c < chunks; ++c) {
-      for (int64_t i = begin; i < end; ++i) total[i] += partial[c * stride + i];
-    }
-  });
-}
-
 }  // namespace
 
 void conv_direct_backward_weights(const ConvShape& shape, const float* x, const float* dy,
@@ -188,8 +176,8 @@ void conv_direct_backward_weights(const ConvShape& shape, const float* x, const 
                  piece(plan.groups, plan.group_tasks, part), partial + chunk * partial_stride,
                  dbias && part == 0 ? sums + chunk * padded_outputs : nullptr);
   });
-  if (plan.chunks > 1) add_chunks(partial, plan.chunks, partial_stride, weights, dw);
-  if (dbias) add_chunks(sums, plan.chunks, padded_outputs, s.outputs, dbias);
+  if (plan.chunks > 1) add_parts(partial, plan.chunks, partial_stride, weights, dw);
+  if (dbias) add_parts(sums, plan.chunks, padded_outputs, s.outputs, dbias);
 }
 
 }  // namespace ddpm::cpu

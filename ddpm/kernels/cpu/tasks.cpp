@@ -11,6 +11,17 @@ void for_each_task(int64_t count, const std::function<void(int64_t)>& run) {
   parallel_tasks(count, run);
 }
 
+void add_parts(const float* partial, int64_t parts, int64_t stride, int64_t count, float* total) {
+  constexpr int64_t kPiece = 4096;
+  for_each_task(ceil_div(count, kPiece), parts * count, [&](int64_t task) {
+    const int64_t begin = task * kPiece, end = std::min(count, begin + kPiece);
+    for (int64_t i = begin; i < end; ++i) total[i] = partial[i];
+    for (int64_t part = 1; part < parts; ++part) {
+      for (int64_t i = begin; i < end; ++i) total[i] += partial[part * stride + i];
+    }
+  });
+}
+
 Scratch::Scratch(int64_t bytes)
     : block_(allocate_bytes(static_cast<size_t>(std::max<int64_t>(bytes, 1)))),
       bytes_(std::max<int64_t>(bytes, 1)) {}

@@ -20,6 +20,9 @@ inline void for_each_task(int64_t count, int64_t work,
   for (int64_t task = 0; task < count; ++task) run(task);
 }
 
+// total[i] = sum over parts, in order, of partial[part * stride + i], i < count.
+void add_parts(const float* partial, int64_t parts, int64_t stride, int64_t count, float* total);
+
 // Uninitialised floats (or other plain values) from the caching allocator, 64-byte aligned.
 class Scratch {
  public:

@@ -203,19 +203,6 @@ void output_gradient(const float* const* pixels, int64_t columns, float* to, int
 }
 
 template <int kM>
-void weights_gradient(const float* sums, int64_t stride, int64_t columns, float* const* taps) {
-  constexpr int kA = kM + 2;
-  const Floats d;
-  for (int64_t k = 0; k < columns; k += kLanes) {
-    const int64_t count = columns - k;
-    transform_tile<kA, 3>(
-        [](const Vec(&in)[kA], Vec(&out)[3]) HWY_ATTR { Transform<kM>::weights_gradient(in, out); },
-        [&](int i, int j) HWY_ATTR { return hn::LoadU(d, sums + (i * kA + j) * stride + k); },
-        [&](int i, int j, Vec value) HWY_ATTR { store_some(value, count, taps[i * 3 + j] + k); });
-  }
-}
-
-template <int kM>
 void block_gradient(const float* sums, int64_t rows, float* taps, int64_t tap_stride,
                     int64_t row_stride) {
   constexpr int kA = kM + 2;
@@ -304,31 +291,50 @@ void multiply(int64_t tiles, int64_t blocks, const float* v, int64_t v_stride, i
   }
 }
 
-template <int kM>
-void multiply_gradient(int64_t tiles, const float* v, int64_t v_stride, const float* d,
-                       int64_t d_stride, float* s) {
+// S of kTileRows channels and a panel at one position.
+HWY_INLINE void multiply_gradient_tile(int64_t tiles, const float* v, const float* d,
+                                       bool accumulate, float* s) {
+  constexpr int64_t kSteps = 8;
   const Floats f;
-  for (int p = 0; p < (kM + 2) * (kM + 2);
-       ++p, v += v_stride, d += d_stride, s += kGradientStride) {
-    for (int64_t first = 0; first < kBlock; first += kTileRows) {
-      Vec sum[kTileRows][2];
+  Vec sum[kTileRows][2];
 #pragma GCC unroll 8
-      for (int r = 0; r < kTileRows; ++r) sum[r][0] = sum[r][1] = hn::Zero(f);
-      const float *left = v + first, *right = d;
-      for (int64_t t = 0; t < tiles; ++t, left += kBlock, right += kNr) {
-        const Vec d0 = hn::LoadU(f, right), d1 = hn::LoadU(f, right + kLanes);
+  for (int r = 0; r < kTileRows; ++r) sum[r][0] = sum[r][1] = hn::Zero(f);
+  const auto step = [&](int64_t t) HWY_ATTR {
+    const Vec d0 = hn::LoadU(f, d + t * kNr), d1 = hn::LoadU(f, d + t * kNr + kLanes);
 #pragma GCC unroll 8
-        for (int r = 0; r < kTileRows; ++r) {
-          const Vec x = hn::Set(f, left[r]);
-          sum[r][0] = hn::MulAdd(x, d0, sum[r][0]);
-          sum[r][1] = hn::MulAdd(x, d1, sum[r][1]);
+    for (int r = 0; r < kTileRows; ++r) {
+      const Vec x = hn::Set(f, v[t * kBlock + r]);
+      sum[r][0] = hn::MulAdd(x, d0, sum[r][0]);
+      sum[r][1] = hn::MulAdd(x, d1, sum[r][1]);
+    }
+  };
+  for (; tiles >= kSteps; tiles -= kSteps, v += kSteps * kBlock, d += kSteps * kNr) {
+#pragma GCC unroll 8
+    for (int64_t t = 0; t < kSteps; ++t) step(t);
+  }
+  for (int64_t t = 0; t < tiles; ++t) step(t);
+#pragma GCC unroll 8
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      float* to = s + r * kNr + i * kLanes;
+      hn::StoreU(accumulate ? hn::Add(hn::LoadU(f, to), sum[r][i]) : sum[r][i], f, to);
+    }
+  }
+}
+
+template <int kM>
+void multiply_gradient(int64_t tiles, const GradientBlocks& v, const GradientBlocks& d,
+                       bool accumulate, float* s) {
+  constexpr int64_t kSize = (kM + 2) * (kM + 2) * kGradientStride;
+  for (int64_t p = 0; p < (kM + 2) * (kM + 2); ++p) {
+    for (int64_t i = 0; i < v.count; ++i) {
+      for (int64_t j = 0; j < d.count; ++j) {
+        float* to = s + (i * d.count + j) * kSize + p * kGradientStride;
+        for (int64_t r = 0; r < kBlock; r += kTileRows) {
+          multiply_gradient_tile(tiles, v.data + i * v.step + p * v.stride + r,
+                                 d.data + j * d.step + p * d.stride, accumulate, to + r * kNr);
         }
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < kTileRows; ++r) {
-        float* to = s + (first + r) * kNr;
-        hn::StoreU(sum[r][0], f, to);
-        hn::StoreU(sum[r][1], f, to + kLanes);
       }
     }
   }
@@ -351,8 +357,7 @@ constexpr WinogradKernels kernels_of() {
           .output = output<kM>,
           .output_gradient = output_gradient<kM>,
           .multiply_gradient = multiply_gradient<kM>,
-          .block_gradient = block_gradient<kM>,
-          .weights_gradient = weights_gradient<kM>};
+          .block_gradient = block_gradient<kM>};
 }
 
 }  // namespace

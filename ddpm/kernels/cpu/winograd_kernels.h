@@ -16,6 +16,12 @@ struct WeightScaling {
   bool by_row = false;
 };
 
+// Blocks of V or panels of D, `step` apart, their positions `stride` apart.
+struct GradientBlocks {
+  const float* data;
+  int64_t count, step, stride;
+};
+
 // Arrays are of a block of tiles, a block of channels and a panel of nr outputs, as in
 // gemm_kernels.h; U is of a slab, up to so many blocks of channels. Strides between positions and
 // sizes are in floats:
@@ -54,14 +60,14 @@ struct WinogradKernels {
   // sum where sums is not null (columns rounded up to nr elements).
   void (*output_gradient)(const float* const* pixels, int64_t columns, float* d, int64_t stride,
                           int64_t panel_stride, float* sums);
-  // S[p][c][k] = sum over t < tiles of V[p][t][c] D[p][t][k].
-  void (*multiply_gradient)(int64_t tiles, const float* v, int64_t v_stride, const float* d,
-                            int64_t d_stride, float* s);
+  // S[p][c][k] = (what they hold, where accumulate, +) sum over t < tiles of V[p][t][c] D[p][t][k],
+  // for each block of V and each panel of D: S of block i and panel j at s + (i * panels + j) *
+  // gradient_size.
+  void (*multiply_gradient)(int64_t tiles, const GradientBlocks& v, const GradientBlocks& d,
+                            bool accumulate, float* s);
   // G^T S G for rows c < channels: taps[tap * tap_stride + c * row_stride + k], k < nr.
   void (*block_gradient)(const float* s, int64_t channels, float* taps, int64_t tap_stride,
                          int64_t row_stride);
-  // The same for a row whose S's position p is at sums[p * stride + k]: taps[9][k], k < columns.
-  void (*weights_gradient)(const float* sums, int64_t stride, int64_t columns, float* const* taps);
 };
 
 // m is 2 or 4; the set for the instruction set in force.
