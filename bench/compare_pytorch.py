@@ -130,7 +130,7 @@ def main():
     parser.add_argument("--ddpm", default=os.path.join(ROOT, "build/release/ddpm"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5, help="per measurement of PyTorch")
+    parser.add_argument("--seconds", type=float, default=5, help="per measurement, on both sides")
     parser.add_argument("--case", choices=CASES, action="append", help="one case (default: all)")
     parser.add_argument("--pytorch-only", action="store_true")
     parser.add_argument("--memory", action="store_true",
@@ -157,7 +157,7 @@ def main():
         mine, pytorch = {}, {}
         for _ in range(args.rounds):
             if not args.pytorch_only:
-                keep_minimum(mine, ours(CASES[name]))
+                keep_minimum(mine, ours(CASES[name], "--seconds", str(args.seconds)))
             keep_minimum(pytorch, theirs(CASES[name], "--seconds", str(args.seconds),
                                          "--only", "forward", "--only", "train_ema"))
         rows.append((name, mine, pytorch))

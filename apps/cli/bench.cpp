@@ -27,19 +27,25 @@ struct Request {
   TrainOptions options;
   int64_t channels = 3;
   int64_t repetitions = 5;
+  double seconds = 0;
   bool json = false;
   bool layers = false;
   Machine machine;
 };
 
-double fastest(int64_t repetitions, const std::function<void()>& work) {
+// The fastest of so many runs, and of as many as begin within so many seconds.
+double fastest(int64_t repetitions, double seconds, const std::function<void()>& work) {
   using Clock = std::chrono::steady_clock;
+  const auto since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
   work();  // warm-up: memory, packed weights, threads
   double best = 1e300;
-  for (int64_t i = 0; i < repetitions; ++i) {
+  const Clock::time_point begin = Clock::now();
+  for (int64_t i = 0; i < repetitions || since(begin) < seconds; ++i) {
     const Clock::time_point start = Clock::now();
     work();
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+    best = std::min(best, since(start));
   }
   return best;
 }
@@ -111,6 +117,9 @@ int run(Request& request) {
                                     "least 1",
                                     options.batch, request.channels, request.repetitions));
   }
+  if (!(request.seconds >= 0 && request.seconds <= 3600)) {
+    fail_usage("bench", fmt::format("--seconds is {}; it can be 0 to 3600", request.seconds));
+  }
   const ImageSize size = parse_image_size(options.size);
   const ModelConfig config = options.model_config(size.height, size.width, request.channels);
   config.network.check();  // before its weights take time and memory
@@ -127,12 +136,12 @@ int run(Request& request) {
 
   Trainer trainer(
       options, config, [&](int64_t) { return images; }, device);
-  const double step_s = fastest(request.repetitions, [&] { trainer.step(); });
+  const double step_s = fastest(request.repetitions, request.seconds, [&] { trainer.step(); });
   const double rss = peak_rss_mb();  // of training; what sampling keeps comes after
   const auto forward = [&] { trainer.network()(Variable(images), t.on(device)); };
   const double forward_s = [&] {
     const Inference scope;
-    return fastest(request.repetitions, forward);
+    return fastest(request.repetitions, request.seconds, forward);
   }();
   const Cost cost = estimate_cost(config, options.batch);
   const double flops = cost.forward_flops * static_cast<double>(options.batch);
@@ -199,6 +208,7 @@ Action bench_command(Flags& flags) {
   flags.add("batch", options.batch, "pictures per pass");
   flags.add("checkpointing", options.checkpointing, "as in ddpm train");
   flags.add("repetitions", request->repetitions, "the fastest of so many counts");
+  flags.add("seconds", request->seconds, "repeats for at least so long");
   flags.add("json", request->json,
             "one line of JSON, forward_flops being those of the whole batch");
   flags.add("layers", request->layers,
