@@ -27,7 +27,7 @@
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kTaskRows = 480;  // at most; with several taps half, as their tables take room
+constexpr int64_t kTaskRows = 960;  // at most; with several taps half, as their tables take room
 constexpr int64_t kLeastTaskRows = 120;  // where rows suffice for all threads, so that packing pays
 constexpr int64_t kPackedFloats = 48 << 10;  // of weights that a task keeps packed: 192 KiB
 constexpr int64_t kStripGroups = 8;          // of mr rows
@@ -37,27 +37,35 @@ constexpr int64_t kWeightCost = 8;           // to fetch and pack a weight, in m
 // sum over taps of from[n, u * from_stride + tap.dy, v * from_stride + tap.dx] times the tap's
 // weights, for u < rows, v < columns.
 struct Gather {
+  struct Source {
+    const float* data;
+    int64_t pitch;     // floats of a pixel
+    int64_t channels;  // that a tap reads
+  };
   struct Tap {
     int64_t dy, dx;
     const float* weights;
+    Source from;
   };
-  const float* from;
-  int64_t from_height, from_width, from_pitch, from_stride;  // pitch: floats of a pixel
-  int64_t from_channels;                                     // that a tap reads
+  int64_t from_height, from_width, from_stride;
   float* to;
   int64_t to_height, to_width, to_channels, to_stride, to_y, to_x;
   int64_t batch, rows, columns;
   std::vector<Tap> taps;
   int64_t weight_stride;    // row stride of a tap's weights
-  bool weights_transposed;  // false: [from_channels, to_channels], true: the other way round
+  bool weights_transposed;  // false: [from channels, to_channels], true: the other way round
   const float* bias;
-  bool accumulate = false;  // adds to what `to` holds
 
-  // A 1x1 convolution: pixel i of `to` reads pixel i of `from`.
+  // A 1x1 convolution: pixel i of `to` reads pixel i of every tap's source.
   bool pixel_to_pixel() const {
-    return taps.size() == 1 && taps[0].dy == 0 && taps[0].dx == 0 && from_stride == 1 &&
-           to_stride == 1 && rows == from_height && columns == from_width && rows == to_height &&
-           columns == to_width;
+    return std::all_of(taps.begin(), taps.end(),
+                       [](const Tap& tap) { return tap.dy == 0 && tap.dx == 0; }) &&
+           from_stride == 1 && to_stride == 1 && rows == from_height && columns == from_width &&
+           rows == to_height && columns == to_width;
+  }
+  bool taps_alike() const {
+    return std::all_of(taps.begin(), taps.end(),
+                       [&](const Tap& tap) { return tap.from.channels == taps[0].from.channels; });
   }
 };
 
@@ -72,14 +80,17 @@ struct Block {
 };
 
 // Cuts the reduction by the layer alone, so that an output's additions are always grouped alike.
-std::vector<Block> cut_reduction(int64_t taps, int64_t channels, int64_t depth) {
+std::vector<Block> cut_reduction(const Gather& g, int64_t depth) {
   std::vector<Block> blocks;
-  const int64_t parts = ceil_div(channels, depth);
-  const int64_t tap_blocks = parts > 1 ? taps : ceil_div(taps, depth / channels);
-  for (int64_t i = 0; i < tap_blocks; ++i) {
-    for (int64_t j = 0; j < parts; ++j) {
-      blocks.push_back({piece(taps, tap_blocks, i), piece(channels, parts, j)});
-    }
+  const int64_t taps = static_cast<int64_t>(g.taps.size()), channels = g.taps[0].from.channels;
+  if (g.taps_alike() && channels <= depth) {
+    const int64_t count = ceil_div(taps, depth / channels);
+    for (int64_t i = 0; i < count; ++i) blocks.push_back({piece(taps, count, i), {0, channels}});
+    return blocks;
+  }
+  for (int64_t tap = 0; tap < taps; ++tap) {
+    const int64_t all = g.taps[tap].from.channels, parts = ceil_div(all, depth);
+    for (int64_t j = 0; j < parts; ++j) blocks.push_back({{tap, tap + 1}, piece(all, parts, j)});
   }
   return blocks;
 }
@@ -103,7 +114,8 @@ const float* tap_input(const Gather& g, const Gather::Tap& tap, int64_t n, int64
                        const float* zeros) {
   const int64_t y = u * g.from_stride + tap.dy, x = v * g.from_stride + tap.dx;
   const bool inside = y >= 0 && y < g.from_height && x >= 0 && x < g.from_width;
-  return inside ? g.from + ((n * g.from_height + y) * g.from_width + x) * g.from_pitch : zeros;
+  const Gather::Source& from = tap.from;
+  return inside ? from.data + ((n * g.from_height + y) * g.from_width + x) * from.pitch : zeros;
 }
 
 // Packs a block's weights for panels [panels): [panel][tap][channel][nr]. Weights are read along
@@ -150,7 +162,10 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
   };
   if (g.pixel_to_pixel()) {
     for (int64_t i = pixels.begin; i < pixels.end; ++i, next_row()) {
-      left[group * mr + row] = g.from + i * g.from_pitch;
+      for (int64_t t = 0; t < taps; ++t) {
+        const Gather::Source& from = g.taps[t].from;
+        left[(group * taps + t) * mr + row] = from.data + i * from.pitch;
+      }
       to[group * mr + row] = g.to + i * g.to_channels;
     }
   } else {
@@ -196,7 +211,7 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
                             {.rows = to + group * mr,
                              .columns = std::min(nr, g.to_channels - column),
                              .bias = i == 0 && g.bias ? g.bias + column : nullptr,
-                             .accumulate = g.accumulate || i > 0,
+                             .accumulate = i > 0,
                              .offset = column});
           b += block.depth() * nr;
         }
@@ -212,7 +227,7 @@ void fill_bias(const Gather& g) {
                    const int64_t y = u * g.to_stride + g.to_y, x = v * g.to_stride + g.to_x;
                    float* to = g.to + ((n * g.to_height + y) * g.to_width + x) * g.to_channels;
                    for (int64_t k = 0; k < g.to_channels; ++k) {
-                     to[k] = (g.accumulate ? to[k] : 0.0f) + (g.bias ? g.bias[k] : 0.0f);
+                     to[k] = g.bias ? g.bias[k] : 0.0f;
                    }
                  });
 }
@@ -220,14 +235,18 @@ void fill_bias(const Gather& g) {
 void run_gather(const Gather& g) {
   const int64_t pixels = g.batch * g.rows * g.columns;
   if (pixels <= 0 || g.to_channels <= 0) return;
-  if (g.taps.empty() || g.from_channels <= 0) return fill_bias(g);
+  int64_t reduction = 0, most_channels = 0;
+  for (const Gather::Tap& tap : g.taps) {
+    reduction += tap.from.channels;
+    most_channels = std::max(most_channels, tap.from.channels);
+  }
+  if (reduction <= 0) return fill_bias(g);
 
   const GemmKernels& kernels = gemm_kernels();
   const int64_t taps = static_cast<int64_t>(g.taps.size());
-  const int64_t reduction = taps * g.from_channels;
   const int64_t depth =
       std::clamp(ceil_div(reduction, kAccuracyBlocks), kLeastDepth, kernels.depth);
-  const std::vector<Block> blocks = cut_reduction(taps, g.from_channels, depth);
+  const std::vector<Block> blocks = cut_reduction(g, depth);
   // Tasks: enough for every thread to take several, rows before columns where there are many rows.
   const int64_t panels = ceil_div(g.to_channels, kernels.nr);
   const int64_t wanted = num_threads() == 1 ? 1 : 4 * num_threads();
@@ -241,10 +260,10 @@ void run_gather(const Gather& g) {
     const int64_t most = ceil_div(pixels, 8 * kernels.mr);
     row_tasks = std::max(row_tasks, std::min(most, ceil_div(wanted, column_tasks)));
   }
-  Scratch zeros_memory(g.from_channels * static_cast<int64_t>(sizeof(float)));
+  Scratch zeros_memory(most_channels * static_cast<int64_t>(sizeof(float)));
   float* zeros = zeros_memory.as<float>();
-  std::fill_n(zeros, g.from_channels, 0.0f);
-  const int64_t weights = taps * g.from_channels * g.to_channels;
+  std::fill_n(zeros, most_channels, 0.0f);
+  const int64_t weights = reduction * g.to_channels;
   const int64_t work = (pixels + kWeightCost) * weights;
   for_each_task(row_tasks * column_tasks, work, [&](int64_t task) {
     gather_task(g, kernels, blocks, piece(pixels, row_tasks, task / column_tasks),
@@ -254,30 +273,48 @@ void run_gather(const Gather& g) {
 
 }  // namespace
 
-void conv_direct(const ConvShape& shape, const float* x, const float* w, const float* bias,
-                 float* y, bool accumulate) {
-  const TapImage image(shape, x);
-  const ConvShape& s = image.shape();
-  const int64_t span = tap_span(s);
+namespace {
+
+// The forward pass of x but for its taps.
+Gather forward_gather(const ConvShape& s, const float* bias, float* y) {
   Gather g;
-  g.from = image.data();
-  g.from_height = s.height, g.from_width = s.width, g.from_pitch = s.channels;
+  g.from_height = s.height, g.from_width = s.width;
   g.from_stride = s.stride;
-  g.from_channels = span * s.channels;
   g.to = y;
   g.to_height = s.out_height(), g.to_width = s.out_width(), g.to_channels = s.outputs;
   g.to_stride = 1, g.to_y = 0, g.to_x = 0;
   g.batch = s.batch, g.rows = g.to_height, g.columns = g.to_width;
-  for (int64_t i = 0; i < s.kernel_height; ++i) {
-    for (int64_t j = 0; j < s.kernel_width; j += span) {
-      const float* weights = w + (i * s.kernel_width + j) * s.channels * s.outputs;
-      g.taps.push_back({i - s.padding, j - s.padding, weights});
-    }
-  }
   g.weight_stride = s.outputs;
   g.weights_transposed = false;
   g.bias = bias;
-  g.accumulate = accumulate;
+  return g;
+}
+
+}  // namespace
+
+void conv_direct(const ConvShape& shape, const float* x, const float* w, const float* bias,
+                 float* y) {
+  const TapImage image(shape, x);
+  const ConvShape& s = image.shape();
+  const int64_t span = tap_span(s);
+  Gather g = forward_gather(s, bias, y);
+  for (int64_t i = 0; i < s.kernel_height; ++i) {
+    for (int64_t j = 0; j < s.kernel_width; j += span) {
+      const float* weights = w + (i * s.kernel_width + j) * s.channels * s.outputs;
+      g.taps.push_back(
+          {i - s.padding, j - s.padding, weights, {image.data(), s.channels, span * s.channels}});
+    }
+  }
+  run_gather(g);
+}
+
+void conv_pointwise(const ConvShape& s, const SplitMap<const float>& x, const float* w,
+                    const float* bias, float* y) {
+  Gather g = forward_gather(s, bias, y);
+  x.for_each_part(0, s.channels, s.channels,
+                  [&](const float* map, int64_t width, int64_t, int64_t first, int64_t count) {
+                    g.taps.push_back({0, 0, w + first * s.outputs, {map, width, count}});
+                  });
   run_gather(g);
 }
 
@@ -321,10 +358,8 @@ void conv_direct_backward_data(const ConvShape& s, const float* dy, const float*
   for (int64_t py = 0; py < std::min(s.stride, s.height); ++py) {
     for (int64_t px = 0; px < std::min(s.stride, s.width); ++px) {
       Gather g;
-      g.from = dy;
-      g.from_height = s.out_height(), g.from_width = s.out_width(), g.from_pitch = s.outputs;
+      g.from_height = s.out_height(), g.from_width = s.out_width();
       g.from_stride = 1;
-      g.from_channels = s.outputs;
       g.to = dx;
       g.to_height = s.height, g.to_width = s.width, g.to_channels = s.channels;
       g.to_stride = s.stride, g.to_y = py, g.to_x = px;
@@ -335,7 +370,7 @@ void conv_direct_backward_data(const ConvShape& s, const float* dy, const float*
           const int64_t y = py + s.padding - i, x = px + s.padding - j;
           if (y % s.stride != 0 || x % s.stride != 0) continue;
           const float* weights = w + (i * s.kernel_width + j) * s.channels * s.outputs;
-          g.taps.push_back({y / s.stride, x / s.stride, weights});
+          g.taps.push_back({y / s.stride, x / s.stride, weights, {dy, s.outputs, s.outputs}});
         }
       }
       g.weight_stride = s.outputs;

@@ -4,6 +4,7 @@
 // one image on the others of its batch (weight gradients excepted, which sum over the batch).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace ddpm::cpu {
@@ -23,10 +24,31 @@ struct ConvShape {
   }
 };
 
-// y [N, P, Q, K] from x [N, H, W, C], w; bias [K] or null. With accumulate the result is added to
-// what y holds.
+// Maps [N, H, W, .] whose channels lie in one array or, the rest of them, in a second one.
+template <class T>
+struct SplitMap {
+  T* first;
+  int64_t first_channels;  // all, where second is null
+  T* second = nullptr;
+
+  // Calls visit(array, its channels, first channel in it, first channel overall, count) for the
+  // parts of channels [begin, end).
+  template <class Visit>
+  void for_each_part(int64_t begin, int64_t end, int64_t channels, const Visit& visit) const {
+    const int64_t middle = std::min(std::max(first_channels, begin), end);
+    if (begin < middle) visit(first, first_channels, begin, begin, middle - begin);
+    if (middle < end) {
+      visit(second, channels - first_channels, middle - first_channels, middle, end - middle);
+    }
+  }
+};
+
+// y [N, P, Q, K] from x [N, H, W, C], w; bias [K] or null.
 void conv_direct(const ConvShape& shape, const float* x, const float* w, const float* bias,
-                 float* y, bool accumulate = false);
+                 float* y);
+// The same for a 1 x 1 kernel without padding.
+void conv_pointwise(const ConvShape& shape, const SplitMap<const float>& x, const float* w,
+                    const float* bias, float* y);
 // dx [N, H, W, C] from dy [N, P, Q, K], w.
 void conv_direct_backward_data(const ConvShape& shape, const float* dy, const float* w, float* dx);
 // dw [kh, kw, C, K] from x, dy; dbias [K] or null.

@@ -82,10 +82,6 @@ Tensor concatenated(CpuBackend& backend, const ConvInput& x) {
 
 bool few(cpu::ConvAlgorithm algorithm) { return algorithm == cpu::ConvAlgorithm::kFewChannels; }
 
-void direct(const cpu::ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
-  cpu::conv_direct(s, x, w, bias, y);
-}
-
 // What is kept with weights that stay: those of the algorithm that the last call took.
 struct PreparedConv {
   std::unique_ptr<cpu::PreparedWinograd> winograd;
@@ -118,13 +114,9 @@ void CpuBackend::conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeig
   if (!weights.defined()) weights = standardized(w);
   if (prepared) prepared->standardized = weights;
   if (x.more && falls_apart(s, x.x.size(3))) {
-    const Halves h = halves_of(s, x.x.size(3));
-    cpu::conv_direct(h.first, x.x.f32(), weights.f32(), data_of(bias), y.f32());
-    cpu::conv_direct(h.second, x.more->f32(), weights.f32() + h.second_weights, nullptr, y.f32(),
-                     true);
-    return;
+    return cpu::conv_pointwise(s, split_map(x), weights.f32(), data_of(bias), y.f32());
   }
-  const auto run = few(algorithm) ? cpu::conv_few : direct;
+  const auto run = few(algorithm) ? cpu::conv_few : cpu::conv_direct;
   run(s, concatenated(*this, x).f32(), weights.f32(), data_of(bias), y.f32());
 }
 

@@ -38,6 +38,8 @@ constexpr int64_t kPanelBatch = 4;     // panels between two output transforms
 // Blocks of channels whose weights are staged at once. Backward, channels lie side by side.
 constexpr int64_t kStagedBlocks = 4, kStagedBlocksBackward = 16;
 
+constexpr int kMostParts = 2;  // of a SplitMap
+
 struct Pass {
   Tiles tiles;
   SplitMap<const float> x;

@@ -4,8 +4,6 @@
 // arithmetic about 1e-6 (m = 4), 3e-7 (m = 2).
 #pragma once
 
-#include <algorithm>
-
 #include "ddpm/kernels/cpu/conv.h"
 #include "ddpm/tensor/tensor.h"
 
@@ -14,26 +12,6 @@ namespace ddpm::cpu {
 inline bool winograd_applies(const ConvShape& s) {
   return s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding == 1;
 }
-
-// Maps [N, H, W, .] whose channels lie in one array or, the rest of them, in a second one.
-inline constexpr int kMostParts = 2;
-template <class T>
-struct SplitMap {
-  T* first;
-  int64_t first_channels;  // all, where second is null
-  T* second = nullptr;
-
-  // Calls visit(array, its channels, first channel in it, first channel overall, count) for the
-  // parts of channels [begin, end).
-  template <class Visit>
-  void for_each_part(int64_t begin, int64_t end, int64_t channels, const Visit& visit) const {
-    const int64_t middle = std::min(std::max(first_channels, begin), end);
-    if (begin < middle) visit(first, first_channels, begin, begin, middle - begin);
-    if (middle < end) {
-      visit(second, channels - first_channels, middle - first_channels, middle, end - middle);
-    }
-  }
-};
 
 // w [3, 3, C, K]; where mean [K] and rstd [K] are given, (w - mean) rstd.
 struct WinogradWeights {
