@@ -49,4 +49,15 @@ Variable linear_attention(const Variable& qkv, const AttentionArgs& args) {
   });
 }
 
+Variable linear_attention(const Variable& x, const Variable& w, const AttentionArgs& args) {
+  if (Tape::recording({&x, &w})) return linear_attention(conv2d(x, w, nullptr, {}), args);
+  check_rank("linear_attention", "x", x.shape(), 4);
+  check_rank("linear_attention", "w", w.shape(), 4);
+  const int64_t width = check_heads("linear_attention", w.shape(), args);
+  check_shape("linear_attention", "w", w.shape(), {1, 1, x.shape()[3], 3 * width});
+  Tensor out = beside(x.value(), {x.shape()[0], x.shape()[1], x.shape()[2], width});
+  backend_for(out.device()).projected_linear_attention(args, x.value(), w.value(), out);
+  return Variable(out);
+}
+
 }  // namespace ddpm

@@ -179,6 +179,9 @@ class Backend {
   // over positions and sum of exp(k - maximum).
   virtual void linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
                                 Tensor& context, Tensor& k_max, Tensor& k_sum) = 0;
+  // The same of qkv = x w, x [N, H, W, C], w [1, 1, C, 3 * heads * d], where nobody else needs qkv.
+  virtual void projected_linear_attention(const AttentionArgs& args, const Tensor& x,
+                                          const Tensor& w, Tensor& out) = 0;
   // dqkv may be qkv.
   virtual void linear_attention_backward(const AttentionArgs& args, const Tensor& dout,
                                          const Tensor& qkv, const Tensor& context,

@@ -43,7 +43,8 @@ LinearAttention::LinearAttention(const AttentionOptions& options, Device device)
 
 Variable LinearAttention::operator()(const Variable& x, const Variable* residual) const {
   return to_output_1_(
-      to_output_0_(linear_attention(input_to_qkv_(x), {.heads = options_.num_heads})), residual);
+      to_output_0_(linear_attention(x, input_to_qkv_.weight(), {.heads = options_.num_heads})),
+      residual);
 }
 
 }  // namespace ddpm

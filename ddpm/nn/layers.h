@@ -22,6 +22,7 @@ class Conv2d : public Module {
   Conv2d(const Conv2dOptions& options, Device device);
   // [N, H, W, in] -> [N, P, Q, out]; where `more` is given, its channels follow those of x.
   Variable operator()(const Variable& x, const Variable* more = nullptr) const;
+  const Variable& weight() const { return weight_.variable; }
 
  protected:
   Variable convolve(const Variable& x, const ConvExtras& extras) const;

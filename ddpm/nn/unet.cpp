@@ -207,10 +207,10 @@ Variable DiffusionUnet::operator()(const Variable& x, const Tensor& t) const {
   return final_conv_(h);
 }
 
-// The largest activation, q, k and v of the first attention, then stays in the last-level cache.
+// The largest activation, all heads of the first attention, then stays in the last-level cache.
 int64_t DiffusionUnet::images_at_once(const Shape& x) const {
   constexpr int64_t kBytes = int64_t{16} << 20;
-  const int64_t widest = 3 * config_.attention_heads * config_.attention_dim_head;
+  const int64_t widest = config_.attention_heads * config_.attention_dim_head;
   return std::max<int64_t>(1, kBytes / (x[1] * x[2] * widest * size_of(DType::kFloat32)));
 }
 

@@ -136,7 +136,7 @@ TEST(Unet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
                          .dim_mults = {1},
                          .resnet_block_groups = 2,
                          .attention_heads = 16,
-                         .attention_dim_head = 80});
+                         .attention_dim_head = 240});
   network.initialize(1);
   Tensor x({5, 16, 16, 3}), t = Tensor::of({5}, {1, 20, 300, 4, 999});
   backend_for(Device::kCpu).normal({1, 2, 3, 4, 5}, 0, x);

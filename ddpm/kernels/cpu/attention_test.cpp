@@ -7,12 +7,15 @@ namespace {
 
 using namespace ddpm::testing;
 
+constexpr int64_t kChannels = 5;  // of x
+
 struct Problem {
   Problem(Shape positions, int64_t heads, int64_t width, float spread = 1)
       : args{.heads = heads},
-
         qkv(normal_tensor({positions[0], positions[1], positions[2], 3 * heads * width}, 1)),
-        dout(normal_tensor({positions[0], positions[1], positions[2], heads * width}, 2)) {
+        dout(normal_tensor({positions[0], positions[1], positions[2], heads * width}, 2)),
+        x(normal_tensor({positions[0], positions[1], positions[2], kChannels}, 3)),
+        w(normal_tensor({1, 1, kChannels, 3 * heads * width}, 4)) {
     for (int64_t i = 0; i < qkv.elements(); ++i) qkv.f32()[i] *= spread;
   }
 
@@ -47,11 +50,17 @@ struct Problem {
     return {{"out", out}, {"context", context}, {"k_max", k_max}, {"k_sum", k_sum}, {"dqkv", dqkv}};
   }
 
+  std::vector<Output> projected_linear_attention(Backend& on, int64_t begin, int64_t end) const {
+    Tensor out = unwritten({end - begin, qkv.size(1), qkv.size(2), dout.size(3)});
+    on.projected_linear_attention(args, x.rows(begin, end), w, out);
+    return {{"out", out}};
+  }
+
   int64_t images() const { return qkv.size(0); }
 
   AttentionArgs args;
-
   Tensor qkv, dout;
+  Tensor x, w;  // [N, H, W, C], [1, 1, C, 3 * heads * width]
 };
 
 void check(Shape positions, int64_t heads, int64_t width) {
@@ -63,6 +72,9 @@ void check(Shape positions, int64_t heads, int64_t width) {
   expect_agrees_with_ref(
       [&](Backend& on) { return problem.linear_attention(on, 0, problem.images()); },
       what + ", linear");
+  expect_agrees_with_ref(
+      [&](Backend& on) { return problem.projected_linear_attention(on, 0, problem.images()); },
+      what + ", linear of x");
 }
 
 class AttentionTest : public EverySimd {};
@@ -98,8 +110,13 @@ TEST_P(AttentionTest, BitsDoNotDependOnThreadsOrBatch) {
   expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
     return problem.attention(on, begin, end);
   });
+  expect_same_bits_for_any_thread_count(
+      [&](Backend& on) { return problem.projected_linear_attention(on, 0, 3); });
   expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
     return problem.linear_attention(on, begin, end);
+  });
+  expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
+    return problem.projected_linear_attention(on, begin, end);
   });
 }
 

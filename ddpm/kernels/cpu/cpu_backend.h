@@ -55,6 +55,8 @@ class CpuBackend : public RefBackend {
                           const Tensor& out, const Tensor& logsumexp, Tensor& dqkv) override;
   void linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out, Tensor& context,
                         Tensor& k_max, Tensor& k_sum) override;
+  void projected_linear_attention(const AttentionArgs& args, const Tensor& x, const Tensor& w,
+                                  Tensor& out) override;
   void linear_attention_backward(const AttentionArgs& args, const Tensor& dout, const Tensor& qkv,
                                  const Tensor& context, const Tensor& k_max, const Tensor& k_sum,
                                  Tensor& dqkv) override;

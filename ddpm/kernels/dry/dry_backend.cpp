@@ -69,11 +69,16 @@ class DryBackend : public Backend {
   // Two products of n x d x d per head forward, four backward.
   void linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor&, Tensor&, Tensor&,
                         Tensor&) override {
-    count_linear_attention(args, qkv, 2);
+    count_linear_attention(args, qkv.size(3) / 3, qkv.elements() / 3, 2);
+  }
+  void projected_linear_attention(const AttentionArgs& args, const Tensor& x, const Tensor& w,
+                                  Tensor& out) override {
+    count_linear(x.elements() / x.size(3), w);
+    count_linear_attention(args, out.size(3), out.elements(), 2);
   }
   void linear_attention_backward(const AttentionArgs& args, const Tensor&, const Tensor& qkv,
                                  const Tensor&, const Tensor&, const Tensor&, Tensor&) override {
-    count_linear_attention(args, qkv, 4);
+    count_linear_attention(args, qkv.size(3) / 3, qkv.elements() / 3, 4);
   }
 
   void space_to_depth(int64_t, const Tensor&, Tensor&) override {}
@@ -103,10 +108,10 @@ class DryBackend : public Backend {
     const double positions = static_cast<double>(qkv.size(1) * qkv.size(2));
     flops += products * 2 * positions * static_cast<double>(qkv.elements() / 3);
   }
-  static void count_linear_attention(const AttentionArgs& args, const Tensor& qkv,
+  // hidden = heads * d; elements of q
+  static void count_linear_attention(const AttentionArgs& args, int64_t hidden, int64_t elements,
                                      double products) {
-    const double head = static_cast<double>(qkv.size(3) / 3 / args.heads);
-    flops += products * 2 * head * static_cast<double>(qkv.elements() / 3);
+    flops += products * 2 * static_cast<double>(hidden / args.heads * elements);
   }
 
   const Backend& model_;

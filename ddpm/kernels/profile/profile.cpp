@@ -140,6 +140,11 @@ class Profile::Timer : public Backend {
     time("linear_attention", shape_of(qkv),
          [&](Backend& b) { b.linear_attention(args, qkv, out, context, k_max, k_sum); });
   }
+  void projected_linear_attention(const AttentionArgs& args, const Tensor& x, const Tensor& w,
+                                  Tensor& out) override {
+    time("linear_attention with q k v", shape_of(x) + fmt::format("->{}", w.size(3)),
+         [&](Backend& b) { b.projected_linear_attention(args, x, w, out); });
+  }
   void linear_attention_backward(const AttentionArgs& args, const Tensor& dout, const Tensor& qkv,
                                  const Tensor& context, const Tensor& k_max, const Tensor& k_sum,
                                  Tensor& dqkv) override {
