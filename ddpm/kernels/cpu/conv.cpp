@@ -160,7 +160,8 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
   const auto next_row = [&] {
     if (++row == group_rows + (group < larger_groups)) row = 0, ++group;
   };
-  if (g.pixel_to_pixel()) {
+  const bool pointwise = g.pixel_to_pixel();
+  if (pointwise) {
     for (int64_t i = pixels.begin; i < pixels.end; ++i, next_row()) {
       for (int64_t t = 0; t < taps; ++t) {
         const Gather::Source& from = g.taps[t].from;
@@ -207,6 +208,7 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
         for (int64_t p = panels.begin; p < panels.end; ++p) {
           const int64_t column = p * nr;
           tile.b = b;
+          tile.fetch = p == panels.begin && pointwise;
           kernels.row_tiles(strip, tile,
                             {.rows = to + group * mr,
                              .columns = std::min(nr, g.to_channels - column),

@@ -36,6 +36,7 @@ constexpr int kMr = 4;
 constexpr int64_t kDepth = 256;
 #endif
 constexpr int64_t kNr = 2 * kLanes;
+constexpr int64_t kRowsAhead = 16;  // called while rows are packed: too far apart to be foreseen
 static_assert(kMr <= kMaxTileRows && kDepth <= kMaxDepth && kDepth * kNr <= kMaxPanelFloats);
 
 // Not a masked store: AMD's processors take tens of micro-operations for one of AVX2.
@@ -169,9 +170,23 @@ HWY_INLINE void column_tile_rows(int64_t rows, const ColumnTile& tile, const Til
   }
 }
 
+HWY_INLINE void fetch_rows(int64_t rows, const float* const* left, const RowTile& tile) {
+  constexpr int64_t kLine = 16;
+  for (int64_t s = 0; s < tile.segments; ++s, left += kMr) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = 0; i < tile.length; i += kLine) {
+        __builtin_prefetch(left[r] + tile.offset + i);
+      }
+    }
+  }
+}
+
 void row_tiles(const RowGroups& groups, RowTile tile, TileOutput out) {
   const int64_t rows = groups.rows / groups.groups, larger = groups.rows % groups.groups;
   for (int64_t g = 0; g < groups.groups; ++g) {
+    if (tile.fetch && g + 1 < groups.groups) {
+      fetch_rows(rows + (g + 1 < larger), tile.left + groups.left_step, tile);
+    }
     row_tile_rows(rows + (g < larger), tile, out);
     tile.left += groups.left_step;
     out.rows += kMr;
@@ -191,6 +206,8 @@ HWY_INLINE void pack_panel(const float* b, int64_t stride, int64_t depth, int64_
   const auto mask0 = hn::FirstN(d, static_cast<size_t>(count0));
   const auto mask1 = hn::FirstN(d, static_cast<size_t>(count1));
   for (int64_t i = 0; i < depth; ++i, b += stride, panel += kNr) {
+    __builtin_prefetch(b + kRowsAhead * stride);
+    if (kNr > 16) __builtin_prefetch(b + kRowsAhead * stride + 16);
     Vec x0, x1;
     if (columns == kNr) {
       x0 = hn::LoadU(d, b), x1 = hn::LoadU(d, b + kLanes);
@@ -219,6 +236,7 @@ void pack_rows(const float* a, int64_t stride, int64_t depth, int64_t rows, floa
   for (int64_t first = 0; first < rows; first += kLanes) {
     const auto mask = hn::FirstN(d, static_cast<size_t>(HWY_MIN(rows - first, kLanes)));
     for (int64_t i = 0; i < depth; ++i) {
+      __builtin_prefetch(a + (i + kRowsAhead) * stride + first);
       hn::StoreU(hn::MaskedLoad(mask, d, a + i * stride + first), d, panel + i * kMr + first);
     }
   }

@@ -28,6 +28,7 @@ struct RowTile {
   int64_t offset = 0;
   const float* b = nullptr;  // nr readable columns in every row
   int64_t b_stride = 0;
+  bool fetch = false;  // call the next tile's rows meanwhile: they come from memory
 };
 
 // Tiles one below the other, of rows / groups rows each, the first rows % groups of them of one
