@@ -12,8 +12,10 @@
 // second-level cache holds beside the rest, in panels of nr columns, at most 16 to 24 KiB each. A
 // strip of some tens of rows then passes under one panel after the other: the panel comes to the
 // first-level cache once for the strip, the strip's inputs stay there, and its outputs are written
-// side by side, which the way to memory needs. Packing costs 1/rows of the arithmetic, so weights
-// are never packed in advance. With few channels a tap is a whole row of the kernel (tap_rows.h).
+// side by side, which the way to memory needs. A 1x1 convolution calls the rows of a tile while it
+// computes the one before, under the first panel, which finds them in memory. Packing costs 1/rows
+// of the arithmetic, so weights are never packed in advance. With few channels a tap is a whole row
+// of the kernel (tap_rows.h).
 #include "ddpm/kernels/cpu/conv.h"
 
 #include <algorithm>
