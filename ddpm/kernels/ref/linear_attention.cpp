@@ -68,8 +68,6 @@ void RefBackend::linear_attention(const AttentionArgs& args, const Tensor& qkv, 
       });
 }
 
-// da = context dout, dcontext = sum_n a dout, db = dcontext v, dv = b dcontext; then through the
-// two softmaxes: dq = a (da - sum_d a' da) with a' the softmax itself, dk = b (db - sum_n b db).
 void RefBackend::projected_linear_attention(const AttentionArgs& args, const Tensor& x,
                                             const Tensor& w, Tensor& out) {
   const int64_t images = x.size(0), hidden = w.size(3) / 3, width = hidden / args.heads;
@@ -80,6 +78,8 @@ void RefBackend::projected_linear_attention(const AttentionArgs& args, const Ten
   RefBackend::linear_attention(args, qkv, out, context, k_max, k_sum);
 }
 
+// da = context dout, dcontext = sum_n a dout, db = dcontext v, dv = b dcontext; then through the
+// two softmaxes: dq = a (da - sum_d a' da) with a' the softmax itself, dk = b (db - sum_n b db).
 void RefBackend::linear_attention_backward(const AttentionArgs& args, const Tensor& dout,
                                            const Tensor& qkv, const Tensor& context,
                                            const Tensor& k_max, const Tensor& k_sum, Tensor& dqkv) {
