@@ -13,6 +13,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "ddpm/base/error.h"
 
@@ -35,6 +36,12 @@ void pause_briefly() {
 #endif
 }
 
+// Tasks [next, end) of one thread.
+struct alignas(64) Share {
+  std::atomic<int64_t> next{0};
+  int64_t end = 0;
+};
+
 class Pool {
  public:
   // False where another thread is in a loop; nothing has run then.
@@ -43,14 +50,16 @@ class Pool {
     if (!lock.owns_lock()) return false;
     start_workers(threads - 1);
     task_ = &task;
-    count_ = count;
-    workers_wanted_ = threads - 1;
+    sharers_ = threads;
     error_ = nullptr;
-    next_.store(0);
+    for (int i = 0; i < threads; ++i) {
+      shares_[i].next.store(count * i / threads, std::memory_order_relaxed);
+      shares_[i].end = count * (i + 1) / threads;
+    }
     open_.store(true);
     generation_.fetch_add(1);
     generation_.notify_all();
-    take_tasks();
+    take_tasks(0);
     open_.store(false);
     for (int spins = 0; inside_.load() != 0; ++spins) {
       spins < kSpins ? pause_briefly() : std::this_thread::yield();
@@ -61,6 +70,7 @@ class Pool {
 
  private:
   void start_workers(int wanted) {
+    if (wanted >= static_cast<int>(shares_.size())) shares_ = std::vector<Share>(wanted + 1);
     for (; workers_ < wanted; ++workers_) {
       std::thread([this, index = workers_, seen = generation_.load()] {
         work(index, seen);
@@ -68,9 +78,15 @@ class Pool {
     }
   }
 
-  void take_tasks() {
+  // The tasks of the thread's own share, then what the others have left of theirs.
+  void take_tasks(int thread) {
     inside_a_loop = true;
-    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) {
+    for (int i = 0; i < sharers_; ++i) take_tasks(shares_[(thread + i) % sharers_]);
+    inside_a_loop = false;
+  }
+
+  void take_tasks(Share& share) {
+    for (int64_t i; (i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) {
       try {
         (*task_)(i);
       } catch (...) {
@@ -78,7 +94,6 @@ class Pool {
         if (!error_) error_ = std::current_exception();
       }
     }
-    inside_a_loop = false;
   }
 
   void work(int index, int seen) {
@@ -92,7 +107,7 @@ class Pool {
       // Announce first, look second: once the caller has closed the loop and sees nobody inside,
       // nobody enters.
       inside_.fetch_add(1);
-      if (open_.load() && index < workers_wanted_) take_tasks();
+      if (open_.load() && index + 1 < sharers_) take_tasks(index + 1);
       inside_.fetch_sub(1);
     }
   }
@@ -100,9 +115,8 @@ class Pool {
   std::mutex busy_;  // held by the thread whose loop it is
   int workers_ = 0;
   const std::function<void(int64_t)>* task_ = nullptr;
-  int64_t count_ = 0;
-  int workers_wanted_ = 0;
-  alignas(64) std::atomic<int64_t> next_{0};
+  int sharers_ = 0;  // threads of the loop
+  std::vector<Share> shares_;
   alignas(64) std::atomic<int> generation_{0};
   std::atomic<bool> open_{false};
   alignas(64) std::atomic<int> inside_{0};  // workers that may look at the task

@@ -14,8 +14,10 @@ int num_threads();
 // Throws UsageError for count < 1.
 void set_num_threads(int count);
 
-// Calls run(task) once for every task in [0, count), each on whichever thread is free next, the
-// caller's among them. Tasks must not depend on which thread runs them. Calls from inside a task,
+// Calls run(task) once for every task in [0, count). Each thread, the caller's first among them,
+// takes the tasks of its own share, a contiguous one and the same for the same count, then what
+// others have left of theirs. Loops that cut a map in the same order so find what a thread wrote
+// before in the caches next to it. Tasks must not depend on which thread runs them. Calls from inside a task,
 // or while another thread of the application is in a parallel loop, run serially. The first
 // exception of a task is rethrown here once all others are done.
 void parallel_tasks(int64_t count, const std::function<void(int64_t task)>& run);

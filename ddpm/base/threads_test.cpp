@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -26,6 +27,26 @@ TEST_P(Threads, EveryTaskRunsOnce) {
     parallel_tasks(repeat, [&](int64_t i) { ++visits[static_cast<size_t>(i)]; });
     for (const auto& count : visits) ASSERT_EQ(count, 1) << repeat;
   }
+}
+
+TEST_P(Threads, EachBeginsWithItsShare) {
+  const int64_t threads = GetParam(), count = 5 * threads;
+  std::vector<std::atomic<bool>> begun(static_cast<size_t>(count));
+  const auto wait_for = [&](int64_t i) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!begun[static_cast<size_t>(i)] && std::chrono::steady_clock::now() < end) {
+      std::this_thread::yield();
+    }
+  };
+  // Holds the first task of each share until the others have begun.
+  parallel_tasks(count, [&](int64_t i) {
+    begun[static_cast<size_t>(i)] = true;
+    if (i % 5 != 0) return;
+    for (int64_t share = 0; share < threads; ++share) {
+      wait_for(5 * share);
+      EXPECT_TRUE(begun[static_cast<size_t>(5 * share)]) << share << " while " << i;
+    }
+  });
 }
 
 TEST_P(Threads, RangesCoverEverythingOnce) {

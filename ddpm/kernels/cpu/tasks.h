@@ -1,4 +1,4 @@
-// Work of a kernel cut into tasks that threads take one by one, and the scratch memory of a task.
+// Work of a kernel cut into tasks that threads share, and the scratch memory of a task.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,8 @@
 
 namespace ddpm::cpu {
 
-// Calls run(task) once for every task in [0, count), each on whichever thread is free next. Serial
+// parallel_tasks: run(task) once for every task in [0, count), neighbours mostly on one thread, so
+// put first what a task shares with those of other loops: images, then rows, then channels. Serial
 // inside a parallel region. A result must not depend on which thread ran a task. Exceptions reach
 // the caller.
 void for_each_task(int64_t count, const std::function<void(int64_t task)>& run);
