@@ -30,9 +30,12 @@ Variable add(const Variable& a, const Variable& b);
 // qkv [N, H, W, 3 heads d] -> [N, H, W, heads d].
 Variable attention(const Variable& qkv, const AttentionArgs& args);
 Variable linear_attention(const Variable& qkv, const AttentionArgs& args);
-// The same of qkv = conv2d(x, w), x [N, H, W, C], w [1, 1, C, 3 heads d]. Where nothing is recorded
-// q, k and v are made piece by piece and never stored.
-Variable linear_attention(const Variable& x, const Variable& w, const AttentionArgs& args);
+// The same between 1x1 convolutions: conv2d(linear_attention(conv2d(x, w_qkv)), w_out, bias), x [N,
+// H, W, C], w_qkv [1, 1, C, 3 heads d], w_out [1, 1, heads d, K], bias [K] -> [N, H, W, K]. Images
+// of more positions than channels take one operation that stores neither q, k, v nor the result of
+// the attention.
+Variable linear_attention(const Variable& x, const Variable& w_qkv, const Variable& w_out,
+                          const Variable& bias, const AttentionArgs& args);
 // [N, H, W, C] -> [N, H/size, W/size, C size^2].
 Variable space_to_depth(const Variable& x, int64_t size);
 // [N, H, W, C] -> [N, 2H, 2W, C].

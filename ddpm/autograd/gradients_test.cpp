@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 
 #include "ddpm/autograd/functions.h"
 #include "tests/support/gradients.h"
@@ -137,6 +138,22 @@ TEST_P(Gradients, LinearAttention) {
       return linear_attention(in[0], {.heads = h});
     };
     EXPECT_LT(worst_gradient_error(op, {random({2, 3, 2, 3 * heads * dim}, 1)}), kBound) << heads;
+  }
+}
+
+// Six positions: more than 5 channels, not more than 7.
+TEST_P(Gradients, ProjectedLinearAttention) {
+  for (const auto& [heads, dim, channels] :
+       {std::tuple{2, 4, 5}, std::tuple{1, 8, 5}, std::tuple{3, 5, 4}, std::tuple{2, 4, 7}}) {
+    const auto op = [&, h = heads](const Inputs& in) {
+      return linear_attention(in[0], in[1], in[2], in[3], {.heads = h});
+    };
+    const int64_t hidden = heads * dim;
+    EXPECT_LT(worst_gradient_error(op, {random({2, 3, 2, channels}, 1),
+                                        random({1, 1, channels, 3 * hidden}, 2, 0.5f),
+                                        random({1, 1, hidden, 3}, 3), random({3}, 4)}),
+              kBound)
+        << heads << " heads of " << dim << ", " << channels << " channels";
   }
 }
 

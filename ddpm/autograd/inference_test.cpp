@@ -20,22 +20,6 @@ TEST(Inference, RecordsNothingEvenUnderATape) {
   EXPECT_FALSE(add(x, x).requires_grad());
 }
 
-// Recorded, q, k and v are stored; otherwise they are made block by block.
-TEST(Inference, LinearAttentionOfXAgreesWithTheRecordedOne) {
-  const Variable x = Variable::leaf(random_tensor({2, 13, 11, 6}, 1));
-  const Variable w = Variable::leaf(random_tensor({1, 1, 6, 3 * 2 * 8}, 2));
-  Tape tape;
-  const Tape::Recording recording(tape);
-  const Variable recorded = linear_attention(x, w, {.heads = 2});
-  EXPECT_TRUE(recorded.requires_grad());
-  const Inference scope;
-  const Variable made = linear_attention(x, w, {.heads = 2});
-  EXPECT_FALSE(made.requires_grad());
-  EXPECT_LE(test::relative_l2(made.value(), recorded.value()), test::Tolerance::kOperation);
-  const Variable narrow(random_tensor({1, 1, 5, 3 * 2 * 8}, 2));
-  EXPECT_THROW(linear_attention(x, narrow, {.heads = 2}), Error);
-}
-
 // The same convolution on maps that take Winograd and on maps that do not, with the weights kept
 // from call to call.
 TEST(Inference, KeptWeightsGiveTheSameBits) {

@@ -81,6 +81,14 @@ TEST(Doors, WrongShapesAreNamed) {
   EXPECT_THROW(add(x, w), Error);
   EXPECT_THROW(attention(x, {.heads = 2}), Error);
   EXPECT_THROW(linear_attention(x, {.heads = 2}), Error);
+  const Variable w_qkv(Tensor({1, 1, 3, 12})), w_out(Tensor({1, 1, 4, 7}));
+  EXPECT_NO_THROW(linear_attention(x, w_qkv, w_out, bias, {.heads = 2}));
+  EXPECT_THROW(linear_attention(w, w_qkv, w_out, bias, {.heads = 2}), Error);
+  EXPECT_THROW(linear_attention(x, w_qkv, w_out, bias, {.heads = 3}), Error);
+  EXPECT_THROW(linear_attention(x, w_qkv, Variable(Tensor({1, 1, 5, 7})), bias, {.heads = 2}),
+               Error);
+  EXPECT_THROW(linear_attention(x, w_qkv, Variable(Tensor({1, 1, 4, 8})), bias, {.heads = 2}),
+               Error);
   EXPECT_THROW(space_to_depth(x, 3), Error);
   EXPECT_THROW(concat_channels(x, Variable(Tensor({1, 4, 5, 3}))), Error);
   EXPECT_THROW(mean_loss(LossKind::kMse, x, Tensor({1, 4, 4, 4})), Error);

@@ -67,6 +67,21 @@ struct AttentionArgs {
       4;  // qkv [N, H, W, 3 * heads * d] holds q, k, v in turn, each head d consecutive channels
 };
 
+// The 1x1 convolutions before and after linear attention. Refers to tensors that must outlive it.
+struct AttentionProjections {
+  const Tensor& qkv;   // [1, 1, C, 3 * heads * d]
+  const Tensor& out;   // [1, 1, heads * d, K]
+  const Tensor& bias;  // [K], of out
+};
+
+// What the gradient of projected linear attention needs besides its inputs. k_max and k_sum [N,
+// heads * d]: maximum of k over positions and sum of exp(k - maximum).
+struct LinearAttentionSums {
+  Tensor k_max, k_sum;
+  Tensor gathered;  // [N, heads * d, C]: sum over positions n of softmax(k)[., n] x[n]
+  Tensor combined;  // [N, heads * d, K]: context times the rows of w_out of its head
+};
+
 enum class Activation { kSilu, kGelu };  // x * sigmoid(x); x * Phi(x) with the exact erf
 
 // Mean over all elements of: (a-b)^2; |a-b|; the Huber function with delta = 1.
@@ -179,14 +194,22 @@ class Backend {
   // over positions and sum of exp(k - maximum).
   virtual void linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
                                 Tensor& context, Tensor& k_max, Tensor& k_sum) = 0;
-  // The same of qkv = x w, x [N, H, W, C], w [1, 1, C, 3 * heads * d], where nobody else needs qkv.
-  virtual void projected_linear_attention(const AttentionArgs& args, const Tensor& x,
-                                          const Tensor& w, Tensor& out) = 0;
   // dqkv may be qkv.
   virtual void linear_attention_backward(const AttentionArgs& args, const Tensor& dout,
                                          const Tensor& qkv, const Tensor& context,
                                          const Tensor& k_max, const Tensor& k_sum,
                                          Tensor& dqkv) = 0;
+  // The same between its projections: qkv = x w_qkv, y = out w_out + bias, x [N, H, W, C], y [N, H,
+  // W, K]. The products may be taken in any order: (softmax(k)^T x) w_v instead of softmax(k)^T (x
+  // w_v).
+  virtual void projected_linear_attention(const AttentionArgs& args, const Tensor& x,
+                                          const AttentionProjections& w, Tensor& y,
+                                          LinearAttentionSums& sums) = 0;
+  virtual void projected_linear_attention_backward(const AttentionArgs& args, const Tensor& dy,
+                                                   const Tensor& x, const AttentionProjections& w,
+                                                   const LinearAttentionSums& sums, Tensor& dx,
+                                                   Tensor& dw_qkv, Tensor& dw_out,
+                                                   Tensor& dbias) = 0;
 
   // ---- moving data
   // y [N, H/s, W/s, C s s]: y[n, p, q, c s s + i s + j] = x[n, p s + i, q s + j, c]; depth_to_space

@@ -42,9 +42,9 @@ LinearAttention::LinearAttention(const AttentionOptions& options, Device device)
 }
 
 Variable LinearAttention::operator()(const Variable& x, const Variable* residual) const {
-  return to_output_1_(
-      to_output_0_(linear_attention(x, input_to_qkv_.weight(), {.heads = options_.num_heads})),
-      residual);
+  return to_output_1_(linear_attention(x, input_to_qkv_.weight(), to_output_0_.weight(),
+                                       to_output_0_.bias(), {.heads = options_.num_heads}),
+                      residual);
 }
 
 }  // namespace ddpm

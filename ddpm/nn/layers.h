@@ -23,6 +23,7 @@ class Conv2d : public Module {
   // [N, H, W, in] -> [N, P, Q, out]; where `more` is given, its channels follow those of x.
   Variable operator()(const Variable& x, const Variable* more = nullptr) const;
   const Variable& weight() const { return weight_.variable; }
+  const Variable& bias() const { return bias_.variable; }
 
  protected:
   Variable convolve(const Variable& x, const ConvExtras& extras) const;

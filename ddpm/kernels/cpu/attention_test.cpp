@@ -8,6 +8,7 @@ namespace {
 using namespace ddpm::testing;
 
 constexpr int64_t kChannels = 5;  // of x
+constexpr int64_t kOutputs = 6;   // of y
 
 struct Problem {
   Problem(Shape positions, int64_t heads, int64_t width, float spread = 1)
@@ -15,8 +16,12 @@ struct Problem {
         qkv(normal_tensor({positions[0], positions[1], positions[2], 3 * heads * width}, 1)),
         dout(normal_tensor({positions[0], positions[1], positions[2], heads * width}, 2)),
         x(normal_tensor({positions[0], positions[1], positions[2], kChannels}, 3)),
-        w(normal_tensor({1, 1, kChannels, 3 * heads * width}, 4)) {
+        dy(normal_tensor({positions[0], positions[1], positions[2], kOutputs}, 4)),
+        w_qkv(normal_tensor({1, 1, kChannels, 3 * heads * width}, 5)),
+        w_out(normal_tensor({1, 1, heads * width, kOutputs}, 6)),
+        bias(normal_tensor({kOutputs}, 7)) {
     for (int64_t i = 0; i < qkv.elements(); ++i) qkv.f32()[i] *= spread;
+    for (int64_t i = 0; i < w_qkv.elements(); ++i) w_qkv.f32()[i] *= spread;
   }
 
   // Backward passes start from ref's forward results, so that both backends solve one problem.
@@ -50,17 +55,45 @@ struct Problem {
     return {{"out", out}, {"context", context}, {"k_max", k_max}, {"k_sum", k_sum}, {"dqkv", dqkv}};
   }
 
-  std::vector<Output> projected_linear_attention(Backend& on, int64_t begin, int64_t end) const {
-    Tensor out = unwritten({end - begin, qkv.size(1), qkv.size(2), dout.size(3)});
-    on.projected_linear_attention(args, x.rows(begin, end), w, out);
-    return {{"out", out}};
+  struct Projected {
+    std::vector<Output> of_image, of_weights;
+  };
+  Projected projected_linear_attention(Backend& on, int64_t begin, int64_t end) const {
+    const Tensor in = x.rows(begin, end), grad = dy.rows(begin, end);
+    const int64_t images = end - begin, hidden = w_out.size(2);
+    const auto sums_by = [&](Tensor (*make)(Shape)) {
+      return LinearAttentionSums{make({images, hidden}), make({images, hidden}),
+                                 make({images, hidden, kChannels}),
+                                 make({images, hidden, kOutputs})};
+    };
+    LinearAttentionSums sums = sums_by(unwritten), ref_sums = sums_by(unwritten);
+    const AttentionProjections w{w_qkv, w_out, bias};
+    Tensor y = unwritten(grad.shape()), ref_y = unwritten(grad.shape());
+    on.projected_linear_attention(args, in, w, y, sums);
+    RefBackend().projected_linear_attention(args, in, w, ref_y, ref_sums);
+    Tensor dx = unwritten(in.shape()), dw_qkv = unwritten(w_qkv.shape());
+    Tensor dw_out = unwritten(w_out.shape()), dbias = unwritten(bias.shape());
+    on.projected_linear_attention_backward(args, grad, in, w, ref_sums, dx, dw_qkv, dw_out, dbias);
+    return {{{"y", y},
+             {"k_max", sums.k_max},
+             {"k_sum", sums.k_sum},
+             {"gathered", sums.gathered},
+             {"combined", sums.combined},
+             {"dx", dx}},
+            {{"dw_qkv", dw_qkv}, {"dw_out", dw_out}, {"dbias", dbias}}};
+  }
+  std::vector<Output> all_projected(Backend& on) const {
+    Projected got = projected_linear_attention(on, 0, images());
+    got.of_image.insert(got.of_image.end(), got.of_weights.begin(), got.of_weights.end());
+    return got.of_image;
   }
 
   int64_t images() const { return qkv.size(0); }
 
   AttentionArgs args;
   Tensor qkv, dout;
-  Tensor x, w;  // [N, H, W, C], [1, 1, C, 3 * heads * width]
+  Tensor x, dy;
+  Tensor w_qkv, w_out, bias;
 };
 
 void check(Shape positions, int64_t heads, int64_t width) {
@@ -72,9 +105,8 @@ void check(Shape positions, int64_t heads, int64_t width) {
   expect_agrees_with_ref(
       [&](Backend& on) { return problem.linear_attention(on, 0, problem.images()); },
       what + ", linear");
-  expect_agrees_with_ref(
-      [&](Backend& on) { return problem.projected_linear_attention(on, 0, problem.images()); },
-      what + ", linear of x");
+  expect_agrees_with_ref([&](Backend& on) { return problem.all_projected(on); },
+                         what + ", linear, projected");
 }
 
 class AttentionTest : public EverySimd {};
@@ -95,7 +127,8 @@ TEST_P(AttentionTest, AgreesForAnyNumberOfPositions) {
 TEST_P(AttentionTest, LargeScoresStayFinite) {
   const Problem problem({1, 13, 11}, 2, 8, 20);
   CpuBackend cpu;
-  for (const auto& outputs : {problem.attention(cpu, 0, 1), problem.linear_attention(cpu, 0, 1)}) {
+  for (const auto& outputs : {problem.attention(cpu, 0, 1), problem.linear_attention(cpu, 0, 1),
+                              problem.all_projected(cpu)}) {
     for (const Output& output : outputs) {
       for (float value : output.tensor.values()) ASSERT_TRUE(std::isfinite(value)) << output.name;
     }
@@ -110,13 +143,12 @@ TEST_P(AttentionTest, BitsDoNotDependOnThreadsOrBatch) {
   expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
     return problem.attention(on, begin, end);
   });
-  expect_same_bits_for_any_thread_count(
-      [&](Backend& on) { return problem.projected_linear_attention(on, 0, 3); });
+  expect_same_bits_for_any_thread_count([&](Backend& on) { return problem.all_projected(on); });
   expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
     return problem.linear_attention(on, begin, end);
   });
   expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
-    return problem.projected_linear_attention(on, begin, end);
+    return problem.projected_linear_attention(on, begin, end).of_image;
   });
 }
 

@@ -55,11 +55,16 @@ class CpuBackend : public RefBackend {
                           const Tensor& out, const Tensor& logsumexp, Tensor& dqkv) override;
   void linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out, Tensor& context,
                         Tensor& k_max, Tensor& k_sum) override;
-  void projected_linear_attention(const AttentionArgs& args, const Tensor& x, const Tensor& w,
-                                  Tensor& out) override;
   void linear_attention_backward(const AttentionArgs& args, const Tensor& dout, const Tensor& qkv,
                                  const Tensor& context, const Tensor& k_max, const Tensor& k_sum,
                                  Tensor& dqkv) override;
+  void projected_linear_attention(const AttentionArgs& args, const Tensor& x,
+                                  const AttentionProjections& w, Tensor& y,
+                                  LinearAttentionSums& sums) override;
+  void projected_linear_attention_backward(const AttentionArgs& args, const Tensor& dy,
+                                           const Tensor& x, const AttentionProjections& w,
+                                           const LinearAttentionSums& sums, Tensor& dx,
+                                           Tensor& dw_qkv, Tensor& dw_out, Tensor& dbias) override;
 
   void space_to_depth(int64_t size, const Tensor& x, Tensor& y) override;
   void depth_to_space(int64_t size, const Tensor& x, Tensor& y) override;

@@ -1,9 +1,8 @@
 // Linear attention in two passes over blocks of positions. Forward, the first gathers each block's
 // k^T v under the block's own maxima of k; the merge brings the blocks to common maxima, and the
-// second pass reads the context through the softmax of q. Where q, k and v are not given, each pass
-// makes those of its block from x, while they are in the cache. Backward, the first pass needs q
-// and dout alone and gives dq and the context's gradient, the second k and v. Softmaxes are
-// recomputed; nothing of the size of the image is stored.
+// second pass reads the context through the softmax of q. Backward, the first pass needs q and dout
+// alone and gives dq and the context's gradient, the second k and v. Softmaxes are recomputed;
+// nothing of the size of the image is stored.
 
 #include <algorithm>
 #include <cmath>
@@ -20,20 +19,18 @@ namespace {
 constexpr int64_t kBlock = 128;  // positions: 64 KiB of each of q, k, v with 4 heads of 32
 
 struct Extents {
-  // qkv or x, and the channels of q.
-  Extents(const AttentionArgs& args, const Tensor& maps, int64_t all_heads)
-      : images(maps.size(0)),
+  Extents(const AttentionArgs& args, const Tensor& qkv)
+      : images(qkv.size(0)),
         heads(args.heads),
-        hidden(all_heads),
+        hidden(qkv.size(3) / 3),
         width(hidden / heads),
         stride(3 * hidden),
-        positions(maps.size(1) * maps.size(2)),
+        positions(qkv.size(1) * qkv.size(2)),
         blocks(cpu::ceil_div(positions, kBlock)),
         context(hidden * width),
         scale(static_cast<float>(1 / std::sqrt(static_cast<double>(width)))) {}
   int64_t rows(int64_t b) const { return std::min(kBlock, positions - b * kBlock); }
   int64_t row(int64_t n, int64_t b) const { return n * positions + b * kBlock; }
-  int64_t elements() const { return images * positions * stride; }  // of q, k and v
 
   int64_t images, heads, hidden, width, stride, positions, blocks;
   int64_t context;  // elements of one image's context [heads, width, width]
@@ -42,16 +39,11 @@ struct Extents {
 
 constexpr int64_t bytes_of(int64_t floats) { return floats * static_cast<int64_t>(sizeof(float)); }
 
-// What of an image's context outlives the pass.
-struct Context {
-  float *context, *k_max, *k_sum;
-};
+}  // namespace
 
-// keys(n, b, memory) and queries(n, b, memory) are block b of image n of [k v] and of q; where they
-// have to be made, memory is for that.
-template <class Keys, class Queries>
-void attend(const Extents& e, bool makes, const Keys& keys, const Queries& queries, float* out,
-            const Context& kept) {
+void CpuBackend::linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
+                                  Tensor& context, Tensor& k_max, Tensor& k_sum) {
+  const Extents e(args, qkv);
   const int64_t D = e.width;
   // Per block: maxima and sums [hidden] of k, context [heads, D, D].
   const int64_t part_size = 2 * e.hidden + e.context;
@@ -62,8 +54,7 @@ void attend(const Extents& e, bool makes, const Keys& keys, const Queries& queri
 
   const auto reduce = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
-    cpu::Scratch made(bytes_of(makes ? rows * 2 * e.hidden : 0));
-    const cpu::ConstRows k = keys(n, b, made.as<float>());
+    const cpu::ConstRows k = {qkv.f32() + e.row(n, b) * e.stride + e.hidden, e.stride};
     float *maxima = part_of(n, b), *sums = maxima + e.hidden, *contexts = sums + e.hidden;
     cpu::Scratch scratch(bytes_of(rows * e.hidden));
     const cpu::Rows exponentials = {scratch.as<float>(), e.hidden};
@@ -82,8 +73,8 @@ void attend(const Extents& e, bool makes, const Keys& keys, const Queries& queri
     }
   };
   const auto merge = [&](int64_t n) {
-    float *maxima = kept.k_max + n * e.hidden, *sums = kept.k_sum + n * e.hidden;
-    float* contexts = kept.context + n * e.context;
+    float *maxima = k_max.f32() + n * e.hidden, *sums = k_sum.f32() + n * e.hidden;
+    float* contexts = context.f32() + n * e.context;
     for (int64_t c = 0; c < e.hidden; ++c) {
       float highest = part_of(n, 0)[c];
       for (int64_t b = 1; b < e.blocks; ++b) highest = std::max(highest, part_of(n, b)[c]);
@@ -103,62 +94,23 @@ void attend(const Extents& e, bool makes, const Keys& keys, const Queries& queri
   };
   const auto apply = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
-    cpu::Scratch scratch(bytes_of(rows * e.hidden)), made(bytes_of(makes ? rows * e.hidden : 0));
+    cpu::Scratch scratch(bytes_of(rows * e.hidden));
     const cpu::Rows soft_q = {scratch.as<float>(), e.hidden};
-    cpu::softmax_heads(rows, e.heads, D, e.scale, queries(n, b, made.as<float>()), soft_q);
+    cpu::softmax_heads(rows, e.heads, D, e.scale, {qkv.f32() + e.row(n, b) * e.stride, e.stride},
+                       soft_q);
     for (int64_t head = 0; head < e.heads; ++head) {
       cpu::matmul_nn({.m = rows,
                       .n = D,
                       .k = D,
                       .a = soft_q.data + head * D,
                       .a_stride = e.hidden,
-                      .b = kept.context + n * e.context + head * D * D,
+                      .b = context.f32() + n * e.context + head * D * D,
                       .b_stride = D,
-                      .c = out + e.row(n, b) * e.hidden + head * D,
+                      .c = out.f32() + e.row(n, b) * e.hidden + head * D,
                       .c_stride = e.hidden});
     }
   };
-  cpu::for_each_image_in_phases(e.images, e.blocks, e.elements(), reduce, merge, apply);
-}
-
-}  // namespace
-
-void CpuBackend::linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
-                                  Tensor& context, Tensor& k_max, Tensor& k_sum) {
-  const Extents e(args, qkv, out.size(3));
-  const auto rows_from = [&](int64_t n, int64_t b, int64_t channel) {
-    return cpu::ConstRows{qkv.f32() + e.row(n, b) * e.stride + channel, e.stride};
-  };
-  attend(
-      e, false, [&](int64_t n, int64_t b, float*) { return rows_from(n, b, e.hidden); },
-      [&](int64_t n, int64_t b, float*) { return rows_from(n, b, 0); }, out.f32(),
-      {context.f32(), k_max.f32(), k_sum.f32()});
-}
-
-void CpuBackend::projected_linear_attention(const AttentionArgs& args, const Tensor& x,
-                                            const Tensor& w, Tensor& out) {
-  const Extents e(args, x, out.size(3));
-  const int64_t channels = x.size(3);
-  // `columns` columns of x w from `first` on.
-  const auto project = [&](int64_t n, int64_t b, int64_t first, int64_t columns, float* to) {
-    cpu::matmul_nn({.m = e.rows(b),
-                    .n = columns,
-                    .k = channels,
-                    .a = x.f32() + e.row(n, b) * channels,
-                    .a_stride = channels,
-                    .b = w.f32() + first,
-                    .b_stride = e.stride,
-                    .c = to,
-                    .c_stride = columns});
-    return cpu::ConstRows{to, columns};
-  };
-  cpu::Scratch kept(bytes_of(e.images * (e.context + 2 * e.hidden)));
-  float *context = kept.as<float>(), *k_max = context + e.images * e.context;
-  attend(
-      e, true,
-      [&](int64_t n, int64_t b, float* to) { return project(n, b, e.hidden, 2 * e.hidden, to); },
-      [&](int64_t n, int64_t b, float* to) { return project(n, b, 0, e.hidden, to); }, out.f32(),
-      {context, k_max, k_max + e.images * e.hidden});
+  cpu::for_each_image_in_phases(e.images, e.blocks, qkv.elements(), reduce, merge, apply);
 }
 
 // With a = softmax(q) / sqrt(d) and b = softmax(k): da = dout context^T, dcontext = a^T dout, dv =
@@ -167,7 +119,7 @@ void CpuBackend::projected_linear_attention(const AttentionArgs& args, const Ten
 void CpuBackend::linear_attention_backward(const AttentionArgs& args, const Tensor& dout,
                                            const Tensor& qkv, const Tensor& context,
                                            const Tensor& k_max, const Tensor& k_sum, Tensor& dqkv) {
-  const Extents e(args, qkv, dout.size(3));
+  const Extents e(args, qkv);
   const int64_t D = e.width;
   cpu::Scratch parts(bytes_of(e.images * e.blocks * e.context));         // of dcontext
   cpu::Scratch totals(bytes_of(e.images * (e.context + 2 * e.hidden)));  // dcontext, mix, 1 / k_sum

@@ -13,9 +13,18 @@ namespace {
 
 constexpr int64_t kStripGroups = 32;  // of mr rows that share a packed panel
 
-void clear(const Matmul& p) {
-  if (p.accumulate) return;
-  for (int64_t i = 0; i < p.m; ++i) std::fill_n(p.c + i * p.c_stride, p.n, 0.0f);
+// What is left of a product without terms.
+void add_nothing(const Matmul& p) {
+  for (int64_t i = 0; i < p.m; ++i) {
+    float* row = p.c + i * p.c_stride;
+    if (!p.accumulate) std::fill_n(row, p.n, 0.0f);
+    for (int64_t j = 0; p.bias && j < p.n; ++j) row[j] += p.bias[j];
+  }
+}
+
+// The bias enters with the first block of the reduction.
+const float* bias_of(const Matmul& p, int64_t block, int64_t column) {
+  return p.bias && block == 0 ? p.bias + column : nullptr;
 }
 
 // Calls body(reduction block, its number, first column, columns).
@@ -64,6 +73,7 @@ void strip_times_panels(const Matmul& p, const GemmKernels& kernels, Range rows,
     kernels.row_tiles({.rows = rows.size(), .groups = groups, .left_step = kernels.mr}, tile,
                       {.rows = to,
                        .columns = columns,
+                       .bias = bias_of(p, block, column),
                        .alpha = p.alpha,
                        .accumulate = p.accumulate || block > 0,
                        .offset = column});
@@ -71,7 +81,7 @@ void strip_times_panels(const Matmul& p, const GemmKernels& kernels, Range rows,
 }
 
 void rows_times_panels(const Matmul& p, bool transposed) {
-  if (p.k == 0) return clear(p);
+  if (p.k == 0) return add_nothing(p);
   const GemmKernels& kernels = gemm_kernels();
   const int64_t strips = ceil_div(p.m, kStripGroups * kernels.mr);
   for (int64_t strip = 0; strip < strips; ++strip) {
@@ -86,7 +96,7 @@ void matmul_nn(const Matmul& p) { rows_times_panels(p, false); }
 void matmul_nt(const Matmul& p) { rows_times_panels(p, true); }
 
 void matmul_tn(const Matmul& p) {
-  if (p.k == 0) return clear(p);
+  if (p.k == 0) return add_nothing(p);
   const GemmKernels& kernels = gemm_kernels();
   alignas(64) float panel[kMaxPanelFloats];
   const float* left[kMaxDepth];
@@ -104,6 +114,7 @@ void matmul_tn(const Matmul& p) {
                           {.left = left, .depth = k.size(), .offset = rows.begin, .b = panel},
                           {.rows = to,
                            .columns = columns,
+                           .bias = bias_of(p, block, column),
                            .alpha = p.alpha,
                            .accumulate = p.accumulate || block > 0});
     }

@@ -19,7 +19,8 @@ struct Matmul {
   float* c = nullptr;
   int64_t c_stride = 0;
   float alpha = 1;
-  bool accumulate = false;  // c += instead of c =
+  bool accumulate = false;      // c += instead of c =
+  const float* bias = nullptr;  // [n], added to every row of c, or null
 };
 
 void matmul_nn(const Matmul& p);  // c = alpha a b      a [m, k], b [k, n]

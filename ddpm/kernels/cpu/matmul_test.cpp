@@ -23,7 +23,8 @@ void plain_product(Form form, const Matmul& p, float* c) {
         sum += a * b;
       }
       const int64_t at = i * p.c_stride + j;
-      c[at] = static_cast<float>((p.accumulate ? c[at] : 0.0) + p.alpha * sum);
+      const double base = (p.accumulate ? c[at] : 0.0) + (p.bias ? p.bias[j] : 0.0);
+      c[at] = static_cast<float>(base + p.alpha * sum);
     }
   }
 }
@@ -40,7 +41,8 @@ void run(Form form, const Matmul& p) {
 }
 
 // Strides larger than the rows; what lies between rows must stay as it was.
-void check(Form form, int64_t m, int64_t n, int64_t k, float alpha, bool accumulate) {
+void check(Form form, int64_t m, int64_t n, int64_t k, float alpha, bool accumulate,
+           bool with_bias = false) {
   const auto matrix = [](int64_t rows, int64_t columns, uint64_t seed) {
     return normal_tensor({rows + 1, columns + 3}, seed);
   };
@@ -48,6 +50,7 @@ void check(Form form, int64_t m, int64_t n, int64_t k, float alpha, bool accumul
   const Tensor b = form == Form::kNt ? matrix(n, k, 2) : matrix(k, n, 2);
   Tensor got = matrix(m, n, 3);
   Tensor expected = got.clone();
+  const Tensor bias = normal_tensor({n + 1}, 4);
   Matmul p{.m = m,
            .n = n,
            .k = k,
@@ -58,7 +61,8 @@ void check(Form form, int64_t m, int64_t n, int64_t k, float alpha, bool accumul
            .c = got.f32() + 1,
            .c_stride = got.size(1),
            .alpha = alpha,
-           .accumulate = accumulate};
+           .accumulate = accumulate,
+           .bias = with_bias ? bias.f32() + 1 : nullptr};
   plain_product(form, p, expected.f32() + 1);
   run(form, p);
   EXPECT_LE(relative_error(got, expected), ddpm::testing::kProductTolerance)
@@ -99,6 +103,15 @@ TEST_P(MatmulTest, ScalesAndAccumulates) {
     check(form, 6, 16, 300, -2, true);
     check(form, 3, 5, 0, 1, true);
     check(form, 3, 5, 0, 1, false);
+  }
+}
+
+TEST_P(MatmulTest, AddsABiasOnce) {
+  for (Form form : {Form::kNn, Form::kNt, Form::kTn}) {
+    for (int64_t k : {0, 5, 700}) {
+      check(form, 9, 37, k, 2, false, true);
+      check(form, 9, 37, k, 2, true, true);
+    }
   }
 }
 

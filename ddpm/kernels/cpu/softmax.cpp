@@ -155,6 +155,21 @@ void soften_heads_gradient(int64_t rows, int64_t heads, int64_t width, float fac
   }
 }
 
+struct AddRow {
+  const float* x;
+  float* sums;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
+    lanes.store(hn::Add(lanes.load(sums + c), lanes.load(x + c)), sums + c);
+  }
+};
+void add_rows(int64_t rows, int64_t columns, ConstRows x, float* sums) {
+  for (int64_t c = 0; c < columns; ++c) sums[c] = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    for_each_vector(columns, AddRow{x.data + r * x.stride, sums});
+  }
+}
+
 struct RaiseMaxima {
   const float* x;
   float* maxima;
@@ -288,6 +303,7 @@ namespace ddpm::cpu {
 namespace {
 DDPM_SIMD_TABLE(soften_heads);
 DDPM_SIMD_TABLE(soften_heads_gradient);
+DDPM_SIMD_TABLE(add_rows);
 DDPM_SIMD_TABLE(maxima);
 DDPM_SIMD_TABLE(exponentials);
 DDPM_SIMD_TABLE(soften_columns);
@@ -305,6 +321,10 @@ void softmax_heads(int64_t rows, int64_t heads, int64_t width, float factor, Con
 void softmax_heads_gradient(int64_t rows, int64_t heads, int64_t width, float factor, ConstRows y,
                             ConstRows dy, Rows dx) {
   DDPM_SIMD_CHOOSE(soften_heads_gradient)(rows, heads, width, factor, y, dy, dx);
+}
+
+void column_sums(int64_t rows, int64_t columns, ConstRows x, float* sums) {
+  DDPM_SIMD_CHOOSE(add_rows)(rows, columns, x, sums);
 }
 
 void column_maxima(int64_t rows, int64_t columns, ConstRows x, float* out) {

@@ -23,7 +23,10 @@ void softmax_heads(int64_t rows, int64_t heads, int64_t width, float factor, Con
 void softmax_heads_gradient(int64_t rows, int64_t heads, int64_t width, float factor, ConstRows y,
                             ConstRows dy, Rows dx);
 
-// ---- softmax down columns
+// ---- down columns
+
+// sums[c] = sum over rows of x[., c].
+void column_sums(int64_t rows, int64_t columns, ConstRows x, float* sums);
 
 void column_maxima(int64_t rows, int64_t columns, ConstRows x, float* maxima);
 // y = exp(x - maxima), sums its columns' sums.

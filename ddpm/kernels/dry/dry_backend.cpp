@@ -71,14 +71,20 @@ class DryBackend : public Backend {
                         Tensor&) override {
     count_linear_attention(args, qkv.size(3) / 3, qkv.elements() / 3, 2);
   }
-  void projected_linear_attention(const AttentionArgs& args, const Tensor& x, const Tensor& w,
-                                  Tensor& out) override {
-    count_linear(x.elements() / x.size(3), w);
-    count_linear_attention(args, out.size(3), out.elements(), 2);
-  }
   void linear_attention_backward(const AttentionArgs& args, const Tensor&, const Tensor& qkv,
                                  const Tensor&, const Tensor&, const Tensor&, Tensor&) override {
     count_linear_attention(args, qkv.size(3) / 3, qkv.elements() / 3, 4);
+  }
+  void projected_linear_attention(const AttentionArgs& args, const Tensor& x,
+                                  const AttentionProjections& w, Tensor&,
+                                  LinearAttentionSums&) override {
+    count_projected_linear_attention(args, x, w, 1);
+  }
+  void projected_linear_attention_backward(const AttentionArgs& args, const Tensor&,
+                                           const Tensor& x, const AttentionProjections& w,
+                                           const LinearAttentionSums&, Tensor&, Tensor&, Tensor&,
+                                           Tensor&) override {
+    count_projected_linear_attention(args, x, w, 2);
   }
 
   void space_to_depth(int64_t, const Tensor&, Tensor&) override {}
@@ -112,6 +118,16 @@ class DryBackend : public Backend {
   static void count_linear_attention(const AttentionArgs& args, int64_t hidden, int64_t elements,
                                      double products) {
     flops += products * 2 * static_cast<double>(hidden / args.heads * elements);
+  }
+  // As its three operations one after another, each times `passes`.
+  static void count_projected_linear_attention(const AttentionArgs& args, const Tensor& x,
+                                               const AttentionProjections& w, int passes) {
+    const int64_t rows = x.elements() / x.size(3), hidden = w.out.size(2);
+    for (int pass = 0; pass < passes; ++pass) {
+      count_linear(rows, w.qkv);
+      count_linear(rows, w.out);
+    }
+    count_linear_attention(args, hidden, rows * hidden, 2 * passes);
   }
 
   const Backend& model_;

@@ -140,16 +140,25 @@ class Profile::Timer : public Backend {
     time("linear_attention", shape_of(qkv),
          [&](Backend& b) { b.linear_attention(args, qkv, out, context, k_max, k_sum); });
   }
-  void projected_linear_attention(const AttentionArgs& args, const Tensor& x, const Tensor& w,
-                                  Tensor& out) override {
-    time("linear_attention with q k v", shape_of(x) + fmt::format("->{}", w.size(3)),
-         [&](Backend& b) { b.projected_linear_attention(args, x, w, out); });
-  }
   void linear_attention_backward(const AttentionArgs& args, const Tensor& dout, const Tensor& qkv,
                                  const Tensor& context, const Tensor& k_max, const Tensor& k_sum,
                                  Tensor& dqkv) override {
     time("linear_attention backward", shape_of(qkv), [&](Backend& b) {
       b.linear_attention_backward(args, dout, qkv, context, k_max, k_sum, dqkv);
+    });
+  }
+  void projected_linear_attention(const AttentionArgs& args, const Tensor& x,
+                                  const AttentionProjections& w, Tensor& y,
+                                  LinearAttentionSums& sums) override {
+    time("projected_linear_attention", shape_of(x),
+         [&](Backend& b) { b.projected_linear_attention(args, x, w, y, sums); });
+  }
+  void projected_linear_attention_backward(const AttentionArgs& args, const Tensor& dy,
+                                           const Tensor& x, const AttentionProjections& w,
+                                           const LinearAttentionSums& sums, Tensor& dx,
+                                           Tensor& dw_qkv, Tensor& dw_out, Tensor& dbias) override {
+    time("projected_linear_attention backward", shape_of(x), [&](Backend& b) {
+      b.projected_linear_attention_backward(args, dy, x, w, sums, dx, dw_qkv, dw_out, dbias);
     });
   }
 

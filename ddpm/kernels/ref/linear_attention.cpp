@@ -68,16 +68,6 @@ void RefBackend::linear_attention(const AttentionArgs& args, const Tensor& qkv, 
       });
 }
 
-void RefBackend::projected_linear_attention(const AttentionArgs& args, const Tensor& x,
-                                            const Tensor& w, Tensor& out) {
-  const int64_t images = x.size(0), hidden = w.size(3) / 3, width = hidden / args.heads;
-  Tensor qkv({images, x.size(1), x.size(2), 3 * hidden});
-  Tensor context({images, args.heads, width, width}), k_max({images, hidden});
-  Tensor k_sum({images, hidden});
-  RefBackend::conv2d({}, x, w, nullptr, qkv);
-  RefBackend::linear_attention(args, qkv, out, context, k_max, k_sum);
-}
-
 // da = context dout, dcontext = sum_n a dout, db = dcontext v, dv = b dcontext; then through the
 // two softmaxes: dq = a (da - sum_d a' da) with a' the softmax itself, dk = b (db - sum_n b db).
 void RefBackend::linear_attention_backward(const AttentionArgs& args, const Tensor& dout,
