@@ -36,6 +36,7 @@ constexpr int kMr = 4;
 constexpr int64_t kDepth = 256;
 #endif
 constexpr int64_t kNr = 2 * kLanes;
+constexpr int64_t kLine = 16;       // floats of a cache line
 constexpr int64_t kRowsAhead = 16;  // called while rows are packed: too far apart to be foreseen
 static_assert(kMr <= kMaxTileRows && kDepth <= kMaxDepth && kDepth * kNr <= kMaxPanelFloats);
 
@@ -82,7 +83,6 @@ HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out
 // The outputs are wanted only after the reduction; by then they have arrived.
 template <int kRows, int kVecs>
 HWY_INLINE void prefetch_output(const TileOutput& out) {
-  constexpr int64_t kLine = 16;
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     const float* to = out.rows[r] + out.offset;
@@ -91,8 +91,14 @@ HWY_INLINE void prefetch_output(const TileOutput& out) {
   }
 }
 
+// Rows of the tile after this one, to be called meanwhile. None: rows is 0.
+struct NextRows {
+  const float* const* left = nullptr;
+  int64_t rows = 0;
+};
+
 template <int kRows, int kVecs>
-HWY_INLINE void row_tile_of(const RowTile& tile, const TileOutput& out) {
+HWY_INLINE void row_tile_of(const RowTile& tile, const NextRows& next, const TileOutput& out) {
   const Floats d;
   prefetch_output<kRows, kVecs>(out);
   Vec sum[kRows][kVecs];
@@ -107,16 +113,22 @@ HWY_INLINE void row_tile_of(const RowTile& tile, const TileOutput& out) {
     const float* left[kRows];
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) left[r] = tile.left[s * kMr + r] + tile.offset;
-    for (int64_t i = 0; i < tile.length; ++i) {
-      Vec right[kVecs];
+    for (int64_t first = 0; first < tile.length; first += kLine) {
+      for (int64_t r = 0; r < next.rows; ++r) {
+        __builtin_prefetch(next.left[s * kMr + r] + tile.offset + first);
+      }
+      const int64_t end = HWY_MIN(first + kLine, tile.length);
+      for (int64_t i = first; i < end; ++i) {
+        Vec right[kVecs];
 #pragma GCC unroll 2
-      for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
-      b += b_stride;
+        for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
+        b += b_stride;
 #pragma GCC unroll 12
-      for (int r = 0; r < kRows; ++r) {
-        const Vec x = hn::Set(d, left[r][i]);
+        for (int r = 0; r < kRows; ++r) {
+          const Vec x = hn::Set(d, left[r][i]);
 #pragma GCC unroll 2
-        for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, right[v], sum[r][v]);
+          for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, right[v], sum[r][v]);
+        }
       }
     }
   }
@@ -152,11 +164,13 @@ void column_tile_of(const ColumnTile& tile, const TileOutput& out) {
 
 // rows -> the instance with that many rows.
 template <int kRows = kMr>
-HWY_INLINE void row_tile_rows(int64_t rows, const RowTile& tile, const TileOutput& out) {
+HWY_INLINE void row_tile_rows(int64_t rows, const RowTile& tile, const NextRows& next,
+                              const TileOutput& out) {
   if (rows == kRows) {
-    out.columns > kLanes ? row_tile_of<kRows, 2>(tile, out) : row_tile_of<kRows, 1>(tile, out);
+    out.columns > kLanes ? row_tile_of<kRows, 2>(tile, next, out)
+                         : row_tile_of<kRows, 1>(tile, next, out);
   } else if constexpr (kRows > 1) {
-    row_tile_rows<kRows - 1>(rows, tile, out);
+    row_tile_rows<kRows - 1>(rows, tile, next, out);
   }
 }
 
@@ -170,24 +184,14 @@ HWY_INLINE void column_tile_rows(int64_t rows, const ColumnTile& tile, const Til
   }
 }
 
-HWY_INLINE void fetch_rows(int64_t rows, const float* const* left, const RowTile& tile) {
-  constexpr int64_t kLine = 16;
-  for (int64_t s = 0; s < tile.segments; ++s, left += kMr) {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t i = 0; i < tile.length; i += kLine) {
-        __builtin_prefetch(left[r] + tile.offset + i);
-      }
-    }
-  }
-}
-
 void row_tiles(const RowGroups& groups, RowTile tile, TileOutput out) {
   const int64_t rows = groups.rows / groups.groups, larger = groups.rows % groups.groups;
   for (int64_t g = 0; g < groups.groups; ++g) {
+    NextRows next;
     if (tile.fetch && g + 1 < groups.groups) {
-      fetch_rows(rows + (g + 1 < larger), tile.left + groups.left_step, tile);
+      next = {tile.left + groups.left_step, rows + (g + 1 < larger)};
     }
-    row_tile_rows(rows + (g < larger), tile, out);
+    row_tile_rows(rows + (g < larger), tile, next, out);
     tile.left += groups.left_step;
     out.rows += kMr;
   }

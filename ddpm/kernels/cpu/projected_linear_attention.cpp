@@ -29,25 +29,28 @@
 namespace ddpm {
 namespace {
 
-constexpr int64_t kBlock = 128;  // positions: 64 KiB of each of q and k with 4 heads of 32
+// Positions at a time: 128 KiB of each of q and k with 4 heads of 32. The larger the block, the less
+// is packed; small maps are cut so that two threads can share one.
+int64_t block_of(int64_t positions) { return positions < 512 ? 128 : 256; }
 
 struct Extents {
   Extents(const AttentionArgs& args, const Tensor& x, const AttentionProjections& w)
       : images(x.size(0)),
         positions(x.size(1) * x.size(2)),
-        blocks(cpu::ceil_div(positions, kBlock)),
+        block(block_of(positions)),
+        blocks(cpu::ceil_div(positions, block)),
         channels(x.size(3)),
         outputs(w.out.size(3)),
         heads(args.heads),
         hidden(w.out.size(2)),
         width(hidden / heads),
         scale(static_cast<float>(1 / std::sqrt(static_cast<double>(width)))) {}
-  int64_t rows(int64_t b) const { return std::min(kBlock, positions - b * kBlock); }
-  int64_t row(int64_t n, int64_t b) const { return n * positions + b * kBlock; }
+  int64_t rows(int64_t b) const { return std::min(block, positions - b * block); }
+  int64_t row(int64_t n, int64_t b) const { return n * positions + b * block; }
   int64_t part(int64_t n, int64_t b) const { return n * blocks + b; }
   int64_t elements() const { return images * positions * 3 * hidden; }  // of q, k and v
 
-  int64_t images, positions, blocks, channels, outputs, heads, hidden, width;
+  int64_t images, positions, block, blocks, channels, outputs, heads, hidden, width;
   float scale;
 };
 
