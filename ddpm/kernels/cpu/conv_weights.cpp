@@ -7,7 +7,8 @@
 // of pointers into it, a row of zeros for padding) and all panels of dy, and stays in the
 // second-level cache; read in place, its rows a power of two apart would fight for a few sets of
 // the first-level cache. dy is packed panel by panel into the first-level cache, which also sums it
-// for dbias; the next panel's lines are called meanwhile. A task is a range of channel groups x a
+// for dbias. The lines of the next block are called meanwhile, or it would wait for them where few
+// channels leave it little else to do. A task is a range of channel groups x a
 // chunk of the pixels. Chunks exist so that a layer with few weights still has work for many
 // threads; their number depends on the problem only, and their partial sums are added in order, so
 // results do not depend on the threads.
@@ -77,6 +78,25 @@ void find_inputs(const ConvShape& s, int64_t span, int64_t tap, Range pixels, in
   }
 }
 
+// Some columns of some rows of a map.
+struct Rows {
+  const float* data = nullptr;
+  int64_t stride = 0, columns = 0, rows = 0;
+};
+
+// What the next block will read, be it of this task or of the next one.
+struct NextBlock {
+  static constexpr int64_t kLine = 16;  // floats of a cache line
+  // The part of a line's width that tile i is to call: first of x, then of dy.
+  Rows lines(int64_t i) const {
+    const int64_t of_x = ceil_div(x.columns, kLine);
+    const Rows& from = i < of_x ? x : dy;
+    const int64_t first = (i < of_x ? i : i - of_x) * kLine;
+    return first < from.columns ? Rows{from.data + first, from.stride, kLine, from.rows} : Rows{};
+  }
+  Rows x, dy;
+};
+
 // dw over the pixels of one chunk for channel groups [groups), and the chunk's share of dbias where
 // sums is not null.
 void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& plan, const float* x,
@@ -120,28 +140,37 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
       kernels.pack_rows(x + first * s.channels + channels.begin, s.channels, stretch,
                         channels.size(), to + mr);
     }
+    const int64_t task_channel = piece(plan.channels, plan.groups, groups.begin).begin;
+    const NextBlock next = {
+        .x = {.data = x + (last + 1) * s.channels + task_channel,
+              .stride = s.channels,
+              .columns = piece(plan.channels, plan.groups, groups.end - 1).end - task_channel,
+              .rows = std::min(pixels.size(), s.batch * s.height * s.width - last - 1)},
+        .dy = {.data = dy + pixels.end * s.outputs,
+               .stride = s.outputs,
+               .columns = s.outputs,
+               .rows = std::min(pixels.size(), plan.pixels - pixels.end)}};
+    int64_t tile = 0;
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t column = p * nr, columns = std::min(nr, s.outputs - column);
       kernels.pack(dy + pixels.begin * s.outputs + column, s.outputs, pixels.size(), columns, panel,
                    sums ? sums + column : nullptr);
       for (int64_t g = groups.begin; g < groups.end; ++g) {
-        if (p + 1 < panels) {  // the next panel arrives meanwhile
-          const Range ahead = piece(pixels.size(), groups.size(), g - groups.begin);
-          for (int64_t i = ahead.begin; i < ahead.end; ++i) {
-            __builtin_prefetch(dy + (pixels.begin + i) * s.outputs + column + nr);
-          }
-        }
         const Range channels = piece(plan.channels, plan.groups, g);
         for (int64_t tap = 0; tap < plan.taps; ++tap) {
           float* to[kMaxTileRows];
           for (int64_t r = 0; r < channels.size(); ++r) {
             to[r] = dw + (tap * plan.channels + channels.begin + r) * s.outputs + column;
           }
+          const Rows ahead = next.lines(tile++);
           kernels.column_tile(channels.size(),
                               {.left = table + tap * plan.block_pixels,
                                .depth = pixels.size(),
                                .offset = (g - groups.begin) * copy_stride,
-                               .b = panel},
+                               .b = panel,
+                               .ahead = ahead.data,
+                               .ahead_stride = ahead.stride,
+                               .ahead_count = ahead.rows},
                               {.rows = to, .columns = columns, .accumulate = b > 0});
         }
       }

@@ -146,7 +146,7 @@ void column_tile_of(const ColumnTile& tile, const TileOutput& out) {
     for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::Zero(d);
   }
   const float* b = tile.b;
-  for (int64_t i = 0; i < tile.depth; ++i) {
+  const auto step = [&](int64_t i) HWY_ATTR {
     const float* left = tile.left[i] + tile.offset;
     Vec right[kVecs];
 #pragma GCC unroll 2
@@ -158,7 +158,14 @@ void column_tile_of(const ColumnTile& tile, const TileOutput& out) {
 #pragma GCC unroll 2
       for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, right[v], sum[r][v]);
     }
+  };
+  const int64_t calls = HWY_MIN(tile.depth, tile.ahead_count);
+  const float* ahead = tile.ahead;
+  for (int64_t i = 0; i < calls; ++i, ahead += tile.ahead_stride) {
+    __builtin_prefetch(ahead, 0, 2);
+    step(i);
   }
+  for (int64_t i = calls; i < tile.depth; ++i) step(i);
   write_tile<kRows, kVecs>(sum, out);
 }
 

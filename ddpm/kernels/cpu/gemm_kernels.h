@@ -44,6 +44,10 @@ struct ColumnTile {
   int64_t depth = 0;
   int64_t offset = 0;
   const float* b = nullptr;
+  // Lines at ahead + i * ahead_stride, i < ahead_count, are called into the second-level cache
+  // meanwhile, one in each step.
+  const float* ahead = nullptr;
+  int64_t ahead_stride = 0, ahead_count = 0;
 };
 
 struct GemmKernels {

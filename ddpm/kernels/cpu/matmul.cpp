@@ -60,6 +60,7 @@ void strip_times_panels(const Matmul& p, const GemmKernels& kernels, Range rows,
     tile.offset = k.begin;
     tile.b = panel;
     tile.b_stride = kernels.nr;
+    tile.fetch = column == 0;
     if (transposed) {
       kernels.pack_transposed(p.b + column * p.b_stride + k.begin, p.b_stride, k.size(), columns,
                               panel);
