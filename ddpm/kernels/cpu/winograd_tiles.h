@@ -26,13 +26,14 @@ struct Tiles {
   template <class T>
   void pixels(int64_t t, int64_t size, int64_t margin, T* map, int64_t channels, T* outside,
               T** to) const {
-    const int64_t v = t % columns * m - margin, u = t / columns % rows * m - margin;
-    T* image = map + t / columns / rows * height * width * channels;
-    for (int64_t i = u; i < u + size; ++i) {
-      for (int64_t j = v; j < v + size; ++j) {
-        const bool inside = i >= 0 && i < height && j >= 0 && j < width;
-        *to++ = inside ? image + (i * width + j) * channels : outside;
-      }
+    const int64_t line = t / columns, image = line / rows;
+    const int64_t u = (line - image * rows) * m - margin, v = (t - line * columns) * m - margin;
+    const int64_t top = std::max<int64_t>(0, -u), bottom = std::min(size, height - u);
+    const int64_t left = std::max<int64_t>(0, -v), right = std::min(size, width - v);
+    if (bottom - top < size || right - left < size) std::fill_n(to, size * size, outside);
+    for (int64_t i = top; i < bottom; ++i) {
+      T* pixel = map + ((image * height + u + i) * width + v + left) * channels;
+      for (int64_t j = left; j < right; ++j, pixel += channels) to[i * size + j] = pixel;
     }
   }
 
