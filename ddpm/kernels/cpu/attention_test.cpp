@@ -118,7 +118,7 @@ TEST_P(AttentionTest, AgreesForAnyHeads) {
 }
 
 TEST_P(AttentionTest, AgreesForAnyNumberOfPositions) {
-  for (int64_t positions : {1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 129, 300}) {
+  for (int64_t positions : {1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 129, 300, 511, 513}) {
     check({1, 1, positions}, 2, 8);
   }
 }

@@ -73,24 +73,9 @@ void CpuBackend::linear_attention(const AttentionArgs& args, const Tensor& qkv, 
     }
   };
   const auto merge = [&](int64_t n) {
-    float *maxima = k_max.f32() + n * e.hidden, *sums = k_sum.f32() + n * e.hidden;
-    float* contexts = context.f32() + n * e.context;
-    for (int64_t c = 0; c < e.hidden; ++c) {
-      float highest = part_of(n, 0)[c];
-      for (int64_t b = 1; b < e.blocks; ++b) highest = std::max(highest, part_of(n, b)[c]);
-      maxima[c] = highest;
-      sums[c] = 0;
-      float* row = contexts + c * D;
-      std::fill_n(row, D, 0.0f);
-      for (int64_t b = 0; b < e.blocks; ++b) {
-        const float *part = part_of(n, b), *part_row = part + 2 * e.hidden + c * D;
-        const float shrink = std::exp(part[c] - highest);
-        sums[c] += shrink * part[e.hidden + c];
-        for (int64_t i = 0; i < D; ++i) row[i] += shrink * part_row[i];
-      }
-      const float inverse = 1 / sums[c];
-      for (int64_t i = 0; i < D; ++i) row[i] *= inverse;
-    }
+    cpu::merge_column_softmax(e.blocks, part_size, part_of(n, 0), e.hidden, D,
+                              k_max.f32() + n * e.hidden, k_sum.f32() + n * e.hidden,
+                              context.f32() + n * e.context);
   };
   const auto apply = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);

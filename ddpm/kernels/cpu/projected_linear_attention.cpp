@@ -4,8 +4,8 @@
 //
 //   y = bias + sum over heads of a M,   M = context w_out,   context = G w_v,   G = b^T x,
 //
-// so that each position takes part in four products with hidden x C or hidden x K numbers, where
-// the operations one after another take six; in return an image has two more of hidden x d x C.
+// so that a position takes 4 hidden C multiply-adds (K = C), where the operations one after another
+// take 2 hidden d more; in return an image takes 2 hidden d C more.
 //
 // Backward, likewise in two passes over blocks with a merge between them:
 //
@@ -29,8 +29,8 @@
 namespace ddpm {
 namespace {
 
-// Positions at a time: 128 KiB of each of q and k with 4 heads of 32. The larger the block, the less
-// is packed; small maps are cut so that two threads can share one.
+// Positions at a time: 128 KiB of each of q and k with 4 heads of 32. The larger the block, the
+// less is packed; small maps are cut so that two threads can share one.
 int64_t block_of(int64_t positions) { return positions < 512 ? 128 : 256; }
 
 struct Extents {
@@ -136,24 +136,10 @@ void CpuBackend::projected_linear_attention(const AttentionArgs& args, const Ten
                     .c_stride = C});
   };
   const auto merge = [&](int64_t n) {
-    float *maxima = sums.k_max.f32() + n * e.hidden, *totals = sums.k_sum.f32() + n * e.hidden;
     float* gathered = sums.gathered.f32() + n * e.hidden * C;
-    for (int64_t c = 0; c < e.hidden; ++c) {
-      float highest = part_of(n, 0)[c];
-      for (int64_t b = 1; b < e.blocks; ++b) highest = std::max(highest, part_of(n, b)[c]);
-      maxima[c] = highest;
-      totals[c] = 0;
-      float* row = gathered + c * C;
-      std::fill_n(row, C, 0.0f);
-      for (int64_t b = 0; b < e.blocks; ++b) {
-        const float *part = part_of(n, b), *part_row = part + 2 * e.hidden + c * C;
-        const float shrink = std::exp(part[c] - highest);
-        totals[c] += shrink * part[e.hidden + c];
-        for (int64_t i = 0; i < C; ++i) row[i] += shrink * part_row[i];
-      }
-      const float inverse = 1 / totals[c];
-      for (int64_t i = 0; i < C; ++i) row[i] *= inverse;
-    }
+    cpu::merge_column_softmax(e.blocks, part_size, part_of(n, 0), e.hidden, C,
+                              sums.k_max.f32() + n * e.hidden, sums.k_sum.f32() + n * e.hidden,
+                              gathered);
     cpu::Scratch context(bytes_of(D * D));
     for (int64_t head = 0; head < e.heads; ++head) {
       head_context(e, w, gathered, head, context.as<float>());

@@ -2,6 +2,7 @@
 // lanes are added at the end, whatever block of rows it stands in.
 #include "ddpm/kernels/cpu/softmax.h"
 
+#include <algorithm>
 #include <cmath>
 
 #undef HWY_TARGET_INCLUDE
@@ -334,6 +335,26 @@ void column_maxima(int64_t rows, int64_t columns, ConstRows x, float* out) {
 void column_exponentials(int64_t rows, int64_t columns, ConstRows x, const float* maxima_in, Rows y,
                          float* sums) {
   DDPM_SIMD_CHOOSE(exponentials)(rows, columns, x, maxima_in, y, sums);
+}
+
+void merge_column_softmax(int64_t parts, int64_t stride, const float* part, int64_t columns,
+                          int64_t width, float* maxima, float* sums, float* product) {
+  for (int64_t c = 0; c < columns; ++c) {
+    float highest = part[c];
+    for (int64_t b = 1; b < parts; ++b) highest = std::max(highest, part[b * stride + c]);
+    maxima[c] = highest;
+    sums[c] = 0;
+    float* row = product + c * width;
+    std::fill_n(row, width, 0.0f);
+    for (int64_t b = 0; b < parts; ++b) {
+      const float *from = part + b * stride, *from_row = from + 2 * columns + c * width;
+      const float shrink = std::exp(from[c] - highest);
+      sums[c] += shrink * from[columns + c];
+      for (int64_t i = 0; i < width; ++i) row[i] += shrink * from_row[i];
+    }
+    const float inverse = 1 / sums[c];
+    for (int64_t i = 0; i < width; ++i) row[i] *= inverse;
+  }
 }
 
 void column_softmax(int64_t rows, int64_t columns, ConstRows x, const float* maxima_in,
