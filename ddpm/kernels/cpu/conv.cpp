@@ -264,6 +264,9 @@ void run_gather(const Gather& g) {
     const int64_t most = ceil_div(pixels, 8 * kernels.mr);
     row_tasks = std::max(row_tasks, std::min(most, ceil_div(wanted, column_tasks)));
   }
+  if (row_tasks * column_tasks > num_threads() && column_tasks % num_threads() != 0) {
+    row_tasks = std::min(pixels, even_tasks(row_tasks));
+  }
   Scratch zeros_memory(most_channels * static_cast<int64_t>(sizeof(float)));
   float* zeros = zeros_memory.as<float>();
   std::fill_n(zeros, most_channels, 0.0f);

@@ -53,6 +53,10 @@ Plan make_plan(const ConvShape& s, const GemmKernels& kernels) {
                                     std::max<int64_t>(1, plan.pixels / kChunkPixels));
   const int64_t tasks = num_threads() == 1 ? 1 : 2 * num_threads();
   plan.group_tasks = std::clamp(ceil_div(tasks, plan.chunks), least, most);
+  const int64_t rest = plan.chunks * plan.group_tasks % num_threads();
+  if (plan.chunks == 1 && plan.group_tasks - rest >= std::max<int64_t>(least, num_threads())) {
+    plan.group_tasks -= rest;  // equally many for all threads
+  }
   // Of the largest tasks: where blocks end must not depend on the threads.
   const int64_t task_channels = ceil_div(plan.groups, least) * kernels.mr;
   plan.block_pixels =
@@ -79,7 +83,7 @@ void find_inputs(const ConvShape& s, int64_t span, int64_t tap, Range pixels, in
 }
 
 // Some columns of some rows of a map.
-struct Rows {
+struct Lines {
   const float* data = nullptr;
   int64_t stride = 0, columns = 0, rows = 0;
 };
@@ -88,13 +92,13 @@ struct Rows {
 struct NextBlock {
   static constexpr int64_t kLine = 16;  // floats of a cache line
   // The part of a line's width that tile i is to call: first of x, then of dy.
-  Rows lines(int64_t i) const {
+  Lines of_tile(int64_t i) const {
     const int64_t of_x = ceil_div(x.columns, kLine);
-    const Rows& from = i < of_x ? x : dy;
+    const Lines& from = i < of_x ? x : dy;
     const int64_t first = (i < of_x ? i : i - of_x) * kLine;
-    return first < from.columns ? Rows{from.data + first, from.stride, kLine, from.rows} : Rows{};
+    return first < from.columns ? Lines{from.data + first, from.stride, kLine, from.rows} : Lines{};
   }
-  Rows x, dy;
+  Lines x, dy;
 };
 
 // dw over the pixels of one chunk for channel groups [groups), and the chunk's share of dbias where
@@ -162,7 +166,7 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
           for (int64_t r = 0; r < channels.size(); ++r) {
             to[r] = dw + (tap * plan.channels + channels.begin + r) * s.outputs + column;
           }
-          const Rows ahead = next.lines(tile++);
+          const Lines ahead = next.of_tile(tile++);
           kernels.column_tile(channels.size(),
                               {.left = table + tap * plan.block_pixels,
                                .depth = pixels.size(),

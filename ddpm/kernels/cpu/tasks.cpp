@@ -11,6 +11,11 @@ void for_each_task(int64_t count, const std::function<void(int64_t)>& run) {
   parallel_tasks(count, run);
 }
 
+int64_t even_tasks(int64_t count) {
+  const int64_t threads = num_threads();
+  return ceil_div(count, threads) * threads;
+}
+
 void add_parts(const float* partial, int64_t parts, int64_t stride, int64_t count, float* total) {
   constexpr int64_t kPiece = 4096;
   for_each_task(ceil_div(count, kPiece), parts * count, [&](int64_t task) {

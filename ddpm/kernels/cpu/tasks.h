@@ -21,6 +21,9 @@ inline void for_each_task(int64_t count, int64_t work,
   for (int64_t task = 0; task < count; ++task) run(task);
 }
 
+// The least number of tasks, `count` or more, of which all threads get equally many.
+int64_t even_tasks(int64_t count);
+
 // total[i] = sum over parts, in order, of partial[part * stride + i], i < count.
 void add_parts(const float* partial, int64_t parts, int64_t stride, int64_t count, float* total);
 

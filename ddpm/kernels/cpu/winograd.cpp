@@ -163,6 +163,7 @@ Plan make_plan(const Pass& p, bool prepared) {
       std::min(kInputFloats / (p.tiles.positions() * p.channels), ceil_div(p.tiles.count, wanted));
   const int64_t most = few ? kMostFewTiles : std::clamp(fit, kLeastTiles, kMostTiles);
   plan.tile_blocks = ceil_div(p.tiles.count, most);
+  if (!few) plan.tile_blocks = std::min(p.tiles.count, even_tasks(plan.tile_blocks));
   plan.most_tiles = ceil_div(p.tiles.count, plan.tile_blocks);
   plan.tile_tasks = few ? 1 : plan.tile_blocks;
   plan.panel_tasks = std::min(plan.panels, ceil_div(wanted, plan.tile_tasks));

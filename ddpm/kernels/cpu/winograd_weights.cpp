@@ -196,19 +196,22 @@ void through_memory(const Problem& p, float* dw, float* dbias) {
 
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
     const Range tiles = piece(p.tiles.count, chunks, chunk);
-    for_each_task(input_tasks + kTransformTasks, [&](int64_t task) {
-      if (task < input_tasks) {
-        const Range some = piece(p.blocks.count, input_tasks, task);
+    // The two kinds in turns, so that each thread's share of the tasks has of both.
+    const int64_t all_tasks = input_tasks + kTransformTasks;
+    for_each_task(all_tasks, [&](int64_t task) {
+      const int64_t inputs = ceil_div(task * input_tasks, all_tasks);  // before this task
+      if (ceil_div((task + 1) * input_tasks, all_tasks) > inputs) {
+        const Range some = piece(p.blocks.count, input_tasks, inputs);
         transform_input(p.tiles, tiles, p.x, v_layout, some, zeros.data(),
                         v + some.begin * v_layout.block_floats);
         return;
       }
-      Range some = piece(tiles.size(), kTransformTasks, task - input_tasks);
+      const int64_t part = task - inputs;
+      Range some = piece(tiles.size(), kTransformTasks, part);
       const int64_t at = some.begin;
       some.begin += tiles.begin, some.end += tiles.begin;
-      transform_gradient(
-          p, some, d_layout, {0, p.panels.count}, zeros.data(), d, at,
-          dbias ? sums + (chunk * kTransformTasks + task - input_tasks) * padded : nullptr);
+      transform_gradient(p, some, d_layout, {0, p.panels.count}, zeros.data(), d, at,
+                         dbias ? sums + (chunk * kTransformTasks + part) * padded : nullptr);
     });
     for_each_task(parts.count(), [&](int64_t part) {
       const Range blocks = parts.blocks_of(part), panels = parts.panels_of(part);
