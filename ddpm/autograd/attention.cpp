@@ -69,8 +69,7 @@ Variable linear_attention(const Variable& x, const Variable& w_qkv, const Variab
   Tensor y = beside(xv, {images, xv.size(1), xv.size(2), outputs});
   LinearAttentionSums sums{.k_max = beside(xv, {images, width}),
                            .k_sum = beside(xv, {images, width}),
-                           .gathered = beside(xv, {images, width, channels}),
-                           .combined = beside(xv, {images, width, outputs})};
+                           .gathered = beside(xv, {images, width, channels})};
   backend_for(y.device())
       .projected_linear_attention(args, xv, {w_qkv.value(), w_out.value(), bias.value()}, y, sums);
   if (!Tape::recording({&x, &w_qkv, &w_out, &bias})) return Variable(y);

@@ -79,7 +79,6 @@ struct AttentionProjections {
 struct LinearAttentionSums {
   Tensor k_max, k_sum;
   Tensor gathered;  // [N, heads * d, C]: sum over positions n of softmax(k)[., n] x[n]
-  Tensor combined;  // [N, heads * d, K]: context times the rows of w_out of its head
 };
 
 enum class Activation { kSilu, kGelu };  // x * sigmoid(x); x * Phi(x) with the exact erf
@@ -201,7 +200,7 @@ class Backend {
                                          Tensor& dqkv) = 0;
   // The same between its projections: qkv = x w_qkv, y = out w_out + bias, x [N, H, W, C], y [N, H,
   // W, K]. The products may be taken in any order: (softmax(k)^T x) w_v instead of softmax(k)^T (x
-  // w_v).
+  // w_v). Each gradient has the shape of what it is the gradient of.
   virtual void projected_linear_attention(const AttentionArgs& args, const Tensor& x,
                                           const AttentionProjections& w, Tensor& y,
                                           LinearAttentionSums& sums) = 0;

@@ -63,8 +63,7 @@ struct Problem {
     const int64_t images = end - begin, hidden = w_out.size(2);
     const auto sums_by = [&](Tensor (*make)(Shape)) {
       return LinearAttentionSums{make({images, hidden}), make({images, hidden}),
-                                 make({images, hidden, kChannels}),
-                                 make({images, hidden, kOutputs})};
+                                 make({images, hidden, kChannels})};
     };
     LinearAttentionSums sums = sums_by(unwritten), ref_sums = sums_by(unwritten);
     const AttentionProjections w{w_qkv, w_out, bias};
@@ -78,7 +77,6 @@ struct Problem {
              {"k_max", sums.k_max},
              {"k_sum", sums.k_sum},
              {"gathered", sums.gathered},
-             {"combined", sums.combined},
              {"dx", dx}},
             {{"dw_qkv", dw_qkv}, {"dw_out", dw_out}, {"dbias", dbias}}};
   }

@@ -54,21 +54,15 @@ struct Extents {
   float scale;
 };
 
-// A matrix where it lies.
-struct View {
-  const float* data;
-  int64_t stride;
-};
-
 constexpr int64_t bytes_of(int64_t floats) { return floats * static_cast<int64_t>(sizeof(float)); }
 
 // q, k or v: columns [which * hidden, (which + 1) * hidden) of w_qkv, from `column` on.
-View part_of_qkv(const AttentionProjections& w, int which, int64_t column = 0) {
+cpu::ConstRows part_of_qkv(const AttentionProjections& w, int which, int64_t column = 0) {
   return {w.qkv.f32() + which * w.out.size(2) + column, w.qkv.size(3)};
 }
 
 // x [rows, C] times w_q or w_k.
-void project(const Extents& e, int64_t rows, const float* x, View w, float* to) {
+void project(const Extents& e, int64_t rows, const float* x, cpu::ConstRows w, float* to) {
   cpu::matmul_nn({.m = rows,
                   .n = e.hidden,
                   .k = e.channels,
@@ -81,7 +75,7 @@ void project(const Extents& e, int64_t rows, const float* x, View w, float* to) 
 }
 
 // to [columns, rows] = from [rows, columns]^T
-void transpose(int64_t rows, int64_t columns, View from, float* to) {
+void transpose(int64_t rows, int64_t columns, cpu::ConstRows from, float* to) {
   for (int64_t j = 0; j < columns; ++j) {
     for (int64_t i = 0; i < rows; ++i) to[j * rows + i] = from.data[i * from.stride + j];
   }
@@ -90,7 +84,7 @@ void transpose(int64_t rows, int64_t columns, View from, float* to) {
 // context [d, d] of a head: G w_v.
 void head_context(const Extents& e, const AttentionProjections& w, const float* gathered,
                   int64_t head, float* context) {
-  const View values = part_of_qkv(w, 2, head * e.width);
+  const cpu::ConstRows values = part_of_qkv(w, 2, head * e.width);
   cpu::matmul_nn({.m = e.width,
                   .n = e.width,
                   .k = e.channels,
@@ -100,6 +94,25 @@ void head_context(const Extents& e, const AttentionProjections& w, const float* 
                   .b_stride = values.stride,
                   .c = context,
                   .c_stride = e.width});
+}
+
+// M [hidden, K] of an image: the context of each head times its rows of w_out.
+void multiply_out(const Extents& e, const AttentionProjections& w, const float* gathered,
+                  float* combined) {
+  const int64_t D = e.width, K = e.outputs;
+  cpu::Scratch context(bytes_of(D * D));
+  for (int64_t head = 0; head < e.heads; ++head) {
+    head_context(e, w, gathered, head, context.as<float>());
+    cpu::matmul_nn({.m = D,
+                    .n = K,
+                    .k = D,
+                    .a = context.as<float>(),
+                    .a_stride = D,
+                    .b = w.out.f32() + head * D * K,
+                    .b_stride = K,
+                    .c = combined + head * D * K,
+                    .c_stride = K});
+  }
 }
 
 }  // namespace
@@ -112,6 +125,7 @@ void CpuBackend::projected_linear_attention(const AttentionArgs& args, const Ten
   // Per block: maxima and sums [hidden] of k, G [hidden, C], under the block's own maxima.
   const int64_t part_size = 2 * e.hidden + e.hidden * C;
   cpu::Scratch parts(bytes_of(e.images * e.blocks * part_size));
+  cpu::Scratch combined(bytes_of(e.images * e.hidden * K));  // M
   const auto part_of = [&](int64_t n, int64_t b) {
     return parts.as<float>() + e.part(n, b) * part_size;
   };
@@ -140,19 +154,7 @@ void CpuBackend::projected_linear_attention(const AttentionArgs& args, const Ten
     cpu::merge_column_softmax(e.blocks, part_size, part_of(n, 0), e.hidden, C,
                               sums.k_max.f32() + n * e.hidden, sums.k_sum.f32() + n * e.hidden,
                               gathered);
-    cpu::Scratch context(bytes_of(D * D));
-    for (int64_t head = 0; head < e.heads; ++head) {
-      head_context(e, w, gathered, head, context.as<float>());
-      cpu::matmul_nn({.m = D,
-                      .n = K,
-                      .k = D,
-                      .a = context.as<float>(),
-                      .a_stride = D,
-                      .b = w.out.f32() + head * D * K,
-                      .b_stride = K,
-                      .c = sums.combined.f32() + (n * e.hidden + head * D) * K,
-                      .c_stride = K});
-    }
+    multiply_out(e, w, gathered, combined.as<float>() + n * e.hidden * K);
   };
   const auto apply = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
@@ -165,7 +167,7 @@ void CpuBackend::projected_linear_attention(const AttentionArgs& args, const Ten
                     .k = e.hidden,
                     .a = q.data,
                     .a_stride = q.stride,
-                    .b = sums.combined.f32() + n * e.hidden * K,
+                    .b = combined.as<float>() + n * e.hidden * K,
                     .b_stride = K,
                     .c = y.f32() + e.row(n, b) * K,
                     .c_stride = K,
@@ -208,8 +210,10 @@ void CpuBackend::projected_linear_attention_backward(const AttentionArgs& args, 
     float* at = kept.as<float>() + n * kept_size;
     return Kept{at, at + H * K, at + H * (K + C), at + H * (K + 2 * C), at + H * (K + 2 * C + 1)};
   };
-  cpu::for_each_task(e.images, e.images * H * K, [&](int64_t n) {
-    transpose(H, K, {sums.combined.f32() + n * H * K, K}, kept_of(n).combined);
+  cpu::for_each_task(e.images, e.images * H * D * (C + K), [&](int64_t n) {
+    cpu::Scratch combined(bytes_of(H * K));
+    multiply_out(e, w, sums.gathered.f32() + n * H * C, combined.as<float>());
+    transpose(H, K, {combined.as<float>(), K}, kept_of(n).combined);
   });
   // to [rows, C] (+)= a [rows, hidden] b [hidden, C]
   const auto to_x = [&](int64_t rows, const float* a, const float* b, bool accumulate, float* to) {
@@ -272,7 +276,7 @@ void CpuBackend::projected_linear_attention_backward(const AttentionArgs& args, 
     cpu::Scratch scratch(bytes_of(2 * D * D));
     float *context = scratch.as<float>(), *dcontext = context + D * D;
     for (int64_t head = 0; head < e.heads; ++head) {
-      const View values = part_of_qkv(w, 2, head * D);
+      const cpu::ConstRows values = part_of_qkv(w, 2, head * D);
       const float *head_dcombined = dcombined + head * D * K,
                   *head_gathered = gathered + head * D * C;
       head_context(e, w, gathered, head, context);

@@ -1,5 +1,6 @@
 // Linear attention and its projections one after another, backward from the inputs alone.
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -47,21 +48,6 @@ void gather(const Tensor& x, const Attended& from, Tensor& gathered) {
       });
 }
 
-void multiply_out(const AttentionArgs& args, const Tensor& context, const Tensor& w_out,
-                  Tensor& combined) {
-  const int64_t K = w_out.size(3), hidden = w_out.size(2), d = hidden / args.heads;
-  std::vector<double> sum(K);
-  for (int64_t row = 0; row < combined.elements() / K; ++row) {
-    const int64_t head = row % hidden / d;
-    std::fill(sum.begin(), sum.end(), 0.0);
-    for (int64_t e = 0; e < d; ++e) {
-      const double weight = context.f32()[row * d + e];
-      for (int64_t k = 0; k < K; ++k) sum[k] += weight * w_out.f32()[(head * d + e) * K + k];
-    }
-    std::copy(sum.begin(), sum.end(), combined.f32() + row * K);
-  }
-}
-
 }  // namespace
 
 void RefBackend::projected_linear_attention(const AttentionArgs& args, const Tensor& x,
@@ -73,7 +59,6 @@ void RefBackend::projected_linear_attention(const AttentionArgs& args, const Ten
   std::copy_n(made.k_max.f32(), made.k_max.elements(), sums.k_max.f32());
   std::copy_n(made.k_sum.f32(), made.k_sum.elements(), sums.k_sum.f32());
   gather(x, made, sums.gathered);
-  multiply_out(args, made.context, w.out, sums.combined);
 }
 
 void RefBackend::projected_linear_attention_backward(const AttentionArgs& args, const Tensor& dy,
