@@ -251,7 +251,8 @@ void run_gather(const Gather& g) {
   const int64_t depth =
       std::clamp(ceil_div(reduction, kAccuracyBlocks), kLeastDepth, kernels.depth);
   const std::vector<Block> blocks = cut_reduction(g, depth);
-  // Tasks: enough for every thread to take several, rows before columns where there are many rows.
+  // Tasks: enough for every thread to take several, and equally many; rows before columns where
+  // there are many rows.
   const int64_t panels = ceil_div(g.to_channels, kernels.nr);
   const int64_t wanted = num_threads() == 1 ? 1 : 4 * num_threads();
   int64_t row_tasks = std::max(ceil_div(pixels, taps > 1 ? kTaskRows / 2 : kTaskRows),
