@@ -21,7 +21,10 @@ namespace ddpm {
 // "a, b or c", for error messages and help.
 std::string join_choices(const std::vector<std::string>& choices);
 
-// JSON text of one value, and back (throws Error naming the field where the type does not fit).
+// JSON text of one value, and back (throws Error naming the field where the type does not fit). A
+// text may be any bytes, such as the name of a file: those that are not UTF-8 are written as
+// base/utf8.h says and come back as they were. Where a text is wanted, a whole number does: 64 is
+// read as "64".
 namespace json_value {
 std::string write(bool value);
 std::string write(int64_t value);
@@ -41,7 +44,9 @@ void read(std::string_view json, std::string_view field, std::vector<int64_t>& v
 // without showing a JSON library.
 class JsonObject {
  public:
-  // Throws Error where the text is no JSON object, naming `what` (a path, say).
+  // Throws Error where the text is no JSON object, names a key twice or is
+  // larger than any of ours (32 levels, 1024 keys an object, 1 MiB); the Error names `what` (a
+  // path, say).
   static JsonObject parse(std::string_view text, std::string_view what);
   void set(std::string name, std::string json);
   // The value's JSON text, or null.

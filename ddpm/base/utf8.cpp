@@ -1,0 +1,94 @@
+#include "ddpm/base/utf8.h"
+
+#include <cstdint>
+
+namespace ddpm {
+namespace {
+
+constexpr uint32_t kFirstByte = 0xEF80, kLastByte = 0xEFFF;  // stand for the bytes 0x80 ... 0xFF
+
+uint32_t byte_at(std::string_view text, size_t i) { return static_cast<unsigned char>(text[i]); }
+
+// The code point of a valid character of three bytes.
+uint32_t code_of_three(std::string_view text) {
+  return (byte_at(text, 0) & 0x0F) << 12 | (byte_at(text, 1) & 0x3F) << 6 |
+         (byte_at(text, 2) & 0x3F);
+}
+
+bool stands_for_byte(std::string_view text, size_t length) {
+  if (length != 3) return false;
+  const uint32_t code = code_of_three(text);
+  return code >= kFirstByte && code <= kLastByte;
+}
+
+void append_byte(uint32_t byte, std::string& text) {
+  const uint32_t code = kFirstByte + (byte - 0x80);
+  text += static_cast<char>(0xE0 | code >> 12);
+  text += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+  text += static_cast<char>(0x80 | (code & 0x3F));
+}
+
+}  // namespace
+
+size_t utf8_character(std::string_view text) {
+  if (text.empty()) return 0;
+  const uint32_t lead = byte_at(text, 0);
+  if (lead < 0x80) return 1;
+  const size_t length = (lead & 0xE0) == 0xC0   ? 2
+                        : (lead & 0xF0) == 0xE0 ? 3
+                        : (lead & 0xF8) == 0xF0 ? 4
+                                                : 0;
+  if (length == 0 || length > text.size()) return 0;
+  uint32_t code = lead & (0x7Fu >> length);
+  for (size_t k = 1; k < length; ++k) {
+    if ((byte_at(text, k) & 0xC0) != 0x80) return 0;
+    code = code << 6 | (byte_at(text, k) & 0x3F);
+  }
+  constexpr uint32_t kLowest[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
+  return code < kLowest[length] || code > 0x10FFFF || surrogate ? 0 : length;
+}
+
+std::string utf8_from_bytes(std::string_view bytes) {
+  std::string text;
+  for (size_t i = 0; i < bytes.size();) {
+    const size_t length = utf8_character(bytes.substr(i));
+    if (length > 0 && !stands_for_byte(bytes.substr(i), length)) {
+      text += bytes.substr(i, length);
+      i += length;
+      continue;
+    }
+    for (const size_t end = i + (length > 0 ? length : 1); i < end; ++i) {
+      append_byte(byte_at(bytes, i), text);
+    }
+  }
+  return text;
+}
+
+std::string bytes_from_utf8(std::string_view text) {
+  std::string bytes;
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = utf8_character(text.substr(i));
+    if (stands_for_byte(text.substr(i), length)) {
+      bytes += static_cast<char>(code_of_three(text.substr(i)) - kFirstByte + 0x80);
+      i += length;
+    } else {
+      bytes += text.substr(i, length > 0 ? length : 1);
+      i += length > 0 ? length : 1;
+    }
+  }
+  return bytes;
+}
+
+std::string shortened(std::string_view text, size_t most) {
+  if (text.size() <= most) return std::string(text);
+  size_t end = 0;
+  while (end < most) {
+    const size_t length = utf8_character(text.substr(end));
+    if (end + (length > 0 ? length : 1) > most) break;
+    end += length > 0 ? length : 1;
+  }
+  return std::string(text.substr(0, end)) + "...";
+}
+
+}  // namespace ddpm
