@@ -156,23 +156,11 @@ void run_vips(const char* where, const Work& work) {
   if (!work()) fail(where, take_error());
 }
 
-const char* format_of(std::string_view file) {
-  const auto starts = [&](std::string_view magic) { return file.starts_with(magic); };
-  using namespace std::string_view_literals;
-  if (starts("\x89PNG\r\n\x1a\n"sv)) return "PNG";
-  if (starts("\xff\xd8\xff"sv)) return "JPEG";
-  if (starts("RIFF"sv) && file.size() >= 12 && file.substr(8, 4) == "WEBP") return "WebP";
-  if (starts("GIF87a"sv) || starts("GIF89a"sv)) return "GIF";
-  if (starts("II*\0"sv) || starts("MM\0*"sv) || starts("II+\0"sv) || starts("MM\0+"sv))
-    return "TIFF";
-  if (starts("BM"sv)) return "BMP";
-  return nullptr;
-}
-
 std::string known_format(std::string_view file) {
   if (file.empty()) fail("image", "the file is empty");
-  const char* format = format_of(file);
-  if (format == nullptr) fail("image", "this is no PNG, JPEG, WebP, GIF, TIFF or BMP file");
+  const char* format = image_format(file);
+  if (format == nullptr)
+    fail("image", "this is no PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file");
   return format;
 }
 

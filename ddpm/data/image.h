@@ -12,8 +12,12 @@
 
 namespace ddpm {
 
+// What the file is that begins with these bytes, of which 64 are enough: "PNG", "JPEG", "WebP",
+// "GIF", "TIFF", "BMP", "HEIC" or "AVIF"; null where it is none of these.
+const char* image_format(std::string_view first_bytes);
+
 struct ImageInfo {
-  std::string format;  // "PNG", "JPEG", "WebP", "GIF", "TIFF" or "BMP"
+  std::string format;  // as image_format says
   ImageSize size;      // as stored, before EXIF orientation
   int64_t frames = 1;
 };
@@ -21,7 +25,7 @@ struct ImageInfo {
 // Reads the header only. Throws Error as decode_image does.
 ImageInfo probe_image(std::string_view file);
 
-// The contents of a PNG, JPEG, WebP, GIF, TIFF or BMP file -> [size.height, size.width, C], with C
+// The contents of a file of one of these formats -> [size.height, size.width, C], with C
 // = channels_needed(). EXIF orientation is honoured, colours are converted to 8-bit sRGB with the
 // embedded profile, an animation gives its first frame; then as fit_image. Throws Error with the
 // reason for anything else and for damaged or truncated files.

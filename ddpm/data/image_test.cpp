@@ -290,10 +290,32 @@ TEST(ImageTest, DamageIsAnError) {
   EXPECT_NE(why(flipped), "");
 }
 
+TEST(ImageTest, FormatIsToldByTheFirstBytes) {
+  const auto format = [](std::string_view bytes) {
+    const char* name = image_format(bytes);
+    return std::string(name == nullptr ? "" : name);
+  };
+  EXPECT_EQ(format(unhex(kPalettePng).substr(0, 64)), "PNG");
+  EXPECT_EQ(format(unhex(kJpeg).substr(0, 64)), "JPEG");
+  EXPECT_EQ(format(unhex(kGif).substr(0, 64)), "GIF");
+  EXPECT_EQ(format(tiff(8, 8, 1, 8, 1, std::string(64, 'a')).substr(0, 64)), "TIFF");
+  EXPECT_EQ(format(bmp(8, 8, 24, "", repeated("abc", 64)).substr(0, 64)), "BMP");
+  EXPECT_EQ(format("RIFF\x20\0\0\0WEBPVP8L"s), "WebP");
+  EXPECT_EQ(format("\0\0\0\x18"s + "ftypheic\0\0\0\0mif1heic"s), "HEIC");
+  EXPECT_EQ(format("\0\0\0\x18"s + "ftypmif1\0\0\0\0mif1heix"s), "HEIC");
+  EXPECT_EQ(format("\0\0\0\x1c"s + "ftypmif1\0\0\0\0mif1avifmiaf"s), "AVIF");
+  // A film in the same kind of boxes, and texts that begin like pictures.
+  EXPECT_EQ(format("\0\0\0\x18"s + "ftypisom\0\0\0\0isomavc1"s), "");
+  EXPECT_EQ(format("BMW is a maker of cars and motor cycles"), "");
+  EXPECT_EQ(format("GIF"), "");
+  EXPECT_EQ(format(""), "");
+}
+
 TEST(ImageTest, WhatIsNoImageSaysSo) {
   EXPECT_EQ(why(""), "[image] the file is empty");
   EXPECT_EQ(why("hello, I am a text\n"),
-            "[image] this is no PNG, JPEG, WebP, GIF, TIFF or BMP file");
+            "[image] this is no PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file");
+  EXPECT_NE(why("BMW is a maker of cars and motor cycles"), "");
   EXPECT_NE(why("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" height=\"9\"/>"), "");
   EXPECT_NE(why("%PDF-1.4\n"), "");
   EXPECT_NE(why("GIF89a"), "");

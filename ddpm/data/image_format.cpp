@@ -1,0 +1,49 @@
+// What a file is, by its first bytes: names mislead, and of libvips' many loaders only those of the
+// formats we promise may ever see a file.
+#include <algorithm>
+
+#include "ddpm/data/image.h"
+
+namespace ddpm {
+namespace {
+
+using namespace std::string_view_literals;
+
+// "BM" also begins many a text. A BMP goes on with the size of its second header.
+bool is_bmp(std::string_view file) {
+  constexpr unsigned char kHeaderSizes[] = {12, 16, 40, 52, 56, 64, 108, 124};
+  if (!file.starts_with("BM") || file.size() < 18 || file.substr(15, 3) != "\0\0\0"sv) return false;
+  return std::find(std::begin(kHeaderSizes), std::end(kHeaderSizes),
+                   static_cast<unsigned char>(file[14])) != std::end(kHeaderSizes);
+}
+
+// HEIC and AVIF are boxes; the first lists the brands that the file conforms to.
+const char* format_of_boxes(std::string_view file) {
+  if (file.size() < 16 || file.substr(4, 4) != "ftyp") return nullptr;
+  size_t end = 0;
+  for (const char c : file.substr(0, 4)) end = end << 8 | static_cast<unsigned char>(c);
+  end = std::min(end, file.size());
+  for (size_t at = 8; at + 4 <= end; at += at == 8 ? 8 : 4) {
+    const std::string_view brand = file.substr(at, 4);
+    if (brand == "avif" || brand == "avis") return "AVIF";
+    for (const char* heic : {"heic", "heix", "hevc", "hevx", "heim", "heis"})
+      if (brand == heic) return "HEIC";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const char* image_format(std::string_view file) {
+  const auto starts = [&](std::string_view magic) { return file.starts_with(magic); };
+  if (starts("\x89PNG\r\n\x1a\n"sv)) return "PNG";
+  if (starts("\xff\xd8\xff"sv)) return "JPEG";
+  if (starts("RIFF"sv) && file.size() >= 12 && file.substr(8, 4) == "WEBP") return "WebP";
+  if (starts("GIF87a"sv) || starts("GIF89a"sv)) return "GIF";
+  if (starts("II*\0"sv) || starts("MM\0*"sv) || starts("II+\0"sv) || starts("MM\0+"sv))
+    return "TIFF";
+  if (is_bmp(file)) return "BMP";
+  return format_of_boxes(file);
+}
+
+}  // namespace ddpm
