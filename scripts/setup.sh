@@ -6,6 +6,7 @@ packages=(
   g++ cmake ninja-build pkg-config    # the tools
   libhwy-dev                          # SIMD (headers only)
   libfmt-dev nlohmann-json3-dev       # text and JSON (headers only)
+  libxxhash-dev                       # checksums (headers only)
   libcli11-dev                        # the command line (headers only)
   libvips-dev                         # pictures: decoding, colour, scaling, encoding
   libfreetype-dev zlib1g-dev          # the emoji font; gzipped data sets

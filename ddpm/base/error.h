@@ -22,11 +22,29 @@ class UsageError : public Error {
   using Error::Error;
 };
 
-// Throws Error("[where] what").
+// A system call failed: no space, no permission, a device that does not answer.
+class SystemError : public Error {
+ public:
+  SystemError(const std::string& what, int code) : Error(what), code_(code) {}
+  // Its errno.
+  int code() const { return code_; }
+
+ private:
+  int code_;
+};
+
+// True for an errno that says nothing about the file itself (a device or a limit of the process),
+// so that the same call may succeed later: no reason to go on without the file.
+bool is_transient(int code);
+
+// Throws Error("[where] what"). The text is made printable() (base/text.h), so that whatever names
+// it holds, it is one line and safe to show.
 [[noreturn]] void fail(std::string_view where, std::string_view what);
 
-// Throws UsageError("[where] what").
+// Throws UsageError("[where] what"), made printable as well.
 [[noreturn]] void fail_usage(std::string_view where, std::string_view what);
+// Throws SystemError("[where] what"), made printable as well; code is the errno.
+[[noreturn]] void fail_system(std::string_view where, std::string_view what, int code);
 
 // Our own invariants, always on: throws Error naming the condition and its place.
 #define DDPM_CHECK(condition)                             \

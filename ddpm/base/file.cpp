@@ -1,12 +1,17 @@
+// A temporary file is named .ddpm-<random>.tmp, which is short whatever the target's name, and its
+// writer holds a lock on it (flock). The lock ends with the process, so that files of writers that
+// were killed can be told from those of living ones.
 #include "ddpm/base/file.h"
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -16,41 +21,131 @@
 namespace ddpm {
 namespace {
 
-[[noreturn]] void fail_file(const char* doing, const std::string& path, int error) {
-  std::string advice;
-  if (error == ENOSPC || error == EDQUOT)
-    advice = "; free some space and run again, nothing earlier was lost";
-  if (error == EACCES || error == EPERM || error == EROFS)
-    advice = "; choose a place you may write to";
-  fail("file", fmt::format("cannot {} {}: {}{}", doing, path, std::strerror(error), advice));
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = ".ddpm-", kSuffix = ".tmp";
+
+[[noreturn]] void fail_file(const std::string& doing, const std::string& path, int error,
+                            const char* advice = "") {
+  fail_system("file", fmt::format("cannot {} {}: {}{}", doing, path, std::strerror(error), advice),
+              error);
+}
+
+[[noreturn]] void fail_write(const std::string& doing, const std::string& path, int error) {
+  const bool full = error == ENOSPC || error == EDQUOT;
+  const bool forbidden = error == EACCES || error == EPERM || error == EROFS;
+  fail_file(doing, path, error,
+            full        ? "; free some space and run again, nothing earlier was lost"
+            : forbidden ? "; choose a place you may write to"
+                        : "");
+}
+
+// Calls again while a signal interrupts the call.
+template <class Call>
+auto retry(const Call& call) {
+  decltype(call()) result;
+  do {
+    result = call();
+  } while (result < 0 && errno == EINTR);
+  return result;
 }
 
 std::string folder_of(const std::string& path) {
-  const auto parent = std::filesystem::path(path).parent_path();
+  const auto parent = fs::path(path).parent_path();
   return parent.empty() ? "." : parent.string();
+}
+
+// Follows symbolic links at the end of the path; what they lead to need not exist.
+std::string follow_links(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as the kernel's own limit
+  fs::path target = path;
+  for (int i = 0; i < kMostLinks; ++i) {
+    std::error_code error;
+    const fs::path next = fs::read_symlink(target, error);
+    if (error) return target.string();  // no link, or nothing there
+    target = next.is_absolute() ? next : target.parent_path() / next;
+  }
+  fail_write("write", path, ELOOP);
+}
+
+std::string temporary_name() {
+  uint64_t random = 0;
+  if (retry([&] { return getrandom(&random, sizeof random, 0); }) != sizeof random)
+    random = static_cast<uint64_t>(getpid());  // unique enough with O_EXCL and further tries
+  return fmt::format("{}{:012x}{}", kPrefix, random & 0xFFFF'FFFF'FFFF, kSuffix);
 }
 
 }  // namespace
 
-std::string read_file(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) fail_file("read", path, EISDIR);
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) fail_file("read", path, errno);
+std::string read_file(const std::string& path, uint64_t limit) {
+  const int descriptor = retry([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); });
+  if (descriptor < 0) fail_file("read", path, errno);
   std::string contents;
-  char buffer[1 << 16];
-  size_t got;
-  while ((got = std::fread(buffer, 1, sizeof buffer, file)) > 0) contents.append(buffer, got);
-  const int failed = std::ferror(file) ? errno : 0;
-  std::fclose(file);
-  if (failed) fail_file("read", path, failed);
+  ssize_t got = 0;
+  for (size_t piece = size_t{1} << 16;; piece = std::min(2 * piece, size_t{1} << 24)) {
+    const size_t before = contents.size();
+    contents.resize(before + piece);
+    got = retry([&] { return read(descriptor, contents.data() + before, piece); });
+    contents.resize(before + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    if (got <= 0 || contents.size() > limit) break;
+  }
+  const int failed = got < 0 ? errno : 0;
+  close(descriptor);
+  if (failed != 0) fail_file("read", path, failed);
+  if (contents.size() > limit)
+    fail("file", fmt::format("{} holds more than the {} bytes that it may have", path, limit));
   return contents;
 }
 
-AtomicFile::AtomicFile(std::string path)
-    : path_(std::move(path)), temporary_(fmt::format("{}.{}.tmp", path_, getpid())) {
-  descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail_file("write", path_, errno);
+bool exists(const std::string& path) {
+  struct stat status {};
+  if (retry([&] { return stat(path.c_str(), &status); }) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  fail_file("look for", path, errno);
+}
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follow_links(path_)) {
+  struct stat old {};
+  const bool there = retry([&] { return stat(target_.c_str(), &old); }) == 0;
+  if (!there && errno != ENOENT) fail_write("write", path_, errno);
+  if (there && S_ISDIR(old.st_mode)) fail_write("write", path_, EISDIR);
+  if (there && !S_ISREG(old.st_mode)) {
+    open_directly();
+    return;
+  }
+  open_temporary();
+  if (there && retry([&] { return fchmod(descriptor_, old.st_mode & 0777); }) != 0) {
+    const int error = errno;
+    close(descriptor_);
+    unlink(temporary_.c_str());
+    fail_write("set the mode of", path_, error);
+  }
+}
+
+void AtomicFile::open_directly() {
+  descriptor_ = retry([&] { return open(target_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY); });
+  if (descriptor_ < 0) fail_write("write", path_, errno);
+}
+
+void AtomicFile::open_temporary() {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    temporary_ = (fs::path(folder_of(target_)) / temporary_name()).string();
+    descriptor_ = retry([&] {
+      return open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    });
+    if (descriptor_ < 0 && errno == EEXIST) continue;
+    if (descriptor_ < 0) fail_write("write", path_, errno);
+    // Some file systems know no locks; what is left behind there stays. Between open and flock
+    // somebody may have taken the file for abandoned and removed it: then the next name is tried.
+    retry([&] { return flock(descriptor_, LOCK_EX); });
+    struct stat status {};
+    if (retry([&] { return fstat(descriptor_, &status); }) == 0 && status.st_nlink > 0) return;
+    close(descriptor_);
+    unlink(temporary_.c_str());
+  }
+  descriptor_ = -1;
+  fail_write("find a free temporary name for", path_, EEXIST);
 }
 
 AtomicFile::~AtomicFile() {
@@ -61,29 +156,46 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::write(const void* data, size_t bytes) {
   const char* next = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t written = ::write(descriptor_, next, std::min<size_t>(bytes, size_t{1} << 30));
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      fail_file("write", path_, errno);
-    }
+    const ssize_t written =
+        retry([&] { return ::write(descriptor_, next, std::min<size_t>(bytes, size_t{1} << 30)); });
+    if (written <= 0) fail_write("write", path_, written < 0 ? errno : ENOSPC);
     next += written;
     bytes -= static_cast<size_t>(written);
   }
 }
 
+void AtomicFile::overwrite(int64_t position, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written =
+        retry([&] { return pwrite(descriptor_, bytes.data(), bytes.size(), position); });
+    if (written <= 0) fail_write("write", path_, written < 0 ? errno : ENOSPC);
+    position += written;
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
 void AtomicFile::commit() {
-  if (fsync(descriptor_) != 0) fail_file("sync", path_, errno);
+  // Devices and pipes cannot be synced.
+  if (retry([&] { return fsync(descriptor_); }) != 0 &&
+      !(temporary_.empty() && (errno == EINVAL || errno == EROFS || errno == ENOTSUP)))
+    fail_write("sync", path_, errno);
   const int closed = close(descriptor_);
   descriptor_ = -1;
-  if (closed != 0) fail_file("close", path_, errno);
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_file("rename to", path_, errno);
+  // After EINTR the file is closed, and what it holds was synced before.
+  if (closed != 0 && errno != EINTR) fail_write("close", path_, errno);
+  if (temporary_.empty()) return;
+  if (retry([&] { return rename(temporary_.c_str(), target_.c_str()); }) != 0)
+    fail_write("rename a temporary file to", path_, errno);
   temporary_.clear();
-  const int folder = open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) fail_file("open the folder of", path_, errno);
-  const int synced = fsync(folder) == 0 ? 0 : errno;
+  const std::string name = folder_of(target_);
+  const int folder = retry([&] { return open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  // A folder that may be written but not listed cannot be opened, and some file systems cannot
+  // sync a folder. The rename has happened all the same.
+  if (folder < 0 && errno == EACCES) return;
+  if (folder < 0) fail_write("open the folder of", path_, errno);
+  const int synced = retry([&] { return fsync(folder); }) == 0 ? 0 : errno;
   close(folder);
-  // Some file systems cannot sync a folder; the rename has happened all the same.
-  if (synced != 0 && synced != EINVAL) fail_file("sync the folder of", path_, synced);
+  if (synced != 0 && synced != EINVAL) fail_write("sync the folder of", path_, synced);
 }
 
 void write_file_atomic(const std::string& path, std::string_view contents) {
@@ -92,11 +204,27 @@ void write_file_atomic(const std::string& path, std::string_view contents) {
   file.commit();
 }
 
+void remove_abandoned_files(const std::string& folder) {
+  std::error_code error;
+  fs::directory_iterator it(folder, error);
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
+    const std::string path = it->path().string();
+    const int descriptor =
+        retry([&] { return open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); });
+    if (descriptor < 0) continue;
+    if (retry([&] { return flock(descriptor, LOCK_EX | LOCK_NB); }) == 0) unlink(path.c_str());
+    close(descriptor);
+  }
+  if (error) fail_file("list", folder, error.value());
+}
+
 void make_folder(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) fail_file("create the folder", path, error.value());
-  if (!std::filesystem::is_directory(path, error)) fail_file("create the folder", path, ENOTDIR);
+  fs::create_directories(path, error);
+  if (error) fail_write("create the folder", path, error.value());
+  if (!fs::is_directory(path, error)) fail_write("create the folder", path, ENOTDIR);
 }
 
 }  // namespace ddpm

@@ -2,18 +2,30 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
 namespace ddpm {
 
-// Whole contents; throws Error naming the path and the system's reason.
-std::string read_file(const std::string& path);
+// The whole contents. Throws SystemError naming the path and the system's reason, and Error where
+// the file holds more than `limit` bytes.
+std::string read_file(const std::string& path,
+                      uint64_t limit = std::numeric_limits<uint64_t>::max());
 
-// Appends to an open file or writes a new one beside its destination; commit() makes it appear
-// atomically under its name (fsync of the file, rename, fsync of the folder). Without commit() the
-// destructor removes what was written, so the old file, if any, stays intact. Throws Error on any
-// failure, a full disk included.
+// True where something of that name is there. Throws SystemError where that cannot be told, for
+// instance because a folder on the way may not be entered.
+bool exists(const std::string& path);
+
+// A new file, or a new version of one. It is written aside and appears under its name, whole, with
+// commit(): sync of the file, rename, sync of the folder. Without commit() the destructor removes
+// what was written, so that the old file, if any, stays as it was.
+//
+// The constructor makes the temporary file at once, in the target's folder: a program that makes
+// it before a long piece of work knows that the result can be written. Symbolic links are followed
+// and stay; a file that is there keeps its mode; a device or a pipe is written directly. Throws
+// SystemError on any failure, a full disk and a folder in the way included.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -23,18 +35,31 @@ class AtomicFile {
 
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  // Replaces bytes that were written before; not for devices and pipes.
+  void overwrite(int64_t position, std::string_view bytes);
   void commit();
 
+  const std::string& path() const { return path_; }
+
  private:
-  std::string path_;
-  std::string temporary_;
+  void open_temporary();
+  void open_directly();
+
+  std::string path_;       // as it was given, for messages
+  std::string target_;     // where symbolic links lead
+  std::string temporary_;  // empty where the target is written directly
   int descriptor_ = -1;
 };
 
 // AtomicFile in one call.
 void write_file_atomic(const std::string& path, std::string_view contents);
 
-// Creates the folder and its parents; throws Error where that fails or a file stands in the way.
+// Removes temporary files of AtomicFile in the folder whose writers have died. Files that a living
+// process writes are kept. Throws SystemError where the folder cannot be listed.
+void remove_abandoned_files(const std::string& folder);
+
+// Creates the folder and its parents; throws SystemError where that fails or a file stands in the
+// way.
 void make_folder(const std::string& path);
 
 }  // namespace ddpm

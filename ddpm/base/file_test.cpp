@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 
 #include "ddpm/base/error.h"
@@ -57,6 +59,97 @@ TEST_F(FileTest, ErrorsNameThePathAndTheReason) {
   EXPECT_THROW(read_file(folder_), Error);
   write_file_atomic(path("f"), "x");
   EXPECT_THROW(make_folder(path("f")), Error);
+}
+
+TEST_F(FileTest, AdviceAboutWritingIsNotGivenForReading) {
+  write_file_atomic(path("f"), "x");
+  try {
+    write_file_atomic(path("f/below"), "x");
+    FAIL();
+  } catch (const SystemError& error) {
+    EXPECT_EQ(error.code(), ENOTDIR);
+  }
+  try {
+    read_file(folder_);
+    FAIL();
+  } catch (const SystemError& error) {
+    EXPECT_EQ(error.code(), EISDIR);
+    EXPECT_EQ(std::string(error.what()).find("choose"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(FileTest, MoreThanTheLimitIsAnError) {
+  write_file_atomic(path("f"), std::string(100, 'x'));
+  EXPECT_EQ(read_file(path("f"), 100).size(), 100u);
+  EXPECT_THROW(read_file(path("f"), 99), Error);
+}
+
+TEST_F(FileTest, AFolderIsNoTarget) {
+  make_folder(path("d"));
+  EXPECT_THROW(AtomicFile(path("d")), SystemError);
+  EXPECT_EQ(entries(), 1);
+}
+
+TEST_F(FileTest, TheLongestNameCanBeWritten) {
+  const std::string name(255, 'n');
+  write_file_atomic(path(name.c_str()), "x");
+  EXPECT_EQ(read_file(path(name.c_str())), "x");
+}
+
+TEST_F(FileTest, ModesAreKept) {
+  write_file_atomic(path("f"), "old");
+  std::filesystem::permissions(path("f"), std::filesystem::perms(0640));
+  write_file_atomic(path("f"), "new");
+  EXPECT_EQ(std::filesystem::status(path("f")).permissions(), std::filesystem::perms(0640));
+}
+
+TEST_F(FileTest, LinksAreKeptAndTheirTargetReplaced) {
+  make_folder(path("d"));
+  write_file_atomic(path("d/f"), "old");
+  std::filesystem::create_symlink("d/f", path("link"));
+  std::filesystem::create_symlink("d/absent", path("dangling"));
+  write_file_atomic(path("link"), "new");
+  write_file_atomic(path("dangling"), "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(path("link")));
+  EXPECT_EQ(read_file(path("d/f")), "new");
+  EXPECT_EQ(read_file(path("d/absent")), "new");
+}
+
+TEST_F(FileTest, ALinkThatLeadsInACircleIsAnError) {
+  std::filesystem::create_symlink("b", path("a"));
+  std::filesystem::create_symlink("a", path("b"));
+  EXPECT_THROW(AtomicFile(path("a")), SystemError);
+}
+
+TEST_F(FileTest, ADeviceIsWrittenAndStaysADevice) {
+  std::filesystem::create_symlink("/dev/null", path("null"));
+  write_file_atomic(path("null"), "gone");
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  EXPECT_EQ(entries(), 1);
+}
+
+TEST_F(FileTest, BytesCanBeWrittenOver) {
+  AtomicFile file(path("f"));
+  file.write("0000 rest");
+  file.overwrite(1, "12");
+  file.commit();
+  EXPECT_EQ(read_file(path("f")), "0120 rest");
+}
+
+TEST_F(FileTest, FilesOfDeadWritersAreRemovedAndOthersKept) {
+  const AtomicFile alive(path("f"));
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    new AtomicFile(path("g"));
+    _exit(0);  // as after a kill, no destructor runs
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  write_file_atomic(path("other.tmp"), "x");
+  ASSERT_EQ(entries(), 3);
+  remove_abandoned_files(folder_);
+  EXPECT_EQ(entries(), 2);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/base/text.h"
 #include "ddpm/io/safetensors_header.h"
 
 namespace ddpm {

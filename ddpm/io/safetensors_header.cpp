@@ -13,6 +13,7 @@
 #include <set>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
 
 namespace ddpm {
 namespace {
@@ -301,29 +302,6 @@ std::string in_quotes(std::string_view name) {
   }
   if (length < name.size()) text += "...";
   return text + "\"";
-}
-
-size_t find_invalid_utf8(std::string_view text) {
-  const auto byte = [&](size_t i) -> uint32_t { return static_cast<unsigned char>(text[i]); };
-  for (size_t i = 0; i < text.size();) {
-    const uint32_t lead = byte(i);
-    const size_t length = lead < 0x80             ? 1
-                          : (lead & 0xE0) == 0xC0 ? 2
-                          : (lead & 0xF0) == 0xE0 ? 3
-                          : (lead & 0xF8) == 0xF0 ? 4
-                                                  : 0;
-    if (length == 0 || i + length > text.size()) return i;
-    uint32_t code = length == 1 ? lead : lead & (0x7Fu >> length);
-    for (size_t k = 1; k < length; ++k) {
-      if ((byte(i + k) & 0xC0) != 0x80) return i;
-      code = code << 6 | (byte(i + k) & 0x3F);
-    }
-    constexpr uint32_t kShortest[] = {0, 0, 0x80, 0x800, 0x10000};
-    const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-    if (code < kShortest[length] || code > 0x10FFFF || surrogate) return i;
-    i += length;
-  }
-  return std::string_view::npos;
 }
 
 }  // namespace ddpm

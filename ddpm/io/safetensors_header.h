@@ -26,7 +26,4 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, int64_t data_b
 // A name out of a file, fit for an error message: in quotes, shortened, control characters escaped.
 std::string in_quotes(std::string_view name);
 
-// The position of the first byte that is not UTF-8 (RFC 3629), or npos.
-size_t find_invalid_utf8(std::string_view text);
-
 }  // namespace ddpm

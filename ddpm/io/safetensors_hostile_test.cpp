@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
 #include "ddpm/io/safetensors.h"
 #include "ddpm/io/safetensors_header.h"
 

@@ -1,0 +1,86 @@
+#include "ddpm/base/lock.h"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+
+#include "ddpm/base/error.h"
+
+namespace ddpm {
+namespace {
+
+[[noreturn]] void fail_lock(const std::string& path, int error) {
+  fail_system("lock", fmt::format("cannot lock {}: {}", path, std::strerror(error)), error);
+}
+
+// What the holder wrote about itself; empty where nothing can be read.
+std::string holder(int descriptor) {
+  char text[256];
+  const ssize_t got = pread(descriptor, text, sizeof text, 0);
+  std::string line(text, static_cast<size_t>(got > 0 ? got : 0));
+  line.resize(std::min(line.find('\n'), line.size()));
+  return line;
+}
+
+}  // namespace
+
+FolderLock::FolderLock(const std::string& folder)
+    : folder_(folder), path_((std::filesystem::path(folder) / ".lock").string()) {
+  while (!take()) {
+  }
+  write_holder();
+}
+
+// False where the file was removed between opening and locking it.
+bool FolderLock::take() {
+  do {
+    descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+  } while (descriptor_ < 0 && errno == EINTR);
+  if (descriptor_ < 0) fail_lock(path_, errno);
+  int locked;
+  do {
+    locked = flock(descriptor_, LOCK_EX | LOCK_NB);
+  } while (locked != 0 && errno == EINTR);
+  const int error = locked != 0 ? errno : 0;
+  if (error != 0) {
+    const std::string who = holder(descriptor_);
+    close(descriptor_);
+    if (error != EWOULDBLOCK) fail_lock(path_, error);
+    fail_usage("lock", fmt::format("{} is in use by {}; wait until it has ended, or stop it",
+                                   folder_, who.empty() ? "another process" : who));
+  }
+  struct stat mine {
+  }, there{};
+  const bool same = fstat(descriptor_, &mine) == 0 && stat(path_.c_str(), &there) == 0 &&
+                    mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+  if (!same) close(descriptor_);
+  return same;
+}
+
+// Who holds the lock is for people alone, so that failing to write it is no reason to stop.
+void FolderLock::write_holder() {
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  const std::time_t now = std::time(nullptr);
+  const std::string text = fmt::format("process {} on {} since {:%Y-%m-%d %H:%M:%S}\n", getpid(),
+                                       host, fmt::localtime(now));
+  if (ftruncate(descriptor_, 0) != 0 ||
+      pwrite(descriptor_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return;
+  }
+}
+
+FolderLock::~FolderLock() {
+  unlink(path_.c_str());  // while the lock is held, so that nobody else's file is removed
+  close(descriptor_);
+}
+
+}  // namespace ddpm
