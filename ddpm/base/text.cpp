@@ -4,33 +4,18 @@
 
 #include <cstdint>
 
+#include "ddpm/base/utf8.h"
+
 namespace ddpm {
 namespace {
 
-struct Character {
-  uint32_t code = 0;
-  size_t length = 0;  // bytes; 0 where the text is not UTF-8
-};
-
-// The character at the start of a text that is not empty.
-Character decode(std::string_view text) {
-  const auto byte = [&](size_t i) -> uint32_t { return static_cast<unsigned char>(text[i]); };
-  const uint32_t lead = byte(0);
-  const size_t length = lead < 0x80             ? 1
-                        : (lead & 0xE0) == 0xC0 ? 2
-                        : (lead & 0xF0) == 0xE0 ? 3
-                        : (lead & 0xF8) == 0xF0 ? 4
-                                                : 0;
-  if (length == 0 || length > text.size()) return {};
-  uint32_t code = length == 1 ? lead : lead & (0x7Fu >> length);
-  for (size_t k = 1; k < length; ++k) {
-    if ((byte(k) & 0xC0) != 0x80) return {};
-    code = code << 6 | (byte(k) & 0x3F);
-  }
-  constexpr uint32_t kShortest[] = {0, 0, 0x80, 0x800, 0x10000};
-  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-  if (code < kShortest[length] || code > 0x10FFFF || surrogate) return {};
-  return {code, length};
+// The code point of a character of `length` bytes that text starts with.
+uint32_t code_point(std::string_view text, size_t length) {
+  uint32_t code = static_cast<unsigned char>(text[0]);
+  if (length > 1) code &= 0x7Fu >> length;
+  for (size_t k = 1; k < length; ++k)
+    code = code << 6 | (static_cast<unsigned char>(text[k]) & 0x3F);
+  return code;
 }
 
 bool is_harmful(uint32_t code) {
@@ -51,7 +36,7 @@ std::string escape(uint32_t code) {
 
 size_t find_invalid_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
-    const size_t length = decode(text.substr(i)).length;
+    const size_t length = utf8_character(text.substr(i));
     if (length == 0) return i;
     i += length;
   }
@@ -62,18 +47,19 @@ std::string printable(std::string_view text) {
   std::string shown;
   shown.reserve(text.size());
   for (size_t i = 0; i < text.size();) {
-    const Character character = decode(text.substr(i));
-    if (character.length == 0) {
+    const size_t length = utf8_character(text.substr(i));
+    if (length == 0) {
       shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
       ++i;
       continue;
     }
-    if (is_harmful(character.code)) {
-      shown += escape(character.code);
+    const uint32_t code = code_point(text.substr(i), length);
+    if (is_harmful(code)) {
+      shown += escape(code);
     } else {
-      shown += text.substr(i, character.length);
+      shown += text.substr(i, length);
     }
-    i += character.length;
+    i += length;
   }
   return shown;
 }
