@@ -6,13 +6,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/data/source_files.h"
 #include "ddpm/data/source_kinds.h"
 
 namespace ddpm {
@@ -23,20 +24,23 @@ struct Entry {
   bool needs_argument;
   const char* form;
   const char* about;
-  PictureList (*list)(const std::string& argument);
+  bool is_path;  // the argument
+  PictureList (*list)(const std::string& argument, const SharedReader& reader);
 };
 
 constexpr Entry kSources[] = {
     {"folder", true, "FOLDER",
-     "a folder of PNG, JPEG, WebP, GIF, TIFF and BMP files, with the folders inside it",
-     [](const std::string& folder) { return list_folder(folder); }},
+     "a folder of PNG, JPEG, WebP, GIF, TIFF and BMP files, with the folders inside it", true,
+     list_folder},
     {"emoji", false, "emoji[:GROUP]",
-     "Noto's colour emoji, all or one group such as emoji:smileys-emotion",
-     [](const std::string& group) { return list_emoji(group); }},
-    {"mnist", true, "mnist:DIR", "the training images of MNIST or a set like it (IDX files)",
-     [](const std::string& folder) { return list_mnist(folder); }},
-    {"cifar10", true, "cifar10:DIR", "CIFAR-10's training images (its binary version)",
-     [](const std::string& folder) { return list_cifar10(folder); }},
+     "Noto's colour emoji, all or one group such as emoji:smileys-emotion", false,
+     [](const std::string& group, const SharedReader& reader) {
+       return list_emoji(group, reader);
+     }},
+    {"mnist", true, "mnist:DIR", "the training images of MNIST or a set like it (IDX files)", true,
+     list_mnist},
+    {"cifar10", true, "cifar10:DIR", "CIFAR-10's training images (its binary version)", true,
+     list_cifar10},
 };
 
 std::string all_forms() {
@@ -45,7 +49,12 @@ std::string all_forms() {
   return join_choices(forms);
 }
 
-PictureList list_source(const std::string& source) {
+struct Request {
+  const Entry* entry;
+  std::string argument;
+};
+
+Request parse_source(const std::string& source) {
   if (source.empty())
     fail_usage("data", fmt::format("no source of pictures given; give {}", all_forms()));
   const size_t colon = source.find(':');
@@ -53,20 +62,17 @@ PictureList list_source(const std::string& source) {
   for (const Entry& entry : kSources) {
     if (prefix != entry.prefix) continue;
     if (colon != std::string::npos && colon + 1 < source.size())
-      return entry.list(source.substr(colon + 1));
-    if (!entry.needs_argument && colon == std::string::npos) return entry.list("");
+      return {&entry, source.substr(colon + 1)};
+    if (!entry.needs_argument && colon == std::string::npos) return {&entry, ""};
     // A folder may be called "mnist".
-    if (std::error_code error;
-        colon != std::string::npos || !std::filesystem::exists(source, error))
+    if (colon != std::string::npos || !find_file(source))
       fail_usage("data", fmt::format("'{}' lacks its argument; give {}", source, entry.form));
   }
-  std::error_code error;
-  if (colon != std::string::npos && source.find('/') > colon &&
-      !std::filesystem::exists(source, error)) {
+  if (colon != std::string::npos && source.find('/') > colon && !find_file(source)) {
     fail_usage("data", fmt::format("'{}' is neither a folder nor a known source; give {}", source,
                                    all_forms()));
   }
-  return list_folder(source);
+  return {&kSources[0], source};
 }
 
 int64_t parse_channels(const std::string& text) {
@@ -86,37 +92,33 @@ ImageSize choose_size(const PictureList& list, ImageSize wanted) {
   return list.own_size;
 }
 
-// Without the "[where] " of an error's text.
-std::string reason_of(const Error& error) {
-  const std::string text = error.what();
-  const size_t end = text.find("] ");
-  return text.starts_with("[") && end != std::string::npos ? text.substr(end + 2) : text;
-}
-
 struct Decoded {
-  Tensor image;
+  Picture picture;
   std::string reason;  // why there is none
 };
+
+Decoded decode(const PictureList& list, int64_t i, ImageSize size) {
+  try {
+    return {list.load(i, size), ""};
+  } catch (const Error& error) {
+    return {{}, reason_to_skip(error)};
+  }
+}
 
 // Threads take the next picture when they are done with one: files differ much in size.
 std::vector<Decoded> decode_all(const PictureList& list, ImageSize size,
                                 const LoadProgress& progress) {
-  const auto total = static_cast<int64_t>(list.paths.size());
-  std::vector<Decoded> decoded(list.paths.size());
+  std::vector<Decoded> decoded(static_cast<size_t>(list.count));
   std::atomic<int64_t> next = 0;
   std::atomic<bool> stopped = false;
   std::mutex progress_lock;
   int64_t done = 0;
   const auto work = [&] {
-    for (int64_t i; !stopped && (i = next++) < total;) {
-      try {
-        decoded[i].image = list.load(i, size);
-      } catch (const Error& error) {
-        decoded[i].reason = reason_of(error);
-      }
+    for (int64_t i; !stopped && (i = next++) < list.count;) {
+      decoded[i] = decode(list, i, size);
       std::lock_guard lock(progress_lock);
       ++done;
-      if (progress && !stopped) progress(done, total);
+      if (progress && !stopped) progress(done, list.count);
     }
   };
   parallel_for(num_threads(), 1, [&](int64_t, int64_t) {
@@ -133,9 +135,9 @@ std::vector<Decoded> decode_all(const PictureList& list, ImageSize size,
 [[noreturn]] void fail_all_damaged(const PictureList& list, const LoadReport& report) {
   std::string examples;
   for (size_t i = 0; i < std::min<size_t>(report.skipped.size(), 3); ++i)
-    examples += fmt::format("\n  {}: {}", report.skipped[i].path, report.skipped[i].reason);
+    examples += fmt::format("; {}: {}", report.skipped[i].path, report.skipped[i].reason);
   if (report.skipped.size() > 3)
-    examples += fmt::format("\n  and {} more", report.skipped.size() - 3);
+    examples += fmt::format("; and {} more", report.skipped.size() - 3);
   fail("data", fmt::format("{}: none of {} can be read; looked for {}{}", list.name,
                            report.skipped.size(), list.looked_for, examples));
 }
@@ -146,19 +148,21 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
                          const LoadProgress& progress) {
   int64_t channels = parse_channels(options.channels);
   const Colour background = parse_colour(options.background);
-  const PictureList list = list_source(source);
+  const Request request = parse_source(source);
+  const PictureList list =
+      request.entry->list(request.argument, std::make_shared<const FileReader>(options.known));
   const ImageSize size = choose_size(list, options.size);
   if (channels == 0) channels = list.own_channels;
 
   std::vector<Decoded> decoded = decode_all(list, size, progress);
   LoadReport report{0, list.skipped, list.looked_for, list.note};
   int64_t most = 1;
-  for (size_t i = 0; i < decoded.size(); ++i) {
-    if (decoded[i].image.defined()) {
+  for (int64_t i = 0; i < list.count; ++i) {
+    if (decoded[i].picture.image.defined()) {
       ++report.loaded;
-      most = std::max(most, decoded[i].image.size(2));
+      most = std::max(most, decoded[i].picture.image.size(2));
     } else {
-      report.skipped.push_back({list.paths[i], decoded[i].reason});
+      report.skipped.push_back({list.path_of(i), decoded[i].reason});
     }
   }
   std::stable_sort(report.skipped.begin(), report.skipped.end(),
@@ -167,16 +171,31 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
   if (channels == 0) channels = most;
 
   Tensor images({report.loaded, size.height, size.width, channels}, DType::kUInt8);
+  DataFingerprint fingerprint = list.containers;
   int64_t n = 0;
   for (Decoded& one : decoded) {
-    if (!one.image.defined()) continue;
+    Picture picture = std::move(one.picture);
+    if (!picture.image.defined()) continue;
     images.rows(n, n + 1)
         .reshape({size.height, size.width, channels})
-        .copy_from(convert_channels(one.image, channels, background));
-    one.image = Tensor();
+        .copy_from(convert_channels(picture.image, channels, background));
+    if (!picture.file.name.empty()) fingerprint.files.push_back(std::move(picture.file));
     ++n;
   }
-  return {Dataset(std::move(images), list.name), std::move(report)};
+  return {Dataset(std::move(images), list.name), std::move(report), std::move(fingerprint)};
+}
+
+std::string absolute_source(const std::string& source) {
+  const auto [entry, argument] = parse_source(source);
+  if (!entry->is_path) return source;
+  std::error_code error;
+  const std::string here = std::filesystem::current_path(error).string();
+  if (error) {
+    fail_system("data", fmt::format("cannot tell the working directory: {}", error.message()),
+                error.value());
+  }
+  const std::string path = argument.starts_with('/') ? argument : join_path(here, argument);
+  return source.size() == argument.size() ? path : fmt::format("{}:{}", entry->prefix, path);
 }
 
 std::vector<SourceKind> source_kinds() {
@@ -186,19 +205,31 @@ std::vector<SourceKind> source_kinds() {
 }
 
 void require_folder(const std::string& folder, std::string_view looked_for) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  const fs::file_status status = fs::status(folder, error);
-  if (!fs::exists(status)) {
-    fail("data", fmt::format("no such folder: {}; looked there for {}{}", folder, looked_for,
-                             error && status.type() != fs::file_type::not_found
-                                 ? fmt::format(" ({})", error.message())
-                                 : ""));
-  }
-  if (!fs::is_directory(status)) {
+  const std::optional<FileStatus> status = find_file(folder);
+  if (!status)
+    fail("data", fmt::format("no such folder: {}; looked there for {}", folder, looked_for));
+  if (status->type != FileType::kFolder) {
     fail("data", fmt::format("{} is a file, not a folder; give the folder that holds {}", folder,
                              looked_for));
   }
+}
+
+bool is_run_directory(const std::string& path) {
+  const auto holds = [&](const char* name, FileType type) {
+    try {
+      const std::optional<FileStatus> found = find_file(join_path(path, name));
+      return found && found->type == type;
+    } catch (const SystemError& error) {
+      if (is_transient(error.code())) throw;
+      return false;
+    }
+  };
+  const bool checkpoints = holds("checkpoints", FileType::kFolder);
+  const bool metrics = holds("metrics.jsonl", FileType::kRegular);
+  // One file may be lost and the directory is still a run.
+  const int others =
+      holds("config.json", FileType::kRegular) + holds("model.safetensors", FileType::kRegular);
+  return (checkpoints && metrics) || ((checkpoints || metrics) && others > 0);
 }
 
 }  // namespace ddpm

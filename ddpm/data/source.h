@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ddpm/data/dataset.h"
+#include "ddpm/data/fingerprint.h"
 
 namespace ddpm {
 
@@ -19,6 +20,8 @@ struct SourceOptions {
   ImageSize size;                    // of every picture; 0 x 0: the source's own where it has one
   std::string channels = "auto";     // "1", "3", "4"; "auto": the fewest that hold all pictures
   std::string background = "white";  // under transparency that is not kept; as parse_colour takes
+  // Of an earlier loading, or null: contents are hashed again only where size or time changed.
+  const DataFingerprint* known = nullptr;
 };
 
 struct SkippedFile {
@@ -36,6 +39,7 @@ struct LoadReport {
 struct LoadedSource {
   Dataset dataset;
   LoadReport report;
+  DataFingerprint fingerprint;  // of the files that gave pictures
 };
 
 // Called in turn, not at once, though from several threads, with done = 1 ... total. What it throws
@@ -43,10 +47,19 @@ struct LoadedSource {
 using LoadProgress = std::function<void(int64_t done, int64_t total)>;
 
 // Decodes everything once, in parallel. The pictures' order does not depend on the machine. A
-// damaged file is skipped and reported. Throws Error when nothing usable is found, saying what was
-// looked for and where, and UsageError for a source or options that cannot be.
+// damaged or unreadable file is skipped and reported. Throws SystemError where a failure of the
+// system (is_transient) would leave a file out that another try may read; Error when nothing usable
+// is found, saying what was looked for and where; and UsageError for a source or options that
+// cannot be.
 LoadedSource load_source(const std::string& source, const SourceOptions& options,
                          const LoadProgress& progress = {});
+
+// The same source named from every working directory: "photos" -> "/home/x/photos", "mnist:d" ->
+// "mnist:/home/x/d", "emoji:g" as it is. Throws UsageError where load_source does for the name.
+std::string absolute_source(const std::string& source);
+
+// Is it a directory that a training writes? Its pictures are samples, so it is never a source.
+bool is_run_directory(const std::string& path);
 
 struct SourceKind {
   std::string form;   // "emoji[:GROUP]"

@@ -2,83 +2,81 @@
 // records, a label below 10 and then 32 x 32 red, green and blue planes.
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <filesystem>
 #include <memory>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/file.h"
 #include "ddpm/data/resize.h"
 #include "ddpm/data/source_kinds.h"
 
 namespace ddpm {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr int64_t kSide = 32, kPlane = kSide * kSide, kRecord = 1 + 3 * kPlane;
+constexpr int64_t kMostBytes = int64_t{1} << 30;  // of a file; the real ones have 30 MB
 constexpr const char* kLookedFor = "data_batch_*.bin, in it or in its cifar-10-batches-bin";
 
-std::vector<std::string> batch_files(const fs::path& folder) {
+std::vector<std::string> batch_files(const std::string& folder) {
   std::vector<std::string> files;
-  std::error_code error;
-  fs::directory_iterator it(folder, error);
-  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (name.starts_with("data_batch_") && name.ends_with(".bin"))
-      files.push_back(it->path().string());
+  for (const std::string& name : list_names(folder)) {
+    if (name.starts_with("data_batch_") && name.ends_with(".bin")) files.push_back(name);
   }
-  std::sort(files.begin(), files.end());
   return files;
 }
 
-// Empty where the file is good.
-std::string what_is_wrong(const std::string& bytes) {
+void check(const std::string& bytes) {
   const auto size = static_cast<int64_t>(bytes.size());
-  if (size == 0 || size % kRecord != 0)
-    return fmt::format("{} bytes are no whole number of {}-byte records", size, kRecord);
-  for (int64_t i = 0; i < size; i += kRecord) {
-    if (const int label = static_cast<uint8_t>(bytes[i]); label > 9)
-      return fmt::format("record {} has label {}, labels are 0 to 9", i / kRecord, label);
+  if (size == 0 || size % kRecord != 0) {
+    fail("cifar10", fmt::format("{} bytes are no whole number of {}-byte records", size, kRecord));
   }
-  return "";
+  for (int64_t i = 0; i < size; i += kRecord) {
+    if (const int label = static_cast<uint8_t>(bytes[i]); label > 9) {
+      fail("cifar10", fmt::format("record {} has label {}, labels are 0 to 9", i / kRecord, label));
+    }
+  }
 }
 
 }  // namespace
 
-PictureList list_cifar10(const std::string& folder) {
+PictureList list_cifar10(const std::string& folder, const SharedReader& reader) {
   require_folder(folder, kLookedFor);
-  std::vector<std::string> files = batch_files(folder);
-  if (files.empty()) files = batch_files(fs::path(folder) / "cifar-10-batches-bin");
+  std::string inside = folder;
+  std::vector<std::string> files = batch_files(inside);
+  if (files.empty()) {
+    inside = join_path(folder, "cifar-10-batches-bin");
+    if (find_file(inside)) files = batch_files(inside);
+  }
   if (files.empty()) fail("cifar10", fmt::format("{} holds no {}", folder, kLookedFor));
   PictureList list;
   list.name = fmt::format("cifar10:{}", folder);
   list.looked_for = fmt::format("{}: {}", folder, kLookedFor);
   list.own_size = {kSide, kSide};
   std::string records;
-  for (const std::string& path : files) {
-    std::string bytes, wrong;
+  std::vector<std::pair<int64_t, std::string>> first_of;  // first record of each file
+  for (const std::string& name : files) {
+    const std::string path = join_path(inside, name);
     try {
-      bytes = read_file(path);
-      wrong = what_is_wrong(bytes);
+      FileReader::Contents contents = reader->read(path, name, kMostBytes);
+      check(contents.bytes);
+      first_of.emplace_back(list.count, path);
+      list.count += static_cast<int64_t>(contents.bytes.size()) / kRecord;
+      list.containers.files.push_back(std::move(contents.file));
+      records += contents.bytes;
     } catch (const Error& error) {
-      wrong = error.what();
+      list.skipped.push_back({path, reason_to_skip(error)});
     }
-    if (!wrong.empty()) {
-      list.skipped.push_back({path, wrong});
-      continue;
-    }
-    for (int64_t i = 0; i < static_cast<int64_t>(bytes.size()) / kRecord; ++i)
-      list.paths.push_back(fmt::format("{}#{}", path, i));
-    records += bytes;
   }
-  list.load = [bytes = std::make_shared<const std::string>(std::move(records))](int64_t i,
-                                                                                ImageSize size) {
+  list.path_of = [first_of](int64_t i) {
+    auto file = first_of.rbegin();
+    while (file->first > i) ++file;
+    return fmt::format("{}#{}", file->second, i - file->first);
+  };
+  list.load = [bytes = std::make_shared<const std::string>(std::move(records))](
+                  int64_t i, ImageSize size) -> Picture {
     Tensor image({kSide, kSide, 3}, DType::kUInt8);
     const auto* planes = reinterpret_cast<const uint8_t*>(bytes->data()) + i * kRecord + 1;
     for (int64_t p = 0; p < kPlane; ++p)
       for (int64_t c = 0; c < 3; ++c) image.u8()[p * 3 + c] = planes[c * kPlane + p];
-    return fit_image(image, size);
+    return {fit_image(image, size), {}};
   };
   return list;
 }

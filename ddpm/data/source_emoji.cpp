@@ -7,11 +7,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <memory>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
 #include "ddpm/data/resize.h"
 #include "ddpm/data/source_kinds.h"
@@ -57,8 +55,7 @@ std::vector<uint32_t> parse_code_points(std::string_view text) {
 
 // Unicode's emoji-test.txt: "# group: NAME", "# subgroup: NAME", "CODES ; status # emoji E1.0
 // name".
-std::vector<Emoji> read_table(const std::string& path) {
-  const std::string text = read_file(path);
+std::vector<Emoji> parse_table(const std::string& text, const std::string& path) {
   std::vector<Emoji> all;
   std::string group, subgroup;
   for (size_t begin = 0; begin < text.size();) {
@@ -144,18 +141,21 @@ std::vector<Emoji> choose(std::vector<Emoji> all, const std::string& group) {
   return all;
 }
 
-void require_file(const std::string& path, const char* package) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error))
+FileReader::Contents read_installed(const FileReader& reader, const std::string& path,
+                                    const char* package) {
+  constexpr int64_t kMostBytes = int64_t{1} << 28;
+  if (!find_file(path))
     fail("emoji", fmt::format("{} is missing; install Debian's package {}", path, package));
+  return reader.read(path, base_name(path), kMostBytes);
 }
 
 }  // namespace
 
-PictureList list_emoji(const std::string& group, const EmojiFiles& files) {
-  require_file(files.font, "fonts-noto-color-emoji");
-  require_file(files.table, "unicode-data");
-  std::vector<Emoji> chosen = choose(read_table(files.table), group);
+PictureList list_emoji(const std::string& group, const SharedReader& reader,
+                       const EmojiFiles& files) {
+  FileReader::Contents font = read_installed(*reader, files.font, "fonts-noto-color-emoji");
+  FileReader::Contents table = read_installed(*reader, files.table, "unicode-data");
+  std::vector<Emoji> chosen = choose(parse_table(table.bytes, files.table), group);
   const auto composed =
       std::erase_if(chosen, [](const Emoji& e) { return e.code_points.size() != 1; });
   PictureList list;
@@ -170,12 +170,15 @@ PictureList list_emoji(const std::string& group, const EmojiFiles& files) {
   if (chosen.empty())
     fail("emoji", fmt::format("{} holds only emoji that are composed of several", list.name));
   list.own_channels = 3;
-  for (const Emoji& emoji : chosen)
-    list.paths.push_back(fmt::format("U+{:04X} {}", emoji.code_points[0], emoji.name));
-  const auto bytes = std::make_shared<const std::string>(read_file(files.font));
+  list.count = static_cast<int64_t>(chosen.size());
+  list.containers.files = {font.file, table.file};
+  const auto bytes = std::make_shared<const std::string>(std::move(font.bytes));
   const Font probe(*bytes, files.font);  // a font that does not work is one error, not hundreds
-  list.load = [bytes, chosen, path = files.font](int64_t i, ImageSize size) {
-    return fit_image(draw(Font(*bytes, path), chosen[i].code_points[0]), size);
+  list.path_of = [chosen](int64_t i) {
+    return fmt::format("U+{:04X} {}", chosen[i].code_points[0], chosen[i].name);
+  };
+  list.load = [bytes, chosen, path = files.font](int64_t i, ImageSize size) -> Picture {
+    return {fit_image(draw(Font(*bytes, path), chosen[i].code_points[0]), size), {}};
   };
   return list;
 }

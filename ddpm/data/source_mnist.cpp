@@ -5,12 +5,10 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <limits>
 #include <memory>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/file.h"
 #include "ddpm/data/resize.h"
 #include "ddpm/data/source_kinds.h"
 
@@ -18,6 +16,7 @@ namespace ddpm {
 namespace {
 
 constexpr size_t kHeader = 16;
+constexpr int64_t kMostBytes = int64_t{1} << 36;
 constexpr const char* kNames[] = {"train-images-idx3-ubyte", "train-images.idx3-ubyte",
                                   "train-images-idx3-ubyte.gz", "train-images.idx3-ubyte.gz"};
 
@@ -81,11 +80,10 @@ Header read_header(const std::string& bytes, const std::string& path) {
   return header;
 }
 
-std::string find_file(const std::string& folder) {
+std::string find_images(const std::string& folder) {
   for (const char* name : kNames) {
-    const std::string path = (std::filesystem::path(folder) / name).string();
-    std::error_code error;
-    if (std::filesystem::exists(path, error)) return path;
+    const std::string path = join_path(folder, name);
+    if (find_file(path)) return path;
   }
   fail("mnist",
        fmt::format("{} holds no {} nor {}, plain or with .gz", folder, kNames[0], kNames[1]));
@@ -93,10 +91,11 @@ std::string find_file(const std::string& folder) {
 
 }  // namespace
 
-PictureList list_mnist(const std::string& folder) {
+PictureList list_mnist(const std::string& folder, const SharedReader& reader) {
   require_folder(folder, fmt::format("{} or {}.gz", kNames[0], kNames[0]));
-  const std::string path = find_file(folder);
-  std::string file = read_file(path);
+  const std::string path = find_images(folder);
+  FileReader::Contents contents = reader->read(path, base_name(path), kMostBytes);
+  std::string file = std::move(contents.bytes);
   const bool packed = file.starts_with("\x1f\x8b");
   const Header header = read_header(packed ? inflate_prefix(file, kHeader, path) : file, path);
   if (packed) file = inflate_prefix(file, static_cast<size_t>(header.bytes()), path);
@@ -109,13 +108,14 @@ PictureList list_mnist(const std::string& folder) {
   list.name = fmt::format("mnist:{}", folder);
   list.looked_for = path;
   list.own_size = {header.height, header.width};
-  list.paths.resize(static_cast<size_t>(header.count));
-  for (size_t i = 0; i < list.paths.size(); ++i) list.paths[i] = fmt::format("{}#{}", path, i);
+  list.count = header.count;
+  list.containers.files = {std::move(contents.file)};
+  list.path_of = [path](int64_t i) { return fmt::format("{}#{}", path, i); };
   list.load = [bytes = std::make_shared<const std::string>(std::move(file)), header](
-                  int64_t i, ImageSize size) {
+                  int64_t i, ImageSize size) -> Picture {
     Tensor image({header.height, header.width, 1}, DType::kUInt8);
     std::copy_n(bytes->data() + kHeader + i * image.bytes(), image.bytes(), image.u8());
-    return fit_image(image, size);
+    return {fit_image(image, size), {}};
   };
   return list;
 }

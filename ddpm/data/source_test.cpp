@@ -1,7 +1,6 @@
 #include "ddpm/data/source.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -13,60 +12,14 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/source_kinds.h"
+#include "ddpm/data/source_test.h"
 
 namespace ddpm {
 namespace {
 
 namespace fs = std::filesystem;
 using namespace std::string_literals;
-
-Tensor flat(int64_t height, int64_t width, const std::vector<int>& pixel) {
-  Tensor image({height, width, static_cast<int64_t>(pixel.size())}, DType::kUInt8);
-  for (int64_t i = 0; i < image.elements(); ++i)
-    image.u8()[i] = static_cast<uint8_t>(pixel[i % pixel.size()]);
-  return image;
-}
-
-class SourceTest : public testing::Test {
- protected:
-  SourceTest() {
-    folder_ =
-        fs::temp_directory_path() / ("ddpm_source_test_" + std::to_string(::getpid()) + "_" +
-                                     testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::create_directories(folder_);
-  }
-  ~SourceTest() override { fs::remove_all(folder_); }
-
-  void add(const std::string& name, const std::string& contents) const {
-    fs::create_directories((folder_ / name).parent_path());
-    write_file_atomic(folder_ / name, contents);
-  }
-  void add(const std::string& name, const Tensor& image) const { add(name, encode_png(image)); }
-  LoadedSource load(const std::string& prefix = "", const std::string& channels = "auto",
-                    const std::string& background = "white") const {
-    return load_source(prefix + folder_.string(), {{8, 8}, channels, background});
-  }
-  // The error's text; empty where there is none.
-  std::string why(const std::string& source) const {
-    try {
-      load_source(source, {{8, 8}, "auto", "white"});
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "";
-  }
-
-  fs::path folder_;
-};
-
-#define EXPECT_SAYS(text, piece) EXPECT_NE((text).find(piece), std::string::npos) << (text)
-
-std::vector<int> first_bytes(const Dataset& data) {
-  std::vector<int> bytes;
-  for (int64_t i = 0; i < data.size(); ++i)
-    bytes.push_back(data.images().u8()[i * data.images().elements() / data.size()]);
-  return bytes;
-}
+using namespace test;
 
 TEST_F(SourceTest, AFolderIsReadInTheOrderOfItsPaths) {
   add("b/2.PNG", flat(9, 20, {20}));
@@ -294,7 +247,7 @@ TEST_F(SourceTest, EmojiSubgroupsAndTransparency) {
 TEST_F(SourceTest, MissingEmojiFilesNameTheirPackage) {
   const auto why_not = [](const EmojiFiles& files) {
     try {
-      list_emoji("", files);
+      list_emoji("", std::make_shared<FileReader>(nullptr), files);
     } catch (const Error& error) {
       return std::string(error.what());
     }

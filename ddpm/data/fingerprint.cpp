@@ -1,0 +1,134 @@
+// A line for each file; hashes over names and contents. Times and sizes only tell which contents
+// need no second hash.
+#include "ddpm/data/fingerprint.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/hash.h"
+#include "ddpm/base/options.h"
+#include "ddpm/base/text.h"
+
+namespace ddpm {
+namespace {
+
+bool is_hex(std::string_view text) {
+  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+template <class T>
+T member(const JsonObject& object, const char* name) {
+  const std::string* json = object.find(name);
+  if (json == nullptr) fail("data", fmt::format("{} is missing", name));
+  T value{};
+  json_value::read(*json, name, value);
+  return value;
+}
+
+SourceFile parse_line(std::string_view line) {
+  const JsonObject object = JsonObject::parse(line, "the line");
+  SourceFile file;
+  file.name = member<std::string>(object, "name");
+  if (file.name.empty()) fail("data", "the name is empty");
+  file.bytes = member<int64_t>(object, "bytes");
+  if (file.bytes < 0) fail("data", fmt::format("{} bytes cannot be", file.bytes));
+  file.modified_ns = member<int64_t>(object, "modified_ns");
+  file.hash = member<std::string>(object, "hash");
+  if (file.hash.size() != Hasher::kDigits || !is_hex(file.hash))
+    fail("data", fmt::format("'{}' is no hash of {} digits", file.hash, Hasher::kDigits));
+  return file;
+}
+
+// Counts a kind of change and keeps its first names.
+class Change {
+ public:
+  void add(const std::string& name) {
+    if (count_++ < kNamed) names_ += (names_.empty() ? "" : ", ") + printable(name);
+  }
+  void describe(const char* kind, std::string& text) const {
+    if (count_ == 0) return;
+    if (text.empty())
+      text = fmt::format("{} file{} {}", count_, count_ == 1 ? "" : "s", kind);
+    else
+      text += fmt::format(", {} {}", count_, kind);
+    text += fmt::format(" ({}{})", names_, count_ > kNamed ? ", ..." : "");
+  }
+
+ private:
+  static constexpr int64_t kNamed = 3;
+  int64_t count_ = 0;
+  std::string names_;
+};
+
+}  // namespace
+
+std::string DataFingerprint::hash() const {
+  Hasher hasher;
+  for (const SourceFile& file : files) {
+    hasher.update(file.name);
+    hasher.update("\0", 1);  // ends a name, for no name holds it
+    hasher.update(file.hash);
+  }
+  return hasher.hex();
+}
+
+std::string to_text(const DataFingerprint& fingerprint) {
+  std::string text;
+  for (const SourceFile& file : fingerprint.files) {
+    JsonObject line;
+    line.set("name", json_value::write(file.name));
+    line.set("bytes", json_value::write(file.bytes));
+    line.set("modified_ns", json_value::write(file.modified_ns));
+    line.set("hash", json_value::write(file.hash));
+    text += line.dump(-1) + "\n";
+  }
+  return text;
+}
+
+DataFingerprint fingerprint_from_text(std::string_view text, std::string_view what) {
+  DataFingerprint fingerprint;
+  std::unordered_set<std::string> names;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t number = fingerprint.files.size() + 1;
+    const size_t end = text.find('\n', begin);
+    if (end == std::string_view::npos)
+      fail("data", fmt::format("{}, line {} is cut short", what, number));
+    try {
+      SourceFile file = parse_line(text.substr(begin, end - begin));
+      if (!names.insert(file.name).second) fail("data", "it has the name of an earlier line");
+      fingerprint.files.push_back(std::move(file));
+    } catch (const Error& error) {
+      fail("data", fmt::format("{}, line {} describes no file: {}", what, number, error.what()));
+    }
+    begin = end + 1;
+  }
+  return fingerprint;
+}
+
+std::string describe_changes(const DataFingerprint& before, const DataFingerprint& now) {
+  std::unordered_map<std::string_view, const SourceFile*> old, current;
+  for (const SourceFile& file : before.files) old.emplace(file.name, &file);
+  for (const SourceFile& file : now.files) current.emplace(file.name, &file);
+  Change added, removed, changed;
+  for (const SourceFile& file : now.files) {
+    const auto same = old.find(file.name);
+    if (same == old.end())
+      added.add(file.name);
+    else if (same->second->hash != file.hash)
+      changed.add(file.name);
+  }
+  for (const SourceFile& file : before.files)
+    if (!current.contains(file.name)) removed.add(file.name);
+  std::string text;
+  added.describe("added", text);
+  removed.describe("removed", text);
+  changed.describe("changed", text);
+  if (text.empty() && before.hash() != now.hash()) text = "the files come in another order";
+  return text;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,173 @@
+// Plain system calls: status and contents come from one descriptor, so that the size, the time and
+// the hash in a fingerprint belong to the bytes that were decoded.
+#include "ddpm/data/source_files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include "ddpm/base/hash.h"
+
+namespace ddpm {
+namespace {
+
+[[noreturn]] void fail_access(const char* doing, const std::string& path, int code) {
+  fail_system("data",
+              fmt::format("cannot {} {}: {}", doing, path, std::generic_category().message(code)),
+              code);
+}
+
+FileStatus to_status(const struct stat& status) {
+  FileStatus result;
+  if (S_ISREG(status.st_mode)) result.type = FileType::kRegular;
+  if (S_ISDIR(status.st_mode)) result.type = FileType::kFolder;
+  result.bytes = status.st_size;
+  // Unsigned, because times after 2262 do not fit; they are only compared.
+  result.modified_ns =
+      static_cast<int64_t>(static_cast<uint64_t>(status.st_mtim.tv_sec) * 1'000'000'000 +
+                           static_cast<uint64_t>(status.st_mtim.tv_nsec));
+  result.identity = {status.st_dev, status.st_ino};
+  return result;
+}
+
+class OpenFile {
+ public:
+  explicit OpenFile(const std::string& path) : path_(path) {
+    // Opening a pipe that took the file's place meanwhile must not wait for a writer.
+    do {
+      descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    } while (descriptor_ < 0 && errno == EINTR);
+    if (descriptor_ < 0) fail_access("read", path, errno);
+  }
+  ~OpenFile() { close(descriptor_); }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+
+  FileStatus status() const {
+    struct stat status {};
+    if (fstat(descriptor_, &status) != 0) fail_access("read", path_, errno);
+    const FileStatus result = to_status(status);
+    if (result.type == FileType::kFolder) fail_access("read", path_, EISDIR);
+    if (result.type != FileType::kRegular)
+      fail("data", fmt::format("{} is no regular file", path_));
+    return result;
+  }
+
+  // The next `most` bytes, fewer where the file ends. `expected` is how many are likely.
+  std::string read(int64_t most, int64_t expected) const {
+    constexpr int64_t kPiece = 1 << 16, kMost = 1 << 30;
+    std::string bytes;
+    bytes.reserve(static_cast<size_t>(expected));
+    while (most > 0) {
+      const auto before = bytes.size();
+      const int64_t left = expected - static_cast<int64_t>(before);
+      const int64_t likely = left > 0 ? left : kPiece;
+      bytes.resize(before + static_cast<size_t>(std::min({most, likely, kMost})));
+      const ssize_t got = ::read(descriptor_, bytes.data() + before, bytes.size() - before);
+      const int code = errno;
+      bytes.resize(before + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+      if (got < 0 && code == EINTR) continue;
+      if (got < 0) fail_access("read", path_, code);
+      if (got == 0) break;
+      most -= got;
+    }
+    return bytes;
+  }
+
+ private:
+  const std::string& path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace
+
+FileStatus file_status(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) fail_access("read", path, errno);
+  return to_status(status);
+}
+
+std::optional<FileStatus> find_file(const std::string& path) {
+  try {
+    return file_status(path);
+  } catch (const SystemError& error) {
+    if (error.code() == ENOENT || error.code() == ENOTDIR) return std::nullopt;
+    throw;
+  }
+}
+
+std::vector<std::string> list_names(const std::string& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(folder.c_str()), closedir);
+  if (open == nullptr) fail_access("list", folder, errno);
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(open.get());
+    if (entry == nullptr && errno != 0) fail_access("list", folder, errno);
+    if (entry == nullptr) break;
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string join_path(std::string_view folder, std::string_view name) {
+  if (folder.empty()) return std::string(name);
+  return fmt::format("{}{}{}", folder, folder.ends_with('/') ? "" : "/", name);
+}
+
+std::string base_name(std::string_view path) {
+  return std::string(path.substr(path.rfind('/') + 1));
+}
+
+std::string read_start(const std::string& path, size_t bytes) {
+  const OpenFile file(path);
+  file.status();
+  return file.read(static_cast<int64_t>(bytes), static_cast<int64_t>(bytes));
+}
+
+std::string reason_to_skip(const Error& error) {
+  if (const auto* system = dynamic_cast<const SystemError*>(&error)) {
+    if (is_transient(system->code())) throw;
+    return fmt::format("cannot be read: {}", std::generic_category().message(system->code()));
+  }
+  const std::string text = error.what();
+  const size_t end = text.find("] ");  // of "[where] "
+  return text.starts_with("[") && end != std::string::npos ? text.substr(end + 2) : text;
+}
+
+FileReader::FileReader(const DataFingerprint* known) {
+  if (known == nullptr) return;
+  for (const SourceFile& file : known->files) known_.emplace(file.name, file);
+}
+
+FileReader::Contents FileReader::read(const std::string& path, const std::string& name,
+                                      int64_t most_bytes) const {
+  const OpenFile open(path);
+  const FileStatus status = open.status();
+  const auto too_large = [&](int64_t bytes) {
+    fail("data",
+         fmt::format("the file has {} bytes, more than the {} that are read", bytes, most_bytes));
+  };
+  if (status.bytes > most_bytes) too_large(status.bytes);
+  Contents contents;
+  // Past its old end: a file that grows must not be cut there.
+  contents.bytes = open.read(most_bytes + 1, status.bytes + 1);
+  const auto size = static_cast<int64_t>(contents.bytes.size());
+  if (size > most_bytes) too_large(size);
+  contents.file = {name, size, status.modified_ns, ""};
+  const auto known = known_.find(name);
+  const bool same = known != known_.end() && known->second.bytes == size &&
+                    known->second.modified_ns == status.modified_ns;
+  contents.file.hash = same ? known->second.hash : hash_hex(contents.bytes);
+  return contents;
+}
+
+}  // namespace ddpm

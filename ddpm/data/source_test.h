@@ -1,0 +1,66 @@
+// What the tests of sources share: a folder with files, and loading from it.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/data/image.h"
+#include "ddpm/data/source.h"
+
+namespace ddpm::test {
+
+inline Tensor flat(int64_t height, int64_t width, const std::vector<int>& pixel) {
+  Tensor image({height, width, static_cast<int64_t>(pixel.size())}, DType::kUInt8);
+  for (int64_t i = 0; i < image.elements(); ++i)
+    image.u8()[i] = static_cast<uint8_t>(pixel[i % pixel.size()]);
+  return image;
+}
+
+class SourceTest : public testing::Test {
+ protected:
+  SourceTest() {
+    folder_ = std::filesystem::temp_directory_path() /
+              ("ddpm_source_test_" + std::to_string(::getpid()) + "_" +
+               testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(folder_);
+  }
+  ~SourceTest() override { std::filesystem::remove_all(folder_); }
+
+  void add(const std::string& name, const std::string& contents) const {
+    std::filesystem::create_directories((folder_ / name).parent_path());
+    write_file_atomic(folder_ / name, contents);
+  }
+  void add(const std::string& name, const Tensor& image) const { add(name, encode_png(image)); }
+  LoadedSource load(const std::string& prefix = "", const std::string& channels = "auto",
+                    const std::string& background = "white") const {
+    return load_source(prefix + folder_.string(), {{8, 8}, channels, background});
+  }
+  // The error's text; empty where there is none.
+  std::string why(const std::string& source) const {
+    try {
+      load_source(source, {{8, 8}, "auto", "white"});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  std::filesystem::path folder_;
+};
+
+#define EXPECT_SAYS(text, piece) EXPECT_NE((text).find(piece), std::string::npos) << (text)
+
+inline std::vector<int> first_bytes(const Dataset& data) {
+  std::vector<int> bytes;
+  for (int64_t i = 0; i < data.size(); ++i)
+    bytes.push_back(data.images().u8()[i * data.images().elements() / data.size()]);
+  return bytes;
+}
+
+}  // namespace ddpm::test
