@@ -30,6 +30,5 @@ std::vector<Tensor> parameter_tensors(DiffusionUnet& network);
 inline constexpr char kConfigKey[] = "ddpm.config";
 inline constexpr char kStepKey[] = "ddpm.step";
 inline constexpr char kKindKey[] = "ddpm.kind";  // "model" or "checkpoint"
-inline constexpr char kVersionKey[] = "ddpm.version";
 
 }  // namespace ddpm

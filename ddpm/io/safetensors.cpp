@@ -15,6 +15,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/base/hash.h"
 #include "ddpm/base/text.h"
 #include "ddpm/io/safetensors_header.h"
 
@@ -24,8 +25,8 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 namespace {
 
-[[noreturn]] void fail_system(const std::string& path, int error) {
-  fail("safetensors", fmt::format("cannot read {}: {}", path, std::strerror(error)));
+[[noreturn]] void fail_read(const std::string& path, int error) {
+  fail_system("safetensors", fmt::format("cannot read {}: {}", path, std::strerror(error)), error);
 }
 
 void read_exactly(int descriptor, void* to, int64_t bytes, int64_t position,
@@ -35,7 +36,7 @@ void read_exactly(int descriptor, void* to, int64_t bytes, int64_t position,
     const auto chunk = static_cast<size_t>(std::min<int64_t>(bytes, int64_t{1} << 30));
     const ssize_t got = pread(descriptor, next, chunk, position);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_system(path, errno);
+    if (got < 0) fail_read(path, errno);
     if (got == 0) {
       fail("safetensors", fmt::format("{} ends at byte {}, {} bytes before it should; it was cut "
                                       "short while it was being read",
@@ -45,6 +46,27 @@ void read_exactly(int descriptor, void* to, int64_t bytes, int64_t position,
     position += got;
     bytes -= got;
   }
+}
+
+// As the metadata holds it. It covers the header, with zeros in its own place, and the data.
+constexpr std::string_view kChecksum = "xxh3-128:00000000000000000000000000000000";
+constexpr std::string_view kVersionWithoutChecksums = "0.1.0";
+constexpr std::string_view kHowToAccept =
+    "remove ddpm.checksum and ddpm.version from its metadata to accept it as it is";
+
+std::string checksum_text(const Hasher& hasher) {
+  std::string text(kChecksum.substr(0, kChecksum.size() - Hasher::kDigits));
+  return text += hasher.hex();
+}
+
+// Where the value of the checksum stands in a header. Quotes inside names and values are escaped
+// there, so the key is found nowhere else.
+size_t find_checksum(const std::string& header) {
+  const std::string key = fmt::format("\"{}\":\"", kChecksumKey);
+  const size_t found = header.find(key);
+  if (found == std::string::npos || header.size() - found < key.size() + kChecksum.size())
+    return std::string::npos;
+  return found + key.size();
 }
 
 float from_bfloat16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
@@ -89,12 +111,15 @@ SafetensorsFile SafetensorsFile::open(const std::string& path) {
   SafetensorsFile file;
   file.path_ = path;
   // Without O_NONBLOCK a named pipe would wait here for somebody to write into it.
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) fail_system(path, errno);
+  int descriptor;
+  do {
+    descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  } while (descriptor < 0 && errno == EINTR);
+  if (descriptor < 0) fail_read(path, errno);
   file.file_ = std::make_shared<const Descriptor>(descriptor);
   struct stat status {};
-  if (fstat(descriptor, &status) != 0) fail_system(path, errno);
-  if (S_ISDIR(status.st_mode)) fail_system(path, EISDIR);
+  if (fstat(descriptor, &status) != 0) fail_read(path, errno);
+  if (S_ISDIR(status.st_mode)) fail_read(path, EISDIR);
   if (!S_ISREG(status.st_mode)) fail("safetensors", fmt::format("{} is no regular file", path));
 
   const int64_t size = status.st_size;
@@ -120,7 +145,36 @@ SafetensorsFile SafetensorsFile::open(const std::string& path) {
   file.metadata_ = std::move(header.metadata);
   file.entries_ = std::move(header.entries);
   for (size_t i = 0; i < file.entries_.size(); ++i) file.index_[file.entries_[i].name] = i;
+  file.verify(std::move(text));
   return file;
+}
+
+void SafetensorsFile::verify(std::string header) const {
+  const auto stored = metadata_.find(kChecksumKey);
+  if (stored == metadata_.end()) {
+    const auto version = metadata_.find(kVersionKey);
+    if (version == metadata_.end() || version->second == kVersionWithoutChecksums) return;
+    fail("safetensors", fmt::format("{} lacks the checksum that version {} gives to every file, so "
+                                    "it is damaged, or another program changed it; {}",
+                                    path_, in_quotes(version->second), kHowToAccept));
+  }
+  if (const size_t at = find_checksum(header); at != std::string::npos)
+    header.replace(at, kChecksum.size(), kChecksum);
+  Hasher hasher;
+  hasher.update(header);
+  std::string piece(size_t{1} << 20, '\0');
+  int64_t end = 0;
+  for (const SafetensorsEntry& entry : entries_) end = std::max(end, entry.end);
+  for (int64_t done = 0; done < end;) {
+    const int64_t bytes = std::min(end - done, static_cast<int64_t>(piece.size()));
+    read_exactly(file_->number, piece.data(), bytes, data_begin_ + done, path_);
+    hasher.update(piece.data(), static_cast<size_t>(bytes));
+    done += bytes;
+  }
+  if (checksum_text(hasher) == stored->second) return;
+  fail("safetensors", fmt::format("{} is damaged: its contents do not match its checksum. Where "
+                                  "another program changed it on purpose, {}",
+                                  path_, kHowToAccept));
 }
 
 const SafetensorsEntry* SafetensorsFile::find(std::string_view name) const {
@@ -194,14 +248,13 @@ void SafetensorsWriter::add(std::string name, Tensor tensor, Layout layout) {
 
 std::string SafetensorsWriter::header() const {
   const auto json = [](const std::string& text) { return nlohmann::json(text).dump(); };
-  std::string text = "{";
-  const auto next = [&] { text += text.size() > 1 ? "," : ""; };
-  if (!metadata_.empty()) text += "\"__metadata__\":" + nlohmann::json(metadata_).dump();
+  SafetensorsMetadata metadata = metadata_;
+  metadata[kChecksumKey] = kChecksum;
+  std::string text = "{\"__metadata__\":" + nlohmann::json(metadata).dump();
   int64_t offset = 0;
   for (const std::string& name : names_) {
     const auto& [tensor, layout] = items_.find(name)->second;
-    next();
-    text += fmt::format(R"({}:{{"dtype":"F32","shape":{},"data_offsets":[{},{}]}})", json(name),
+    text += fmt::format(R"(,{}:{{"dtype":"F32","shape":{},"data_offsets":[{},{}]}})", json(name),
                         to_pytorch(tensor.shape(), layout).str(), offset, offset + tensor.bytes());
     offset += tensor.bytes();
   }
@@ -211,20 +264,29 @@ std::string SafetensorsWriter::header() const {
 }
 
 void SafetensorsWriter::write(const std::string& path) const {
+  AtomicFile file(path);
+  write(file);
+}
+
+void SafetensorsWriter::write(AtomicFile& file) const {
   const std::string text = header();
   if (text.size() > kMaxSafetensorsHeader) {
-    fail("safetensors", fmt::format("{} would need a header of {} bytes; {} are allowed", path,
-                                    text.size(), kMaxSafetensorsHeader));
+    fail("safetensors", fmt::format("{} would need a header of {} bytes; {} are allowed",
+                                    file.path(), text.size(), kMaxSafetensorsHeader));
   }
-  AtomicFile file(path);
   const uint64_t length = text.size();
   file.write(&length, sizeof length);
   file.write(text);
+  Hasher hasher;
+  hasher.update(text);
   for (const std::string& name : names_) {
     const auto& [tensor, layout] = items_.find(name)->second;
     const Tensor translated = to_pytorch(tensor, layout);
-    file.write(translated.f32(), static_cast<size_t>(translated.bytes()));
+    const auto bytes = static_cast<size_t>(translated.bytes());
+    file.write(translated.f32(), bytes);
+    hasher.update(translated.f32(), bytes);
   }
+  file.overwrite(static_cast<int64_t>(sizeof length + find_checksum(text)), checksum_text(hasher));
   file.commit();
 }
 

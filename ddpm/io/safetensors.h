@@ -16,6 +16,8 @@
 
 namespace ddpm {
 
+class AtomicFile;
+
 using SafetensorsMetadata = std::map<std::string, std::string, std::less<>>;
 
 // One tensor as the file describes it: its shape is in PyTorch's order.
@@ -27,11 +29,18 @@ struct SafetensorsEntry {
   int64_t end = 0;
 };
 
+// The checksum over header and data that the writer leaves in the metadata (base/hash.h).
+inline constexpr char kChecksumKey[] = "ddpm.checksum";
+// The version of this program that wrote a file, where it says so.
+inline constexpr char kVersionKey[] = "ddpm.version";
+
 // An open file. Tensors are read when asked for, one at a time, straight into their storage.
 // Copies share the open file; reading is safe from several threads.
 class SafetensorsFile {
  public:
-  // Throws Error, naming the path and what is wrong, for anything but a sound file.
+  // Throws Error, naming the path and what is wrong, for anything but a sound file, and SystemError
+  // where the system cannot read it. A file with a checksum is read whole once to verify it; files
+  // of other programs and of version 0.1.0 have none.
   static SafetensorsFile open(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -49,6 +58,8 @@ class SafetensorsFile {
 
  private:
   struct Descriptor;
+  void verify(std::string header) const;
+
   std::string path_;
   std::shared_ptr<const Descriptor> file_;
   int64_t data_begin_ = 0;  // where the data starts in the file
@@ -65,8 +76,11 @@ class SafetensorsWriter {
   // float32 in our order of axes; the file gets PyTorch's. Throws Error for another type, a name
   // that was added before or that the format reserves, and a rank that does not fit the layout.
   void add(std::string name, Tensor tensor, Layout layout = Layout::kAsIs);
-  // Appears under the path whole or not at all, the old file intact; throws Error on any failure.
+  // Appears under the path whole or not at all, the old file intact, with a checksum of its bytes
+  // in the metadata; throws Error on any failure.
   void write(const std::string& path) const;
+  // The same to a file that was opened before.
+  void write(AtomicFile& file) const;
 
  private:
   struct Item {

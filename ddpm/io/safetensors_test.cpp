@@ -57,6 +57,13 @@ std::string message_of(const std::function<void()>& action) {
   return "no error";
 }
 
+// What a program put there; the writer adds its checksum.
+SafetensorsMetadata metadata_of(const SafetensorsFile& file) {
+  SafetensorsMetadata metadata = file.metadata();
+  EXPECT_EQ(metadata.erase(kChecksumKey), 1u);
+  return metadata;
+}
+
 TEST_F(SafetensorsTest, RoundTripKeepsEveryBit) {
   const float odd[] = {0.0f,           -0.0f, 1e-45f, std::numeric_limits<float>::infinity(),
                        std::nanf("7"), -3.25f};
@@ -75,7 +82,7 @@ TEST_F(SafetensorsTest, RoundTripKeepsEveryBit) {
   writer.write(path());
 
   const SafetensorsFile file = SafetensorsFile::open(path());
-  EXPECT_EQ(file.metadata(), (SafetensorsMetadata{{"config", text}, {"", "an empty name"}}));
+  EXPECT_EQ(metadata_of(file), (SafetensorsMetadata{{"config", text}, {"", "an empty name"}}));
   ASSERT_EQ(file.entries().size(), 4u);
   EXPECT_EQ(file.entries()[0].name, "z last by name, first by order");
   EXPECT_EQ(file.find("image")->shape, Shape({1, 2, 1, 3}));
@@ -90,7 +97,7 @@ TEST_F(SafetensorsTest, AFileWithoutTensorsIsFine) {
   SafetensorsWriter().write(path());
   const SafetensorsFile file = SafetensorsFile::open(path());
   EXPECT_TRUE(file.entries().empty());
-  EXPECT_TRUE(file.metadata().empty());
+  EXPECT_TRUE(metadata_of(file).empty());
 }
 
 TEST_F(SafetensorsTest, TheDataStartsAtAMultipleOfEight) {
@@ -118,7 +125,7 @@ TEST_F(SafetensorsTest, EveryFixtureReadsAndWritesBackTheSame) {
     }
     writer.write(path());
     const SafetensorsFile copy = SafetensorsFile::open(path());
-    EXPECT_EQ(copy.metadata(), file.metadata()) << name;
+    EXPECT_EQ(metadata_of(copy), file.metadata()) << name;
     ASSERT_EQ(copy.entries().size(), file.entries().size()) << name;
     for (size_t i = 0; i < file.entries().size(); ++i) {
       const std::string& key = file.entries()[i].name;
@@ -127,6 +134,36 @@ TEST_F(SafetensorsTest, EveryFixtureReadsAndWritesBackTheSame) {
       EXPECT_EQ(copy.read(key).values(), file.read(key).values()) << name << " " << key;
     }
   }
+}
+
+TEST_F(SafetensorsTest, EveryFlippedBitIsSeen) {
+  SafetensorsWriter writer;
+  writer.set_metadata(kVersionKey, "0.2.0");
+  writer.add("a", Tensor::of({3}, {1, 2, 3}));
+  writer.write(path());
+  const std::string whole = read_file(path());
+  for (size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::string damaged = whole;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    std::ofstream(path(), std::ios::binary) << damaged;
+    EXPECT_THROW(SafetensorsFile::open(path()), Error) << "bit " << bit << " of " << whole;
+  }
+}
+
+TEST_F(SafetensorsTest, AChecksumThatDoesNotMatchSaysWhatToDo) {
+  SafetensorsWriter writer;
+  writer.add("a", Tensor::of({1}, {1}));
+  writer.write(path());
+  std::string damaged = read_file(path());
+  damaged.back() ^= 1;
+  std::ofstream(path(), std::ios::binary) << damaged;
+  const std::string message = message_of([&] { SafetensorsFile::open(path()); });
+  EXPECT_NE(message.find("f.safetensors is damaged"), std::string::npos) << message;
+  EXPECT_NE(message.find("remove ddpm.checksum"), std::string::npos) << message;
+}
+
+TEST_F(SafetensorsTest, FilesOfOthersNeedNoChecksum) {
+  EXPECT_EQ(file_of<float>("F32", {1, 2}).read("a").values(), (std::vector<float>{1, 2}));
 }
 
 TEST_F(SafetensorsTest, IntegersAndDoublesBecomeFloats) {
