@@ -10,6 +10,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/output.h"
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
@@ -99,13 +100,13 @@ std::string layers_json(const std::vector<ProfiledOperation>& operations) {
 void print_layers(const char* title, const std::vector<ProfiledOperation>& operations) {
   double total = 0;
   for (const ProfiledOperation& o : operations) total += o.seconds;
-  fmt::print("\n{}, {:.1f} ms in operations\n", title, 1e3 * total);
-  fmt::print("{:>7} {:>9} {:>8} {:>5}  {:29} {:32} {}\n", "share", "ms", "GFLOP/s", "calls",
-             "operation", "shape", "algorithm");
+  print(fmt::format("\n{}, {:.1f} ms in operations\n", title, 1e3 * total));
+  print(fmt::format("{:>7} {:>9} {:>8} {:>5}  {:29} {:32} {}\n", "share", "ms", "GFLOP/s", "calls",
+                    "operation", "shape", "algorithm"));
   for (const ProfiledOperation& o : operations) {
     const std::string rate = o.flops > 0 ? fmt::format("{:.1f}", 1e-9 * o.flops / o.seconds) : "";
-    fmt::print("{:6.1f}% {:9.3f} {:>8} {:5}  {:29} {:32} {}\n", 100 * o.seconds / total,
-               1e3 * o.seconds, rate, o.calls, o.operation, o.shape, o.algorithm);
+    print(fmt::format("{:6.1f}% {:9.3f} {:>8} {:5}  {:29} {:32} {}\n", 100 * o.seconds / total,
+                      1e3 * o.seconds, rate, o.calls, o.operation, o.shape, o.algorithm));
   }
 }
 
@@ -158,16 +159,16 @@ int run(Request& request) {
   }
 
   if (!request.json) {
-    fmt::print("{} parameters, {} picture{} of {}x{}, {} thread{}, {}\n",
-               short_number(static_cast<double>(cost.parameters)), options.batch,
-               plural(options.batch), size.height, size.width, num_threads(), plural(num_threads()),
-               simd);
-    fmt::print("forward pass   {:.4g} s  {}  {:.3g} images/s\n", forward_s,
-               short_number(flops / forward_s, "FLOP/s"),
-               static_cast<double>(options.batch) / forward_s);
-    fmt::print("training step  {:.4g} s  {:.3g} images/s\n", step_s,
-               static_cast<double>(options.batch) / step_s);
-    fmt::print("peak memory    {:.0f} MB\n", rss);
+    print(fmt::format("{} parameters, {} picture{} of {}x{}, {} thread{}, {}\n",
+                      short_number(static_cast<double>(cost.parameters)), options.batch,
+                      plural(options.batch), size.height, size.width, num_threads(),
+                      plural(num_threads()), simd));
+    print(fmt::format("forward pass   {:.4g} s  {}  {:.3g} images/s\n", forward_s,
+                      short_number(flops / forward_s, "FLOP/s"),
+                      static_cast<double>(options.batch) / forward_s));
+    print(fmt::format("training step  {:.4g} s  {:.3g} images/s\n", step_s,
+                      static_cast<double>(options.batch) / step_s));
+    print(fmt::format("peak memory    {:.0f} MB\n", rss));
     if (request.layers) {
       print_layers("forward pass", forward_layers);
       print_layers("training step", step_layers);
@@ -190,7 +191,7 @@ int run(Request& request) {
     object.set("forward_layers", layers_json(forward_layers));
     object.set("train_step_layers", layers_json(step_layers));
   }
-  fmt::print("{}\n", object.dump(-1));
+  print(printable_json(object.dump(-1)) + "\n");
   return 0;
 }
 

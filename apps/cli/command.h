@@ -17,6 +17,8 @@ struct Command {
   const char* examples;  // lines for the end of its help
   // The Flags live until the action has run.
   Action (*declare)(Flags& flags);
+  // False where standard output is only a message: losing it is no failure.
+  bool prints_result = true;
 };
 
 Action train_command(Flags& flags);

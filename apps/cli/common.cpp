@@ -2,11 +2,13 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
+#include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/data/source.h"
 #include "ddpm/diffusion/schedule.h"
@@ -65,6 +67,26 @@ std::vector<std::pair<std::string, std::string>> source_rows() {
   std::vector<std::pair<std::string, std::string>> rows;
   for (const SourceKind& kind : source_kinds()) rows.emplace_back(kind.form, kind.about);
   return rows;
+}
+
+std::string describe(const LoadReport& report, const Dataset& pictures, size_t most_named) {
+  const ImageSize size = pictures.image_size();
+  std::string text =
+      fmt::format("{} picture{} of {}x{} with {} channel{} from {}\n", pictures.size(),
+                  plural(pictures.size()), size.height, size.width, pictures.channels(),
+                  plural(pictures.channels()), printable(pictures.name()));
+  if (!report.note.empty()) text += printable(report.note) + "\n";
+  const size_t skipped = report.skipped.size();
+  if (skipped == 0) return text;
+  text += fmt::format("skipped {} file{}:\n", skipped, plural(static_cast<int64_t>(skipped)));
+  for (size_t i = 0; i < std::min(skipped, most_named); ++i) {
+    text += fmt::format("  {}: {}\n", printable(report.skipped[i].path),
+                        printable(report.skipped[i].reason));
+  }
+  if (skipped > most_named) {
+    text += fmt::format("  and {} more; 'ddpm data' names all\n", skipped - most_named);
+  }
+  return text;
 }
 
 std::string short_number(double value, const std::string& unit) {

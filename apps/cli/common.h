@@ -1,12 +1,14 @@
 // What several commands share.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "apps/cli/flags.h"
+#include "ddpm/data/source.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/tensor/tensor.h"
 
@@ -41,6 +43,10 @@ void prepare_output(const std::string& path, const std::string& flag, const std:
 
 // Forms of SOURCE and what they mean, for help.
 std::vector<std::pair<std::string, std::string>> source_rows();
+
+// What a source gave and what it left out, for people; names the first `most_named` of the files
+// that were skipped.
+std::string describe(const LoadReport& report, const Dataset& pictures, size_t most_named);
 
 // Three digits and a unit: "35.7 M", or with "FLOP" "58.9 MFLOP" and "987 FLOP".
 std::string short_number(double value, const std::string& unit = "");

@@ -5,8 +5,10 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/output.h"
 #include "apps/cli/progress.h"
 #include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/source.h"
 
@@ -61,16 +63,8 @@ Action data_command(Flags& flags) {
     write_png(
         request->out,
         make_grid(shown, {.scale = request->scale > 0 ? request->scale : comfortable_scale(size)}));
-    fmt::print("{} picture{} of {}x{} with {} channel{} from {}\n", pictures.size(),
-               plural(pictures.size()), size.height, size.width, pictures.channels(),
-               plural(pictures.channels()), pictures.name());
-    if (!source.report.note.empty()) fmt::print("{}\n", source.report.note);
-    if (const auto& skipped = source.report.skipped; !skipped.empty()) {
-      fmt::print("skipped {} file{}:\n", skipped.size(),
-                 plural(static_cast<int64_t>(skipped.size())));
-      for (const SkippedFile& file : skipped) fmt::print("  {}: {}\n", file.path, file.reason);
-    }
-    fmt::print("wrote {}, showing {}\n", request->out, count);
+    print(describe(source.report, pictures, source.report.skipped.size()));
+    print(fmt::format("wrote {}, showing {}\n", printable(request->out), count));
     return 0;
   };
 }

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "apps/cli/output.h"
 #include "ddpm/base/error.h"
 
 namespace ddpm::cli {
@@ -279,7 +280,7 @@ bool Flags::parse(const std::vector<std::string>& arguments) {
     if (!impl_->examples.empty()) text += "\nExamples:\n" + impl_->examples;
     // CLI11 parts groups by two empty lines.
     for (size_t at = 0; (at = text.find("\n\n\n", at)) != std::string::npos;) text.erase(at, 1);
-    std::fputs(text.c_str(), stdout);
+    print(text);
     return false;
   } catch (const CLI::ParseError& error) {
     impl_->check_leftovers();  // a misspelt flag says more than the one that is missing for it

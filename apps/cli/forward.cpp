@@ -3,7 +3,9 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/output.h"
 #include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
 #include "ddpm/io/safetensors.h"
 
 namespace ddpm::cli {
@@ -41,7 +43,7 @@ Action forward_command(Flags& flags) {
     SafetensorsWriter writer;
     writer.add("out", out.value(), Layout::kImage);
     writer.write(request->out);
-    fmt::print("wrote {}\n", request->out);
+    print(fmt::format("wrote {}\n", printable(request->out)));
     return 0;
   };
 }

@@ -3,8 +3,10 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/output.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
+#include "ddpm/base/text.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/engine/cost.h"
 
@@ -21,18 +23,21 @@ ImageSize image_size(const std::string& asked, const ModelConfig& config) {
 }
 
 void print_text(const Model& model, const ModelConfig& config, const Cost& cost, int64_t batch) {
-  fmt::print("{}\n", model.path);
-  if (model.trained_steps >= 0) fmt::print("  {:<28}{}\n", "trained steps", model.trained_steps);
+  print(fmt::format("{}\n", printable(model.path)));
+  if (model.trained_steps >= 0)
+    print(fmt::format("  {:<28}{}\n", "trained steps", model.trained_steps));
   JsonObject options;
   write_options(model.config, options);
-  for (const auto& [name, value] : options.members()) fmt::print("  {:<28}{}\n", name, value);
-  fmt::print("  {:<28}{} ({})\n", "parameters", short_number(static_cast<double>(cost.parameters)),
-             cost.parameters);
-  fmt::print("  for pictures of {}x{}:\n", config.height, config.width);
-  fmt::print("  {:<28}{} per picture\n", "forward pass", short_number(cost.forward_flops, "FLOP"));
+  for (const auto& [name, value] : options.members())
+    print(fmt::format("  {:<28}{}\n", name, value));
+  print(fmt::format("  {:<28}{} ({})\n", "parameters",
+                    short_number(static_cast<double>(cost.parameters)), cost.parameters));
+  print(fmt::format("  for pictures of {}x{}:\n", config.height, config.width));
+  print(fmt::format("  {:<28}{} per picture\n", "forward pass",
+                    short_number(cost.forward_flops, "FLOP")));
   const auto memory = [&](const char* what, int64_t bytes) {
-    fmt::print("  {:<28}{} at batch {}\n", what, short_number(static_cast<double>(bytes), "B"),
-               batch);
+    print(fmt::format("  {:<28}{} at batch {}\n", what,
+                      short_number(static_cast<double>(bytes), "B"), batch));
   };
   memory("memory for sampling", cost.sampling_bytes);
   memory("memory for training", cost.training_bytes);
@@ -53,7 +58,7 @@ void print_json(const Model& model, const ModelConfig& config, const Cost& cost,
   object.set("sampling_bytes", json_value::write(cost.sampling_bytes));
   object.set("training_bytes", json_value::write(cost.training_bytes));
   object.set("checkpointed_bytes", json_value::write(cost.checkpointed_bytes));
-  fmt::print("{}\n", object.dump());
+  print(printable_json(object.dump()) + "\n");
 }
 
 }  // namespace

@@ -4,15 +4,15 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "apps/cli/command.h"
+#include "apps/cli/output.h"
 #include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
 #include "ddpm/base/version.h"
 
 namespace ddpm::cli {
@@ -24,7 +24,7 @@ constexpr Command kCommands[] = {
      "  ddpm train --data emoji:smileys-emotion --out runs/emoji --size 32 --steps 20000\n"
      "  ddpm train --data photos/ --out runs/wide --size 28x36 --dim-mults 1,2,4\n"
      "  ddpm train --out runs/photos --resume\n",
-     train_command},
+     train_command, false},
     {"sample", "Make pictures with a trained model",
      "  ddpm sample runs/photos --out grid.png\n"
      "  ddpm sample runs/photos --n 64 --seed 7 --out grid.png --each pictures/\n"
@@ -76,9 +76,17 @@ const Command& find_command(const std::string& name) {
                              "see ddpm --help"));
 }
 
+// The status, once all that was printed has arrived.
+int finished(int status) {
+  if (const int error = output_error(); error != 0) {
+    fail("ddpm", fmt::format("cannot write the output: {}", std::strerror(error)));
+  }
+  return status;
+}
+
 int run(std::vector<std::string> arguments) {
   if (arguments.empty()) {
-    std::fputs(overview().c_str(), stderr);
+    say(overview());
     return 2;
   }
   std::string first = arguments.front();
@@ -88,35 +96,33 @@ int run(std::vector<std::string> arguments) {
     arguments = {"--help"};
   }
   if (first == "--help" || first == "-h" || first == "help") {
-    std::fputs(overview().c_str(), stdout);
-    return 0;
+    print(overview());
+    return finished(0);
   }
   if (first == "--version" || first == "version") {
-    fmt::print("ddpm {}\n", version());
-    return 0;
+    print(fmt::format("ddpm {}\n", version()));
+    return finished(0);
   }
   const Command& command = find_command(first);
   Flags flags(command.name, command.summary, command.examples);
   const Action action = command.declare(flags);
-  if (!flags.parse(arguments)) return 0;
-  return action();
+  if (!flags.parse(arguments)) return finished(0);
+  const int status = action();
+  return command.prints_result ? finished(status) : status;
 }
 
-// One line, whatever the message holds.
-int report(std::string message, int status) {
-  std::replace(message.begin(), message.end(), '\n', ' ');
-  fmt::print(stderr, "ddpm: {}\n", message);
+int report(const char* message, int status) noexcept {
+  try {
+    say(fmt::format("ddpm: {}\n", printable(message)));  // one line, whatever it holds
+  } catch (...) {                                        // no memory for the text
+    say("ddpm: [ddpm] out of memory\n");
+  }
   return status;
 }
 
-int guarded_run(int argc, char** argv) {
+int guarded_run(int argc, char** argv) noexcept {
   try {
-    const int status = run(std::vector<std::string>(argv + 1, argv + argc));
-    // What was printed may not have arrived: a full disk shows here at the latest.
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      fail("ddpm", fmt::format("cannot write the output: {}", std::strerror(errno)));
-    }
-    return status;
+    return run(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   } catch (const UsageError& error) {
     return report(error.what(), 2);
   } catch (const std::bad_alloc&) {
@@ -129,4 +135,7 @@ int guarded_run(int argc, char** argv) {
 }  // namespace
 }  // namespace ddpm::cli
 
-int main(int argc, char** argv) { return ddpm::cli::guarded_run(argc, argv); }
+int main(int argc, char** argv) {
+  ddpm::cli::prepare_outputs();
+  return ddpm::cli::guarded_run(argc, argv);
+}

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
+
+#include "apps/cli/output.h"
+#include "ddpm/base/text.h"
 
 namespace ddpm::cli {
 namespace {
@@ -46,13 +48,13 @@ void Progress::update(int64_t done, int64_t total, const std::string& detail) {
 void Progress::draw() {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
   std::string text = fmt::format("{} {}/{}", unit_, done_, total_);
-  if (!detail_.empty()) text += "  " + detail_;
+  if (!detail_.empty()) text += "  " + printable(detail_);
   if (done_ < total_ && done_ > first_) {
     const double each = elapsed / static_cast<double>(done_ - first_);
     text += fmt::format("  {} left", clock_text(each * static_cast<double>(total_ - done_)));
   }
   if (!terminal_) {
-    fmt::print(stderr, "{}\n", text);
+    say(text + "\n");
     return;
   }
   const size_t width = terminal_width();
@@ -65,20 +67,19 @@ void Progress::draw() {
     line = fmt::format("[{:-<{}}]{}", std::string(filled, '#'), room, line);
   }
   if (line.size() >= width) line.resize(width - 1);
-  fmt::print(stderr, "\r{}\033[K", line);
-  std::fflush(stderr);
+  say_raw(fmt::format("\r{}\033[K", line));
   drawn_ = true;
 }
 
 void Progress::line(const std::string& text) {
-  fmt::print(stderr, "{}{}\n", drawn_ ? "\r\033[K" : "", text);
+  say_raw(fmt::format("{}{}\n", drawn_ ? "\r\033[K" : "", printable(text)));
   const bool redraw = drawn_;
   drawn_ = false;
   if (redraw) draw();
 }
 
 void Progress::finish() {
-  if (drawn_) fmt::print(stderr, "\n");
+  if (drawn_) say_raw("\n");
   drawn_ = false;
 }
 

@@ -24,7 +24,7 @@ class Progress {
     first_ = first;
     start_ = Clock::now();
   }
-  // Prints a line of text without tearing the bar.
+  // Prints a text as one line, made printable(), without tearing the bar.
   void line(const std::string& text);
   // Ends the bar, so that other output can follow.
   void finish();

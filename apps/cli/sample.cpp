@@ -7,9 +7,11 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/output.h"
 #include "apps/cli/progress.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/base/text.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/engine/generator.h"
@@ -138,7 +140,7 @@ int run(Request& request, const Flags& flags) {
                                       : comfortable_scale({options.height, options.width})};
   if (!request.out.empty()) {
     write_png(request.out, make_grid(pictures, grid));
-    fmt::print("wrote {}\n", request.out);
+    print(fmt::format("wrote {}\n", printable(request.out)));
   }
   if (!request.each.empty()) {
     for (int64_t k = 0; k < options.count; ++k) {
@@ -146,11 +148,12 @@ int run(Request& request, const Flags& flags) {
           std::filesystem::path(request.each) / fmt::format("{:05}.png", k);
       write_png(file.string(), pictures.rows(k, k + 1).reshape(image));
     }
-    fmt::print("wrote {} picture{} into {}\n", options.count, plural(options.count), request.each);
+    print(fmt::format("wrote {} picture{} into {}\n", options.count, plural(options.count),
+                      printable(request.each)));
   }
   if (trajectory) {
     trajectory->write(request.trajectory, grid);
-    fmt::print("wrote {}\n", request.trajectory);
+    print(fmt::format("wrote {}\n", printable(request.trajectory)));
   }
   return 0;
 }

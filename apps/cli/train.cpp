@@ -7,10 +7,12 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/output.h"
 #include "apps/cli/progress.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
+#include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/engine/run.h"
 #include "ddpm/kernels/cpu/simd.h"
@@ -47,24 +49,6 @@ void read_config_file(const std::string& path, TrainOptions& options) {
   }
 }
 
-void show_report(const LoadReport& report, const Dataset& pictures) {
-  constexpr size_t kNamed = 20;
-  const ImageSize size = pictures.image_size();
-  fmt::print(stderr, "{} picture{} of {}x{} with {} channel{} from {}\n", pictures.size(),
-             plural(pictures.size()), size.height, size.width, pictures.channels(),
-             plural(pictures.channels()), pictures.name());
-  if (!report.note.empty()) fmt::print(stderr, "{}\n", report.note);
-  if (report.skipped.empty()) return;
-  fmt::print(stderr, "skipped {} file{}:\n", report.skipped.size(),
-             plural(static_cast<int64_t>(report.skipped.size())));
-  for (size_t i = 0; i < report.skipped.size() && i < kNamed; ++i) {
-    fmt::print(stderr, "  {}: {}\n", report.skipped[i].path, report.skipped[i].reason);
-  }
-  if (report.skipped.size() > kNamed) {
-    fmt::print(stderr, "  and {} more; 'ddpm data' names all\n", report.skipped.size() - kNamed);
-  }
-}
-
 // Single steps jump about; what is shown is their mean over about the last 50.
 class SmoothLoss {
  public:
@@ -92,13 +76,15 @@ int run_training(const TrainOptions& options, const std::string& run, bool resum
   };
   events.loaded = [&](const LoadReport& report, const Dataset& pictures) {
     loading.finish();
-    show_report(report, pictures);
+    constexpr size_t kNamed = 20;
+    say(describe(report, pictures, kNamed));
   };
   events.started = [&](const ModelConfig&, int64_t parameters, int64_t first_step) {
-    fmt::print(stderr, "{} parameters, {} thread{} ({}); {} {}; Ctrl-C saves and stops\n",
-               short_number(static_cast<double>(parameters)), num_threads(), plural(num_threads()),
-               simd_name(), resume ? fmt::format("continues after step {} in", first_step) : "into",
-               run);
+    say(fmt::format("{} parameters, {} thread{} ({}); {} {}; Ctrl-C saves and stops\n",
+                    short_number(static_cast<double>(parameters)), num_threads(),
+                    plural(num_threads()), simd_name(),
+                    resume ? fmt::format("continues after step {} in", first_step) : "into",
+                    printable(run)));
     training.start_from(first_step);
   };
   events.stepped = [&](const StepMetrics& metrics, double images_per_s) {
@@ -122,20 +108,20 @@ int run_training(const TrainOptions& options, const std::string& run, bool resum
     try {
       throw;
     } catch (const Error& error) {
-      fmt::print(stderr, "ddpm: {}\n", error.what());
+      say(fmt::format("ddpm: {}\n", printable(error.what())));
       return kInterrupted;
     }
   }
   training.finish();
   if (!result.finished) {
-    fmt::print(
-        "Stopped after step {} of {}, everything is saved. To continue:\n"
-        "  ddpm train --out {} --resume\n",
-        result.steps, options.steps, run);
+    print(
+        fmt::format("Stopped after step {} of {}, everything is saved. To continue:\n"
+                    "  ddpm train --out {} --resume\n",
+                    result.steps, options.steps, shell_word(run)));
     return kInterrupted;
   }
-  fmt::print("Done: {} step{}. To make pictures with it:\n  ddpm sample {} --out grid.png\n",
-             result.steps, plural(result.steps), run);
+  print(fmt::format("Done: {} step{}. To make pictures with it:\n  ddpm sample {} --out grid.png\n",
+                    result.steps, plural(result.steps), shell_word(run)));
   return 0;
 }
 
