@@ -11,6 +11,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/output.h"
+#include "apps/cli/signals.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/version.h"
@@ -137,5 +138,6 @@ int guarded_run(int argc, char** argv) noexcept {
 
 int main(int argc, char** argv) {
   ddpm::cli::prepare_outputs();
+  ddpm::cli::end_on_signals();
   return ddpm::cli::guarded_run(argc, argv);
 }

@@ -1,14 +1,13 @@
 // ddpm train: options from a file and from flags, what a user sees meanwhile, and what Ctrl-C does.
 #include <fmt/core.h>
-#include <signal.h>
 
 #include <atomic>
-#include <cstdio>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
 #include "apps/cli/progress.h"
+#include "apps/cli/signals.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
@@ -20,16 +19,11 @@
 namespace ddpm::cli {
 namespace {
 
-std::atomic<bool> stop_requested{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
-
-// The first Ctrl-C asks; the second, with the default action back in force, ends the program.
-void stop_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { stop_requested = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
-}
+// Stopped before there was anything to save.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
 
 // Keys are those of config.json, so that a run's own file can start another.
 void read_config_file(const std::string& path, TrainOptions& options) {
@@ -64,14 +58,16 @@ class SmoothLoss {
 };
 
 int run_training(const TrainOptions& options, const std::string& run, bool resume) {
-  stop_on_signals();
+  const std::atomic<bool>& stop_requested = stop_on_signals();
   Progress loading("picture");
   Progress training("step");
   SmoothLoss smooth;
   bool said = false;
   TrainEvents events;
   events.loading = [&](int64_t done, int64_t total) {
-    if (stop_requested) fail("train", "interrupted while reading pictures; nothing was written");
+    if (stop_requested) {
+      throw Interrupted("[train] interrupted while reading pictures; nothing was written");
+    }
     loading.update(done, total);
   };
   events.loaded = [&](const LoadReport& report, const Dataset& pictures) {
@@ -92,7 +88,8 @@ int run_training(const TrainOptions& options, const std::string& run, bool resum
         metrics.step, options.steps,
         fmt::format("loss {:.4f}  {:.3g} images/s", smooth.add(metrics.loss), images_per_s));
     if (stop_requested && !said) {
-      training.line("stopping: saving first; Ctrl-C again stops at once and keeps the last save");
+      training.line(stop_signal() +
+                    ": saving first; Ctrl-C again stops at once and keeps the last save");
       said = true;
     }
   };
@@ -101,16 +98,10 @@ int run_training(const TrainOptions& options, const std::string& run, bool resum
   TrainResult result;
   try {
     result = train(options, run, resume, events, stop_requested);
-  } catch (...) {
+  } catch (const Interrupted& interrupted) {
     loading.finish();
-    training.finish();
-    if (!stop_requested) throw;
-    try {
-      throw;
-    } catch (const Error& error) {
-      say(fmt::format("ddpm: {}\n", printable(error.what())));
-      return kInterrupted;
-    }
+    say(fmt::format("ddpm: {}\n", interrupted.what()));
+    return kInterrupted;
   }
   training.finish();
   if (!result.finished) {

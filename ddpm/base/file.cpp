@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
+#include <utility>
 
 #include "ddpm/base/error.h"
 
@@ -35,9 +38,10 @@ constexpr std::string_view kPrefix = ".ddpm-", kSuffix = ".tmp";
   const bool full = error == ENOSPC || error == EDQUOT;
   const bool forbidden = error == EACCES || error == EPERM || error == EROFS;
   fail_file(doing, path, error,
-            full        ? "; free some space and run again, nothing earlier was lost"
-            : forbidden ? "; choose a place you may write to"
-                        : "");
+            full             ? "; free some space and run again, nothing earlier was lost"
+            : forbidden      ? "; choose a place you may write to"
+            : error == EFBIG ? "; the limit on the size of files (ulimit -f) is too low for it"
+                             : "");
 }
 
 // Calls again while a signal interrupts the call.
@@ -73,6 +77,40 @@ std::string temporary_name() {
   if (retry([&] { return getrandom(&random, sizeof random, 0); }) != sizeof random)
     random = static_cast<uint64_t>(getpid());  // unique enough with O_EXCL and further tries
   return fmt::format("{}{:012x}{}", kPrefix, random & 0xFFFF'FFFF'FFFF, kSuffix);
+}
+
+// In a folder such as /tmp (sticky) a file may be replaced by its owner and the folder's alone.
+bool may_replace(const std::string& path, const struct stat& file) {
+  struct stat folder {};
+  const uid_t user = geteuid();
+  return retry([&] { return stat(folder_of(path).c_str(), &folder); }) != 0 ||
+         (folder.st_mode & S_ISVTX) == 0 || user == 0 || user == file.st_uid ||
+         user == folder.st_uid;
+}
+
+// The temporary files of this process, where a signal handler can read them. What finds no place
+// here is only removed later, as that of a killed writer.
+struct Slot {
+  enum State : int { kFree, kChanging, kInUse };
+  std::atomic<int> state{kFree};
+  char path[4096] = {};
+};
+Slot slots[16];
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler reads it");
+
+int take_slot(const std::string& path) {
+  for (size_t i = 0; i < std::size(slots) && path.size() < sizeof slots[i].path; ++i) {
+    int expected = Slot::kFree;
+    if (!slots[i].state.compare_exchange_strong(expected, Slot::kChanging)) continue;
+    std::memcpy(slots[i].path, path.c_str(), path.size() + 1);
+    slots[i].state = Slot::kInUse;
+    return static_cast<int>(i);
+  }
+  return -1;
+}
+
+void free_slot(int slot) {
+  if (slot >= 0) slots[slot].state = Slot::kFree;
 }
 
 }  // namespace
@@ -113,11 +151,13 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follo
     open_directly();
     return;
   }
+  if (there && !may_replace(target_, old)) fail_write("replace", path_, EPERM);
   open_temporary();
   if (there && retry([&] { return fchmod(descriptor_, old.st_mode & 0777); }) != 0) {
     const int error = errno;
     close(descriptor_);
     unlink(temporary_.c_str());
+    free_slot(slot_);
     fail_write("set the mode of", path_, error);
   }
 }
@@ -131,11 +171,16 @@ void AtomicFile::open_temporary() {
   constexpr int kTries = 100;
   for (int i = 0; i < kTries; ++i) {
     temporary_ = (fs::path(folder_of(target_)) / temporary_name()).string();
+    free_slot(slot_);
+    slot_ = take_slot(temporary_);
     descriptor_ = retry([&] {
       return open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     });
     if (descriptor_ < 0 && errno == EEXIST) continue;
-    if (descriptor_ < 0) fail_write("write", path_, errno);
+    if (descriptor_ < 0) {
+      free_slot(slot_);
+      fail_write("write", path_, errno);
+    }
     // Some file systems know no locks; what is left behind there stays. Between open and flock
     // somebody may have taken the file for abandoned and removed it: then the next name is tried.
     retry([&] { return flock(descriptor_, LOCK_EX); });
@@ -145,12 +190,20 @@ void AtomicFile::open_temporary() {
     unlink(temporary_.c_str());
   }
   descriptor_ = -1;
+  free_slot(slot_);
   fail_write("find a free temporary name for", path_, EEXIST);
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) close(descriptor_);
   if (!temporary_.empty()) unlink(temporary_.c_str());
+  free_slot(slot_);
+}
+
+void remove_own_temporaries() noexcept {
+  for (Slot& slot : slots) {
+    if (slot.state == Slot::kInUse) unlink(slot.path);
+  }
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {
@@ -187,6 +240,7 @@ void AtomicFile::commit() {
   if (retry([&] { return rename(temporary_.c_str(), target_.c_str()); }) != 0)
     fail_write("rename a temporary file to", path_, errno);
   temporary_.clear();
+  free_slot(std::exchange(slot_, -1));
   const std::string name = folder_of(target_);
   const int folder = retry([&] { return open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   // A folder that may be written but not listed cannot be opened, and some file systems cannot

@@ -49,6 +49,7 @@ class AtomicFile {
   std::string target_;     // where symbolic links lead
   std::string temporary_;  // empty where the target is written directly
   int descriptor_ = -1;
+  int slot_ = -1;  // in the table of temporary files
 };
 
 // AtomicFile in one call.
@@ -57,6 +58,10 @@ void write_file_atomic(const std::string& path, std::string_view contents);
 // Removes temporary files of AtomicFile in the folder whose writers have died. Files that a living
 // process writes are kept. Throws SystemError where the folder cannot be listed.
 void remove_abandoned_files(const std::string& folder);
+
+// Removes the temporary files that this process is writing, as its last act: meant for handlers of
+// signals, so it takes no lock and allocates nothing.
+void remove_own_temporaries() noexcept;
 
 // Creates the folder and its parents; throws SystemError where that fails or a file stands in the
 // way.

@@ -90,7 +90,11 @@ Outcome Program::wait() {
 
 Outcome run_ddpm(const std::vector<std::string>& arguments) { return Program(arguments).wait(); }
 
-Outcome ddpm_on_terminal(const std::vector<std::string>& arguments) {
+namespace {
+
+// A program on a terminal of 100 columns: its process, and our end.
+std::pair<pid_t, int> start_on_terminal(const std::vector<std::string>& arguments,
+                                        const std::function<void()>& prepare) {
   std::vector<std::string> words = {DDPM_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());
   const std::vector<char*> argv = as_argv(words);
@@ -99,9 +103,17 @@ Outcome ddpm_on_terminal(const std::vector<std::string>& arguments) {
   const pid_t child = forkpty(&terminal, nullptr, nullptr, &size);
   DDPM_CHECK(child >= 0);
   if (child == 0) {
+    prepare();
     execv(argv[0], argv.data());
     _exit(127);
   }
+  return {child, terminal};
+}
+
+}  // namespace
+
+Outcome ddpm_on_terminal(const std::vector<std::string>& arguments) {
+  const auto [child, terminal] = start_on_terminal(arguments, [] {});
   Outcome outcome;
   char buffer[4096];
   for (ssize_t got; (got = read(terminal, buffer, sizeof buffer)) > 0;) {
@@ -109,6 +121,18 @@ Outcome ddpm_on_terminal(const std::vector<std::string>& arguments) {
   }
   outcome.status = status_of(child);
   close(terminal);
+  return outcome;
+}
+
+Outcome on_closing_terminal(const std::vector<std::string>& arguments,
+                            const std::function<bool()>& ready,
+                            const std::function<void()>& prepare) {
+  const auto [child, terminal] = start_on_terminal(arguments, prepare);
+  const bool closed_in_time = ready();
+  close(terminal);
+  Outcome outcome;
+  outcome.status = status_of(child);
+  DDPM_CHECK(closed_in_time);
   return outcome;
 }
 

@@ -47,6 +47,12 @@ Outcome run_ddpm(const std::vector<std::string>& arguments);
 // What a program says on a terminal of 100 columns, both outputs together.
 Outcome ddpm_on_terminal(const std::vector<std::string>& arguments);
 
+// A program on a terminal that is closed once `ready` says so; what it prints is lost. `prepare`
+// runs in the child before.
+Outcome on_closing_terminal(
+    const std::vector<std::string>& arguments, const std::function<bool()>& ready,
+    const std::function<void()>& prepare = [] {});
+
 // A folder of small coloured PNG files, picture i of side 9 + i % 3.
 void make_pictures(const std::string& folder, int64_t count);
 

@@ -1,0 +1,108 @@
+#include "apps/cli/signals.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <string_view>
+
+#include "apps/cli/command.h"
+#include "ddpm/base/file.h"
+
+namespace ddpm::cli {
+namespace {
+
+constexpr int kSignals[] = {SIGHUP,  SIGINT,    SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM,
+                            SIGXCPU, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,  SIGXFSZ};
+
+// Some senders signal a process and then its group (timeout does), which is one request.
+constexpr int64_t kSameRequestMs = 200;
+
+std::atomic<bool> saves{false};  // a training that stops, not a command that ends
+std::atomic<bool> stop_requested{false};
+std::atomic<int> first_signal{0};
+std::atomic<int64_t> asked_ms{-1};  // when SIGINT or SIGTERM came first
+std::atomic<bool> on_terminal{false};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free,
+              "signal handlers write them");
+
+int64_t now_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+}
+
+// All below is called by a signal handler, so it takes no lock and allocates nothing.
+void say_interrupted() {
+  const std::string_view text = on_terminal ? std::string_view("\nddpm: interrupted\n")
+                                            : std::string_view("ddpm: interrupted\n");
+  pollfd ready{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (poll(&ready, 1, 0) == 1 && write(STDERR_FILENO, text.data(), text.size()) < 0) return;
+}
+
+// By the signal's own action, once its handler returns.
+void end_by(int signal) {
+  remove_own_temporaries();
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  sigaction(signal, &action, nullptr);
+  raise(signal);
+}
+
+void request_stop(int signal) {
+  if (!stop_requested.exchange(true)) first_signal = signal;
+  if (signal != SIGINT && signal != SIGTERM) return;
+  int64_t first = -1;
+  const int64_t now = now_ms();
+  if (asked_ms.compare_exchange_strong(first, now)) return;
+  if (now - first > kSameRequestMs) end_by(signal);
+}
+
+void on_signal(int signal, siginfo_t* info, void*) {
+  const int error = errno;
+  // The kernel sends SIGXFSZ in this process's own name: the write that caused it fails with EFBIG
+  // and is reported as any failed write.
+  const bool file_limit = signal == SIGXFSZ && info->si_pid == getpid();
+  if (signal == SIGQUIT) {
+    end_by(signal);
+  } else if (!file_limit && saves) {
+    request_stop(signal);
+  } else if (!file_limit) {
+    remove_own_temporaries();
+    say_interrupted();
+    _exit(kInterrupted);
+  }
+  errno = error;
+}
+
+}  // namespace
+
+void end_on_signals() noexcept {
+  on_terminal = isatty(STDERR_FILENO) == 1;
+  for (const int signal : kSignals) {
+    struct sigaction action {};
+    if (sigaction(signal, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+    action = {};
+    action.sa_sigaction = on_signal;
+    action.sa_flags = static_cast<int>(SA_SIGINFO | SA_RESTART);
+    sigaction(signal, &action, nullptr);
+  }
+}
+
+const std::atomic<bool>& stop_on_signals() noexcept {
+  saves = true;
+  return stop_requested;
+}
+
+std::string stop_signal() {
+  const int signal = first_signal;
+  if (signal == 0) return "";
+  const char* name = sigabbrev_np(signal);
+  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
+}
+
+}  // namespace ddpm::cli

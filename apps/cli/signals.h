@@ -1,0 +1,23 @@
+// What signals do. All that end a program by default are meant, but for those that tell of a fault
+// in it and SIGKILL. One that was ignored when the program started (nohup, jobs in the background)
+// stays ignored, and one that somebody else handles stays theirs.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+namespace ddpm::cli {
+
+// For every command, at the start: a signal ends the program with exit status 130 and takes the
+// unfinished files with it. SIGQUIT still ends it by the signal. A write beyond the limit on the
+// size of files (SIGXFSZ) only fails.
+void end_on_signals() noexcept;
+
+// For training, instead: a signal asks to stop, which the flag tells. A second SIGINT or SIGTERM
+// ends the program at once, as does SIGQUIT.
+const std::atomic<bool>& stop_on_signals() noexcept;
+
+// The one that asked, such as "SIGTERM"; empty before.
+std::string stop_signal();
+
+}  // namespace ddpm::cli

@@ -1,0 +1,146 @@
+// What ends the program from outside, and what is left then.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <thread>
+
+#include "ddpm/base/file.h"
+#include "tests/cli/program.h"
+#include "tests/support/folder.h"
+
+namespace ddpm::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using Clock = std::chrono::steady_clock;
+
+// False after a minute.
+bool wait_until(const std::function<bool()>& there) {
+  for (int i = 0; i < 6000 && !there(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return there();
+}
+
+class Signals : public ::testing::Test {
+ protected:
+  void SetUp() override { make_pictures(pictures_, 6); }
+
+  // A training that would take for ever, unless told otherwise.
+  std::vector<std::string> training(const std::string& steps = "1000000",
+                                    const std::string& size = "8", const std::string& dim = "8",
+                                    const std::string& batch = "4") const {
+    return {"train", "--data",      pictures_, "--out",   run_,  "--size",  size,  "--dim",
+            dim,     "--dim-mults", "1,2",     "--batch", batch, "--steps", steps, "--sample-every",
+            "0",     "--threads",   "1"};
+  }
+  bool steps_done() const {
+    std::error_code error;
+    return std::filesystem::file_size(run_ + "/metrics.jsonl", error) > 0 && !error;
+  }
+  void expect_saved(const Outcome& outcome, const std::string& what) const {
+    EXPECT_EQ(outcome.status, 130) << what << ": " << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("everything is saved")) << what;
+    EXPECT_EQ(names_in(run_ + "/checkpoints").size(), 1u) << what;
+    EXPECT_TRUE(std::filesystem::exists(run_ + "/model.safetensors")) << what;
+  }
+
+  TemporaryFolder folder_;
+  const std::string pictures_ = folder_ / "pictures";
+  const std::string run_ = folder_ / "run";
+};
+
+TEST_F(Signals, EachSavesAndStopsATraining) {
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU, SIGVTALRM,
+                           SIGPROF, SIGIO, SIGPWR, SIGXFSZ}) {
+    std::filesystem::remove_all(run_);
+    Program program(training());
+    ASSERT_TRUE(wait_until([&] { return steps_done(); }));
+    program.signal(signal);
+    const Outcome outcome = program.wait();
+    expect_saved(outcome, strsignal(signal));
+    EXPECT_THAT(outcome.err, HasSubstr(": saving first")) << strsignal(signal);
+  }
+}
+
+TEST_F(Signals, IgnoredOnesStayIgnored) {
+  constexpr int kIgnored[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+  Program program(training("300"), {.prepare = [&] {
+                    for (const int signal : kIgnored) ::signal(signal, SIG_IGN);
+                  }});
+  ASSERT_TRUE(wait_until([&] { return steps_done(); }));
+  for (const int signal : kIgnored) program.signal(signal);
+  EXPECT_EQ(program.wait().status, 0);
+}
+
+TEST_F(Signals, ALimitOnProcessorTimeSavesAndStops) {
+  // The kernel repeats the signal every second, saving or not.
+  Program program(training(), {.prepare = [] {
+                    const rlimit limit{1, 60};
+                    setrlimit(RLIMIT_CPU, &limit);
+                  }});
+  expect_saved(program.wait(), "RLIMIT_CPU");
+}
+
+TEST_F(Signals, ALimitOnFilesFailsTheSaveAndKeepsTheLast) {
+  ASSERT_EQ(run_ddpm(training("2")).status, 0);
+  Program program({"train", "--out", run_, "--resume", "--steps", "4"}, {.prepare = [] {
+                    const rlimit limit{100'000, 100'000};
+                    setrlimit(RLIMIT_FSIZE, &limit);
+                  }});
+  const Outcome outcome = program.wait();
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("File too large; the limit on the size of files (ulimit -f)"));
+  EXPECT_THAT(names_in(run_ + "/checkpoints"), ElementsAre("step-00000002.safetensors"));
+}
+
+TEST_F(Signals, HangUpsAndPairsFromOneSenderAreOneRequest) {
+  Program program(training());
+  ASSERT_TRUE(wait_until([&] { return steps_done(); }));
+  for (int i = 0; i < 3; ++i) program.signal(SIGHUP);   // a closed terminal sends several
+  for (int i = 0; i < 2; ++i) program.signal(SIGTERM);  // timeout: to the process, to its group
+  expect_saved(program.wait(), "several at once");
+}
+
+// Its step takes many seconds, and the first Ctrl-C waits for its end.
+TEST_F(Signals, ASecondCtrlCEndsAtOnce) {
+  Program program(training("9", "64", "128", "64"));
+  ASSERT_TRUE(wait_until([&] { return std::filesystem::exists(run_ + "/metrics.jsonl"); }));
+  program.signal(SIGINT);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  program.signal(SIGINT);
+  const Clock::time_point start = Clock::now();
+  const Outcome outcome = program.wait();
+  EXPECT_EQ(outcome.status, 128 + SIGINT) << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_LT(Clock::now() - start, std::chrono::seconds(1));
+}
+
+TEST_F(Signals, AClosedTerminalSavesATraining) {
+  const Outcome outcome =
+      on_closing_terminal(training(), [&] { return wait_until([&] { return steps_done(); }); });
+  EXPECT_EQ(outcome.status, 130);
+  EXPECT_EQ(names_in(run_ + "/checkpoints").size(), 1u);
+  EXPECT_TRUE(std::filesystem::exists(run_ + "/model.safetensors"));
+}
+
+TEST_F(Signals, UnderNohupAClosedTerminalEndsNothing) {
+  const Outcome outcome = on_closing_terminal(
+      training("300"), [&] { return wait_until([&] { return steps_done(); }); },
+      [] { ::signal(SIGHUP, SIG_IGN); });
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_TRUE(std::filesystem::exists(run_ + "/checkpoints/step-00000300.safetensors"));
+}
+
+}  // namespace
+}  // namespace ddpm::test
