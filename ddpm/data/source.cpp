@@ -30,8 +30,8 @@ struct Entry {
 
 constexpr Entry kSources[] = {
     {"folder", true, "FOLDER",
-     "a folder of PNG, JPEG, WebP, GIF, TIFF and BMP files, with the folders inside it", true,
-     list_folder},
+     "a folder of pictures (PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF), with the folders in it",
+     true, list_folder},
     {"emoji", false, "emoji[:GROUP]",
      "Noto's colour emoji, all or one group such as emoji:smileys-emotion", false,
      [](const std::string& group, const SharedReader& reader) {
@@ -132,16 +132,6 @@ std::vector<Decoded> decode_all(const PictureList& list, ImageSize size,
   return decoded;
 }
 
-[[noreturn]] void fail_all_damaged(const PictureList& list, const LoadReport& report) {
-  std::string examples;
-  for (size_t i = 0; i < std::min<size_t>(report.skipped.size(), 3); ++i)
-    examples += fmt::format("; {}: {}", report.skipped[i].path, report.skipped[i].reason);
-  if (report.skipped.size() > 3)
-    examples += fmt::format("; and {} more", report.skipped.size() - 3);
-  fail("data", fmt::format("{}: none of {} can be read; looked for {}{}", list.name,
-                           report.skipped.size(), list.looked_for, examples));
-}
-
 }  // namespace
 
 LoadedSource load_source(const std::string& source, const SourceOptions& options,
@@ -167,7 +157,11 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
   }
   std::stable_sort(report.skipped.begin(), report.skipped.end(),
                    [](const auto& a, const auto& b) { return a.path < b.path; });
-  if (report.loaded == 0) fail_all_damaged(list, report);
+  if (report.loaded == 0) {
+    fail("data",
+         fmt::format("{}: none of {} can be read; looked for {}{}", list.name,
+                     report.skipped.size(), list.looked_for, describe_skipped(report.skipped)));
+  }
   if (channels == 0) channels = most;
 
   Tensor images({report.loaded, size.height, size.width, channels}, DType::kUInt8);
@@ -202,6 +196,15 @@ std::vector<SourceKind> source_kinds() {
   std::vector<SourceKind> kinds;
   for (const Entry& entry : kSources) kinds.push_back({entry.form, entry.about});
   return kinds;
+}
+
+std::string describe_skipped(const std::vector<SkippedFile>& skipped) {
+  constexpr size_t kNamed = 3;
+  std::string text;
+  for (size_t i = 0; i < std::min(skipped.size(), kNamed); ++i)
+    text += fmt::format("; {}: {}", skipped[i].path, skipped[i].reason);
+  if (skipped.size() > kNamed) text += fmt::format("; and {} more", skipped.size() - kNamed);
+  return text;
 }
 
 void require_folder(const std::string& folder, std::string_view looked_for) {

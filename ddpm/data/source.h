@@ -1,5 +1,5 @@
 // Where training pictures come from, chosen by one string:
-//   FOLDER               every PNG, JPEG, WebP, GIF, TIFF and BMP file below it
+//   FOLDER               every PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC and AVIF file below it
 //   emoji, emoji:GROUP   Noto's colour emoji, e.g. emoji:smileys-emotion, emoji:cat-face
 //   mnist:DIR            the training images of an MNIST-like set (IDX files, gzipped or not)
 //   cifar10:DIR          CIFAR-10's binary version

@@ -1,38 +1,39 @@
-// A folder of image files, with the folders inside it. Files are chosen by extension, so that stray
-// notes and archives are no errors, and read in the order of their paths.
+// A folder of image files, with the folders inside it, read in the order of their paths. Contents
+// decide what is a picture: a file with a picture's extension is one, or is named as damaged; any
+// other file is one where its first bytes say so. What is left out is said.
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cctype>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/source_kinds.h"
+#include "ddpm/data/unread_formats.h"
 
 namespace ddpm {
 namespace {
 
-constexpr const char* kExtensions[] = {".png", ".jpg",  ".jpeg", ".webp",
-                                       ".gif", ".tiff", ".tif",  ".bmp"};
-constexpr int64_t kMostBytes = int64_t{1} << 31;
+constexpr std::string_view kExtensions[] = {".png",  ".jpg",  ".jpeg", ".jpe",  ".jfif",
+                                            ".webp", ".gif",  ".tif",  ".tiff", ".bmp",
+                                            ".heic", ".heif", ".avif"};
 constexpr const char* kLookedFor =
-    "image files (.png .jpg .jpeg .webp .gif .tiff .tif .bmp), in it and in the folders inside it";
+    "pictures (PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF), in it and in the folders inside it";
 
-// With its dot, in small letters; empty where there is none.
-std::string extension_of(std::string_view name) {
-  const size_t dot = name.rfind('.');
-  if (dot == std::string_view::npos || dot == 0) return "";
-  std::string extension(name.substr(dot));
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension;
+// Files from kLarge on are read one at a time, so that not every thread holds one.
+constexpr int64_t kMostBytes = int64_t{1} << 31, kLarge = int64_t{1} << 26;
+
+std::string not_read(const char* format) {
+  return fmt::format("{} is not read; convert it to PNG or JPEG", format);
 }
 
-bool is_hidden(std::string_view name) { return name.starts_with('.'); }
+struct ImageFile {
+  std::string name;  // relative to the source's folder
+  bool large = false;
+};
 
-// Names inside are relative to the source's folder.
 class Walk {
  public:
   explicit Walk(std::string folder) : folder_(std::move(folder)) {
@@ -40,26 +41,29 @@ class Walk {
     enter("");
   }
 
-  std::vector<std::string> images;
+  std::vector<ImageFile> images;
   std::vector<SkippedFile> skipped;
   std::vector<std::string> runs;          // run directories, which are not entered
-  std::map<std::string, int64_t> others;  // files per extension that is not ours
+  std::map<std::string, int64_t> others;  // files per extension that are no pictures
 
  private:
+  // Names inside are relative to the source's folder, which is "".
   void enter(const std::string& inside) {
-    for (const std::string& name : list_names(path_of(inside)))
-      if (!is_hidden(name)) visit(join_path(inside, name), name);
+    for (const std::string& name : list_names(path_of(inside))) {
+      const bool hidden = name.starts_with('.');
+      if (!hidden) visit(join_path(inside, name));
+    }
   }
 
   // What cannot be read may hold pictures: it is named, not passed over.
-  void visit(const std::string& inside, const std::string& name) {
+  void visit(const std::string& inside) {
     const std::string path = path_of(inside);
     try {
       const FileStatus status = file_status(path);
       if (status.type == FileType::kFolder)
         visit_folder(inside, path, status);
       else
-        visit_file(inside, path, status, extension_of(name));
+        visit_file(inside, path, status);
     } catch (const Error& error) {
       skipped.push_back({path, reason_to_skip(error)});
     }
@@ -74,16 +78,19 @@ class Walk {
       enter(inside);
   }
 
-  void visit_file(const std::string& inside, const std::string& path, const FileStatus& status,
-                  const std::string& extension) {
-    const bool ours = std::find(std::begin(kExtensions), std::end(kExtensions), extension) !=
-                      std::end(kExtensions);
-    if (!ours)
-      ++others[extension];
-    else if (status.type == FileType::kRegular)
-      images.push_back(inside);
+  void visit_file(const std::string& inside, const std::string& path, const FileStatus& status) {
+    const std::string extension = extension_of(inside);
+    const bool promised = std::find(std::begin(kExtensions), std::end(kExtensions), extension) !=
+                          std::end(kExtensions);
+    const bool regular = status.type == FileType::kRegular;
+    if (promised && !regular) fail("data", "this is no regular file");
+    // A pipe or a device is not opened.
+    const std::string start = regular && !promised ? read_start(path, kBytesThatTell) : "";
+    if (const char* unread = unread_format(inside, start)) fail("data", not_read(unread));
+    if (promised || image_format(start) != nullptr)
+      images.push_back({inside, status.bytes >= kLarge});
     else
-      skipped.push_back({path, "this is no regular file"});
+      ++others[extension];
   }
 
   std::string path_of(const std::string& inside) const {
@@ -94,27 +101,62 @@ class Walk {
   std::set<std::pair<uint64_t, uint64_t>> visited_;
 };
 
-std::string describe_runs(const std::vector<std::string>& runs) {
-  std::string note;
-  for (const std::string& run : runs) {
-    note += fmt::format("{}{}", note.empty() ? "left out what trainings wrote: " : ", ", run);
+// "3 files that are no pictures (2 .txt, 1 .mp4)"; empty where there are none.
+std::string describe_others(const std::map<std::string, int64_t>& others) {
+  constexpr size_t kNamed = 6;
+  std::vector<std::pair<std::string, int64_t>> kinds(others.begin(), others.end());
+  std::stable_sort(kinds.begin(), kinds.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  int64_t total = 0, named = 0;
+  std::string list;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    const auto& [extension, count] = kinds[i];
+    total += count;
+    if (i >= kNamed) continue;
+    named += count;
+    list += fmt::format("{}{} {}", list.empty() ? "" : ", ", count,
+                        extension.empty() ? "without extension" : extension);
   }
-  return note;
+  if (total == 0) return "";
+  if (named < total) list += fmt::format(", {} others", total - named);
+  return total == 1 ? fmt::format("1 file that is no picture ({})", list)
+                    : fmt::format("{} files that are no pictures ({})", total, list);
+}
+
+std::string describe_left_out(const Walk& found) {
+  std::string text = describe_others(found.others);
+  for (const std::string& run : found.runs)
+    text += fmt::format("{}the run {}", text.empty() ? "" : ", ", run);
+  return text;
 }
 
 [[noreturn]] void fail_no_images(const std::string& folder, const Walk& found) {
-  std::string instead;
-  for (const auto& [extension, count] : found.others) {
-    instead += fmt::format("{}{} {}", instead.empty() ? "" : ", ", count,
-                           extension.empty() ? "without extension" : extension);
+  const std::string left_out = describe_left_out(found);
+  std::string text = fmt::format(
+      "{} {}; looked for {}", folder,
+      left_out.empty() && found.skipped.empty() ? "is empty" : "holds no pictures", kLookedFor);
+  if (!left_out.empty()) text += fmt::format("; found {}", left_out);
+  fail("data", text + describe_skipped(found.skipped));
+}
+
+Tensor decode(const std::string& name, std::string_view bytes, ImageSize size) {
+  if (const char* unread = unread_format(name, bytes.substr(0, kBytesThatTell)))
+    fail("data", not_read(unread));
+  return decode_image(bytes, size);
+}
+
+Picture load(const std::string& folder, const ImageFile& image, const FileReader& reader,
+             ImageSize size) {
+  static std::mutex large_files;
+  const std::string path = join_path(folder, image.name);
+  std::unique_lock<std::mutex> alone;
+  if (image.large) {
+    const std::string start = read_start(path, kBytesThatTell);
+    if (image_format(start) == nullptr) decode(image.name, start, size);  // tells the reason
+    alone = std::unique_lock(large_files);
   }
-  if (!found.skipped.empty()) {
-    fail("data", fmt::format("{}: {}", found.skipped[0].path, found.skipped[0].reason));
-  }
-  fail("data", instead.empty()
-                   ? fmt::format("{} is empty; looked for {}", folder, kLookedFor)
-                   : fmt::format("{} holds no pictures; looked for {}; found instead files: {}",
-                                 folder, kLookedFor, instead));
+  FileReader::Contents contents = reader.read(path, image.name, kMostBytes);
+  return {decode(image.name, contents.bytes, size), std::move(contents.file)};
 }
 
 }  // namespace
@@ -131,16 +173,16 @@ PictureList list_folder(const std::string& folder, const SharedReader& reader) {
   PictureList list;
   list.name = folder;
   list.looked_for = fmt::format("{}: {}", folder, kLookedFor);
-  list.note = describe_runs(found.runs);
+  if (const std::string left_out = describe_left_out(found); !left_out.empty())
+    list.note = "left out " + left_out;
   list.skipped = std::move(found.skipped);
-  std::sort(found.images.begin(), found.images.end());
+  std::sort(found.images.begin(), found.images.end(),
+            [](const ImageFile& a, const ImageFile& b) { return a.name < b.name; });
   list.count = static_cast<int64_t>(found.images.size());
-  const auto names = std::make_shared<const std::vector<std::string>>(std::move(found.images));
-  list.path_of = [folder, names](int64_t i) { return join_path(folder, (*names)[i]); };
-  list.load = [folder, names, reader](int64_t i, ImageSize size) -> Picture {
-    const std::string& name = (*names)[i];
-    FileReader::Contents contents = reader->read(join_path(folder, name), name, kMostBytes);
-    return {decode_image(contents.bytes, size), std::move(contents.file)};
+  const auto images = std::make_shared<const std::vector<ImageFile>>(std::move(found.images));
+  list.path_of = [folder, images](int64_t i) { return join_path(folder, (*images)[i].name); };
+  list.load = [folder, images, reader](int64_t i, ImageSize size) {
+    return load(folder, (*images)[i], *reader, size);
   };
   return list;
 }

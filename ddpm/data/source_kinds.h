@@ -47,6 +47,9 @@ struct EmojiFiles {
 PictureList list_emoji(const std::string& group, const SharedReader& reader,
                        const EmojiFiles& files = {});
 
+// "; a.png: the file is empty; and 3 more", with at most three files; empty where there are none.
+std::string describe_skipped(const std::vector<SkippedFile>& skipped);
+
 // Throws Error unless the path is a folder, naming what was looked for in it.
 void require_folder(const std::string& folder, std::string_view looked_for);
 

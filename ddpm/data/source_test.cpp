@@ -112,10 +112,11 @@ TEST_F(SourceTest, ProgressCanStopTheLoading) {
 
 TEST_F(SourceTest, NothingUsableSaysWhatWasLookedFor) {
   EXPECT_SAYS(why(folder_ / "absent"), "no such folder");
-  EXPECT_SAYS(why(folder_), "is empty; looked for image files (.png");
+  EXPECT_SAYS(why(folder_), "is empty; looked for pictures (PNG");
   add("a.txt", "x"s);
   add("b.txt", "x"s);
-  EXPECT_SAYS(why(folder_), "found instead files: 2 .txt");
+  EXPECT_SAYS(why(folder_), "holds no pictures; looked for pictures (PNG");
+  EXPECT_SAYS(why(folder_), "found 2 files that are no pictures (2 .txt)");
   EXPECT_SAYS(why(folder_ / "a.txt"), "is a file, not a folder");
   add("a.png", "x"s);
   EXPECT_SAYS(why(folder_), "none of 1 can be read");
