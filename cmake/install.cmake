@@ -1,4 +1,4 @@
-# An installable package: find_package(ddpm) gives ddpm::ddpm, and ddpm::train where it was built and FreeType and zlib are there.
+# An installable package: find_package(ddpm) gives ddpm::ddpm, and ddpm::train where it was built and FreeType, libjpeg and zlib are there.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS ddpm EXPORT ddpmTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
@@ -14,6 +14,7 @@ install(DIRECTORY ddpm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
         PATTERN "*_test_support.h" EXCLUDE
         PATTERN "checks.h" EXCLUDE
         PATTERN "source_kinds.h" EXCLUDE
+        PATTERN "image_parts.h" EXCLUDE
         PATTERN "safetensors_header.h" EXCLUDE
         PATTERN "metrics_log.h" EXCLUDE
         PATTERN "weights.h" EXCLUDE

@@ -8,7 +8,8 @@ packages=(
   libfmt-dev nlohmann-json3-dev       # text and JSON (headers only)
   libxxhash-dev                       # checksums (headers only)
   libcli11-dev                        # the command line (headers only)
-  libvips-dev                         # pictures: decoding, colour, scaling, encoding
+  libvips-dev                         # pictures: decoding and encoding
+  libjpeg62-turbo-dev liblcms2-dev    # JPEG files and their damage; colour profiles
   libfreetype-dev zlib1g-dev          # the emoji font; gzipped data sets
   fonts-noto-color-emoji unicode-data # the emoji and their groups
   libgtest-dev                        # tests

@@ -1,0 +1,47 @@
+// A few hundred bytes can claim a picture of gigabytes, and one is decoded on every core.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+
+#include "ddpm/base/error.h"
+#include "ddpm/data/image_parts.h"
+
+namespace ddpm {
+namespace {
+
+std::mutex lease_mutex;
+std::condition_variable lease_returned;
+int64_t leased = 0;  // bytes; under lease_mutex
+
+}  // namespace
+
+void require_few_pixels(ImageSize size) {
+  if (size.height <= 0 || size.width <= 0)
+    fail("image", fmt::format("{} x {} pixels are no picture", size.height, size.width));
+  if (size.height <= kMostPixels / size.width) return;
+  fail("image", fmt::format("{} x {} pixels are more than the {} million this program reads",
+                            size.height, size.width, kMostPixels / 1000000));
+}
+
+MemoryLease::MemoryLease(ImageSize size, int64_t bytes) : bytes_(std::max<int64_t>(bytes, 0)) {
+  if (bytes_ > kDecodeMemory) {
+    fail("image", fmt::format("{} x {} pixels take {} MB to decode in this format, more than the "
+                              "{} MB that decoding may take",
+                              size.height, size.width, bytes_ >> 20, kDecodeMemory >> 20));
+  }
+  std::unique_lock lock(lease_mutex);
+  lease_returned.wait(lock, [&] { return leased + bytes_ <= kDecodeMemory; });
+  leased += bytes_;
+}
+
+MemoryLease::~MemoryLease() {
+  {
+    const std::lock_guard lock(lease_mutex);
+    leased -= bytes_;
+  }
+  lease_returned.notify_all();
+}
+
+}  // namespace ddpm

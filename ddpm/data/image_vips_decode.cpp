@@ -1,0 +1,368 @@
+// Every format but JPEG, by libvips, a few rows at a time. Samples come in several types here; all
+// become bytes, and what a sample means is never guessed: a file that does not say is refused.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ddpm/base/error.h"
+#include "ddpm/data/image_parts.h"
+#include "ddpm/data/image_vips-inl.h"
+
+namespace ddpm {
+namespace {
+
+// TIFF's numbers.
+enum TiffTag { kCompression = 259, kPhotometric = 262, kExtraSamples = 338 };
+enum TiffPhotometric { kPalette = 3, kYCbCr = 6 };
+constexpr uint64_t kTiffJpeg = 7;
+
+VipsImageRef open(std::string_view file) {
+  return VipsImageRef(vips().vips_image_new_from_buffer(file.data(), file.size(), "", "access",
+                                                        VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                                        VIPS_FAIL_ON_ERROR, nullptr));
+}
+
+std::string no_reason(const std::string& format) {
+  return fmt::format(
+      "this {} file is damaged or of a kind that is not read; its decoder gave no "
+      "reason",
+      format);
+}
+
+// How the rows of an opened file are to be taken.
+struct Layout {
+  ImageSize size;
+  int64_t bands = 0;
+  int64_t alpha_band = 0;  // 0: there is none
+  VipsBandFormat format = VIPS_FORMAT_UCHAR;
+  ColourKind kind = ColourKind::kRgb;
+  bool convert = false;       // libvips must bring the colours to sRGB: CIE Lab and the like
+  bool from_palette = false;  // grey may be the colours of a palette, which are RGB
+  bool ycbcr = false;
+};
+
+// Throws Error for what a TIFF may hold beyond grey, RGB, palettes, CMYK, YCbCr, Lab and LogLuv.
+void require_known_colours(VipsInterpretation interpretation, uint64_t photometric) {
+  switch (interpretation) {
+    case VIPS_INTERPRETATION_B_W:
+    case VIPS_INTERPRETATION_GREY16:
+    case VIPS_INTERPRETATION_sRGB:
+    case VIPS_INTERPRETATION_RGB16:
+    case VIPS_INTERPRETATION_scRGB:
+    case VIPS_INTERPRETATION_CMYK:
+    case VIPS_INTERPRETATION_LAB:
+    case VIPS_INTERPRETATION_LABQ:
+    case VIPS_INTERPRETATION_LABS:
+    case VIPS_INTERPRETATION_XYZ:
+      return;
+    default:
+      fail("image", fmt::format("its colours are of a kind that is not read (photometric "
+                                "interpretation {}); grey, RGB, palettes, CMYK, YCbCr and CIE Lab "
+                                "are",
+                                photometric));
+  }
+}
+
+void set_kind(Layout& layout, VipsInterpretation interpretation) {
+  switch (interpretation) {
+    case VIPS_INTERPRETATION_B_W:
+    case VIPS_INTERPRETATION_GREY16:
+      layout.kind = ColourKind::kGrey;
+      break;
+    case VIPS_INTERPRETATION_CMYK:
+      layout.kind = ColourKind::kCmyk;
+      break;
+    case VIPS_INTERPRETATION_LAB:
+    case VIPS_INTERPRETATION_LABQ:
+    case VIPS_INTERPRETATION_LABS:
+    case VIPS_INTERPRETATION_XYZ:
+      layout.convert = true;
+      break;
+    default:
+      break;
+  }
+}
+
+void set_alpha(Layout& layout, const std::vector<uint64_t>& extra_samples) {
+  const int64_t colours = colours_of(layout.kind);
+  if (layout.bands <= colours) return;
+  layout.alpha_band = colours;
+  if (extra_samples.empty()) return;
+  // 0 is data of no stated meaning, which is not alpha.
+  const auto alpha = std::find_if(extra_samples.begin(), extra_samples.end(),
+                                  [](uint64_t kind) { return kind != 0; });
+  const int64_t band = colours + (alpha - extra_samples.begin());
+  layout.alpha_band = alpha != extra_samples.end() && band < layout.bands ? band : 0;
+}
+
+Layout layout_of(const VipsImageRef& image, const std::string& format, std::string_view file) {
+  Layout layout;
+  layout.size = {vips().vips_image_get_page_height(image.get()),
+                 vips().vips_image_get_width(image.get())};
+  layout.bands = vips().vips_image_get_bands(image.get());
+  layout.format = vips().vips_image_get_format(image.get());
+  const VipsInterpretation interpretation = vips().vips_image_get_interpretation(image.get());
+  if (format != "TIFF") {
+    set_kind(layout, interpretation);
+    if (layout.kind == ColourKind::kRgb && layout.bands < 3) layout.kind = ColourKind::kGrey;
+    set_alpha(layout, {});
+    return layout;
+  }
+  const TiffDirectory directory(file);
+  const uint64_t photometric = directory.number(kPhotometric, 0);
+  require_known_colours(interpretation, photometric);
+  set_kind(layout, interpretation);
+  if (vips().vips_image_get_coding(image.get()) == VIPS_CODING_LABQ)
+    layout.bands = 3;  // packed into four bytes
+  layout.from_palette = photometric == kPalette;
+  layout.ycbcr = photometric == kYCbCr && directory.number(kCompression, 1) != kTiffJpeg;
+  set_alpha(layout, directory.numbers(kExtraSamples));
+  return layout;
+}
+
+const char* refusal_of(VipsBandFormat format) {
+  switch (format) {
+    case VIPS_FORMAT_CHAR:
+    case VIPS_FORMAT_SHORT:
+    case VIPS_FORMAT_INT:
+      return "signed whole numbers";
+    case VIPS_FORMAT_UINT:
+      return "whole numbers of 32 bits";
+    case VIPS_FORMAT_COMPLEX:
+    case VIPS_FORMAT_DPCOMPLEX:
+      return "complex numbers";
+    default:
+      return nullptr;
+  }
+}
+
+// No value of these is white by agreement: programs store 0 ... 255, 0 ... 65535 or the whole range
+// in them.
+void require_known_samples(const Layout& layout) {
+  if (layout.convert) return;
+  if (const char* kind = refusal_of(layout.format))
+    fail("image", fmt::format("its samples are {}, of which none is white by agreement; unsigned 8 "
+                              "and 16 bits, and floating point from 0 to 1, are read",
+                              kind));
+}
+
+// Samples of a row -> bytes.
+class Samples {
+ public:
+  explicit Samples(const Layout& layout)
+      : format_(layout.format), count_(layout.size.width * layout.bands), bytes_(count_) {}
+  const uint8_t* take(const void* row) {
+    switch (format_) {
+      case VIPS_FORMAT_USHORT:
+        for (int64_t i = 0; i < count_; ++i)
+          bytes_[i] = static_cast<uint8_t>(static_cast<const uint16_t*>(row)[i] >> 8);
+        return bytes_.data();
+      case VIPS_FORMAT_FLOAT:
+        return take_real(static_cast<const float*>(row));
+      case VIPS_FORMAT_DOUBLE:
+        return take_real(static_cast<const double*>(row));
+      default:
+        return static_cast<const uint8_t*>(row);
+    }
+  }
+  // Throws Error where floating point did not stay between 0 and 1.
+  void check() const {
+    constexpr double kSlack = 0.5 / 255;
+    if (!not_a_number_ && least_ >= -kSlack && most_ <= 1 + kSlack) return;
+    fail("image",
+         not_a_number_
+             ? "its floating-point samples include some that are no numbers"
+             : fmt::format("its floating-point samples go from {:g} to {:g}; those from 0, which "
+                           "is black, to 1, which is white, are read",
+                           least_, most_));
+  }
+
+ private:
+  template <class T>
+  const uint8_t* take_real(const T* row) {
+    for (int64_t i = 0; i < count_; ++i) {
+      const double value = static_cast<double>(row[i]);
+      if (std::isnan(value)) not_a_number_ = true;
+      least_ = std::min(least_, value);
+      most_ = std::max(most_, value);
+      bytes_[i] =
+          static_cast<uint8_t>(std::isnan(value) ? 0 : std::clamp(value, 0.0, 1.0) * 255 + 0.5);
+    }
+    return bytes_.data();
+  }
+
+  VipsBandFormat format_;
+  int64_t count_;
+  std::vector<uint8_t> bytes_;
+  bool not_a_number_ = false;
+  double least_ = 0, most_ = 1;
+};
+
+// JFIF's and TIFF's default: full range, BT.601.
+void ycbcr_to_rgb(uint8_t* pixel) {
+  const double y = pixel[0], cb = pixel[1] - 128.0, cr = pixel[2] - 128.0;
+  const auto byte = [](double v) { return static_cast<uint8_t>(std::clamp(v + 0.5, 0.0, 255.0)); };
+  pixel[0] = byte(y + 1.402 * cr);
+  pixel[1] = byte(y - 0.344136286 * cb - 0.714136286 * cr);
+  pixel[2] = byte(y + 1.772 * cb);
+}
+
+// The rows of the image -> layout's colours and alpha.
+bool take_rows(const VipsImageRef& image, const Layout& layout, Samples& samples, Tensor& result) {
+  const int64_t colours = colours_of(layout.kind), channels = colours + (layout.alpha_band > 0);
+  result = Tensor({layout.size.height, layout.size.width, channels}, DType::kUInt8);
+  return for_each_row(image, [&](const void* row, int64_t y) {
+    if (y >= layout.size.height) return;
+    const uint8_t* in = samples.take(row);
+    uint8_t* out = result.u8() + y * layout.size.width * channels;
+    if (layout.bands == channels) {
+      std::copy_n(in, layout.size.width * channels, out);
+    } else {
+      for (int64_t x = 0; x < layout.size.width; ++x) {
+        std::copy_n(in + x * layout.bands, colours, out + x * channels);
+        if (layout.alpha_band > 0)
+          out[x * channels + colours] = in[x * layout.bands + layout.alpha_band];
+      }
+    }
+    for (int64_t x = 0; layout.ycbcr && x < layout.size.width; ++x)
+      ycbcr_to_rgb(out + x * channels);
+  });
+}
+
+std::string blob(const VipsImageRef& image, const char* name) {
+  const void* data = nullptr;
+  size_t bytes = 0;
+  if (vips().vips_image_get_typeof(image.get(), name) == 0 ||
+      vips().vips_image_get_blob(image.get(), name, &data, &bytes) != 0)
+    return "";
+  return std::string(static_cast<const char*>(data), bytes);
+}
+
+// What a picture takes in memory at most: what libvips and the libraries below it hold, and our
+// own bytes, a second time where they are turned or converted.
+int64_t decoding_bytes(const Layout& layout, const std::string& format, const PngParts& png,
+                       int orientation) {
+  const int64_t sample = layout.format == VIPS_FORMAT_UCHAR    ? 1
+                         : layout.format == VIPS_FORMAT_USHORT ? 2
+                                                               : 8;
+  int64_t library = 16;  // bytes a pixel: BMP, HEIC, AVIF
+  if (format == "PNG") library = png.interlaced ? layout.bands * sample : 0;
+  if (format == "TIFF") library = layout.bands * sample;     // a strip may be all of it
+  if (format == "GIF" || format == "WebP") library = 2 * 4;  // a canvas and a frame
+  const int64_t own = std::min<int64_t>(layout.bands, 5) + (orientation != 1 ? 4 : 0) +
+                      (layout.kind == ColourKind::kCmyk ? 4 : 0);
+  return layout.size.height * layout.size.width * (library + own);
+}
+
+void set_metadata(const VipsImageRef& image, const std::string& format, const PngParts& png,
+                  StoredImage& result) {
+  if (format == "PNG") {
+    result.orientation = png.orientation;
+    result.profile = png.profile;
+    return;
+  }
+  result.profile = blob(image, VIPS_META_ICC_NAME);
+  if (format == "TIFF") result.orientation = vips().vips_image_get_orientation(image.get());
+  if (format == "WebP")
+    result.orientation = TiffDirectory(blob(image, VIPS_META_EXIF_NAME)).orientation();
+  // HEIC and AVIF are turned by their decoder; EXIF only repeats it.
+}
+
+// A palette of greys is still RGB, and so is its profile.
+void spread_grey(StoredImage& image) {
+  const int64_t channels = image.pixels.size(2);
+  Tensor wide({image.pixels.size(0), image.pixels.size(1), channels + 2}, DType::kUInt8);
+  const uint8_t* in = image.pixels.u8();
+  uint8_t* out = wide.u8();
+  for (int64_t i = image.pixels.elements() / channels; i > 0; --i, in += channels) {
+    out = std::fill_n(out, 3, in[0]);
+    out = std::copy(in + 1, in + channels, out);
+  }
+  image.pixels = wide;
+  image.kind = ColourKind::kRgb;
+}
+
+// False where libvips fails.
+bool take_picture(const VipsImageRef& image, Layout layout, StoredImage& result) {
+  VipsImageRef converted;
+  if (layout.convert) {
+    result.profile.clear();  // it was for the colours before
+    if (vips().vips_colourspace(image.get(), converted.out(), VIPS_INTERPRETATION_sRGB, nullptr) !=
+        0)
+      return false;
+    layout.bands = vips().vips_image_get_bands(converted.get());
+    layout.format = vips().vips_image_get_format(converted.get());
+  }
+  Samples samples(layout);
+  if (!take_rows(layout.convert ? converted : image, layout, samples, result.pixels)) return false;
+  samples.check();
+  result.kind = layout.kind;
+  result.alpha = layout.alpha_band > 0;
+  if (layout.from_palette && layout.kind == ColourKind::kGrey) spread_grey(result);
+  return true;
+}
+
+}  // namespace
+
+VipsHeader read_vips_header(std::string_view file, const std::string& format) {
+  VipsHeader header;
+  if (format == "PNG") require_few_pixels(read_png_parts(file).size);
+  run_vips("image", no_reason(format), [&] {
+    const VipsImageRef image = open(file);
+    if (!image) return false;
+    header.size = {vips().vips_image_get_page_height(image.get()),
+                   vips().vips_image_get_width(image.get())};
+    header.frames = vips().vips_image_get_n_pages(image.get());
+    return true;
+  });
+  return header;
+}
+
+StoredImage decode_vips(std::string_view file, const std::string& format) {
+  PngParts png;
+  if (format == "PNG") {
+    png = read_png_parts(file);
+    require_few_pixels(png.size);
+    if (!png.essential.empty()) file = png.essential;
+  }
+  StoredImage result;
+  Layout layout;
+  run_vips("image", no_reason(format), [&] {
+    const VipsImageRef image = open(file);
+    if (!image) return false;
+    layout = layout_of(image, format, file);
+    require_few_pixels(layout.size);
+    require_known_samples(layout);
+    set_metadata(image, format, png, result);
+    return true;
+  });
+  // Not within run_vips(): who waits for memory must not hold its lock.
+  result.lease = std::make_shared<MemoryLease>(
+      layout.size, decoding_bytes(layout, format, png, result.orientation));
+  run_vips("image", no_reason(format), [&] {
+    const VipsImageRef image = open(file);
+    return image && take_picture(image, layout, result);
+  });
+  return result;
+}
+
+Tensor cmyk_to_rgb(const Tensor& inks) {
+  const int64_t height = inks.size(0), width = inks.size(1), bands = inks.size(2);
+  Tensor result({height, width, bands - 1}, DType::kUInt8);
+  run_vips("image", "the inks cannot be converted to RGB", [&] {
+    const VipsImageRef view =
+        vips_view("image", inks.u8(), height, width, bands, VIPS_INTERPRETATION_CMYK);
+    VipsImageRef srgb;
+    return vips().vips_colourspace(view.get(), srgb.out(), VIPS_INTERPRETATION_sRGB, nullptr) ==
+               0 &&
+           for_each_row(srgb, [&](const void* row, int64_t y) {
+             std::copy_n(static_cast<const uint8_t*>(row), width * (bands - 1),
+                         result.u8() + y * width * (bands - 1));
+           });
+  });
+  return result;
+}
+
+}  // namespace ddpm
