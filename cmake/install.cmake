@@ -17,6 +17,7 @@ install(DIRECTORY ddpm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
         PATTERN "image_parts.h" EXCLUDE
         PATTERN "safetensors_header.h" EXCLUDE
         PATTERN "metrics_log.h" EXCLUDE
+        PATTERN "run_directory.h" EXCLUDE
         PATTERN "weights.h" EXCLUDE
         PATTERN "kernels/ref" EXCLUDE
         PATTERN "kernels/cpu" EXCLUDE)

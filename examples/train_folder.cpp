@@ -34,7 +34,7 @@ int main(int argc, char** argv) try {
 
   const std::atomic<bool> stop =
       false;  // set it from a signal handler or another thread to stop after a step
-  const ddpm::TrainResult result = ddpm::train(options, argv[2], /*resume=*/false, events, stop);
+  const ddpm::TrainResult result = ddpm::train(options, {.directory = argv[2]}, events, stop);
   std::cout << result.steps << " steps done\n";
 } catch (const ddpm::Error& error) {
   std::cerr << "train_folder: " << error.what() << '\n';

@@ -57,7 +57,8 @@ class SmoothLoss {
   double sum_ = 0;
 };
 
-int run_training(const TrainOptions& options, const std::string& run, bool resume) {
+int run_training(const TrainOptions& options, const RunRequest& request) {
+  const std::string& run = request.directory;
   const std::atomic<bool>& stop_requested = stop_on_signals();
   Progress loading("picture");
   Progress training("step");
@@ -79,7 +80,7 @@ int run_training(const TrainOptions& options, const std::string& run, bool resum
     say(fmt::format("{} parameters, {} thread{} ({}); {} {}; Ctrl-C saves and stops\n",
                     short_number(static_cast<double>(parameters)), num_threads(),
                     plural(num_threads()), simd_name(),
-                    resume ? fmt::format("continues after step {} in", first_step) : "into",
+                    request.resume ? fmt::format("continues after step {} in", first_step) : "into",
                     printable(run)));
     training.start_from(first_step);
   };
@@ -94,10 +95,11 @@ int run_training(const TrainOptions& options, const std::string& run, bool resum
     }
   };
   events.saved = [&](const std::string& path) { training.line("saved " + path); };
+  events.warned = [&](const std::string& text) { training.line("warning: " + text); };
 
   TrainResult result;
   try {
-    result = train(options, run, resume, events, stop_requested);
+    result = train(options, request, events, stop_requested);
   } catch (const Interrupted& interrupted) {
     loading.finish();
     say(fmt::format("ddpm: {}\n", interrupted.what()));
@@ -121,16 +123,20 @@ int run_training(const TrainOptions& options, const std::string& run, bool resum
 Action train_command(Flags& flags) {
   struct Request {
     TrainOptions options;
-    std::string run;
+    RunRequest run;
+    bool resume_or_start = false;
     std::string config;
-    bool resume = false;
   };
   const auto request = std::make_shared<Request>();
   flags.group("The run");
-  flags.add("out", request->run, "the run's directory: model, checkpoints, samples, metrics",
-            "RUN");
+  flags.add("out", request->run.directory,
+            "the run's directory: model, checkpoints, samples, metrics", "RUN");
   flags.require();
-  flags.add("resume", request->resume, "continue the run that is there, with its own options");
+  flags.add("resume", request->run.resume, "continue the run that is there, with its own options");
+  flags.add("resume-or-start", request->resume_or_start,
+            "continue the run that is there, or start one where there is none");
+  flags.add("accept-changed-data", request->run.accept_changed_data,
+            "resume although the pictures are not those that the run was trained on");
   flags.add("config", request->config,
             "JSON with options as keys, such as a run's config.json; flags win over it", "FILE");
   flags.add_fields(request->options, {{"data", {"The pictures", "SOURCE"}},
@@ -148,10 +154,12 @@ Action train_command(Flags& flags) {
   flags.list("Schedules", schedules);
 
   return [request, &flags] {
-    if (request->resume) request->options = read_run_options(request->run);
+    RunRequest& run = request->run;
+    if (request->resume_or_start) run.resume = run.resume || holds_run(run.directory);
+    if (run.resume) request->options = read_run_options(run.directory);
     if (!request->config.empty()) read_config_file(request->config, request->options);
     flags.apply();
-    return run_training(request->options, request->run, request->resume);
+    return run_training(request->options, run);
   };
 }
 

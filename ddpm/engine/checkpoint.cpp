@@ -16,51 +16,59 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "step-", kSuffix = ".safetensors";
+constexpr char kDataKey[] = "ddpm.data", kOptionsKey[] = "ddpm.options";
+constexpr int64_t kMostSteps = int64_t{1} << 40;  // as training's options allow
 
-// Steps and paths of a run's checkpoints, oldest first.
-std::vector<std::pair<int64_t, fs::path>> list_checkpoints(const std::string& run) {
-  std::vector<std::pair<int64_t, fs::path>> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(fs::path(run) / "checkpoints", error)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
-    const char* end = name.data() + name.size() - kSuffix.size();
-    int64_t step = 0;
-    const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
-    if (parsed.ec == std::errc() && parsed.ptr == end) found.emplace_back(step, entry.path());
-  }
-  std::sort(found.begin(), found.end());
-  return found;
+// The value of a key, empty where there is none.
+std::string value_of(const SafetensorsFile& file, const char* key) {
+  const auto found = file.metadata().find(key);
+  return found == file.metadata().end() ? "" : found->second;
 }
 
 }  // namespace
 
-std::string checkpoint_path(const std::string& run, int64_t step) {
-  return fs::path(run) / "checkpoints" / fmt::format("{}{:08}{}", kPrefix, step, kSuffix);
-}
-
-std::optional<std::string> newest_checkpoint(const std::string& run) {
-  const auto all = list_checkpoints(run);
-  if (all.empty()) return std::nullopt;
-  return all.back().second.string();
-}
-
-void prune_checkpoints(const std::string& run, int64_t keep) {
-  const auto all = list_checkpoints(run);
-  for (int64_t i = 0; i + keep < static_cast<int64_t>(all.size()); ++i) {
-    std::error_code error;
-    fs::remove(all[static_cast<size_t>(i)].second, error);
+Checkpoint Checkpoint::open(const std::string& path) {
+  Checkpoint checkpoint(SafetensorsFile::open(path));
+  const SafetensorsFile& file = checkpoint.file_;
+  if (value_of(file, kKindKey) != "checkpoint" || !file.metadata().contains(kStepKey)) {
+    fail("checkpoint",
+         fmt::format("{} is not a checkpoint of a training run; those lie in RUN/checkpoints",
+                     path));
   }
+  json_value::read(value_of(file, kStepKey), kStepKey, checkpoint.step_);
+  if (checkpoint.step_ < 0 || checkpoint.step_ > kMostSteps) {
+    fail("checkpoint", fmt::format("{} says that it was saved after step {}, which cannot be", path,
+                                   checkpoint.step_));
+  }
+  checkpoint.config_ = model_config_from_json(value_of(file, kConfigKey),
+                                              fmt::format("the configuration in {}", path));
+  checkpoint.marks_ = {.run = value_of(file, kRunKey),
+                       .data = value_of(file, kDataKey),
+                       .options = value_of(file, kOptionsKey)};
+  return checkpoint;
+}
+
+void Checkpoint::load(DiffusionUnet& network, Adam& adam) const {
+  std::vector<Tensor> weights = parameter_tensors(network), ema = adam.ema(), m = adam.moment1(),
+                      v = adam.moment2();
+  read_weights(file_, "model.", network, weights);
+  read_weights(file_, "ema.", network, ema);
+  read_weights(file_, "adam.m.", network, m);
+  read_weights(file_, "adam.v.", network, v);
+  adam.set_steps(step_);
 }
 
 void save_checkpoint(const std::string& path, const ModelConfig& config, DiffusionUnet& network,
-                     const Adam& adam) {
+                     const Adam& adam, const CheckpointMarks& marks) {
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
   writer.set_metadata(kKindKey, "checkpoint");
   writer.set_metadata(kVersionKey, version());
   writer.set_metadata(kStepKey, std::to_string(adam.steps()));
   writer.set_metadata(kConfigKey, to_json(config));
+  writer.set_metadata(kRunKey, marks.run);
+  writer.set_metadata(kDataKey, marks.data);
+  writer.set_metadata(kOptionsKey, marks.options);
   add_weights(writer, "model.", network, parameter_tensors(network));
   add_weights(writer, "ema.", network, adam.ema());
   add_weights(writer, "adam.m.", network, adam.moment1());
@@ -69,23 +77,60 @@ void save_checkpoint(const std::string& path, const ModelConfig& config, Diffusi
 }
 
 void load_checkpoint(const std::string& path, DiffusionUnet& network, Adam& adam) {
-  const SafetensorsFile file = SafetensorsFile::open(path);
-  const auto& metadata = file.metadata();
-  const auto kind = metadata.find(kKindKey), step = metadata.find(kStepKey);
-  if (kind == metadata.end() || kind->second != "checkpoint" || step == metadata.end()) {
-    fail("checkpoint",
-         fmt::format("{} is not a checkpoint of a training run; those lie in RUN/checkpoints",
-                     path));
+  Checkpoint::open(path).load(network, adam);
+}
+
+std::string checkpoint_path(const std::string& run, int64_t step) {
+  return fs::path(run) / "checkpoints" / fmt::format("{}{:08}{}", kPrefix, step, kSuffix);
+}
+
+std::vector<CheckpointEntry> list_checkpoints(const std::string& run) {
+  std::vector<CheckpointEntry> found;
+  const fs::path folder = fs::path(run) / "checkpoints";
+  std::error_code error;
+  fs::directory_iterator it(folder, error);
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
+    if (name.size() < kPrefix.size() + kSuffix.size()) continue;
+    const char* end = name.data() + name.size() - kSuffix.size();
+    int64_t step = 0;
+    const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
+    if (parsed.ec == std::errc() && parsed.ptr == end) found.push_back({step, it->path().string()});
   }
-  int64_t steps = 0;
-  json_value::read(step->second, kStepKey, steps);
-  std::vector<Tensor> weights = parameter_tensors(network), ema = adam.ema(), m = adam.moment1(),
-                      v = adam.moment2();
-  read_weights(file, "model.", network, weights);
-  read_weights(file, "ema.", network, ema);
-  read_weights(file, "adam.m.", network, m);
-  read_weights(file, "adam.v.", network, v);
-  adam.set_steps(steps);
+  if (error && error != std::errc::no_such_file_or_directory) {
+    fail_system("checkpoint", fmt::format("cannot list {}: {}", folder.string(), error.message()),
+                error.value());
+  }
+  std::sort(found.begin(), found.end(), [](const CheckpointEntry& a, const CheckpointEntry& b) {
+    return std::pair(a.step, a.path) < std::pair(b.step, b.path);
+  });
+  return found;
+}
+
+std::optional<std::string> newest_checkpoint(const std::string& run) {
+  const auto all = list_checkpoints(run);
+  if (all.empty()) return std::nullopt;
+  return all.back().path;
+}
+
+void prune_checkpoints(const std::string& run, const PruneOptions& options) {
+  std::vector<CheckpointEntry> all = list_checkpoints(run);
+  std::erase_if(all, [&](const CheckpointEntry& entry) { return entry.step > options.newest; });
+  int64_t kept = 0;
+  for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
+    const bool due = entry->step % options.save_every == 0 || entry->step == options.newest;
+    if (due && kept < options.keep) {
+      ++kept;
+      continue;
+    }
+    std::error_code error;
+    fs::remove(entry->path, error);
+    if (error) {
+      fail_system("checkpoint", fmt::format("cannot remove {}: {}", entry->path, error.message()),
+                  error.value());
+    }
+  }
 }
 
 }  // namespace ddpm

@@ -3,24 +3,44 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ddpm/engine/trainer.h"
 
 namespace ddpm {
 
+// What a metrics.jsonl says, mended: whole lines in the order of their steps, each step once.
+struct MetricsText {
+  std::string text;
+  std::vector<int64_t> steps;
+  std::vector<double> losses;
+};
+// Leaves out lines of steps after `last_step`, lines that are cut short or damaged, and lines whose
+// step does not follow the one before.
+MetricsText mend_metrics(std::string_view text, int64_t last_step);
+
 class MetricsLog {
  public:
-  // Opens RUN/metrics.jsonl; lines of steps after `last_step` (from a session that was killed
-  // before its next checkpoint) are dropped. Throws Error where the file cannot be written.
+  // Opens RUN/metrics.jsonl and mends it; lines of steps after `last_step` are of a session that
+  // was killed before its next checkpoint. Throws SystemError where the file cannot be read or
+  // written.
   MetricsLog(const std::string& run, int64_t last_step);
-  // Appends a line; throws Error on a full disk.
+  ~MetricsLog();
+  MetricsLog(const MetricsLog&) = delete;
+  MetricsLog& operator=(const MetricsLog&) = delete;
+
+  // Appends a line; throws SystemError on a full disk.
   void append(const StepMetrics& metrics, double images_per_s);
+  // Returns once all lines are on the disk.
+  void sync();
   // Draws RUN/loss.png from all lines so far.
   void draw() const;
 
  private:
   std::string run_;
+  std::string path_;
+  int descriptor_ = -1;
   std::vector<int64_t> steps_;
   std::vector<double> losses_;
 };

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/version.h"
 #include "ddpm/diffusion/schedule.h"
@@ -114,15 +115,36 @@ Model load_model(const std::string& path, Device device, const ModelOverrides& o
 }
 
 void save_model(const std::string& path, const ModelConfig& config, DiffusionUnet& network,
-                const std::vector<Tensor>& weights, int64_t trained_steps) {
+                const std::vector<Tensor>& weights, int64_t trained_steps, const std::string& run) {
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
   writer.set_metadata(kKindKey, "model");
   writer.set_metadata(kVersionKey, version());
   writer.set_metadata(kStepKey, std::to_string(trained_steps));
   writer.set_metadata(kConfigKey, to_json(config));
+  if (!run.empty()) writer.set_metadata(kRunKey, run);
   add_weights(writer, "", network, weights);
   writer.write(path);
+}
+
+std::optional<int64_t> step_of_model(const std::string& path, const std::string& run) {
+  if (!exists(path)) return std::nullopt;
+  try {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    const auto& metadata = file.metadata();
+    const auto kind = metadata.find(kKindKey), owner = metadata.find(kRunKey),
+               step = metadata.find(kStepKey);
+    if (kind == metadata.end() || kind->second != "model" || owner == metadata.end() ||
+        owner->second != run || step == metadata.end())
+      return std::nullopt;
+    int64_t steps = 0;
+    json_value::read(step->second, kStepKey, steps);
+    return steps;
+  } catch (const SystemError&) {
+    throw;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace ddpm

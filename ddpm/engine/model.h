@@ -57,9 +57,14 @@ Model load_model(const std::string& path, Device device = Device::kCpu,
 // newest checkpoint.
 std::string find_model_file(const std::string& path);
 
-// Writes weights, one per parameter of the network in its order, as a model file. Atomic.
+// Writes weights, one per parameter of the network in its order, as a model file. run: the id of
+// the training run, where there is one. Atomic.
 void save_model(const std::string& path, const ModelConfig& config, DiffusionUnet& network,
-                const std::vector<Tensor>& weights, int64_t trained_steps);
+                const std::vector<Tensor>& weights, int64_t trained_steps,
+                const std::string& run = {});
+// The step of a model file where it is sound and of this run. Throws SystemError where it is there
+// but cannot be read.
+std::optional<int64_t> step_of_model(const std::string& path, const std::string& run);
 
 // The configuration as one JSON object and back.
 std::string to_json(const ModelConfig& config, int indent = -1);

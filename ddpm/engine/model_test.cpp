@@ -132,9 +132,41 @@ TEST(Checkpoints, AreFoundByStepAndPruned) {
   write_file_atomic(run / "checkpoints/step-x.safetensors", "x");
   write_file_atomic(run / "checkpoints/step-00000030.safetensors.tmp", "x");
   EXPECT_EQ(newest_checkpoint(run.path()), checkpoint_path(run.path(), 100000000));
-  prune_checkpoints(run.path(), 2);
+  prune_checkpoints(run.path(), {.newest = 100000000, .keep = 2});
   EXPECT_FALSE(std::filesystem::exists(checkpoint_path(run.path(), 10)));
   EXPECT_TRUE(std::filesystem::exists(checkpoint_path(run.path(), 20)));
+}
+
+TEST(Checkpoints, SavedInBetweenGoOnceALaterOneIsThere) {
+  const TemporaryFolder run;
+  make_folder(run / "checkpoints");
+  const auto steps_after = [&](std::vector<int64_t> there, int64_t newest) {
+    for (const int64_t step : there) write_file_atomic(checkpoint_path(run.path(), step), "x");
+    prune_checkpoints(run.path(), {.newest = newest, .save_every = 10, .keep = 2});
+    std::vector<int64_t> steps;
+    for (const CheckpointEntry& entry : list_checkpoints(run.path())) steps.push_back(entry.step);
+    return steps;
+  };
+  EXPECT_EQ(steps_after({10, 20, 30}, 30), (std::vector<int64_t>{20, 30}));
+  EXPECT_EQ(steps_after({37}, 37), (std::vector<int64_t>{30, 37}));
+  EXPECT_EQ(steps_after({40}, 40), (std::vector<int64_t>{30, 40}));
+}
+
+TEST(Checkpoints, LaterOnesThanTheNewestAreNotTouched) {
+  const TemporaryFolder run;
+  make_folder(run / "checkpoints");
+  for (int64_t step : {10, 20, 99}) write_file_atomic(checkpoint_path(run.path(), step), "x");
+  prune_checkpoints(run.path(), {.newest = 20, .save_every = 10, .keep = 1});
+  EXPECT_FALSE(std::filesystem::exists(checkpoint_path(run.path(), 10)));
+  EXPECT_TRUE(std::filesystem::exists(checkpoint_path(run.path(), 20)));
+  EXPECT_TRUE(std::filesystem::exists(checkpoint_path(run.path(), 99)));
+}
+
+TEST(Checkpoints, AFolderThatCannotBeListedIsAnError) {
+  const TemporaryFolder run;
+  EXPECT_TRUE(list_checkpoints(run.path()).empty());
+  write_file_atomic(run / "checkpoints", "a file in the way");
+  EXPECT_THROW(list_checkpoints(run.path()), SystemError);
 }
 
 TEST(Checkpoints, BringBackTheWholeStateAndServeAsModels) {

@@ -4,18 +4,19 @@
 
 #include <chrono>
 #include <filesystem>
-#include <set>
+#include <memory>
+#include <optional>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
-#include "ddpm/base/options.h"
+#include "ddpm/base/lock.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/base/threads.h"
-#include "ddpm/base/version.h"
 #include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/metrics_log.h"
+#include "ddpm/engine/run_directory.h"
 
 namespace ddpm {
 namespace {
@@ -25,161 +26,320 @@ using Clock = std::chrono::steady_clock;
 
 enum Purpose : uint64_t { kPictureOrder = 4 };  // beside the trainer's own
 
-std::string in_run(const std::string& run, const std::string& name) {
-  return (fs::path(run) / name).string();
-}
+// The run's directory, made where it is not there. Unless keep() is called, the destructor removes
+// the folders that were made, so that a mistake in an option leaves nothing behind.
+class MadeFolder {
+ public:
+  explicit MadeFolder(const std::string& path) {
+    for (fs::path folder = fs::absolute(path); !folder.empty() && !exists(folder.string());
+         folder = folder.parent_path())
+      made_.push_back(folder);
+    make_folder(path);
+  }
+  ~MadeFolder() {
+    std::error_code error;  // a folder that is not empty stays
+    for (const fs::path& folder : made_)
+      if (!fs::remove(folder, error)) return;
+  }
+  MadeFolder(const MadeFolder&) = delete;
+  MadeFolder& operator=(const MadeFolder&) = delete;
+  void keep() { made_.clear(); }
 
-// Options that a resumed run may change: they decide how long it runs and what it writes, not what
-// is learnt.
-bool may_change(std::string_view field) {
-  static const std::set<std::string_view> free = {
-      "data",         "steps",        "threads",      "log_every",       "save_every",
-      "sample_every", "sample_count", "sample_steps", "keep_checkpoints"};
-  return free.contains(field);
-}
+ private:
+  std::vector<fs::path> made_;  // innermost first
+};
 
-void write_run_options(const std::string& run, const TrainOptions& options,
-                       const ModelConfig& config) {
-  JsonObject object;
-  object.set("version", json_value::write(std::string(version())));
-  write_options(options, object);
-  object.set("model", to_json(config));
-  write_file_atomic(in_run(run, "config.json"), object.dump(2) + "\n");
-}
-
-// One training session over one directory.
+// One training session over one directory, which it has locked.
 class Session {
  public:
-  Session(const TrainOptions& options, const std::string& run, const TrainEvents& events)
-      : options_(options), run_(run), events_(events) {}
+  Session(const TrainOptions& options, const RunRequest& request, const TrainEvents& events,
+          const std::atomic<bool>& stop)
+      : options_(options),
+        run_(request.directory),
+        request_(request),
+        events_(events),
+        stop_(stop) {}
 
-  TrainResult train(bool resume, const std::atomic<bool>& stop) {
-    const LoadedSource source = load();
-    const Dataset& pictures = source.dataset;
-    BatchSampler sampler({.images = pictures.size(),
-                          .batch = options_.batch,
-                          .seed = mix_seed(options_.seed, kPictureOrder),
-                          .flip = options_.flip});
-    Trainer trainer(options_,
-                    options_.model_config(pictures.image_size().height, pictures.image_size().width,
-                                          pictures.channels()),
-                    [&](int64_t step) { return pictures.batch(sampler.at(step)); });
-    if (resume) {
-      if (const auto newest = newest_checkpoint(run_)) {
-        load_checkpoint(*newest, trainer.network(), trainer.adam());
-      }
+  // Reads what is there and the pictures, and writes nothing but what mends the run.
+  void prepare() {
+    if (request_.resume) {
+      config_ = read_run_config(run_, [this](const std::string& text) { warn(text); });
+      adopt_started_options(config_.options, options_);
+      require_source();
+      options_.data = absolute_source(options_.data);
+    } else {
+      options_.data = absolute_source(options_.data);
     }
-    const int64_t first_step = trainer.steps();
-    write_run_options(run_, options_, trainer.config());
-    MetricsLog log(run_, first_step);
-    averaged_ = trainer.averaged_network();
+    remove_leftovers(run_);
+    const DataFingerprint before = request_.resume ? read_data_index(run_) : DataFingerprint{};
+    source_ = load(before);
+    const Dataset& pictures = source_.dataset;
+    options_.channels = std::to_string(pictures.channels());
+    const ModelConfig model = options_.model_config(
+        pictures.image_size().height, pictures.image_size().width, pictures.channels());
+    if (request_.resume) {
+      if (config_.data_hashes.empty())
+        warn(
+            fmt::format("version 0.1.0, which started {}, did not record its pictures; those that "
+                        "are there now are taken for them",
+                        run_));
+      check_data(run_, config_, before, source_.fingerprint, request_.accept_changed_data);
+      config_.options = options_;
+      if (config_.id.empty()) config_.id = start_config(options_, model, source_.fingerprint).id;
+    } else {
+      config_ = start_config(options_, model, source_.fingerprint);
+    }
+    sampler_.emplace(SamplerOptions{.images = pictures.size(),
+                                    .batch = options_.batch,
+                                    .seed = mix_seed(options_.seed, kPictureOrder),
+                                    .flip = options_.flip});
+    trainer_ = std::make_unique<Trainer>(options_, model, [this](int64_t step) {
+      return source_.dataset.batch(sampler_->at(step));
+    });
+    if (request_.resume) load_newest_checkpoint();
+    averaged_ = trainer_->averaged_network();
+  }
+
+  TrainResult train() {
+    make_folder(in_run(run_, "checkpoints"));
+    make_folder(in_run(run_, "samples"));
+    const int64_t first_step = trainer_->steps();
+    log_.emplace(run_, first_step);
+    write_run_config(run_, config_, trainer_->config());
+    write_data_index(run_, source_.fingerprint);
+    if (first_step > 0) finish_last_save();
     if (events_.started)
-      events_.started(trainer.config(), trainer.network().parameter_count(), first_step);
-
-    while (trainer.steps() < options_.steps && !stop) {
-      const Clock::time_point begin = Clock::now();
-      const StepMetrics metrics = trainer.step();
-      const double images_per_s = static_cast<double>(options_.batch) /
-                                  std::chrono::duration<double>(Clock::now() - begin).count();
-      const bool last = metrics.step == options_.steps || stop;
-      if (metrics.step % options_.log_every == 0 || last) log.append(metrics, images_per_s);
-      if (events_.stepped) events_.stepped(metrics, images_per_s);
-      if (last) break;
-      if (metrics.step % options_.save_every == 0) save(trainer, log);
-      if (options_.sample_every > 0 && metrics.step % options_.sample_every == 0)
-        draw_samples(trainer);
-    }
-    if (trainer.steps() > first_step || !resume) save(trainer, log);
-    const bool finished = trainer.steps() >= options_.steps;
-    if (finished && options_.sample_every > 0) draw_samples(trainer);
-    return {.steps = trainer.steps(), .finished = finished};
+      events_.started(trainer_->config(), trainer_->network().parameter_count(), first_step);
+    while (trainer_->steps() < options_.steps && !stop_) train_step();
+    if (saved_ != trainer_->steps()) save();
+    if (trainer_->steps() < options_.steps) return {.steps = trainer_->steps(), .finished = false};
+    const bool has_last_grid = trainer_->steps() == first_step && has_grid();
+    return {.steps = trainer_->steps(), .finished = has_last_grid || draw_grid()};
   }
 
  private:
-  LoadedSource load() {
+  void warn(const std::string& text) const {
+    if (events_.warned) events_.warned(text);
+  }
+
+  // A run knows its pictures by their place of then; says so where that has gone.
+  void require_source() const {
+    const std::string source = absolute_source(options_.data);
+    const size_t slash = source.find('/');
+    if (slash == std::string::npos || exists(source.substr(slash))) return;
+    fail("train", fmt::format("the pictures of {} are not where they were, {}; tell where they are "
+                              "now with --data",
+                              run_, source));
+  }
+
+  LoadedSource load(const DataFingerprint& known) {
     LoadedSource source = load_source(options_.data,
                                       {.size = parse_image_size(options_.size),
                                        .channels = options_.channels,
-                                       .background = options_.background},
+                                       .background = options_.background,
+                                       .known = &known},
                                       events_.loading);
     if (events_.loaded) events_.loaded(source.report, source.dataset);
     return source;
   }
 
-  void save(Trainer& trainer, const MetricsLog& log) {
-    const std::string path = checkpoint_path(run_, trainer.steps());
-    save_checkpoint(path, trainer.config(), trainer.network(), trainer.adam());
-    save_model(in_run(run_, "model.safetensors"), trainer.config(), trainer.network(),
-               trainer.adam().ema(), trainer.steps());
-    prune_checkpoints(run_, options_.keep_checkpoints);
-    log.draw();
+  // Takes the newest checkpoint that is sound and this run's; each that is not is named.
+  void load_newest_checkpoint() {
+    const std::vector<CheckpointEntry> all = list_checkpoints(run_);
+    std::string reasons;
+    for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
+      const std::string reason = load_checkpoint_or_why_not(*entry);
+      if (reason.empty()) return;
+      reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", entry->path, reason);
+      if (std::next(entry) != all.rend())
+        warn(
+            fmt::format("cannot continue from {}: {}; trying the one before", entry->path, reason));
+    }
+    if (!all.empty()) {
+      fail("train", fmt::format("no checkpoint of {} can be continued from: {}. Start a new run in "
+                                "another directory",
+                                run_, reasons));
+    }
+    check_never_saved();
+  }
+
+  std::string load_checkpoint_or_why_not(const CheckpointEntry& entry) {
+    try {
+      const Checkpoint checkpoint = Checkpoint::open(entry.path);
+      if (checkpoint.step() != entry.step)
+        return fmt::format("it was saved after step {}, not {}", checkpoint.step(), entry.step);
+      if (const std::string why = why_foreign(checkpoint.marks(), config_); !why.empty())
+        return why;
+      if (to_json(checkpoint.config()) != to_json(trainer_->config()))
+        return "its network, schedule or size of pictures is another";
+      checkpoint.load(trainer_->network(), trainer_->adam());
+      saved_ = trainer_->steps();
+      return "";
+    } catch (const SystemError&) {
+      throw;  // says nothing about the checkpoint
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& error) {
+      return error.what();
+    }
+  }
+
+  // A run without checkpoints begins at step 0, which would destroy one that has lost them.
+  void check_never_saved() const {
+    const bool has_folder = exists(in_run(run_, "checkpoints"));
+    const bool has_model = exists(in_run(run_, "model.safetensors"));
+    if (has_folder && !has_model) return;
+    fail("train",
+         fmt::format("{} has lost its checkpoints: {}. Put {} back to resume it, or start "
+                     "a new run in another directory",
+                     run_,
+                     has_model ? "it holds a model.safetensors but nothing to continue from"
+                               : "it holds a config.json but no folder checkpoints",
+                     in_run(run_, "checkpoints")));
+  }
+
+  // What a session that ended right after its checkpoint did not do any more.
+  void finish_last_save() {
+    const std::string model = in_run(run_, "model.safetensors");
+    // A later model, whose checkpoint was damaged, is kept until training has come that far again.
+    if (step_of_model(model, config_.id).value_or(-1) < trainer_->steps()) save_averaged(model);
+    tidy_up();
+    const bool due = options_.sample_every > 0 && trainer_->steps() % options_.sample_every == 0;
+    if (due && trainer_->steps() < options_.steps && !has_grid()) draw_grid();
+  }
+
+  void train_step() {
+    const Clock::time_point begin = Clock::now();
+    const StepMetrics metrics = trainer_->step();
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    const auto batch = static_cast<double>(options_.batch);
+    images_since_line_ += batch;
+    seconds_since_line_ += seconds;
+    const bool last = metrics.step == options_.steps;
+    if (metrics.step % options_.log_every == 0 || last) {
+      log_->append(metrics, images_since_line_ / seconds_since_line_);
+      images_since_line_ = seconds_since_line_ = 0;
+    }
+    if (events_.stepped) events_.stepped(metrics, batch / seconds);
+    if (last) return;
+    if (metrics.step % options_.save_every == 0) save();
+    if (options_.sample_every > 0 && metrics.step % options_.sample_every == 0) draw_grid();
+  }
+
+  void save() {
+    log_->sync();
+    const std::string path = checkpoint_path(run_, trainer_->steps());
+    save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->adam(),
+                    marks_of(config_));
+    saved_ = trainer_->steps();
+    save_averaged(in_run(run_, "model.safetensors"));
+    tidy_up();
     if (events_.saved) events_.saved(path);
   }
 
-  void draw_samples(const Trainer& trainer) {
-    const Tensor images = generate(*averaged_, trainer.config(),
-                                   {.count = options_.sample_count,
-                                    .seed = options_.seed,
-                                    .steps = options_.sample_steps,
-                                    .prepare_weights = false});  // the memory is training's
-    const ImageSize size{trainer.config().height, trainer.config().width};
-    const std::string path = in_run(run_, fmt::format("samples/step-{:08}.png", trainer.steps()));
-    write_png(path, make_grid(to_bytes(images), {.scale = comfortable_scale(size)}));
-    if (events_.saved) events_.saved(path);
+  void save_averaged(const std::string& path) {
+    save_model(path, trainer_->config(), trainer_->network(), trainer_->adam().ema(),
+               trainer_->steps(), config_.id);
   }
 
-  const TrainOptions& options_;
-  const std::string& run_;
+  // What follows a save and is no reason to stop where it fails.
+  void tidy_up() {
+    attempt("old checkpoints stay for now", [&] {
+      prune_checkpoints(run_, {.newest = trainer_->steps(),
+                               .save_every = options_.save_every,
+                               .keep = options_.keep_checkpoints});
+    });
+    attempt("the curve of the loss was not drawn", [&] { log_->draw(); });
+  }
+
+  // Runs it, once more where it fails, and says so where it fails again. Whether it succeeded.
+  template <class Work>
+  bool attempt(const char* consequence, const Work& work) {
+    for (const bool again : {true, false}) {
+      try {
+        work();
+        return true;
+      } catch (const std::exception& error) {
+        if (stop_) return false;
+        if (!again) warn(fmt::format("{}: {}", consequence, error.what()));
+      }
+    }
+    return false;
+  }
+
+  std::string grid_path() const {
+    return in_run(run_, fmt::format("samples/step-{:08}.png", trainer_->steps()));
+  }
+  bool has_grid() const { return options_.sample_every == 0 || exists(grid_path()); }
+
+  // False where it was stopped before the grid was there. A grid that fails is said; it is no
+  // reason to end a training.
+  bool draw_grid() {
+    if (options_.sample_every == 0) return true;
+    const bool drawn = attempt("a sample grid was not drawn", [&] {
+      const Tensor images =
+          generate(*averaged_, trainer_->config(),
+                   {.count = options_.sample_count,
+                    .seed = options_.seed,
+                    .steps = options_.sample_steps,
+                    .prepare_weights = false,  // the memory is training's
+                    .progress = [&](int64_t, const SampleProgress&) { return !stop_; }});
+      const ImageSize size{trainer_->config().height, trainer_->config().width};
+      write_png(grid_path(), make_grid(to_bytes(images), {.scale = comfortable_scale(size)}));
+    });
+    if (drawn && events_.saved) events_.saved(grid_path());
+    return drawn || !stop_;
+  }
+
+  TrainOptions options_;
+  const std::string run_;
+  const RunRequest& request_;
   const TrainEvents& events_;
+  const std::atomic<bool>& stop_;
+  RunConfig config_;
+  LoadedSource source_;
+  std::optional<BatchSampler> sampler_;
+  std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<DiffusionUnet> averaged_;
+  std::optional<MetricsLog> log_;
+  int64_t saved_ = -1;                                     // the step of the newest checkpoint
+  double images_since_line_ = 0, seconds_since_line_ = 0;  // of metrics.jsonl
 };
+
+void check_is_new(const std::string& run) {
+  if (list_checkpoints(run).empty() && !exists(in_run(run, "model.safetensors"))) return;
+  fail_usage("train", fmt::format("{} already holds a run; add --resume to continue it, or choose "
+                                  "another directory",
+                                  run));
+}
 
 }  // namespace
 
+bool holds_run(const std::string& run) {
+  return exists(in_run(run, "config.json")) || !list_checkpoints(run).empty();
+}
+
 TrainOptions read_run_options(const std::string& run) {
-  const std::string path = in_run(run, "config.json");
-  std::error_code error;
-  if (!fs::exists(path, error)) {
-    fail("train", fmt::format("{} holds no config.json, so there is no run to resume; leave "
-                              "--resume out to start one",
-                              run));
-  }
-  TrainOptions options;
-  read_options(JsonObject::parse(read_file(path), path), options);
-  return options;
+  return read_run_config(run, [](const std::string&) {}).options;
 }
 
-void check_resumable(const TrainOptions& started_with, const TrainOptions& now) {
-  JsonObject before, after;
-  write_options(started_with, before);
-  write_options(now, after);
-  for (const auto& [name, value] : before.members()) {
-    if (may_change(name) || *after.find(name) == value) continue;
-    fail_usage("train", fmt::format("the run was started with {} = {} and cannot be resumed with "
-                                    "{}; leave the option out, or "
-                                    "start a new run in another directory",
-                                    name, value, *after.find(name)));
-  }
-}
-
-TrainResult train(const TrainOptions& options, const std::string& run, bool resume,
-                  const TrainEvents& events, const std::atomic<bool>& stop) {
+TrainResult train(const TrainOptions& options, const RunRequest& request, const TrainEvents& events,
+                  const std::atomic<bool>& stop) {
   options.check();
   const ImageSize size = parse_image_size(options.size);
   options.model_config(0, 0, 3).network.check_image(size.height, size.width);
   if (options.threads > 0) set_num_threads(static_cast<int>(options.threads));
-  if (resume) {
-    check_resumable(read_run_options(run), options);
-  } else if (newest_checkpoint(run) || fs::exists(in_run(run, "model.safetensors"))) {
-    fail_usage(
-        "train",
-        fmt::format(
-            "{} already holds a run; add --resume to continue it, or choose another directory",
-            run));
+  if (request.resume && !holds_run(request.directory)) {
+    fail("train", fmt::format("{} holds no run to resume; leave --resume out to start one",
+                              request.directory));
   }
-  make_folder(in_run(run, "checkpoints"));
-  make_folder(in_run(run, "samples"));
-  return Session(options, run, events).train(resume, stop);
+  MadeFolder folder(request.directory);
+  const FolderLock lock(request.directory);
+  if (!request.resume) check_is_new(request.directory);
+  Session session(options, request, events, stop);
+  session.prepare();
+  folder.keep();
+  return session.train();
 }
 
 }  // namespace ddpm

@@ -43,7 +43,7 @@ class Run : public ::testing::Test {
   }
 
   TrainResult run(const std::string& name, bool resume = false, const TrainEvents& events = {}) {
-    return train(options_, folder_ / name, resume, events, stop_);
+    return train(options_, {.directory = folder_ / name, .resume = resume}, events, stop_);
   }
   std::vector<std::string> metrics(const std::string& name) {
     std::vector<std::string> lines;

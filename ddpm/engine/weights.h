@@ -29,6 +29,7 @@ std::vector<Tensor> parameter_tensors(DiffusionUnet& network);
 // Metadata keys and values of our files.
 inline constexpr char kConfigKey[] = "ddpm.config";
 inline constexpr char kStepKey[] = "ddpm.step";
+inline constexpr char kRunKey[] = "ddpm.run";    // the id of the run that it belongs to
 inline constexpr char kKindKey[] = "ddpm.kind";  // "model" or "checkpoint"
 
 }  // namespace ddpm

@@ -1,0 +1,63 @@
+// The files of a run's directory that say which run it is, and what is checked before a run goes
+// on: config.json, data.jsonl and their ties to the checkpoints. Private to engine/.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ddpm/data/fingerprint.h"
+#include "ddpm/engine/checkpoint.h"
+#include "ddpm/engine/train_options.h"
+
+namespace ddpm {
+
+// Told of what went wrong and was put right, one line for people.
+using Warn = std::function<void(const std::string&)>;
+
+// RUN/name
+std::string in_run(const std::string& run, const std::string& name);
+
+// What config.json holds.
+struct RunConfig {
+  TrainOptions options;
+  // Names the run for ever: a hash of what it was started with. Empty in runs of version 0.1.0.
+  std::string id;
+  // The hashes of the data sets that it was trained on, the newest last. More than one where a
+  // changed data set was accepted; none in runs of version 0.1.0.
+  std::vector<std::string> data_hashes;
+};
+
+// A run that is started now with these options. Equal options and pictures give equal runs, and so
+// equal names.
+RunConfig start_config(const TrainOptions& options, const ModelConfig& model,
+                       const DataFingerprint& data);
+
+// Throws Error where there is no config.json and nothing to rebuild it from, and where it is
+// damaged. Where config.json is lost but checkpoints hold a copy, that is taken, and `warn` is
+// told.
+RunConfig read_run_config(const std::string& run, const Warn& warn);
+void write_run_config(const std::string& run, const RunConfig& config, const ModelConfig& model);
+
+// Takes from the run what a resumed run does not choose anew, and throws UsageError naming the
+// first option that it may not change.
+void adopt_started_options(const TrainOptions& started_with, TrainOptions& options);
+
+// The marks that tie a checkpoint to its run.
+CheckpointMarks marks_of(const RunConfig& config);
+// Why the checkpoint is none of this run's; empty where it is one. Throws UsageError where it is,
+// but config.json was edited since, naming the option.
+std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config);
+
+// RUN/data.jsonl. No files where there is none or it is damaged.
+DataFingerprint read_data_index(const std::string& run);
+void write_data_index(const std::string& run, const DataFingerprint& data);
+// Throws UsageError that says what changed since the run was started, unless it was accepted.
+void check_data(const std::string& run, RunConfig& config, const DataFingerprint& before,
+                const DataFingerprint& now, bool accept_changes);
+
+// Removes the temporary files that killed writers left in the run, those of version 0.1.0 included.
+void remove_leftovers(const std::string& run);
+
+}  // namespace ddpm
