@@ -3,10 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
@@ -53,14 +51,6 @@ Model ModelFlags::load(const Flags& flags, Device device) const {
   if (flags.given("schedule")) overrides.schedule = schedule;
   if (flags.given("timesteps")) overrides.timesteps = timesteps;
   return load_model(path, device, overrides);
-}
-
-void prepare_output(const std::string& path, const std::string& flag, const std::string& suffix) {
-  const std::filesystem::path file(path);
-  if (file.extension() != suffix) {
-    fail_usage("out", fmt::format("{} is {}; its name must end in {}", flag, path, suffix));
-  }
-  if (file.has_parent_path()) make_folder(file.parent_path().string());
 }
 
 std::vector<std::pair<std::string, std::string>> source_rows() {

@@ -38,9 +38,6 @@ struct ModelFlags {
   Model load(const Flags& flags, Device device) const;
 };
 
-// Throws UsageError unless the file's name ends so; creates the folder it goes to.
-void prepare_output(const std::string& path, const std::string& flag, const std::string& suffix);
-
 // Forms of SOURCE and what they mean, for help.
 std::vector<std::pair<std::string, std::string>> source_rows();
 

@@ -6,6 +6,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
+#include "apps/cli/outputs.h"
 #include "apps/cli/progress.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
@@ -47,8 +48,16 @@ Action data_command(Flags& flags) {
       fail_usage("data", fmt::format("--n is {} and --scale {}; at least 1 and 0 are needed",
                                      request->count, request->scale));
     }
-    prepare_output(request->out, "--out", ".png");
-    request->options.size = parse_image_size(request->size);
+    check_output_name(request->out, "--out", ".png");
+    const ImageSize size = request->options.size = parse_image_size(request->size);
+    const GridOptions grid{.scale = request->scale > 0 ? request->scale : comfortable_scale(size)};
+    constexpr int64_t kMostChannels = 4;
+    const auto check_grid = [&](int64_t count, int64_t channels) {
+      const ImageSize shown = grid_size(count, size, grid);
+      check_picture_output("--out", shown, kMostPngSide, memory_of(shown, channels));
+    };
+    check_grid(1, kMostChannels);
+    const std::unique_ptr<AtomicFile> out = open_output(request->out);
     Progress progress("picture");
     const LoadedSource source =
         load_source(request->source, request->options,
@@ -59,10 +68,9 @@ Action data_command(Flags& flags) {
     request->sampler.images = pictures.size();
     request->sampler.batch = count;
     const Tensor shown = to_bytes(pictures.batch(BatchSampler(request->sampler).at(0)));
-    const ImageSize size = pictures.image_size();
-    write_png(
-        request->out,
-        make_grid(shown, {.scale = request->scale > 0 ? request->scale : comfortable_scale(size)}));
+    check_grid(count, pictures.channels());
+    out->write(encode_png(make_grid(shown, grid)));
+    out->commit();
     print(describe(source.report, pictures, source.report.skipped.size()));
     print(fmt::format("wrote {}, showing {}\n", printable(request->out), count));
     return 0;

@@ -4,6 +4,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
+#include "apps/cli/outputs.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
 #include "ddpm/io/safetensors.h"
@@ -26,7 +27,15 @@ Action forward_command(Flags& flags) {
 
   return [request, &flags] {
     const Device device = request->machine.apply();
-    prepare_output(request->out, "--out", ".safetensors");
+    check_output_name(request->out, "--out", ".safetensors");
+    if (same_file(request->in, request->out)) {
+      fail_usage("forward", fmt::format("--in and --out are both {}; choose another file for --out",
+                                        request->out));
+    }
+    if (same_file(find_model_file(request->model.path), request->out)) {
+      fail_usage("forward",
+                 fmt::format("--out {} is the model; choose another file", request->out));
+    }
     const SafetensorsFile file = SafetensorsFile::open(request->in);
     const Tensor x = file.read("x", Layout::kImage).on(device);  // [N, H, W, C]
     const Tensor t = file.read("t").on(device);                  // [N]
@@ -39,10 +48,11 @@ Action forward_command(Flags& flags) {
       fail("forward", fmt::format("x of {} has {} channels; the network takes {}", request->in,
                                   x.size(3), model.config.network.channels));
     }
+    const std::unique_ptr<AtomicFile> file_out = open_output(request->out);
     const Variable out = (*model.network)(Variable(x), t);  // [N, H, W, C]
     SafetensorsWriter writer;
     writer.add("out", out.value(), Layout::kImage);
-    writer.write(request->out);
+    writer.write(*file_out);
     print(fmt::format("wrote {}\n", printable(request->out)));
     return 0;
   };

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
+#include <memory>
+#include <optional>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
+#include "apps/cli/outputs.h"
 #include "apps/cli/progress.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
@@ -24,12 +26,16 @@ namespace {
 class Trajectory {
  public:
   Trajectory(int64_t steps, Shape images) {
-    constexpr int64_t kMostFrames = 48;
-    const int64_t frames = std::min(steps, kMostFrames - 1);
-    for (int64_t f = 0; f <= frames; ++f) {
-      steps_.push_back(std::llround(static_cast<double>(f * steps) / static_cast<double>(frames)));
+    const int64_t last = frames(steps) - 1;
+    for (int64_t f = 0; f <= last; ++f) {
+      steps_.push_back(std::llround(static_cast<double>(f * steps) / static_cast<double>(last)));
       frames_.emplace_back(images, DType::kUInt8);
     }
+  }
+
+  static int64_t frames(int64_t steps) {
+    constexpr int64_t kMostFrames = 48;
+    return std::min(steps, kMostFrames - 1) + 1;
   }
 
   // x [N, H, W, C] of images begin ... begin + N - 1 after a step (0: the noise).
@@ -40,7 +46,7 @@ class Trajectory {
     frame.rows(begin, begin + x.size(0)).copy_from(to_bytes(x));
   }
 
-  void write(const std::string& path, const GridOptions& grid) const {
+  std::string encode(const GridOptions& grid) const {
     const Tensor first = make_grid(frames_[0], grid);  // [H, W, C]
     const auto count = static_cast<int64_t>(frames_.size());
     Tensor film({count, first.size(0), first.size(1), first.size(2)}, DType::kUInt8);
@@ -52,7 +58,7 @@ class Trajectory {
       rows.copy_from(make_grid(frames_[static_cast<size_t>(f)], grid)
                          .reshape({1, film.size(1), film.size(2), film.size(3)}));
     }
-    write_file_atomic(path, encode_webp(film, animation));
+    return encode_webp(film, animation);
   }
 
  private:
@@ -79,15 +85,117 @@ void check(const Request& request) {
     fail_usage("sample",
                fmt::format("--steps is {}; at least 1 is needed", request.generate.steps));
   }
-  if (request.generate.count < 1) {
-    fail_usage("sample", fmt::format("--n is {}; at least 1 is needed", request.generate.count));
+  if (request.generate.count < 1 || request.generate.batch < 1) {
+    fail_usage("sample", fmt::format("--n is {} and --batch {}; at least 1 of each is needed",
+                                     request.generate.count, request.generate.batch));
   }
   if (request.columns < 0 || request.scale < 0) {
     fail_usage("sample", "--columns and --scale are 0 (chosen for you) or more");
   }
-  if (!request.out.empty()) prepare_output(request.out, "--out", ".png");
-  if (!request.trajectory.empty()) prepare_output(request.trajectory, "--trajectory", ".webp");
-  if (!request.each.empty()) make_folder(request.each);
+  if (!request.out.empty()) check_output_name(request.out, "--out", ".png");
+  if (!request.trajectory.empty()) {
+    check_output_name(request.trajectory, "--trajectory", ".webp");
+  }
+  if (request.each.empty()) return;
+  const PictureFolder each(request.each, request.generate.count);
+  if (!request.out.empty() && (each.holds(request.out) || same_file(request.each, request.out))) {
+    fail_usage("sample", fmt::format("--out {} would be one of the files of --each {}; choose "
+                                     "another name",
+                                     request.out, request.each));
+  }
+}
+
+// All that is written, opened before the first step.
+class Outputs {
+ public:
+  Outputs(const Request& request, const GridOptions& grid, Shape image, int64_t count,
+          int64_t frames)
+      : request_(request), grid_(grid), image_(image), each_(request.each, count) {
+    const ImageSize size = grid_size(count, {image[0], image[1]}, grid);
+    const double bytes = memory_of(size, image[2]);
+    if (!request.out.empty()) check_picture_output("--out", size, kMostPngSide, bytes);
+    if (!request.trajectory.empty()) {
+      const double states = static_cast<double>(image.elements()) * static_cast<double>(count);
+      check_picture_output("--trajectory", size, kMostWebpSide,
+                           static_cast<double>(frames) * (states + bytes));
+    }
+    if (!request.each.empty()) each_.open();
+    if (!request.out.empty()) out_ = open_output(request.out);
+    if (!request.trajectory.empty()) film_ = open_output(request.trajectory);
+  }
+
+  // pictures [N, H, W, C]. Writes all that can be written before it throws for the rest.
+  void write(const Tensor& pictures, const std::optional<Trajectory>& trajectory) {
+    if (out_) {
+      attempt([&] {
+        out_->write(encode_png(make_grid(pictures, grid_)));
+        out_->commit();
+        print(fmt::format("wrote {}\n", printable(request_.out)));
+      });
+    }
+    if (!request_.each.empty()) attempt([&] { write_each(pictures); });
+    if (film_) {
+      attempt([&] {
+        film_->write(trajectory->encode(grid_));
+        film_->commit();
+        print(fmt::format("wrote {}\n", printable(request_.trajectory)));
+      });
+    }
+    if (!failure_.empty()) {
+      throw Error(failure_ + "; once that is mended, the same command makes the same pictures");
+    }
+  }
+
+ private:
+  template <class Work>
+  void attempt(const Work& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      if (failure_.empty()) failure_ = error.what();
+    }
+  }
+
+  void write_each(const Tensor& pictures) {
+    const int64_t count = pictures.size(0);
+    for (int64_t k = 0; k < count; ++k) {
+      write_png(each_.file(k), pictures.rows(k, k + 1).reshape(image_));
+    }
+    print(fmt::format("wrote {} picture{} into {}\n", count, plural(count),
+                      printable(request_.each)));
+  }
+
+  const Request& request_;
+  const GridOptions grid_;
+  const Shape image_;  // [H, W, C]
+  const PictureFolder each_;
+  std::unique_ptr<AtomicFile> out_, film_;
+  std::string failure_;  // the first
+};
+
+// The size asked for or trained on, and no more steps than there are.
+void complete(const Request& request, const Flags& flags, const ModelConfig& config,
+              GenerateOptions& options) {
+  const ImageSize size = request.size.empty() ? ImageSize{config.height, config.width}
+                                              : parse_image_size(request.size);
+  if (size.height < 1 || size.width < 1) {
+    fail_usage("sample", "the model's file does not say how large its pictures are; give --size");
+  }
+  config.network.check_image(size.height, size.width);
+  options.height = size.height;
+  options.width = size.width;
+  if (!flags.given("steps")) options.steps = std::min(options.steps, config.timesteps);
+  if (options.steps > config.timesteps) {
+    fail_usage("sample", fmt::format("--steps is {}; choose 1 to {}, the steps of the model's "
+                                     "schedule",
+                                     options.steps, config.timesteps));
+  }
+  const int64_t channels = config.network.channels;
+  if (channels != 1 && channels != 3 && channels != 4) {
+    fail("sample", fmt::format("the model makes pictures of {} channels; pictures can be written "
+                               "with 1, 3 or 4",
+                               channels));
+  }
 }
 
 int run(Request& request, const Flags& flags) {
@@ -96,30 +204,20 @@ int run(Request& request, const Flags& flags) {
   check(request);
   const Model model = request.model.load(flags, device);
   GenerateOptions& options = request.generate;
-  if (!request.size.empty()) {
-    const ImageSize size = parse_image_size(request.size);
-    options.height = size.height;
-    options.width = size.width;
-  } else {
-    options.height = model.config.height;
-    options.width = model.config.width;
-  }
-  const int64_t channels = model.config.network.channels;
-  if (channels != 1 && channels != 3 && channels != 4) {
-    fail("sample", fmt::format("the model makes pictures of {} channels; pictures can be written "
-                               "with 1, 3 or 4",
-                               channels));
-  }
-  if (!flags.given("steps")) options.steps = std::min(options.steps, model.config.timesteps);
+  complete(request, flags, model.config, options);
 
+  const Shape image = {options.height, options.width, model.config.network.channels};
+  const ImageSize size = {options.height, options.width};
+  const GridOptions grid{.columns = request.columns,
+                         .scale = request.scale > 0 ? request.scale : comfortable_scale(size)};
+  Outputs outputs(request, grid, image, options.count, Trajectory::frames(options.steps));
   std::optional<Trajectory> trajectory;
-  const Shape image = {options.height, options.width, channels};
-  if (!request.trajectory.empty() && image.elements() > 0) {
+  if (!request.trajectory.empty()) {
     trajectory.emplace(options.steps,
-                       Shape{options.count, options.height, options.width, channels});
+                       Shape{options.count, options.height, options.width, image[2]});
   }
   Progress progress("step");
-  const int64_t batches = (options.count + options.batch - 1) / std::max<int64_t>(options.batch, 1);
+  const int64_t batches = options.count / options.batch + (options.count % options.batch != 0);
   options.progress = [&](int64_t begin, const SampleProgress& now) {
     if (trajectory) {
       if (now.step == 1) {
@@ -133,28 +231,7 @@ int run(Request& request, const Flags& flags) {
   };
   const Tensor pictures = to_bytes(generate(*model.network, model.config, options));
   progress.finish();
-
-  const GridOptions grid{.columns = request.columns,
-                         .scale = request.scale > 0
-                                      ? request.scale
-                                      : comfortable_scale({options.height, options.width})};
-  if (!request.out.empty()) {
-    write_png(request.out, make_grid(pictures, grid));
-    print(fmt::format("wrote {}\n", printable(request.out)));
-  }
-  if (!request.each.empty()) {
-    for (int64_t k = 0; k < options.count; ++k) {
-      const std::filesystem::path file =
-          std::filesystem::path(request.each) / fmt::format("{:05}.png", k);
-      write_png(file.string(), pictures.rows(k, k + 1).reshape(image));
-    }
-    print(fmt::format("wrote {} picture{} into {}\n", options.count, plural(options.count),
-                      printable(request.each)));
-  }
-  if (trajectory) {
-    trajectory->write(request.trajectory, grid);
-    print(fmt::format("wrote {}\n", printable(request.trajectory)));
-  }
+  outputs.write(pictures, trajectory);
   return 0;
 }
 

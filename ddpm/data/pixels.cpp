@@ -149,20 +149,50 @@ Tensor to_floats(const Tensor& bytes) {
   return result;
 }
 
+namespace {
+
+// N pictures in so many columns, 0 for near-square.
+int64_t grid_columns(int64_t count, int64_t columns) {
+  const auto near_square = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
+  return std::min(count, columns > 0 ? columns : near_square);
+}
+
+// cells * (side * scale + gap) + gap
+int64_t grid_side(int64_t cells, int64_t side, const GridOptions& options) {
+  int64_t result = 0;
+  if (__builtin_mul_overflow(side, options.scale, &result) ||
+      __builtin_add_overflow(result, options.gap, &result) ||
+      __builtin_mul_overflow(result, cells, &result) ||
+      __builtin_add_overflow(result, options.gap, &result)) {
+    fail_usage("grid", fmt::format("{} pictures of {} pixels a side at scale {} are more than any "
+                                   "picture holds; choose fewer or a smaller scale",
+                                   cells, side, options.scale));
+  }
+  return result;
+}
+
+}  // namespace
+
+ImageSize grid_size(int64_t count, ImageSize picture, const GridOptions& options) {
+  if (count < 1 || options.columns < 0 || options.scale < 1 || options.gap < 0) {
+    fail_usage("grid", fmt::format("cannot make a grid of {} pictures in {} columns at scale {} "
+                                   "with gap {}",
+                                   count, options.columns, options.scale, options.gap));
+  }
+  const int64_t columns = grid_columns(count, options.columns);
+  return {grid_side(count / columns + (count % columns != 0), picture.height, options),
+          grid_side(columns, picture.width, options)};
+}
+
 Tensor make_grid(const Tensor& images, const GridOptions& options) {
   if (!images.defined() || images.shape().rank() != 4 || images.elements() == 0)
     fail("grid", fmt::format("needs pictures [N, H, W, C], not {}", images.shape().str()));
-  if (options.columns < 0 || options.scale < 1 || options.gap < 0) {
-    fail_usage("grid", fmt::format("cannot make {} columns at scale {} with gap {}",
-                                   options.columns, options.scale, options.gap));
-  }
   const int64_t count = images.size(0), height = images.size(1), width = images.size(2),
                 channels = images.size(3), scale = options.scale, gap = options.gap;
-  const auto near_square = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
-  const int64_t columns = std::min(count, options.columns > 0 ? options.columns : near_square);
-  const int64_t rows = (count + columns - 1) / columns;
+  const ImageSize size = grid_size(count, {height, width}, options);
+  const int64_t columns = grid_columns(count, options.columns);
   const int64_t cell_height = height * scale + gap, cell_width = width * scale + gap;
-  Tensor grid({rows * cell_height + gap, columns * cell_width + gap, channels}, DType::kUInt8);
+  Tensor grid({size.height, size.width, channels}, DType::kUInt8);
   const int64_t stride = grid.size(1) * channels;
   std::memset(grid.u8(), channels == 4 ? 0 : options.background, grid.bytes());
   parallel_for(count, 8, [&](int64_t begin, int64_t end) {

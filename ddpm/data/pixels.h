@@ -46,6 +46,10 @@ struct GridOptions {
   uint8_t background = 255;  // of gaps and empty cells; transparent where C = 4
 };
 
+// The size of the picture that make_grid makes of so many pictures, at least one. Throws UsageError
+// where the options cannot be meant or the size is beyond all numbers.
+ImageSize grid_size(int64_t count, ImageSize picture, const GridOptions& options = {});
+
 // [N, H, W, C] bytes -> one picture [rows * (H * scale + gap) + gap, columns * (W * scale + gap) +
 // gap, C], filled row by row. Throws Error for N = 0.
 Tensor make_grid(const Tensor& images, const GridOptions& options = {});

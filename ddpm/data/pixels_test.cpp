@@ -92,5 +92,23 @@ TEST(PixelsTest, GridIsNearSquareAndScaled) {
   EXPECT_THROW(make_grid(Tensor(Shape{0, 4, 4, 3}, DType::kUInt8)), Error);
 }
 
+TEST(Grid, ItsSizeIsKnownBeforeItIsMade) {
+  for (const int64_t count : {1, 2, 5, 9, 10}) {
+    for (const int64_t columns : {0, 1, 4, 20}) {
+      const GridOptions options{.columns = columns, .scale = 2, .gap = 3};
+      const Tensor grid = make_grid(Tensor({count, 3, 5, 1}, DType::kUInt8), options);
+      EXPECT_EQ(grid_size(count, {3, 5}, options), (ImageSize{grid.size(0), grid.size(1)}));
+    }
+  }
+}
+
+TEST(Grid, SizesBeyondAllNumbersAreRefused) {
+  const int64_t most = std::numeric_limits<int64_t>::max();
+  EXPECT_THROW(grid_size(1, {8, 8}, {.scale = most}), UsageError);
+  EXPECT_THROW(grid_size(most, {8, 8}, {.columns = 1}), UsageError);
+  EXPECT_THROW(grid_size(most, {1, 8}, {.columns = most}), UsageError);
+  EXPECT_THROW(grid_size(0, {8, 8}), UsageError);
+}
+
 }  // namespace
 }  // namespace ddpm

@@ -142,5 +142,25 @@ TEST_F(Signals, UnderNohupAClosedTerminalEndsNothing) {
   EXPECT_TRUE(std::filesystem::exists(run_ + "/checkpoints/step-00000300.safetensors"));
 }
 
+TEST_F(Signals, ASampleEndsAtOnceAndLeavesNothing) {
+  make_model(folder_ / "model.safetensors");
+  const std::string out = folder_ / "out";
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
+    Program program({"sample", folder_ / "model.safetensors", "--n", "512", "--size", "64",
+                     "--batch", "512", "--out", out + "/grid.png"});
+    ASSERT_TRUE(wait_until([&] {
+      std::error_code error;
+      return std::filesystem::is_directory(out, error) && !std::filesystem::is_empty(out, error);
+    }));
+    const Clock::time_point start = Clock::now();
+    program.signal(signal);
+    const Outcome outcome = program.wait();
+    EXPECT_LT(Clock::now() - start, std::chrono::seconds(1));
+    EXPECT_EQ(outcome.status, 130) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("ddpm: interrupted\n"));
+    EXPECT_THAT(names_in(out), IsEmpty());
+  }
+}
+
 }  // namespace
 }  // namespace ddpm::test

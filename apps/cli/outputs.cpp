@@ -1,0 +1,104 @@
+#include "apps/cli/outputs.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <system_error>
+
+#include "apps/cli/common.h"
+#include "ddpm/base/error.h"
+#include "ddpm/base/memory.h"
+
+namespace ddpm::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// With links followed as far as something is there.
+fs::path resolved(const std::string& path) {
+  std::error_code error;
+  const fs::path absolute = fs::absolute(path, error);
+  const fs::path canonical = fs::weakly_canonical(absolute, error);
+  return error ? absolute.lexically_normal() : canonical;
+}
+
+}  // namespace
+
+void check_output_name(const std::string& path, const std::string& flag,
+                       const std::string& suffix) {
+  const fs::path file(path);
+  std::string extension = file.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (extension == suffix) return;
+  fs::path better = file.has_filename() && !file.stem().empty() ? file : file / "pictures";
+  better.replace_extension(suffix);
+  fail_usage("out", fmt::format("{} is {}; its name must end in {}, such as {}", flag, path, suffix,
+                                better.string()));
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return resolved(a) == resolved(b) || fs::equivalent(a, b, error);
+}
+
+std::unique_ptr<AtomicFile> open_output(const std::string& path) {
+  const fs::path folder = fs::path(path).parent_path();
+  if (!folder.empty()) make_folder(folder.string());
+  return std::make_unique<AtomicFile>(path);
+}
+
+std::string PictureFolder::file(int64_t k) const {
+  const size_t digits = std::max<size_t>(5, std::to_string(count_ - 1).size());
+  return (fs::path(path_) / fmt::format("{:0{}}.png", k, digits)).string();
+}
+
+bool PictureFolder::holds(const std::string& file) const {
+  const std::string stem = fs::path(file).stem().string();
+  int64_t k = -1;
+  std::from_chars(stem.data(), stem.data() + stem.size(), k);
+  return k >= 0 && k < count_ && same_file(this->file(k), file);
+}
+
+void PictureFolder::open() const {
+  make_folder(path_);
+  const AtomicFile trial(file(0));  // removed again
+  std::error_code error;
+  for (fs::directory_iterator it(path_, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    std::error_code unknown;
+    if (it->is_directory(unknown) && holds(it->path().string())) {
+      fail_system("file",
+                  fmt::format("cannot write {}: {}", it->path().string(), std::strerror(EISDIR)),
+                  EISDIR);
+    }
+  }
+}
+
+double memory_of(ImageSize size, int64_t channels) {
+  return 2.0 * static_cast<double>(size.height) * static_cast<double>(size.width) *
+         static_cast<double>(channels);
+}
+
+void check_picture_output(const std::string& flag, ImageSize size, int64_t most_side,
+                          double bytes) {
+  const char* smaller = "a smaller --n, --size or --scale, or other --columns, make it smaller";
+  if (std::max(size.height, size.width) > most_side) {
+    fail_usage("out", fmt::format("{} would be a picture of {} x {} pixels; its format takes {} a "
+                                  "side; {}",
+                                  flag, size.height, size.width, most_side, smaller));
+  }
+  const AvailableMemory available = available_memory();
+  if (bytes > static_cast<double>(available.bytes)) {
+    fail_usage("out", fmt::format("{} would be a picture of {} x {} pixels, which takes {} of "
+                                  "memory to make; {} are there ({}); {}",
+                                  flag, size.height, size.width, short_number(bytes, "B"),
+                                  memory_text(available.bytes), available.limit, smaller));
+  }
+}
+
+}  // namespace ddpm::cli
