@@ -9,9 +9,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
+#include <limits>
+#include <stdexcept>
 
 #include "apps/cli/output.h"
 #include "ddpm/base/error.h"
@@ -87,30 +89,59 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
+// What is wrong with a value, or nothing: "which is not a whole number".
+using Problem = std::string;
+
 template <class Number>
-bool read_number(const std::string& text, Number& value) {
+Problem read_number(std::string_view text, Number& value) {
+  constexpr bool whole = !std::is_same_v<Number, double>;
+  constexpr bool positive = std::is_same_v<Number, uint64_t>;
+  constexpr const char* what = positive ? "a whole number of at least 0"
+                               : whole  ? "a whole number"
+                                        : "a number";
   Number read{};
   const char* end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, read);
-  if (text.empty() || result.ec != std::errc() || result.ptr != end) return false;
-  if constexpr (std::is_same_v<Number, double>) {
-    if (!std::isfinite(read)) return false;
+  if (result.ptr == end && result.ec == std::errc::result_out_of_range) {
+    if constexpr (!whole) return "which is not a number of a size from 1e-307 to 1e308";
+    using Limits = std::numeric_limits<Number>;
+    return fmt::format("which is not a whole number from {} to {}", Limits::min(), Limits::max());
+  }
+  if (text.empty() || result.ec != std::errc() || result.ptr != end) {
+    return fmt::format("which is not {}", what);
+  }
+  if constexpr (!whole) {
+    if (!std::isfinite(read)) return "which is not a number that is finite";
   }
   value = read;
-  return true;
+  return {};
 }
 
-bool read_list(const std::string& text, std::vector<int64_t>& values) {
+Problem read_list(std::string_view text, std::vector<int64_t>& values) {
   std::vector<int64_t> read;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
     int64_t value = 0;
-    if (!read_number(text.substr(begin, end - begin), value)) return false;
+    if (!read_number(text.substr(begin, end - begin), value).empty()) {
+      return "which is not a list of whole numbers such as 1,2,4";
+    }
     read.push_back(value);
     begin = end + 1;
   }
   values = std::move(read);
-  return true;
+  return {};
+}
+
+Problem read_switch(std::string text, bool& value) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  for (const char* yes : {"true", "yes", "on", "1"}) {
+    if (text == yes) return value = true, Problem();
+  }
+  for (const char* no : {"false", "no", "off", "0"}) {
+    if (text == no) return value = false, Problem();
+  }
+  return "which is not true or false";
 }
 
 std::string list_text(const std::vector<int64_t>& values) {
@@ -139,13 +170,13 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 struct Flags::Impl {
-  // Reads one value as the command line has it; false where it does not fit.
-  using Reader = std::function<bool(const std::string&)>;
+  // Reads one value as the command line has it.
+  using Reader = std::function<Problem(const std::string&)>;
   struct Entry {
-    std::string name;      // with its dashes
-    std::string expected;  // "a whole number"
+    std::string name;  // with its dashes
     CLI::Option* option;
     Reader read;
+    bool is_switch = false;
   };
 
   explicit Impl(std::string name, const std::string& summary)
@@ -165,13 +196,54 @@ struct Flags::Impl {
     return made;
   }
 
-  void add(const std::string& name, const std::string& expected, CLI::Option* option, Reader read) {
-    entries.push_back({"--" + name, expected, option, std::move(read)});
+  void add(const std::string& name, CLI::Option* option, Reader read) {
+    entries.push_back({"--" + name, option, std::move(read)});
   }
 
   std::string see() const { return "see ddpm " + command + " --help"; }
   [[noreturn]] void refuse(const std::string& what) const {
     fail_usage(command, what + "; " + see());
+  }
+
+  [[noreturn]] void refuse_value(const std::string& name, const std::string& value,
+                                 const Problem& problem) const {
+    refuse(fmt::format("{} is '{}', {}", name, value, problem));
+  }
+  [[noreturn]] void refuse_empty(const Entry& entry) const {
+    const std::string wanted = entry.option->get_type_name();
+    refuse(entry.name + " needs a value" + (wanted.empty() ? "" : ", " + wanted));
+  }
+
+  // --flip=yes and --no-flip=1 in the one form that CLI11 reads without a fault. Throws UsageError
+  // for values that are neither true nor false.
+  std::string plain_switch(const std::string& word) const {
+    const size_t equals = word.find('=');
+    if (equals == std::string::npos) return word;
+    const std::string name = word.substr(0, equals), text = word.substr(equals + 1);
+    if (name == "--help" || name == "-h") refuse(name + " takes no value");
+    for (const Entry& entry : entries) {
+      const bool negative = name == "--no-" + entry.name.substr(2);
+      if (!entry.is_switch || (name != entry.name && !negative)) continue;
+      bool value = false;
+      if (const Problem problem = read_switch(text, value); !problem.empty()) {
+        refuse_value(name, text, problem);
+      }
+      return entry.name + (value != negative ? "=true" : "=false");
+    }
+    return word;
+  }
+
+  // Throws UsageError in our words for what CLI11 found.
+  [[noreturn]] void refuse_parse(const std::string& what) const {
+    check_leftovers();  // a misspelt flag says more than the one that is missing for it
+    for (const Entry& entry : entries) {
+      if (entry.option->count() > 1) {
+        refuse(
+            fmt::format("{} is given {} times; once is enough", entry.name, entry.option->count()));
+      }
+      if (what.starts_with(entry.name + ": 1 required")) refuse_empty(entry);
+    }
+    refuse(what);
   }
 
   // Throws UsageError for words that are no flag of this command.
@@ -210,9 +282,9 @@ void Flags::list(const std::string& title,
 void Flags::positional(const std::string& name, std::string& value, const std::string& help) {
   CLI::Option* option = impl_->option(name, help, "", "");
   option->required();
-  impl_->entries.push_back({name, "a text", option, [&value](const std::string& text) {
+  impl_->entries.push_back({name, option, [&value](const std::string& text) {
                               value = text;
-                              return !text.empty();
+                              return Problem();
                             }});
 }
 
@@ -221,47 +293,41 @@ void Flags::add(const std::string& name, bool& value, const std::string& help) {
   CLI::Option* option = impl_->app.add_flag(
       names, [](int64_t) {}, value ? help + " (on; --no-" + name + ")" : help);
   option->group(impl_->heading)->type_name("");
-  impl_->add(name, "true or false", option, [&value](const std::string& text) {
-    value = text == "true" || text == "1";
-    return value || text == "false" || text == "0" || text == "-1";
-  });
+  impl_->add(name, option, [&value](const std::string& text) { return read_switch(text, value); });
+  impl_->entries.back().is_switch = true;
 }
 
 void Flags::add(const std::string& name, int64_t& value, const std::string& help,
                 const std::string& value_name) {
   CLI::Option* option = impl_->option("--" + name, help, value_name, std::to_string(value));
-  impl_->add(name, "a whole number", option,
-             [&value](const std::string& text) { return read_number(text, value); });
+  impl_->add(name, option, [&value](const std::string& text) { return read_number(text, value); });
 }
 
 void Flags::add(const std::string& name, uint64_t& value, const std::string& help,
                 const std::string& value_name) {
   CLI::Option* option = impl_->option("--" + name, help, value_name, std::to_string(value));
-  impl_->add(name, "a whole number of at least 0", option,
-             [&value](const std::string& text) { return read_number(text, value); });
+  impl_->add(name, option, [&value](const std::string& text) { return read_number(text, value); });
 }
 
 void Flags::add(const std::string& name, double& value, const std::string& help,
                 const std::string& value_name) {
   CLI::Option* option = impl_->option("--" + name, help, value_name, fmt::format("{}", value));
-  impl_->add(name, "a number", option,
-             [&value](const std::string& text) { return read_number(text, value); });
+  impl_->add(name, option, [&value](const std::string& text) { return read_number(text, value); });
 }
 
 void Flags::add(const std::string& name, std::string& value, const std::string& help,
                 const std::string& value_name) {
   CLI::Option* option = impl_->option("--" + name, help, value_name, value);
-  impl_->add(name, "a text", option, [&value](const std::string& text) {
+  impl_->add(name, option, [&value](const std::string& text) {
     value = text;
-    return !text.empty();
+    return Problem();
   });
 }
 
 void Flags::add(const std::string& name, std::vector<int64_t>& value, const std::string& help,
                 const std::string& value_name) {
   CLI::Option* option = impl_->option("--" + name, help, value_name, list_text(value));
-  impl_->add(name, "a list of whole numbers such as 1,2,4", option,
-             [&value](const std::string& text) { return read_list(text, value); });
+  impl_->add(name, option, [&value](const std::string& text) { return read_list(text, value); });
 }
 
 std::string Flags::flag_name(std::string field) {
@@ -272,9 +338,10 @@ std::string Flags::flag_name(std::string field) {
 bool Flags::parse(const std::vector<std::string>& arguments) {
   CLI::App& app = impl_->app;
   app.set_help_flag("-h,--help", "this text")->group("Other");
+  std::vector<std::string> words;  // CLI11 takes them last first
+  for (const std::string& word : arguments) words.insert(words.begin(), impl_->plain_switch(word));
   try {
-    // CLI11 takes them last first.
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    app.parse(words);
   } catch (const CLI::CallForHelp&) {
     std::string text = app.help() + impl_->lists;
     if (!impl_->examples.empty()) text += "\nExamples:\n" + impl_->examples;
@@ -283,8 +350,9 @@ bool Flags::parse(const std::vector<std::string>& arguments) {
     print(text);
     return false;
   } catch (const CLI::ParseError& error) {
-    impl_->check_leftovers();  // a misspelt flag says more than the one that is missing for it
-    impl_->refuse(error.what());
+    impl_->refuse_parse(error.what());
+  } catch (const std::logic_error& error) {  // of the conversions that CLI11 makes
+    impl_->refuse_parse(error.what());
   }
   impl_->check_leftovers();
   apply();
@@ -294,9 +362,14 @@ bool Flags::parse(const std::vector<std::string>& arguments) {
 void Flags::apply() const {
   for (const auto& entry : impl_->entries) {
     if (entry.option->count() == 0) continue;
-    const std::string text = entry.option->results().back();
-    if (!entry.read(text)) {
-      impl_->refuse(fmt::format("{} is '{}', which is not {}", entry.name, text, entry.expected));
+    const std::vector<std::string>& texts = entry.option->results();
+    const std::string text = texts.back();
+    if (std::any_of(texts.begin(), texts.end(), [&](const auto& t) { return t != text; })) {
+      impl_->refuse(entry.name + " is given twice, with different values");
+    }
+    if (text.empty()) impl_->refuse_empty(entry);
+    if (const Problem problem = entry.read(text); !problem.empty()) {
+      impl_->refuse_value(entry.name, text, problem);
     }
   }
 }

@@ -98,6 +98,58 @@ TEST(Usage, ArgumentsThatDoNotFitAreNamed) {
   expect_refused({"bench", "--batch", "2", "--batch", "3"}, 2, "--batch");
 }
 
+TEST(Usage, SwitchesTakeTrueAndFalse) {
+  for (const char* word :
+       {"--flip=maybe", "--flip=yess", "--flip=2", "--flip=-1", "--flip=", "--no-flip=maybe"}) {
+    const std::string name = std::string(word).substr(0, std::string(word).find('='));
+    expect_refused({"train", "--out", "x", word}, 2, name + " is '");
+  }
+  expect_refused({"train", "--out", "x", "--resume=abc"}, 2,
+                 "--resume is 'abc', which is not true or false");
+  expect_refused({"bench", "--json=x"}, 2, "--json is 'x', which is not true or false");
+  expect_refused({"train", "--out", "x", "--flip", "--no-flip"}, 2, "--flip is given twice");
+  expect_refused({"train", "--help=x"}, 2, "--help takes no value");
+  // The data that is not given is looked for after the flags were understood.
+  for (const char* word : {"--flip=true", "--flip=No", "--flip=ON", "--flip=0", "--no-flip=off"}) {
+    expect_refused({"train", "--out", "x", word}, 2, "no data given");
+  }
+}
+
+TEST(Usage, ASwitchSetToFalseIsOff) {
+  const Outcome outcome = run_ddpm({"bench", "--dim", "8", "--dim-mults", "1", "--size", "8",
+                                    "--batch", "1", "--repetitions", "1", "--json=off"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("training step"));
+}
+
+TEST(Usage, ValuesThatAreMissingAreNamed) {
+  expect_refused({"bench", "--batch"}, 2, "--batch needs a value, N");
+  expect_refused({"bench", "--batch="}, 2, "--batch needs a value, N");
+  expect_refused({"bench", "--batch", ""}, 2, "--batch needs a value, N");
+  expect_refused({"data", "x", "--out", ""}, 2, "--out needs a value, FILE.png");
+  expect_refused({"data", "", "--out", "x.png"}, 2, "SOURCE needs a value");
+  expect_refused({"bench", "--batch", "2", "--batch", "3"}, 2, "--batch is given 2 times");
+}
+
+TEST(Usage, NumbersAreWhatTheyLookLike) {
+  for (const char* text : {"1e3", "0x10", " 5", "5 ", "5=6", "1.0", "five", "--5"}) {
+    expect_refused({"bench", std::string("--batch=") + text}, 2,
+                   std::string("--batch is '") + text + "', which is not a whole number");
+  }
+  expect_refused({"bench", "--batch", "9223372036854775808"}, 2,
+                 "which is not a whole number from -9223372036854775808 to 9223372036854775807");
+  expect_refused({"train", "--out", "x", "--seed", "18446744073709551616"}, 2,
+                 "which is not a whole number from 0 to 18446744073709551615");
+  for (const char* text : {"nan", "inf", "-inf", "1e999", "1e-999", "1,5", "0x1p3"}) {
+    expect_refused({"train", "--out", "x", std::string("--lr=") + text}, 2,
+                   std::string("--lr is '") + text + "', which is not a number");
+  }
+  for (const char* text : {"1,,2", ",1", "1,", "1;2", "1, 2", "[1,2]", "9223372036854775808"}) {
+    expect_refused({"bench", std::string("--dim-mults=") + text}, 2,
+                   "which is not a list of whole numbers such as 1,2,4");
+  }
+}
+
 TEST(Usage, AnOutputThatCannotBeWrittenIsAnError) {
   Program program({"--help"}, {.output = "/dev/full"});
   const Outcome outcome = program.wait();
