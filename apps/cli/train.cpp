@@ -152,6 +152,12 @@ Action train_command(Flags& flags) {
   for (const ScheduleKind& kind : schedule_kinds()) schedules.emplace_back(kind.name, kind.help);
   flags.list("SOURCE is one of", source_rows());
   flags.list("Schedules", schedules);
+  flags.list("Signals", {{"Ctrl-C, SIGTERM",
+                          "finish the step, save, end with status 130; a second one ends at "
+                          "once and keeps the last save"},
+                         {"SIGHUP, SIGUSR1, ...",
+                          "finish the step, save, end with status 130; one that was "
+                          "ignored before (nohup) stays ignored"}});
 
   return [request, &flags] {
     RunRequest& run = request->run;

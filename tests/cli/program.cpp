@@ -79,6 +79,8 @@ Program::~Program() {
 
 void Program::signal(int number) { kill(child_, number); }
 
+std::string Program::said() const { return contents(err_); }
+
 Outcome Program::wait() {
   Outcome outcome;
   outcome.status = status_of(child_);

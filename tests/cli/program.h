@@ -34,6 +34,8 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   void signal(int number);
+  // What it has said on standard error so far.
+  std::string said() const;
   Outcome wait();
 
  private:

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "ddpm/base/file.h"
+#include "ddpm/data/image.h"
 #include "tests/cli/program.h"
 #include "tests/support/folder.h"
 
@@ -124,6 +125,36 @@ TEST_F(Signals, ASecondCtrlCEndsAtOnce) {
   EXPECT_EQ(outcome.status, 128 + SIGINT) << outcome.err;
   EXPECT_EQ(outcome.out, "");
   EXPECT_LT(Clock::now() - start, std::chrono::seconds(1));
+}
+
+TEST_F(Signals, ATrainingThatDrawsAGridAnswersAtOnce) {
+  std::vector<std::string> words = training();
+  *std::next(std::find(words.begin(), words.end(), "--sample-every")) = "1";
+  words.insert(words.end(), {"--log-every", "1", "--sample-count", "64", "--sample-steps", "1000"});
+  Program program(words);
+  ASSERT_TRUE(wait_until([&] { return steps_done(); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const Clock::time_point start = Clock::now();
+  program.signal(SIGINT);
+  expect_saved(program.wait(), "while a grid is drawn");
+  EXPECT_LT(Clock::now() - start, std::chrono::seconds(1));
+  EXPECT_THAT(names_in(run_ + "/samples"), IsEmpty());
+  EXPECT_THAT(names_in(run_ + "/checkpoints"), ElementsAre("step-00000001.safetensors"));
+}
+
+TEST_F(Signals, WhilePicturesAreReadNothingIsWritten) {
+  const std::string large = pictures_ + "/large";
+  write_png(large + ".png", to_bytes(Tensor::zeros({3000, 3000, 3})));
+  for (int i = 0; i < 60; ++i) {  // which take a while
+    std::filesystem::create_hard_link(large + ".png", large + std::to_string(i) + ".png");
+  }
+  Program program(training());
+  ASSERT_TRUE(wait_until([&] { return program.said().find("picture ") != std::string::npos; }));
+  program.signal(SIGTERM);
+  const Outcome outcome = program.wait();
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("interrupted while reading pictures; nothing was written"));
+  EXPECT_FALSE(std::filesystem::exists(run_));
 }
 
 TEST_F(Signals, AClosedTerminalSavesATraining) {
