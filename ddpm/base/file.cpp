@@ -3,6 +3,7 @@
 // were killed can be told from those of living ones.
 #include "ddpm/base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/file.h>
@@ -16,6 +17,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -142,6 +144,27 @@ bool exists(const std::string& path) {
   fail_file("look for", path, errno);
 }
 
+std::vector<std::string> list_names(const std::string& folder) {
+  DIR* opened;
+  do {
+    opened = opendir(folder.c_str());
+  } while (opened == nullptr && errno == EINTR);
+  if (opened == nullptr) fail_file("list", folder, errno);
+  const std::unique_ptr<DIR, int (*)(DIR*)> closer(opened, closedir);
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(opened);
+    if (entry == nullptr && errno == EINTR) continue;
+    if (entry == nullptr && errno != 0) fail_file("list", folder, errno);
+    if (entry == nullptr) break;
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follow_links(path_)) {
   struct stat old {};
   const bool there = retry([&] { return stat(target_.c_str(), &old); }) == 0;
@@ -259,19 +282,24 @@ void write_file_atomic(const std::string& path, std::string_view contents) {
 }
 
 void remove_abandoned_files(const std::string& folder) {
-  std::error_code error;
-  fs::directory_iterator it(folder, error);
-  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
-    const std::string name = it->path().filename().string();
+  for (const std::string& name : list_names(folder)) {
     if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
-    const std::string path = it->path().string();
+    const std::string path = (fs::path(folder) / name).string();
     const int descriptor =
         retry([&] { return open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); });
-    if (descriptor < 0) continue;
-    if (retry([&] { return flock(descriptor, LOCK_EX | LOCK_NB); }) == 0) unlink(path.c_str());
+    if (descriptor < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO)) continue;
+    if (descriptor < 0) fail_file("remove the abandoned", path, errno);
+    int error = 0;
+    if (retry([&] { return flock(descriptor, LOCK_EX | LOCK_NB); }) == 0 &&
+        unlink(path.c_str()) != 0 && errno != ENOENT)
+      error = errno;
     close(descriptor);
+    if (error != 0) fail_file("remove the abandoned", path, error);
   }
-  if (error) fail_file("list", folder, error.value());
+}
+
+void remove_file(const std::string& path) {
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) fail_write("remove", path, errno);
 }
 
 void make_folder(const std::string& path) {

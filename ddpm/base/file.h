@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ddpm {
 
@@ -17,6 +18,9 @@ std::string read_file(const std::string& path,
 // True where something of that name is there. Throws SystemError where that cannot be told, for
 // instance because a folder on the way may not be entered.
 bool exists(const std::string& path);
+
+// The names in a folder, sorted, without "." and "..". Throws SystemError.
+std::vector<std::string> list_names(const std::string& folder);
 
 // A new file, or a new version of one. It is written aside and appears under its name, whole, with
 // commit(): sync of the file, rename, sync of the folder. Without commit() the destructor removes
@@ -56,12 +60,15 @@ class AtomicFile {
 void write_file_atomic(const std::string& path, std::string_view contents);
 
 // Removes temporary files of AtomicFile in the folder whose writers have died. Files that a living
-// process writes are kept. Throws SystemError where the folder cannot be listed.
+// process writes are kept. Throws SystemError where that fails.
 void remove_abandoned_files(const std::string& folder);
 
 // Removes the temporary files that this process is writing, as its last act: meant for handlers of
 // signals, so it takes no lock and allocates nothing.
 void remove_own_temporaries() noexcept;
+
+// Throws SystemError where the file is still there afterwards.
+void remove_file(const std::string& path);
 
 // Creates the folder and its parents; throws SystemError where that fails or a file stands in the
 // way.

@@ -78,9 +78,21 @@ void FolderLock::write_holder() {
   }
 }
 
-FolderLock::~FolderLock() {
-  unlink(path_.c_str());  // while the lock is held, so that nobody else's file is removed
+void FolderLock::release() {
+  if (descriptor_ < 0) return;
+  // While the lock is held, so that nobody else's file is removed.
+  const int error = unlink(path_.c_str()) == 0 || errno == ENOENT ? 0 : errno;
   close(descriptor_);
+  descriptor_ = -1;
+  if (error != 0)
+    fail_system("lock", fmt::format("cannot remove {}: {}", path_, std::strerror(error)), error);
+}
+
+FolderLock::~FolderLock() {
+  try {
+    release();
+  } catch (const SystemError&) {  // the next holder takes the file over
+  }
 }
 
 }  // namespace ddpm

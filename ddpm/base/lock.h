@@ -16,6 +16,9 @@ class FolderLock {
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
+  // What the destructor does, but throws SystemError where the file cannot be removed.
+  void release();
+
  private:
   bool take();
   void write_holder();

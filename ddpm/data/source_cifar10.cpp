@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
 #include "ddpm/data/resize.h"
 #include "ddpm/data/source_kinds.h"
 

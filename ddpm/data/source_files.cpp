@@ -2,7 +2,6 @@
 // the hash in a fingerprint belong to the bytes that were decoded.
 #include "ddpm/data/source_files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
@@ -100,22 +99,6 @@ std::optional<FileStatus> find_file(const std::string& path) {
     if (error.code() == ENOENT || error.code() == ENOTDIR) return std::nullopt;
     throw;
   }
-}
-
-std::vector<std::string> list_names(const std::string& folder) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(folder.c_str()), closedir);
-  if (open == nullptr) fail_access("list", folder, errno);
-  std::vector<std::string> names;
-  for (;;) {
-    errno = 0;
-    const dirent* entry = readdir(open.get());
-    if (entry == nullptr && errno != 0) fail_access("list", folder, errno);
-    if (entry == nullptr) break;
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 std::string join_path(std::string_view folder, std::string_view name) {

@@ -32,9 +32,6 @@ FileStatus file_status(const std::string& path);
 // The same, but nothing where no such file is there.
 std::optional<FileStatus> find_file(const std::string& path);
 
-// The names in a folder, sorted, without "." and "..".
-std::vector<std::string> list_names(const std::string& folder);
-
 std::string join_path(std::string_view folder, std::string_view name);
 
 // What stands behind the last slash.

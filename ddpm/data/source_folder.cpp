@@ -9,6 +9,7 @@
 #include <set>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/source_kinds.h"
 #include "ddpm/data/unread_formats.h"

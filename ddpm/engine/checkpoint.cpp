@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/version.h"
 #include "ddpm/engine/weights.h"
@@ -86,21 +87,16 @@ std::string checkpoint_path(const std::string& run, int64_t step) {
 
 std::vector<CheckpointEntry> list_checkpoints(const std::string& run) {
   std::vector<CheckpointEntry> found;
-  const fs::path folder = fs::path(run) / "checkpoints";
-  std::error_code error;
-  fs::directory_iterator it(folder, error);
-  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
-    const std::string name = it->path().filename().string();
+  const std::string folder = (fs::path(run) / "checkpoints").string();
+  if (!exists(folder)) return found;
+  for (const std::string& name : list_names(folder)) {
     if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
     if (name.size() < kPrefix.size() + kSuffix.size()) continue;
     const char* end = name.data() + name.size() - kSuffix.size();
     int64_t step = 0;
     const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
-    if (parsed.ec == std::errc() && parsed.ptr == end) found.push_back({step, it->path().string()});
-  }
-  if (error && error != std::errc::no_such_file_or_directory) {
-    fail_system("checkpoint", fmt::format("cannot list {}: {}", folder.string(), error.message()),
-                error.value());
+    if (parsed.ec == std::errc() && parsed.ptr == end)
+      found.push_back({step, (fs::path(folder) / name).string()});
   }
   std::sort(found.begin(), found.end(), [](const CheckpointEntry& a, const CheckpointEntry& b) {
     return std::pair(a.step, a.path) < std::pair(b.step, b.path);
@@ -124,12 +120,7 @@ void prune_checkpoints(const std::string& run, const PruneOptions& options) {
       ++kept;
       continue;
     }
-    std::error_code error;
-    fs::remove(entry->path, error);
-    if (error) {
-      fail_system("checkpoint", fmt::format("cannot remove {}: {}", entry->path, error.message()),
-                  error.value());
-    }
+    remove_file(entry->path);
   }
 }
 

@@ -70,7 +70,8 @@ class Session {
     } else {
       options_.data = absolute_source(options_.data);
     }
-    remove_leftovers(run_);
+    attempt("temporary files of a session that was killed stay for now",
+            [&] { remove_leftovers(run_); });
     const DataFingerprint before = request_.resume ? read_data_index(run_) : DataFingerprint{};
     source_ = load(before);
     const Dataset& pictures = source_.dataset;
@@ -334,12 +335,18 @@ TrainResult train(const TrainOptions& options, const RunRequest& request, const 
                               request.directory));
   }
   MadeFolder folder(request.directory);
-  const FolderLock lock(request.directory);
+  FolderLock lock(request.directory);
   if (!request.resume) check_is_new(request.directory);
   Session session(options, request, events, stop);
   session.prepare();
   folder.keep();
-  return session.train();
+  const TrainResult result = session.train();
+  try {
+    lock.release();
+  } catch (const SystemError& error) {
+    if (events.warned) events.warned(error.what());
+  }
+  return result;
 }
 
 }  // namespace ddpm

@@ -102,6 +102,17 @@ RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
                             run, run));
 }
 
+// Is it NAME.PID.tmp, and that process gone?
+bool is_abandoned_by_version_0_1_0(const fs::path& name) {
+  const std::string number = name.stem().extension().string();  // ".PID"
+  if (name.extension() != ".tmp" || number.size() < 2) return false;
+  pid_t pid = 0;
+  const char* end = number.data() + number.size();
+  const auto parsed = std::from_chars(number.data() + 1, end, pid);
+  return parsed.ec == std::errc() && parsed.ptr == end && pid > 0 && kill(pid, 0) != 0 &&
+         errno == ESRCH;
+}
+
 }  // namespace
 
 std::string in_run(const std::string& run, const std::string& name) {
@@ -218,22 +229,8 @@ void remove_leftovers(const std::string& run) {
     const std::string path = in_run(run, folder);
     if (!exists(path)) continue;
     remove_abandoned_files(path);
-    // Version 0.1.0 wrote NAME.PID.tmp.
-    std::error_code error;
-    for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
-      const fs::path name = it->path().filename();
-      const std::string number = name.stem().extension().string();
-      int pid = 0;
-      const auto parsed =
-          std::from_chars(number.data() + !number.empty(), number.data() + number.size(), pid);
-      if (name.extension() != ".tmp" || parsed.ec != std::errc() || pid < 1 ||
-          parsed.ptr != number.data() + number.size())
-        continue;
-      if (kill(pid, 0) != 0 && errno == ESRCH) {
-        std::error_code ignored;
-        fs::remove(it->path(), ignored);
-      }
-    }
+    for (const std::string& name : list_names(path))
+      if (is_abandoned_by_version_0_1_0(name)) remove_file(in_run(path, name));
   }
 }
 
