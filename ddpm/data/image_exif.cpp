@@ -10,7 +10,6 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr size_t kMostNumbers = 64;  // of one tag
-constexpr int kOrientation = 274;
 
 // Unsigned numbers at any place of a file; 0 beyond its end.
 class Numbers {

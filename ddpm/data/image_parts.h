@@ -80,10 +80,17 @@ struct PngParts {
 };
 PngParts read_png_parts(std::string_view file);
 
+struct BmpParts {
+  bool opaque = false;  // whatever alpha is read
+  std::string common;   // the file with a header that is read rightly; empty: it has one
+};
+BmpParts read_bmp_parts(std::string_view file);
+
 // Directories of tagged numbers: EXIF and TIFF ---------------------------------------------------
 
 class TiffDirectory {
  public:
+  static constexpr int kOrientation = 274;
   // Of the first directory of a TIFF file or of an EXIF block, with or without "Exif\0\0" before
   // it. Empty where this is neither.
   explicit TiffDirectory(std::string_view file);

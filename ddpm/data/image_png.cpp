@@ -1,6 +1,8 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cstring>
 
 #include "ddpm/data/image_parts.h"
 
@@ -9,7 +11,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr size_t kMostProfileBytes = size_t{16} << 20;
+constexpr size_t kMostUnpacked = size_t{16} << 20;
 
 uint32_t big_endian(std::string_view bytes) {
   uint32_t value = 0;
@@ -17,15 +19,15 @@ uint32_t big_endian(std::string_view bytes) {
   return value;
 }
 
-// Empty where the data is damaged or larger than any profile.
-std::string inflate_profile(std::string_view data) {
+// Empty where the data is damaged or larger than any profile and any block of EXIF.
+std::string unpack(std::string_view data) {
   z_stream stream = {};
   if (inflateInit(&stream) != Z_OK) return "";
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
   stream.avail_in = static_cast<uInt>(data.size());
   std::string result;
   int status = Z_OK;
-  while (status == Z_OK && result.size() <= kMostProfileBytes) {
+  while (status == Z_OK && result.size() <= kMostUnpacked) {
     char piece[16384];
     stream.next_out = reinterpret_cast<Bytef*>(piece);
     stream.avail_out = sizeof piece;
@@ -33,7 +35,7 @@ std::string inflate_profile(std::string_view data) {
     result.append(piece, sizeof piece - stream.avail_out);
   }
   inflateEnd(&stream);
-  return status == Z_STREAM_END && result.size() <= kMostProfileBytes ? result : "";
+  return status == Z_STREAM_END && result.size() <= kMostUnpacked ? result : "";
 }
 
 struct Chunk {
@@ -63,8 +65,81 @@ Chunk chunk_at(std::string_view rest) {
 std::string profile_of(std::string_view data) {
   const size_t end = data.find('\0');
   if (end == data.npos || end + 2 > data.size() || data[end + 1] != '\0') return "";
-  return inflate_profile(data.substr(end + 2));
+  return unpack(data.substr(end + 2));
 }
+
+// The text of a tEXt, zTXt or iTXt chunk with this keyword; empty: it is another.
+std::string text_of(const Chunk& chunk, std::string_view keyword) {
+  std::string_view data = chunk.data;
+  if (!data.starts_with(keyword) || data.size() <= keyword.size() + 1 ||
+      data[keyword.size()] != '\0')
+    return "";
+  data.remove_prefix(keyword.size() + 1);
+  if (chunk.type == "tEXt"sv) return std::string(data);
+  if (chunk.type == "zTXt"sv) return data[0] == '\0' ? unpack(data.substr(1)) : "";
+  if (chunk.type != "iTXt"sv || data.size() < 2) return "";
+  const bool packed = data[0] != '\0';
+  data.remove_prefix(2);
+  for (int i = 0; i < 2; ++i) {  // the language and the translated keyword
+    const size_t end = data.find('\0');
+    if (end == data.npos) return "";
+    data.remove_prefix(end + 1);
+  }
+  return packed ? unpack(data) : std::string(data);
+}
+
+// ImageMagick's way of keeping EXIF: a line with its kind, one with its length, then hexadecimal.
+std::string exif_of(const std::string& raw_profile) {
+  size_t at = 0;
+  for (int line = 0; line < 3; ++line) {
+    at = raw_profile.find('\n', at);
+    if (at == raw_profile.npos) return "";
+    ++at;
+  }
+  std::string bytes;
+  int digits = 0, value = 0;
+  for (const char c : raw_profile.substr(at)) {
+    const char* kDigits = "0123456789abcdef";
+    const char* digit =
+        c == '\0' ? nullptr : std::strchr(kDigits, std::tolower(static_cast<unsigned char>(c)));
+    if (digit == nullptr) continue;
+    value = value << 4 | static_cast<int>(digit - kDigits);
+    if (++digits % 2 == 0) bytes += static_cast<char>(value & 0xff);
+  }
+  return bytes;
+}
+
+// tiff:Orientation as an attribute or an element of XMP; 0: there is none.
+int orientation_of_xmp(std::string_view xmp) {
+  constexpr std::string_view kName = "tiff:Orientation";
+  for (size_t at = xmp.find(kName); at != xmp.npos; at = xmp.find(kName, at + 1)) {
+    std::string_view rest = xmp.substr(at + kName.size());
+    if (!rest.starts_with("=\"") && !rest.starts_with("='") && !rest.starts_with(">")) continue;
+    rest.remove_prefix(rest[0] == '=' ? 2 : 1);
+    if (!rest.empty() && rest[0] >= '1' && rest[0] <= '8') return rest[0] - '0';
+  }
+  return 0;
+}
+
+// Where a PNG's orientation may stand, the first place that has one counts.
+struct Orientations {
+  std::string_view exif;
+  std::string raw_exif, xmp;
+
+  void look_at(const Chunk& chunk) {
+    if (chunk.type == "eXIf"sv && exif.empty() && chunk.intact()) exif = chunk.data;
+    if (!chunk.type.ends_with("TXt"sv) && !chunk.type.ends_with("EXt"sv)) return;
+    if (raw_exif.empty()) raw_exif = exif_of(text_of(chunk, "Raw profile type exif"));
+    if (xmp.empty()) xmp = text_of(chunk, "XML:com.adobe.xmp");
+  }
+  int value() const {
+    for (const std::string_view block : {exif, std::string_view(raw_exif)}) {
+      const TiffDirectory directory(block);
+      if (!directory.numbers(TiffDirectory::kOrientation).empty()) return directory.orientation();
+    }
+    return std::max(1, orientation_of_xmp(xmp));
+  }
+};
 
 }  // namespace
 
@@ -72,7 +147,8 @@ PngParts read_png_parts(std::string_view file) {
   constexpr size_t kSignature = 8;
   PngParts parts;
   std::string essential(file.substr(0, kSignature));
-  bool needs_all = true, oriented = false;
+  bool needs_all = true;
+  Orientations orientations;
   for (std::string_view rest = file.substr(std::min(kSignature, file.size())); !rest.empty();) {
     const Chunk chunk = chunk_at(rest);
     rest.remove_prefix(chunk.whole.size());
@@ -81,9 +157,8 @@ PngParts read_png_parts(std::string_view file) {
       parts.interlaced = chunk.data[12] != 0;
     } else if (chunk.type == "iCCP"sv && parts.profile.empty() && chunk.intact()) {
       parts.profile = profile_of(chunk.data);
-    } else if (chunk.type == "eXIf"sv && !oriented && chunk.intact()) {
-      parts.orientation = TiffDirectory(chunk.data).orientation();
-      oriented = true;
+    } else {
+      orientations.look_at(chunk);
     }
     // Lower case begins the names of chunks that a decoder may leave out.
     const bool ancillary = !chunk.type.empty() && (chunk.type[0] & 0x20) != 0;
@@ -93,6 +168,7 @@ PngParts read_png_parts(std::string_view file) {
       essential += chunk.whole;
     if (chunk.type == "IEND"sv) break;
   }
+  parts.orientation = orientations.value();
   if (!needs_all) parts.essential = std::move(essential);
   return parts;
 }

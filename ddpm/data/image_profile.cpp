@@ -36,6 +36,18 @@ cmsColorSpaceSignature space_of(ColourKind kind) {
   return cmsSigRgbData;
 }
 
+cmsUInt32Number pixel_type_of(ColourKind kind) {
+  switch (kind) {
+    case ColourKind::kGrey:
+      return PT_GRAY;
+    case ColourKind::kRgb:
+      return PT_RGB;
+    case ColourKind::kCmyk:
+      return PT_CMYK;
+  }
+  return PT_RGB;
+}
+
 // Device links and named colours say nothing about how a picture looks.
 bool is_for_pictures(cmsProfileClassSignature kind) {
   return kind == cmsSigInputClass || kind == cmsSigDisplayClass || kind == cmsSigOutputClass ||
@@ -75,10 +87,11 @@ Tensor apply_profile(const Tensor& image, ColourKind kind, bool alpha, const std
   const Profile srgb(cmsCreate_sRGBProfileTHR(context.get()));
   const int64_t channels = image.size(2), colours = colours_of(kind);
   const auto others = static_cast<cmsUInt32Number>(channels - colours);
-  const cmsUInt32Number format =
-      CHANNELS_SH(static_cast<cmsUInt32Number>(colours)) | EXTRA_SH(others) | BYTES_SH(1);
+  const cmsUInt32Number format = COLORSPACE_SH(pixel_type_of(kind)) |
+                                 CHANNELS_SH(static_cast<cmsUInt32Number>(colours)) |
+                                 EXTRA_SH(others) | BYTES_SH(1);
   const cmsUInt32Number out_format =
-      CHANNELS_SH(3) | EXTRA_SH(alpha ? 1u : 0u) | BYTES_SH(1) | COLORSPACE_SH(PT_RGB);
+      COLORSPACE_SH(PT_RGB) | CHANNELS_SH(3) | EXTRA_SH(alpha ? 1u : 0u) | BYTES_SH(1);
   const Transform transform =
       make_transform(context.get(), from.get(), format, srgb.get(), out_format);
   if (!transform) return {};

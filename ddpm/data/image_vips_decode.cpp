@@ -327,12 +327,18 @@ StoredImage decode_vips(std::string_view file, const std::string& format) {
     require_few_pixels(png.size);
     if (!png.essential.empty()) file = png.essential;
   }
+  BmpParts bmp;
+  if (format == "BMP") {
+    bmp = read_bmp_parts(file);
+    if (!bmp.common.empty()) file = bmp.common;
+  }
   StoredImage result;
   Layout layout;
   run_vips("image", no_reason(format), [&] {
     const VipsImageRef image = open(file);
     if (!image) return false;
     layout = layout_of(image, format, file);
+    if (bmp.opaque) layout.alpha_band = 0;
     require_few_pixels(layout.size);
     require_known_samples(layout);
     set_metadata(image, format, png, result);
