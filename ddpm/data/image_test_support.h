@@ -1,0 +1,80 @@
+// Picture files and colour profiles made by code, for the tests of what is read from them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm::test {
+
+std::string repeated(std::string_view piece, int times);
+// The reason why decode_image refuses the file; empty: it is read.
+std::string refusal(const std::string& file, int64_t side = 8);
+std::vector<int> pixel(const Tensor& image, int64_t y, int64_t x);
+// The pixel at the centre of the file's picture.
+std::vector<int> centre(const std::string& file, int64_t side = 8);
+// Every channel within the tolerance.
+void expect_near(const std::vector<int>& got, const std::vector<int>& wanted, int tolerance);
+
+// PNG
+// ----------------------------------------------------------------------------------------------
+
+std::string png_chunk(std::string_view type, std::string_view data);
+std::string deflated(std::string_view data);
+std::string icc_chunk(std::string_view profile);
+struct PngOptions {
+  int depth = 8;
+  int colour_type = 2;  // 0 grey, 2 RGB, 4 grey and alpha, 6 RGBA
+  bool interlaced = false;
+  std::string before_pixels, after_pixels;  // chunks
+};
+// pixels: samples as PNG stores them, row by row.
+std::string make_png(int width, int height, std::string_view pixels, const PngOptions& options);
+
+// TIFF
+// ---------------------------------------------------------------------------------------------
+
+enum TiffSamples { kUnsigned = 1, kSigned = 2, kReal = 3, kComplex = 6 };
+struct TiffOptions {
+  int samples = 1, bits = 8;
+  int photometric = 1;  // 0 white is 0, 1 black is 0, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr, 8 Lab
+  int format = kUnsigned;
+  int extra_sample = -1;  // 0 unspecified, 1 premultiplied alpha, 2 alpha; -1: none is said
+  int orientation = 1;
+  std::vector<int> palette;  // 16-bit: all reds, all greens, all blues
+  std::string profile;
+};
+// One uncompressed strip, little-endian.
+std::string make_tiff(int width, int height, std::string_view pixels, const TiffOptions& options);
+// An EXIF block that says nothing but the orientation.
+std::string exif_block(int orientation);
+
+// JPEG
+// ---------------------------------------------------------------------------------------------
+
+struct JpegOptions {
+  int quality = 90;
+  bool progressive = false;
+  int restart_rows = 0;  // a restart marker after so many rows of blocks
+  std::string profile;
+};
+// [H, W, 1, 3 or 4]: grey, RGB or inks, which are stored inverted with Adobe's marker.
+std::string make_jpeg(const Tensor& image, const JpegOptions& options = {});
+// Where the first segment with this marker (0xda: start of scan, ...) begins.
+size_t jpeg_segment(std::string_view file, int marker);
+size_t jpeg_segment_bytes(std::string_view file, size_t segment);
+
+// Colour profiles
+// ----------------------------------------------------------------------------------
+
+std::string grey_profile(double gamma);
+// Ink 1 is orange, ink 2 green, ink 3 blue, ink 4 black, on white paper.
+std::string inks_profile();
+// Red is blue and blue is red, said in the table of one intent only: "A2B0" perceptual, "A2B1"
+// relative colorimetric, "A2B2" saturation.
+std::string swapped_profile(std::string_view table);
+
+}  // namespace ddpm::test
