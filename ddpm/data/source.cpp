@@ -13,8 +13,10 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/data/picture_store.h"
 #include "ddpm/data/source_files.h"
 #include "ddpm/data/source_kinds.h"
+#include "ddpm/tensor/allocator.h"
 
 namespace ddpm {
 namespace {
@@ -37,7 +39,8 @@ constexpr Entry kSources[] = {
      [](const std::string& group, const SharedReader& reader) {
        return list_emoji(group, reader);
      }},
-    {"mnist", true, "mnist:DIR", "the training images of MNIST or a set like it (IDX files)", true,
+    {"mnist", true, "mnist:DIR",
+     "the training images of MNIST, EMNIST or a set like them, or one of their IDX files", true,
      list_mnist},
     {"cifar10", true, "cifar10:DIR", "CIFAR-10's training images (its binary version)", true,
      list_cifar10},
@@ -92,45 +95,65 @@ ImageSize choose_size(const PictureList& list, ImageSize wanted) {
   return list.own_size;
 }
 
-struct Decoded {
-  Picture picture;
-  std::string reason;  // why there is none
-};
-
-Decoded decode(const PictureList& list, int64_t i, ImageSize size) {
-  try {
-    return {list.load(i, size), ""};
-  } catch (const Error& error) {
-    return {{}, reason_to_skip(error)};
+// Decodes every picture of a list once, into a store.
+class Decoding {
+ public:
+  Decoding(const PictureList& list, const PictureFormat& format, const LoadProgress& progress)
+      : list_(list), size_(format.size), progress_(progress), store_(list.count, format) {
+    if (list_.containers.files.empty()) files_.resize(static_cast<size_t>(list.count));
   }
-}
 
-// Threads take the next picture when they are done with one: files differ much in size.
-std::vector<Decoded> decode_all(const PictureList& list, ImageSize size,
-                                const LoadProgress& progress) {
-  std::vector<Decoded> decoded(static_cast<size_t>(list.count));
-  std::atomic<int64_t> next = 0;
-  std::atomic<bool> stopped = false;
-  std::mutex progress_lock;
-  int64_t done = 0;
-  const auto work = [&] {
-    for (int64_t i; !stopped && (i = next++) < list.count;) {
-      decoded[i] = decode(list, i, size);
-      std::lock_guard lock(progress_lock);
-      ++done;
-      if (progress && !stopped) progress(done, list.count);
-    }
-  };
-  parallel_for(num_threads(), 1, [&](int64_t, int64_t) {
+  void run() {
+    parallel_for(num_threads(), 1, [&](int64_t, int64_t) {
+      try {
+        // Threads take the next picture when they are done with one: files differ much in size.
+        for (int64_t i; !stopped_ && (i = next_++) < list_.count;) one(i);
+      } catch (...) {
+        stopped_ = true;
+        throw;
+      }
+    });
+  }
+
+  // To be called after run(), each once.
+  std::vector<SkippedFile> take_skipped() { return std::move(skipped_); }
+  Tensor take_images() { return store_.take(); }
+  DataFingerprint take_fingerprint() {
+    if (!list_.containers.files.empty()) return list_.containers;
+    std::erase_if(files_, [](const SourceFile& file) { return file.name.empty(); });
+    return {std::move(files_)};
+  }
+
+ private:
+  void one(int64_t i) {
+    Picture picture;
+    std::string reason;
     try {
-      work();
-    } catch (...) {
-      stopped = true;
-      throw;
+      picture = list_.load(i, size_);
+    } catch (const Error& error) {
+      reason = reason_to_skip(error);
     }
-  });
-  return decoded;
-}
+    if (picture.image.defined()) store_.put(i, picture.image);
+    std::lock_guard lock(lock_);
+    if (!picture.image.defined())
+      skipped_.push_back({list_.path_of(i), std::move(reason)});
+    else if (!files_.empty())
+      files_[i] = std::move(picture.file);
+    ++done_;
+    if (progress_ && !stopped_) progress_(done_, list_.count);
+  }
+
+  const PictureList& list_;
+  const ImageSize size_;
+  const LoadProgress& progress_;
+  PictureStore store_;
+  std::atomic<int64_t> next_ = 0;
+  std::atomic<bool> stopped_ = false;
+  std::mutex lock_;  // of what follows
+  int64_t done_ = 0;
+  std::vector<SkippedFile> skipped_;
+  std::vector<SourceFile> files_;  // where every picture has its own
+};
 
 }  // namespace
 
@@ -144,39 +167,25 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
   const ImageSize size = choose_size(list, options.size);
   if (channels == 0) channels = list.own_channels;
 
-  std::vector<Decoded> decoded = decode_all(list, size, progress);
   LoadReport report{0, list.skipped, list.looked_for, list.note};
-  int64_t most = 1;
-  for (int64_t i = 0; i < list.count; ++i) {
-    if (decoded[i].picture.image.defined()) {
-      ++report.loaded;
-      most = std::max(most, decoded[i].picture.image.size(2));
-    } else {
-      report.skipped.push_back({list.path_of(i), decoded[i].reason});
-    }
-  }
-  std::stable_sort(report.skipped.begin(), report.skipped.end(),
-                   [](const auto& a, const auto& b) { return a.path < b.path; });
-  if (report.loaded == 0) {
+  const auto require_some = [&](int64_t pictures) {
+    if (pictures > 0) return;
     fail("data",
          fmt::format("{}: none of {} can be read; looked for {}{}", list.name,
                      report.skipped.size(), list.looked_for, describe_skipped(report.skipped)));
-  }
-  if (channels == 0) channels = most;
-
-  Tensor images({report.loaded, size.height, size.width, channels}, DType::kUInt8);
-  DataFingerprint fingerprint = list.containers;
-  int64_t n = 0;
-  for (Decoded& one : decoded) {
-    Picture picture = std::move(one.picture);
-    if (!picture.image.defined()) continue;
-    images.rows(n, n + 1)
-        .reshape({size.height, size.width, channels})
-        .copy_from(convert_channels(picture.image, channels, background));
-    if (!picture.file.name.empty()) fingerprint.files.push_back(std::move(picture.file));
-    ++n;
-  }
-  return {Dataset(std::move(images), list.name), std::move(report), std::move(fingerprint)};
+  };
+  require_some(list.count);
+  Decoding decoding(list, {size, channels, background}, progress);
+  decoding.run();
+  const std::vector<SkippedFile> damaged = decoding.take_skipped();
+  report.loaded = list.count - static_cast<int64_t>(damaged.size());
+  report.skipped.insert(report.skipped.end(), damaged.begin(), damaged.end());
+  std::stable_sort(report.skipped.begin(), report.skipped.end(),
+                   [](const auto& a, const auto& b) { return a.path < b.path; });
+  require_some(report.loaded);
+  Dataset dataset(decoding.take_images(), list.name);
+  trim_allocator();  // what decoding left
+  return {std::move(dataset), std::move(report), decoding.take_fingerprint()};
 }
 
 std::string absolute_source(const std::string& source) {

@@ -1,7 +1,8 @@
 // Where training pictures come from, chosen by one string:
 //   FOLDER               every PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC and AVIF file below it
 //   emoji, emoji:GROUP   Noto's colour emoji, e.g. emoji:smileys-emotion, emoji:cat-face
-//   mnist:DIR            the training images of an MNIST-like set (IDX files, gzipped or not)
+//   mnist:DIR            the training images of an MNIST-like set (IDX files, gzipped or not); also
+//                        mnist:FILE
 //   cifar10:DIR          CIFAR-10's binary version
 // A folder whose name looks like another source is reached as ./emoji or folder:emoji.
 #pragma once

@@ -1,57 +1,46 @@
-// MNIST and its relatives (Fashion-MNIST, KMNIST): one IDX file of grey images, often gzipped.
-// Format: big-endian magic 0x00000803, count, height, width, then count * height * width bytes
-// (http://yann.lecun.com/exdb/mnist).
+// MNIST and its relatives: one IDX file of grey images, often gzipped. Format: big-endian magic
+// 0x00000803, count, height, width, then count * height * width bytes
+// (http://yann.lecun.com/exdb/mnist). EMNIST's come with rows and columns exchanged.
 #include <fmt/core.h>
-#include <zlib.h>
 
 #include <algorithm>
-#include <limits>
+#include <iterator>
 #include <memory>
+#include <optional>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
+#include "ddpm/data/gzip.h"
+#include "ddpm/data/picture_store.h"
 #include "ddpm/data/resize.h"
 #include "ddpm/data/source_kinds.h"
 
 namespace ddpm {
 namespace {
 
-constexpr size_t kHeader = 16;
-constexpr int64_t kMostBytes = int64_t{1} << 36;
-constexpr const char* kNames[] = {"train-images-idx3-ubyte", "train-images.idx3-ubyte",
-                                  "train-images-idx3-ubyte.gz", "train-images.idx3-ubyte.gz"};
+// Where torchvision and the sets' own archives put the files, if not into the folder itself.
+constexpr const char* kPlaces[] = {"raw",        "gzip",         "MNIST/raw",  "FashionMNIST/raw",
+                                   "KMNIST/raw", "QMNIST/raw",   "EMNIST/raw", "EMNIST/raw/gzip",
+                                   "MNIST",      "FashionMNIST", "KMNIST",     "QMNIST",
+                                   "EMNIST"};
+constexpr const char* kSets[] = {"train-images",
+                                 "emnist-balanced-train-images",
+                                 "emnist-byclass-train-images",
+                                 "emnist-bymerge-train-images",
+                                 "emnist-digits-train-images",
+                                 "emnist-letters-train-images",
+                                 "emnist-mnist-train-images",
+                                 "qmnist-train-images"};
+constexpr const char* kEndings[] = {"-idx3-ubyte", ".idx3-ubyte", "-idx3-ubyte.gz",
+                                    ".idx3-ubyte.gz"};
+constexpr const char* kLookedFor =
+    "train-images-idx3-ubyte, emnist-letters-train-images-idx3-ubyte and the like, plain or with "
+    ".gz, in it or in its raw, MNIST/raw, FashionMNIST/raw, KMNIST/raw or EMNIST/raw";
 
-// At most `limit` bytes of a gzip stream, so that a hostile file cannot fill the memory.
-std::string inflate_prefix(const std::string& packed, size_t limit, const std::string& path) {
-  z_stream stream{};
-  constexpr int kGzip = 16;
-  if (inflateInit2(&stream, MAX_WBITS + kGzip) != Z_OK) fail("mnist", "zlib does not start");
-  const std::unique_ptr<z_stream, int (*)(z_stream*)> closer(&stream, inflateEnd);
-  std::string plain;
-  size_t consumed = 0;
-  constexpr size_t kPiece = size_t{1} << 24;
-  while (plain.size() < limit) {
-    if (stream.avail_in == 0) {
-      const size_t piece = std::min(packed.size() - consumed, kPiece);
-      if (piece == 0)
-        fail("mnist", fmt::format("{} is truncated: its gzip stream ends early", path));
-      stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data() + consumed));
-      stream.avail_in = static_cast<uInt>(piece);
-      consumed += piece;
-    }
-    const size_t before = plain.size(), room = std::min(limit - before, kPiece);
-    plain.resize(before + room);
-    stream.next_out = reinterpret_cast<Bytef*>(plain.data() + before);
-    stream.avail_out = static_cast<uInt>(room);
-    const int status = inflate(&stream, Z_NO_FLUSH);
-    plain.resize(before + room - stream.avail_out);
-    if (status == Z_STREAM_END) break;
-    if (status != Z_OK && status != Z_BUF_ERROR) {
-      fail("mnist", fmt::format("{} is a damaged gzip file: {}", path,
-                                stream.msg != nullptr ? stream.msg : "zlib gives no reason"));
-    }
-  }
-  return plain;
-}
+constexpr int64_t kHeader = 16;
+
+// Pictures pack to a fifth, drawings perhaps to a hundredth; gzip can do a thousandth, for bombs.
+constexpr int64_t kMostRatio = 256, kUnsuspicious = 1 << 20;
 
 int64_t big_endian(const std::string& bytes, size_t offset) {
   int64_t value = 0;
@@ -61,10 +50,10 @@ int64_t big_endian(const std::string& bytes, size_t offset) {
 
 struct Header {
   int64_t count, height, width;
-  int64_t bytes() const { return static_cast<int64_t>(kHeader) + count * height * width; }
+  int64_t bytes() const { return kHeader + count * height * width; }  // below 2^57
 };
 
-Header read_header(const std::string& bytes, const std::string& path) {
+Header parse_header(const std::string& bytes, const std::string& path) {
   constexpr int64_t kMagic = 0x803, kLargestSide = 4096;
   if (bytes.size() < kHeader || big_endian(bytes, 0) != kMagic) {
     fail("mnist", fmt::format("{} is no IDX file of images: it does not start with 00 00 08 03 and "
@@ -80,42 +69,132 @@ Header read_header(const std::string& bytes, const std::string& path) {
   return header;
 }
 
-std::string find_images(const std::string& folder) {
-  for (const char* name : kNames) {
-    const std::string path = join_path(folder, name);
-    if (find_file(path)) return path;
+std::string promise_of(const Header& header) {
+  return fmt::format("{} images of {} x {} are {} bytes", header.count, header.height, header.width,
+                     header.bytes());
+}
+
+[[noreturn]] void fail_truncated(const std::string& path, const Header& header, size_t bytes) {
+  fail("mnist", fmt::format("{} is truncated: {}, it has {}", path, promise_of(header), bytes));
+}
+
+[[noreturn]] void fail_longer(const std::string& path, const Header& header) {
+  fail("mnist", fmt::format("{} holds more than its header says: {}; the file is damaged", path,
+                            promise_of(header)));
+}
+
+struct Images {
+  Header header;
+  std::string bytes;  // with the header
+  SourceFile file;
+};
+
+// Nothing is read or unpacked before the sizes in the header are known to fit the file.
+Images read_images(const std::string& path, const FileReader& reader) {
+  constexpr size_t kStart = 1 << 20;  // holds a gzip header with its names and 16 bytes
+  const std::string start = read_start(path, kStart);
+  const int64_t size = file_status(path).bytes;
+  Images images;
+  if (!is_gzip(start)) {
+    images.header = parse_header(start, path);
+    const int64_t promised = images.header.bytes();
+    if (size < promised) fail_truncated(path, images.header, static_cast<size_t>(size));
+    if (size > promised) fail_longer(path, images.header);
+    require_memory(path, promised);
+    FileReader::Contents contents = reader.read(path, base_name(path), promised);
+    images.bytes = std::move(contents.bytes);
+    images.file = std::move(contents.file);
+  } else {
+    images.header = parse_header(gunzip(start, kHeader, path).bytes, path);
+    const int64_t promised = images.header.bytes();
+    if (promised > kUnsuspicious && promised / kMostRatio > size) {
+      fail("mnist",
+           fmt::format(
+               "{} has {} bytes and promises {} images of {} x {}, more than {} times as many "
+               "bytes; if that is right, unpack it with gunzip first",
+               path, size, images.header.count, images.header.height, images.header.width,
+               kMostRatio));
+    }
+    require_memory(path, size + promised);
+    FileReader::Contents contents = reader.read(path, base_name(path), size);
+    images.file = std::move(contents.file);
+    Unpacked unpacked = gunzip(contents.bytes, static_cast<size_t>(promised), path);
+    if (unpacked.more) fail_longer(path, images.header);
+    images.bytes = std::move(unpacked.bytes);
   }
-  fail("mnist",
-       fmt::format("{} holds no {} nor {}, plain or with .gz", folder, kNames[0], kNames[1]));
+  if (static_cast<int64_t>(images.bytes.size()) < images.header.bytes())
+    fail_truncated(path, images.header, images.bytes.size());
+  return images;
+}
+
+// The files of training images in a folder, one for each set.
+std::vector<std::string> find_sets(const std::string& folder) {
+  std::vector<std::string> found;
+  const std::optional<FileStatus> status = find_file(folder);
+  if (!status || status->type != FileType::kFolder) return found;
+  for (const char* set : kSets) {
+    for (const char* ending : kEndings) {
+      const std::string path = join_path(folder, fmt::format("{}{}", set, ending));
+      if (!find_file(path)) continue;
+      found.push_back(path);
+      break;
+    }
+  }
+  return found;
+}
+
+std::string find_images(const std::string& folder) {
+  std::vector<std::string> found = find_sets(folder);
+  if (found.empty()) {
+    for (const char* place : kPlaces) {
+      const std::vector<std::string> more = find_sets(join_path(folder, place));
+      found.insert(found.end(), more.begin(), more.end());
+    }
+  }
+  if (found.empty()) fail("mnist", fmt::format("{} holds no {}", folder, kLookedFor));
+  if (found.size() > 1) {
+    fail_usage("mnist", fmt::format("{} holds {} sets: {}; choose one such as mnist:{}", folder,
+                                    found.size(), join_choices(found), found.back()));
+  }
+  return found.front();
+}
+
+Tensor image_at(const Images& images, int64_t i, bool transposed) {
+  const auto [count, height, width] = images.header;
+  const auto* stored =
+      reinterpret_cast<const uint8_t*>(images.bytes.data()) + kHeader + i * height * width;
+  if (!transposed) {
+    Tensor image({height, width, 1}, DType::kUInt8);
+    std::copy_n(stored, image.bytes(), image.u8());
+    return image;
+  }
+  Tensor image({width, height, 1}, DType::kUInt8);
+  for (int64_t y = 0; y < width; ++y)
+    for (int64_t x = 0; x < height; ++x) image.u8()[y * height + x] = stored[x * width + y];
+  return image;
 }
 
 }  // namespace
 
-PictureList list_mnist(const std::string& folder, const SharedReader& reader) {
-  require_folder(folder, fmt::format("{} or {}.gz", kNames[0], kNames[0]));
-  const std::string path = find_images(folder);
-  FileReader::Contents contents = reader->read(path, base_name(path), kMostBytes);
-  std::string file = std::move(contents.bytes);
-  const bool packed = file.starts_with("\x1f\x8b");
-  const Header header = read_header(packed ? inflate_prefix(file, kHeader, path) : file, path);
-  if (packed) file = inflate_prefix(file, static_cast<size_t>(header.bytes()), path);
-  if (static_cast<int64_t>(file.size()) < header.bytes()) {
-    fail("mnist",
-         fmt::format("{} is truncated: {} images of {} x {} are {} bytes, it has {}", path,
-                     header.count, header.height, header.width, header.bytes(), file.size()));
-  }
+PictureList list_mnist(const std::string& argument, const SharedReader& reader) {
+  const std::optional<FileStatus> status = find_file(argument);
+  const bool is_file = status && status->type == FileType::kRegular;
+  if (!is_file) require_folder(argument, kLookedFor);
+  const std::string path = is_file ? argument : find_images(argument);
+  const bool transposed = base_name(path).starts_with("emnist");
+  const auto images = std::make_shared<const Images>(read_images(path, *reader));
+  const Header& header = images->header;
   PictureList list;
-  list.name = fmt::format("mnist:{}", folder);
+  list.name = fmt::format("mnist:{}", argument);
   list.looked_for = path;
-  list.own_size = {header.height, header.width};
+  list.own_size =
+      transposed ? ImageSize{header.width, header.height} : ImageSize{header.height, header.width};
+  list.own_channels = 1;
   list.count = header.count;
-  list.containers.files = {std::move(contents.file)};
+  list.containers.files = {images->file};
   list.path_of = [path](int64_t i) { return fmt::format("{}#{}", path, i); };
-  list.load = [bytes = std::make_shared<const std::string>(std::move(file)), header](
-                  int64_t i, ImageSize size) -> Picture {
-    Tensor image({header.height, header.width, 1}, DType::kUInt8);
-    std::copy_n(bytes->data() + kHeader + i * image.bytes(), image.bytes(), image.u8());
-    return {fit_image(image, size), {}};
+  list.load = [images, transposed](int64_t i, ImageSize size) -> Picture {
+    return {fit_image(image_at(*images, i, transposed), size), {}};
   };
   return list;
 }

@@ -1,7 +1,6 @@
 #include "ddpm/data/source.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -132,57 +131,6 @@ TEST_F(SourceTest, ImpossibleRequestsAreUsageErrors) {
   EXPECT_THROW(load_source("mnist", {{8, 8}}), UsageError);
   EXPECT_THROW(load_source("imagenet:/data", {{8, 8}}), UsageError);
   EXPECT_THROW(load_source("emoji:no-such-group", {{8, 8}}), UsageError);
-}
-
-std::string big(uint32_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16),
-          static_cast<char>(value >> 8), static_cast<char>(value)};
-}
-
-std::string idx(uint32_t count, uint32_t height, uint32_t width) {
-  std::string file = big(0x803) + big(count) + big(height) + big(width);
-  for (uint32_t i = 0; i < count * height * width; ++i)
-    file += static_cast<char>(i / (height * width) * 20 + 5);
-  return file;
-}
-
-std::string gzipped(const std::string& plain, const fs::path& folder) {
-  const std::string path = folder / "packed.tmp";
-  const gzFile file = gzopen(path.c_str(), "wb");
-  gzwrite(file, plain.data(), static_cast<unsigned>(plain.size()));
-  gzclose(file);
-  const std::string packed = read_file(path);
-  fs::remove(path);
-  return packed;
-}
-
-TEST_F(SourceTest, MnistPlainAndPacked) {
-  const std::string file = idx(5, 6, 4);
-  for (const char* name : {"train-images-idx3-ubyte", "train-images.idx3-ubyte"}) {
-    add(name, file);
-    const LoadedSource own = load_source("mnist:" + folder_.string(), {});
-    EXPECT_EQ(own.dataset.images().shape(), (Shape{5, 6, 4, 1}));
-    EXPECT_EQ(first_bytes(own.dataset), (std::vector<int>{5, 25, 45, 65, 85}));
-    fs::remove(folder_ / name);
-    add(name + ".gz"s, gzipped(file, folder_));
-    EXPECT_EQ(load("mnist:").dataset.images().shape(), (Shape{5, 8, 8, 1}));
-    fs::remove(folder_ / (name + ".gz"s));
-  }
-}
-
-TEST_F(SourceTest, DamagedMnistIsAnError) {
-  const std::string source = "mnist:" + folder_.string(), name = "train-images-idx3-ubyte";
-  EXPECT_SAYS(why(source), "holds no train-images-idx3-ubyte");
-  add(name, idx(5, 6, 4).substr(0, 100));
-  EXPECT_SAYS(why(source), "is truncated: 5 images of 6 x 4 are 136 bytes, it has 100");
-  add(name, gzipped(idx(500, 6, 4), folder_).substr(0, 60));
-  EXPECT_SAYS(why(source), "is truncated");
-  add(name, "\0\0\x08\x01"s + idx(5, 6, 4).substr(4));  // labels
-  EXPECT_SAYS(why(source), "no IDX file of images");
-  add(name, big(0x803) + big(0xffffffff) + big(0xffffffff) + big(28) + "x");
-  EXPECT_SAYS(why(source), "which cannot be");
-  add(name, "\x1f\x8b garbage");
-  EXPECT_SAYS(why(source), "damaged gzip");
 }
 
 std::string cifar(int records, int label) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,7 @@ class SourceTest : public testing::Test {
 
   void add(const std::string& name, const std::string& contents) const {
     std::filesystem::create_directories((folder_ / name).parent_path());
-    write_file_atomic(folder_ / name, contents);
+    std::ofstream(folder_ / name, std::ios::binary) << contents;
   }
   void add(const std::string& name, const Tensor& image) const { add(name, encode_png(image)); }
   LoadedSource load(const std::string& prefix = "", const std::string& channels = "auto",

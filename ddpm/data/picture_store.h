@@ -1,0 +1,48 @@
+// The pictures of a data set while they are decoded, in the one tensor that stays. Not for other
+// rooms.
+#pragma once
+
+#include <cstdint>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "ddpm/data/pixels.h"
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm {
+
+// What becomes of every picture.
+struct PictureFormat {
+  ImageSize size;
+  int64_t channels = 0;  // 0: the fewest that hold all pictures
+  Colour background;     // under transparency that is not kept
+};
+
+class PictureStore {
+ public:
+  // Throws UsageError where `count` pictures do not fit in memory, saying what would.
+  PictureStore(int64_t count, const PictureFormat& format);
+
+  // Picture i, [size.height, size.width, 1, 3 or 4]; every i at most once. Thread-safe. Throws
+  // UsageError where the pictures no longer fit because of its channels.
+  void put(int64_t i, const Tensor& image);
+
+  // All pictures that were put, in their order: [N, H, W, C]. Ends the store's use.
+  Tensor take();
+
+ private:
+  void widen(int64_t channels);
+
+  int64_t count_;
+  PictureFormat format_;
+  bool grows_;              // channels are not given
+  std::shared_mutex lock_;  // exclusive to change the tensor, shared to fill it
+  Tensor images_;
+  std::vector<char> there_;
+};
+
+// Throws Error where so much more memory is not to be had; `what` needs it.
+void require_memory(const std::string& what, int64_t bytes);
+
+}  // namespace ddpm
