@@ -31,7 +31,8 @@ void read_config_file(const std::string& path, TrainOptions& options) {
   std::vector<std::string> known;
   options.fields([&](const char* name, auto&, const char*) { known.emplace_back(name); });
   for (const auto& [name, value] : object.members()) {
-    if (name == "version" || name == "model") continue;  // what a run tells, not what it is told
+    // What a run tells, not what it is told.
+    if (name == "version" || name == "model" || name == "run" || name == "data_hashes") continue;
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     fail_usage("train", unknown(fmt::format("{} sets '{}', which is no option", path, name),
                                 nearest(name, known), "see ddpm train --help"));

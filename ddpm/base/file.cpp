@@ -290,9 +290,12 @@ void remove_abandoned_files(const std::string& folder) {
     if (descriptor < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO)) continue;
     if (descriptor < 0) fail_file("remove the abandoned", path, errno);
     int error = 0;
-    if (retry([&] { return flock(descriptor, LOCK_EX | LOCK_NB); }) == 0 &&
-        unlink(path.c_str()) != 0 && errno != ENOENT)
+    if (retry([&] { return flock(descriptor, LOCK_EX | LOCK_NB); }) != 0) {
+      // Held by a living writer, or a file system without locks.
+      if (errno != EWOULDBLOCK && errno != EOPNOTSUPP && errno != ENOLCK) error = errno;
+    } else if (unlink(path.c_str()) != 0 && errno != ENOENT) {
       error = errno;
+    }
     close(descriptor);
     if (error != 0) fail_file("remove the abandoned", path, error);
   }

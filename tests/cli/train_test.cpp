@@ -130,6 +130,70 @@ TEST_F(Train, FlagsWinOverTheConfigFile) {
   EXPECT_EQ(written["dim_mults"], Json({1}));
 }
 
+TEST_F(Train, ARunsOwnConfigFileStartsAnotherWithTheSameBits) {
+  ASSERT_EQ(run_ddpm(small_run(pictures_, run_, {"--steps", "2"})).status, 0);
+  const std::string again = folder_ / "again";
+  const Outcome outcome = run_ddpm({"train", "--config", run_ + "/config.json", "--out", again});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(read_file(again + "/model.safetensors"), read_file(run_ + "/model.safetensors"));
+}
+
+TEST_F(Train, ResumeOrStartDoesWhichIsPossible) {
+  const std::vector<std::string> words =
+      small_run(pictures_, run_, {"--steps", "2", "--resume-or-start"});
+  EXPECT_EQ(run_ddpm(words).status, 0);
+  EXPECT_EQ(metrics_of(run_).back()["step"], 2);
+  const Outcome again = run_ddpm(small_run(pictures_, run_, {"--steps", "4", "--resume-or-start"}));
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("continues after step 2"));
+}
+
+TEST_F(Train, ChangedPicturesAreRefusedUnlessAccepted) {
+  ASSERT_EQ(run_ddpm(small_run(pictures_, run_, {"--steps", "2"})).status, 0);
+  std::filesystem::remove(pictures_ + "/3.png");
+  const std::vector<std::string> words = {"train", "--out", run_, "--resume", "--steps", "3"};
+  expect_refused(words, 2, "1 file removed (3.png)");
+  std::vector<std::string> accepting = words;
+  accepting.push_back("--accept-changed-data");
+  EXPECT_EQ(run_ddpm(accepting).status, 0);
+}
+
+TEST_F(Train, AMistakeLeavesNoRunBehind) {
+  expect_refused(small_run(folder_ / "absent", run_ + "/deep"), 1, "absent");
+  EXPECT_FALSE(std::filesystem::exists(run_));
+}
+
+TEST_F(Train, ARunIsUsedByOneTrainingAtATime) {
+  Program first(small_run(pictures_, run_, {"--steps", "1000000", "--sample-every", "0"}));
+  for (int i = 0; i < 6000 && !std::filesystem::exists(run_ + "/metrics.jsonl"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  expect_refused(small_run(pictures_, run_), 2, "is in use by process");
+  expect_refused({"train", "--out", run_, "--resume"}, 2, "is in use by process");
+  first.signal(SIGKILL);
+  first.wait();
+  const Outcome resumed = run_ddpm({"train", "--out", run_, "--resume", "--steps", "2"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+}
+
+TEST_F(Train, ResumesADataFolderWhoseNameIsNotUtf8) {
+  const std::string odd = folder_ / "photos_\xe9t\xe9";
+  std::filesystem::rename(pictures_, odd);
+  ASSERT_EQ(run_ddpm(small_run(odd, run_, {"--steps", "1"})).status, 0);
+  const Outcome resumed = run_ddpm({"train", "--out", run_, "--resume", "--steps", "2"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+}
+
+TEST_F(Train, ResumesFromAnotherWorkingDirectory) {
+  Program started(small_run("pictures", run_, {"--steps", "1"}), {.prepare = [&] {
+                    if (chdir(folder_.path().c_str()) != 0) _exit(126);
+                  }});
+  ASSERT_EQ(started.wait().status, 0);
+  const Outcome resumed = run_ddpm({"train", "--out", run_, "--resume", "--steps", "2"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  std::filesystem::rename(pictures_, folder_ / "moved");
+  expect_refused({"train", "--out", run_, "--resume", "--steps", "3"}, 1, "--data");
+}
+
 TEST_F(Train, RefusesAConfigFileThatCannotBeMeant) {
   const std::string config = folder_ / "config.json";
   const std::vector<std::string> words = small_run(pictures_, run_, {"--config", config});
