@@ -65,11 +65,9 @@ class Session {
     if (request_.resume) {
       config_ = read_run_config(run_, [this](const std::string& text) { warn(text); });
       adopt_started_options(config_.options, options_);
-      require_source();
-      options_.data = absolute_source(options_.data);
-    } else {
-      options_.data = absolute_source(options_.data);
     }
+    options_.data = absolute_source(options_.data);
+    check_source();
     attempt("temporary files of a session that was killed stay for now",
             [&] { remove_leftovers(run_); });
     const DataFingerprint before = request_.resume ? read_data_index(run_) : DataFingerprint{};
@@ -123,14 +121,22 @@ class Session {
     if (events_.warned) events_.warned(text);
   }
 
-  // A run knows its pictures by their place of then; says so where that has gone.
-  void require_source() const {
-    const std::string source = absolute_source(options_.data);
-    const size_t slash = source.find('/');
-    if (slash == std::string::npos || exists(source.substr(slash))) return;
-    fail("train", fmt::format("the pictures of {} are not where they were, {}; tell where they are "
-                              "now with --data",
-                              run_, source));
+  // A run knows its pictures by their place, and is no place of pictures itself.
+  void check_source() const {
+    const size_t slash = options_.data.find('/');
+    if (slash == std::string::npos) return;  // emoji
+    const std::string place = options_.data.substr(slash);
+    if (!exists(place)) {
+      if (!request_.resume) return;  // load_source says what it looked for
+      fail("train", fmt::format("the pictures of {} are not where they were, {}; tell where they "
+                                "are now with --data",
+                                run_, place));
+    }
+    if (fs::equivalent(place, run_)) {
+      fail_usage("train", fmt::format("{} holds the pictures, so it cannot be the run's directory; "
+                                      "choose one of its own, such as {}",
+                                      run_, in_run(run_, "run")));
+    }
   }
 
   LoadedSource load(const DataFingerprint& known) {

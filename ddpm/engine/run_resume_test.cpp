@@ -287,6 +287,13 @@ TEST_F(Resume, ARunInsideItsPictureFolderDoesNotTrainOnItsOwnSamples) {
   EXPECT_EQ(train(options_, {.directory = inside, .resume = true}, {}, stop_).steps, 8);
 }
 
+TEST_F(Resume, TheFolderOfThePicturesIsNoRunDirectory) {
+  const auto train_there = [&] {
+    train(options_, {.directory = folder_ / "pictures/."}, {}, stop_);
+  };
+  EXPECT_THAT(refusal(train_there), HasSubstr("choose one of its own"));
+}
+
 TEST_F(Resume, ADirectoryIsUsedByOneTrainingAtATime) {
   run("a");
   {
