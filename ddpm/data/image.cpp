@@ -1,7 +1,7 @@
 // A file is decoded as it is stored (a JPEG at the smallest of its scales that leaves the fitting
 // something to do), turned by EXIF and fitted by resize.cpp; the small result is then taken to sRGB
-// by its profile, so that files without one keep their values to the bit. Inks come first to RGB,
-// since only colours of light can be mixed by fitting.
+// by its profile, so that files without one keep their values to the bit. Inks and Lab come first
+// to RGB, since only colours of light can be mixed by fitting.
 #include "ddpm/data/image.h"
 
 #include <algorithm>
@@ -76,6 +76,11 @@ Tensor decode_image(std::string_view file, ImageSize size) {
   StoredImage stored = decode_stored(file, size);
   const bool grey = stored.kind == ColourKind::kGrey;
   if (stored.kind == ColourKind::kCmyk) inks_to_rgb(stored);
+  if (stored.kind == ColourKind::kLab) {
+    stored.pixels = lab_to_rgb(stored.pixels, stored.alpha);
+    stored.profile.clear();
+    stored.kind = ColourKind::kRgb;
+  }
   if (grey && stored.alpha) stored.pixels = grey_alpha_to_rgba(stored.pixels);
   Tensor image = fit_image(upright(stored.pixels, stored.orientation), size);
   if (!stored.profile.empty()) {

@@ -35,12 +35,13 @@ class MemoryLease {
 
 // Stored pictures --------------------------------------------------------------------------------
 
-enum class ColourKind { kGrey, kRgb, kCmyk };
-int64_t colours_of(ColourKind kind);  // 1, 3 or 4
+enum class ColourKind { kGrey, kRgb, kCmyk, kLab };
+int64_t colours_of(ColourKind kind);  // 1, 3, 4 or 3
 
 // A picture as its file stores it, but in bytes.
 struct StoredImage {
-  Tensor pixels;  // [H, W, colours, and alpha where there is one]; CMYK: 255 is all ink
+  Tensor pixels;  // [H, W, colours, and alpha where there is one]; CMYK: 255 is all ink;
+                  // Lab: L from 0 to 255, a and b around 128
   ColourKind kind = ColourKind::kRgb;
   bool alpha = false;
   std::string profile;                 // ICC; empty: none
@@ -114,5 +115,8 @@ class TiffDirectory {
 // it is damaged, or made for colours of another kind, as when a tool converted the picture and kept
 // the profile.
 Tensor apply_profile(const Tensor& image, ColourKind kind, bool alpha, const std::string& profile);
+
+// CIE Lab [H, W, 3, or with alpha 4] -> sRGB, alpha kept.
+Tensor lab_to_rgb(const Tensor& image, bool alpha);
 
 }  // namespace ddpm

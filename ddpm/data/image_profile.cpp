@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "ddpm/base/error.h"
 #include "ddpm/data/image_parts.h"
 
 namespace ddpm {
@@ -32,6 +33,8 @@ cmsColorSpaceSignature space_of(ColourKind kind) {
       return cmsSigRgbData;
     case ColourKind::kCmyk:
       return cmsSigCmykData;
+    case ColourKind::kLab:
+      return cmsSigLabData;
   }
   return cmsSigRgbData;
 }
@@ -44,6 +47,8 @@ cmsUInt32Number pixel_type_of(ColourKind kind) {
       return PT_RGB;
     case ColourKind::kCmyk:
       return PT_CMYK;
+    case ColourKind::kLab:
+      return PT_Lab;
   }
   return PT_RGB;
 }
@@ -58,33 +63,27 @@ bool is_for_pictures(cmsProfileClassSignature kind) {
 // takes the perceptual table where there is no relative one; for profiles with other tables alone
 // their own intent is asked for.
 Transform make_transform(cmsContext context, cmsHPROFILE from, cmsUInt32Number format,
-                         cmsHPROFILE to, cmsUInt32Number out_format) {
+                         cmsHPROFILE to, cmsUInt32Number out_format, cmsUInt32Number flags) {
   for (const int intent : {INTENT_RELATIVE_COLORIMETRIC, INTENT_PERCEPTUAL, INTENT_SATURATION,
                            INTENT_ABSOLUTE_COLORIMETRIC}) {
     Transform transform(cmsCreateTransformTHR(context, from, format, to, out_format,
                                               static_cast<cmsUInt32Number>(intent),
-                                              cmsFLAGS_BLACKPOINTCOMPENSATION));
+                                              flags | cmsFLAGS_BLACKPOINTCOMPENSATION));
     if (transform) return transform;
   }
   return nullptr;
 }
 
-}  // namespace
-
-int64_t colours_of(ColourKind kind) {
-  return kind == ColourKind::kGrey ? 1 : kind == ColourKind::kRgb ? 3 : 4;
+Context make_context() {
+  Context context(cmsCreateContext(nullptr, nullptr));
+  if (context) cmsSetLogErrorHandlerTHR(context.get(), silent);
+  return context;
 }
 
-Tensor apply_profile(const Tensor& image, ColourKind kind, bool alpha, const std::string& profile) {
-  const Context context(cmsCreateContext(nullptr, nullptr));
-  if (!context) return {};
-  cmsSetLogErrorHandlerTHR(context.get(), silent);
-  const Profile from(cmsOpenProfileFromMemTHR(context.get(), profile.data(),
-                                              static_cast<cmsUInt32Number>(profile.size())));
-  if (!from || cmsGetColorSpace(from.get()) != space_of(kind) ||
-      !is_for_pictures(cmsGetDeviceClass(from.get())))
-    return {};
-  const Profile srgb(cmsCreate_sRGBProfileTHR(context.get()));
+// Undefined where the profile cannot be applied.
+Tensor to_srgb(cmsContext context, cmsHPROFILE from, const Tensor& image, ColourKind kind,
+               bool alpha) {
+  const Profile srgb(cmsCreate_sRGBProfileTHR(context));
   const int64_t channels = image.size(2), colours = colours_of(kind);
   const auto others = static_cast<cmsUInt32Number>(channels - colours);
   const cmsUInt32Number format = COLORSPACE_SH(pixel_type_of(kind)) |
@@ -92,8 +91,9 @@ Tensor apply_profile(const Tensor& image, ColourKind kind, bool alpha, const std
                                  EXTRA_SH(others) | BYTES_SH(1);
   const cmsUInt32Number out_format =
       COLORSPACE_SH(PT_RGB) | CHANNELS_SH(3) | EXTRA_SH(alpha ? 1u : 0u) | BYTES_SH(1);
-  const Transform transform =
-      make_transform(context.get(), from.get(), format, srgb.get(), out_format);
+  // The tables that speed a transform up tint the greys of Lab.
+  const cmsUInt32Number flags = kind == ColourKind::kLab ? cmsFLAGS_NOOPTIMIZE : 0;
+  const Transform transform = make_transform(context, from, format, srgb.get(), out_format, flags);
   if (!transform) return {};
   const int64_t height = image.size(0), width = image.size(1), out_channels = alpha ? 4 : 3;
   Tensor result({height, width, out_channels}, DType::kUInt8);
@@ -103,6 +103,32 @@ Tensor apply_profile(const Tensor& image, ColourKind kind, bool alpha, const std
     cmsDoTransform(transform.get(), in, out, static_cast<cmsUInt32Number>(width));
     for (int64_t x = 0; alpha && x < width; ++x) out[4 * x + 3] = in[(x + 1) * channels - 1];
   }
+  return result;
+}
+
+}  // namespace
+
+int64_t colours_of(ColourKind kind) {
+  return kind == ColourKind::kGrey ? 1 : kind == ColourKind::kCmyk ? 4 : 3;
+}
+
+Tensor apply_profile(const Tensor& image, ColourKind kind, bool alpha, const std::string& profile) {
+  const Context context = make_context();
+  if (!context) return {};
+  const Profile from(cmsOpenProfileFromMemTHR(context.get(), profile.data(),
+                                              static_cast<cmsUInt32Number>(profile.size())));
+  if (!from || cmsGetColorSpace(from.get()) != space_of(kind) ||
+      !is_for_pictures(cmsGetDeviceClass(from.get())))
+    return {};
+  return to_srgb(context.get(), from.get(), image, kind, alpha);
+}
+
+Tensor lab_to_rgb(const Tensor& image, bool alpha) {
+  const Context context = make_context();
+  const Profile lab(context ? cmsCreateLab4ProfileTHR(context.get(), nullptr) : nullptr);
+  Tensor result;
+  if (lab) result = to_srgb(context.get(), lab.get(), image, ColourKind::kLab, alpha);
+  if (!result.defined()) fail("image", "Little CMS does not convert CIE Lab");
   return result;
 }
 

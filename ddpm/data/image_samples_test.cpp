@@ -120,10 +120,15 @@ TEST(ImageSamplesTest, YCbCrIsConverted) {
 }
 
 TEST(ImageSamplesTest, CieLabIsConverted) {
-  expect_near(centre(plain({.samples = 3, .photometric = 8}, "\0\0\0"s)), {0}, 1);
-  const std::vector<int> red = centre(plain({.samples = 3, .photometric = 8}, "\x88\x51\x46"));
-  ASSERT_EQ(red.size(), 3u);
-  expect_near(red, {254, 0, 0}, 6);
+  const TiffOptions bytes = {.samples = 3, .photometric = 8};
+  const TiffOptions wide = {.samples = 3, .bits = 16, .photometric = 8};
+  expect_near(centre(plain(bytes, "\0\0\0"s)), {0}, 1);
+  expect_near(centre(plain(bytes, "\xff\0\0"s)), {255}, 1);
+  expect_near(centre(plain(bytes, "\x8a\x51\x46")), {254, 0, 0}, 2);
+  expect_near(centre(plain(wide, "\xff\xff\0\0\0\0"s)), {255}, 1);
+  expect_near(centre(plain(wide, "\x8a\x8a\0\x51\0\x46"s)), {254, 0, 0}, 2);
+  const TiffOptions glass = {.samples = 4, .photometric = 8, .extra_sample = 2};
+  expect_near(centre(plain(glass, "\x8a\x51\x46\x60")), {254, 0, 0, 0x60}, 2);
 }
 
 TEST(ImageSamplesTest, ExtraSamplesAreAlphaWhereTheyAreSaidToBe) {

@@ -14,8 +14,14 @@ namespace ddpm {
 namespace {
 
 // TIFF's numbers.
-enum TiffTag { kCompression = 259, kPhotometric = 262, kExtraSamples = 338 };
-enum TiffPhotometric { kPalette = 3, kYCbCr = 6 };
+enum TiffTag {
+  kCompression = 259,
+  kPhotometric = 262,
+  kTileWidth = 322,
+  kTileHeight = 323,
+  kExtraSamples = 338
+};
+enum TiffPhotometric { kWhiteIsZero = 0, kPalette = 3, kYCbCr = 6, kLab = 8 };
 constexpr uint64_t kTiffJpeg = 7;
 
 VipsImageRef open(std::string_view file) {
@@ -38,9 +44,12 @@ struct Layout {
   int64_t alpha_band = 0;  // 0: there is none
   VipsBandFormat format = VIPS_FORMAT_UCHAR;
   ColourKind kind = ColourKind::kRgb;
-  bool convert = false;       // libvips must bring the colours to sRGB: CIE Lab and the like
+  bool packed_lab = false;    // libvips' LABQ: four bytes a pixel
+  bool convert = false;       // libvips must bring the colours to sRGB: LogLuv and the like
   bool from_palette = false;  // grey may be the colours of a palette, which are RGB
   bool ycbcr = false;
+  bool white_is_zero = false;
+  int64_t tile_pixels = 0;  // that libvips keeps
 };
 
 // Throws Error for what a TIFF may hold beyond grey, RGB, palettes, CMYK, YCbCr, Lab and LogLuv.
@@ -114,8 +123,19 @@ Layout layout_of(const VipsImageRef& image, const std::string& format, std::stri
   const uint64_t photometric = directory.number(kPhotometric, 0);
   require_known_colours(interpretation, photometric);
   set_kind(layout, interpretation);
-  if (vips().vips_image_get_coding(image.get()) == VIPS_CODING_LABQ)
-    layout.bands = 3;  // packed into four bytes
+  layout.packed_lab = vips().vips_image_get_coding(image.get()) == VIPS_CODING_LABQ;
+  if (layout.packed_lab) layout.bands = 3;
+  if (layout.packed_lab || (photometric == kLab && layout.format == VIPS_FORMAT_SHORT)) {
+    layout.kind = ColourKind::kLab;
+    layout.convert = false;
+  }
+  layout.white_is_zero = photometric == kWhiteIsZero;
+  // Two rows of tiles, each up to 10,000 pixels a side whatever the picture's size.
+  const auto tile_width =
+      static_cast<int64_t>(std::min<uint64_t>(directory.number(kTileWidth, 0), 10000));
+  const auto tile_height =
+      static_cast<int64_t>(std::min<uint64_t>(directory.number(kTileHeight, 0), 10000));
+  if (tile_width > 0) layout.tile_pixels = 2 * (layout.size.width + tile_width) * tile_height;
   layout.from_palette = photometric == kPalette;
   layout.ycbcr = photometric == kYCbCr && directory.number(kCompression, 1) != kTiffJpeg;
   set_alpha(layout, directory.numbers(kExtraSamples));
@@ -141,20 +161,32 @@ const char* refusal_of(VipsBandFormat format) {
 // No value of these is white by agreement: programs store 0 ... 255, 0 ... 65535 or the whole range
 // in them.
 void require_known_samples(const Layout& layout) {
-  if (layout.convert) return;
+  if (layout.convert || layout.kind == ColourKind::kLab) return;
   if (const char* kind = refusal_of(layout.format))
     fail("image", fmt::format("its samples are {}, of which none is white by agreement; unsigned 8 "
                               "and 16 bits, and floating point from 0 to 1, are read",
                               kind));
+  if (layout.white_is_zero &&
+      (layout.format == VIPS_FORMAT_FLOAT || layout.format == VIPS_FORMAT_DOUBLE))
+    fail("image",
+         "its samples are floating point in which 0 is white, of which no number is black "
+         "by agreement");
 }
 
 // Samples of a row -> bytes.
 class Samples {
  public:
   explicit Samples(const Layout& layout)
-      : format_(layout.format), count_(layout.size.width * layout.bands), bytes_(count_) {}
+      : format_(layout.format),
+        packed_lab_(layout.packed_lab),
+        bands_(layout.bands),
+        count_(layout.size.width * layout.bands),
+        bytes_(count_) {}
   const uint8_t* take(const void* row) {
+    if (packed_lab_) return take_packed_lab(static_cast<const uint8_t*>(row));
     switch (format_) {
+      case VIPS_FORMAT_SHORT:
+        return take_lab(static_cast<const int16_t*>(row));
       case VIPS_FORMAT_USHORT:
         for (int64_t i = 0; i < count_; ++i)
           bytes_[i] = static_cast<uint8_t>(static_cast<const uint16_t*>(row)[i] >> 8);
@@ -180,6 +212,25 @@ class Samples {
   }
 
  private:
+  // L, a and b, the latter two signed, and their lowest bits.
+  const uint8_t* take_packed_lab(const uint8_t* row) {
+    for (int64_t i = 0; i < count_; i += 3, row += 4) {
+      bytes_[i] = row[0];
+      for (int c = 1; c < 3; ++c) bytes_[i + c] = row[c] ^ 0x80;
+    }
+    return bytes_.data();
+  }
+  // L from 0 to 32767, a and b in 256ths, others of 16 bits.
+  const uint8_t* take_lab(const int16_t* row) {
+    for (int64_t i = 0; i < count_; i += bands_) {
+      bytes_[i] = static_cast<uint8_t>((std::max<int>(row[i], 0) * 255 + 16383) / 32767);
+      for (int64_t c = 1; c < 3; ++c)
+        bytes_[i + c] = static_cast<uint8_t>(std::min((row[i + c] + 128) / 256.0 + 128, 255.0));
+      for (int64_t c = 3; c < bands_; ++c)
+        bytes_[i + c] = static_cast<uint8_t>(static_cast<uint16_t>(row[i + c]) >> 8);
+    }
+    return bytes_.data();
+  }
   template <class T>
   const uint8_t* take_real(const T* row) {
     for (int64_t i = 0; i < count_; ++i) {
@@ -194,7 +245,8 @@ class Samples {
   }
 
   VipsBandFormat format_;
-  int64_t count_;
+  bool packed_lab_;
+  int64_t bands_, count_;
   std::vector<uint8_t> bytes_;
   bool not_a_number_ = false;
   double least_ = 0, most_ = 1;
@@ -252,8 +304,9 @@ int64_t decoding_bytes(const Layout& layout, const std::string& format, const Pn
   if (format == "TIFF") library = layout.bands * sample;     // a strip may be all of it
   if (format == "GIF" || format == "WebP") library = 2 * 4;  // a canvas and a frame
   const int64_t own = std::min<int64_t>(layout.bands, 5) + (orientation != 1 ? 4 : 0) +
-                      (layout.kind == ColourKind::kCmyk ? 4 : 0);
-  return layout.size.height * layout.size.width * (library + own);
+                      (colours_of(layout.kind) > 1 && layout.kind != ColourKind::kRgb ? 4 : 0);
+  return layout.size.height * layout.size.width * (library + own) +
+         layout.tile_pixels * layout.bands * sample;
 }
 
 void set_metadata(const VipsImageRef& image, const std::string& format, const PngParts& png,
