@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
 
@@ -39,7 +40,7 @@ int main(int argc, char** argv) try {
   for (int64_t k = 0; k < images.size(0); ++k) {  // images: [4, H, W, C]
     const std::string path = "sample-" + std::to_string(k) + ".ppm";
     write_ppm(path, images.rows(k, k + 1).f32(), images.size(1), images.size(2), images.size(3));
-    std::cout << path << '\n';
+    std::cout << ddpm::printable(path) << '\n';
   }
 } catch (const ddpm::Error& error) {
   std::cerr << "hello_sample: " << error.what() << '\n';

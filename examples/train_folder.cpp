@@ -6,6 +6,7 @@
 #include <string>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
 #include "ddpm/engine/run.h"
 
 int main(int argc, char** argv) try {
@@ -30,7 +31,9 @@ int main(int argc, char** argv) try {
                 << images_per_s << '\n';
     }
   };
-  events.saved = [](const std::string& path) { std::cout << "saved " << path << '\n'; };
+  events.saved = [](const std::string& path) {
+    std::cout << "saved " << ddpm::printable(path) << '\n';
+  };
 
   const std::atomic<bool> stop =
       false;  // set it from a signal handler or another thread to stop after a step

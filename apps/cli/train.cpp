@@ -65,6 +65,7 @@ int run_training(const TrainOptions& options, const RunRequest& request) {
   Progress training("step");
   SmoothLoss smooth;
   bool said = false;
+  bool kept = false;  // there is a save to continue from
   TrainEvents events;
   events.loading = [&](int64_t done, int64_t total) {
     if (stop_requested) {
@@ -84,6 +85,7 @@ int run_training(const TrainOptions& options, const RunRequest& request) {
                     request.resume ? fmt::format("continues after step {} in", first_step) : "into",
                     printable(run)));
     training.start_from(first_step);
+    kept = first_step > 0;
   };
   events.stepped = [&](const StepMetrics& metrics, double images_per_s) {
     training.update(
@@ -95,7 +97,10 @@ int run_training(const TrainOptions& options, const RunRequest& request) {
       said = true;
     }
   };
-  events.saved = [&](const std::string& path) { training.line("saved " + path); };
+  events.saved = [&](const std::string& path) {
+    training.line("saved " + path);
+    kept = kept || path.ends_with(".safetensors");
+  };
   events.warned = [&](const std::string& text) { training.line("warning: " + text); };
 
   TrainResult result;
@@ -105,6 +110,12 @@ int run_training(const TrainOptions& options, const RunRequest& request) {
     loading.finish();
     say(fmt::format("ddpm: {}\n", interrupted.what()));
     return kInterrupted;
+  } catch (const SystemError& error) {
+    if (!kept) throw;
+    throw Error(
+        fmt::format("{}; the last save is kept, to continue from it: ddpm train --out {} "
+                    "--resume",
+                    error.what(), shell_word(run)));
   }
   training.finish();
   if (!result.finished) {

@@ -60,6 +60,16 @@ class Session {
         events_(events),
         stop_(stop) {}
 
+  // What is written only after a while is tried before the pictures are read.
+  void require_writable() const {
+    for (const char* place : {"checkpoints", "samples"}) {
+      if (exists(in_run(run_, place))) const AtomicFile trial(in_run(run_, place) + "/trial");
+    }
+    for (const char* file : {"model.safetensors", "metrics.jsonl"}) {
+      const AtomicFile trial(in_run(run_, file));
+    }
+  }
+
   // Reads what is there and the pictures, and writes nothing but what mends the run.
   void prepare() {
     if (request_.resume) {
@@ -344,6 +354,7 @@ TrainResult train(const TrainOptions& options, const RunRequest& request, const 
   FolderLock lock(request.directory);
   if (!request.resume) check_is_new(request.directory);
   Session session(options, request, events, stop);
+  session.require_writable();
   session.prepare();
   folder.keep();
   const TrainResult result = session.train();

@@ -180,6 +180,30 @@ TEST_F(Outputs, NamesWithoutASuffixAreToldOne) {
   expect_known_before(sample({"--out", place_ + "/"}), 2, "such as " + place_ + "/pictures.png");
 }
 
+TEST_F(Outputs, ARunDirectoryIsTriedBeforeThePicturesAreRead) {
+  everybody_may_write();
+  const std::string run = place_ + "/run";
+  const std::vector<std::string> words = {"train",  "--data",  pictures_, "--out",   run,
+                                          "--size", "8",       "--dim",   "8",       "--dim-mults",
+                                          "1,2",    "--batch", "2",       "--steps", "2"};
+  ASSERT_EQ(as_nobody(words).status, 0);
+  const std::vector<std::string> resume = {"train", "--out", run, "--resume", "--steps", "4"};
+  for (const char* folder : {"/checkpoints", "/samples"}) {
+    std::filesystem::permissions(run + folder, std::filesystem::perms::owner_read |
+                                                   std::filesystem::perms::owner_exec |
+                                                   std::filesystem::perms::others_read |
+                                                   std::filesystem::perms::others_exec);
+    expect_known_before(resume, 1, "Permission denied; choose a place you may write to");
+    std::filesystem::permissions(run + folder, std::filesystem::perms::all);
+  }
+  std::filesystem::rename(run + "/model.safetensors", run + "/model");
+  make_folder(run + "/model.safetensors");
+  expect_known_before(resume, 1, "Is a directory");
+  std::filesystem::remove(run + "/model.safetensors");
+  std::filesystem::rename(run + "/model", run + "/model.safetensors");
+  EXPECT_EQ(as_nobody(resume).status, 0);
+}
+
 // As on a full disk, writing stops somewhere inside the file.
 TEST_F(Outputs, AFailedWriteKeepsTheOldFileAndTheOtherOutputs) {
   const std::string grid = place_ + "/grid.png", each = place_ + "/each";

@@ -102,6 +102,9 @@ TEST_F(Signals, ALimitOnFilesFailsTheSaveAndKeepsTheLast) {
   const Outcome outcome = program.wait();
   EXPECT_EQ(outcome.status, 1) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("File too large; the limit on the size of files (ulimit -f)"));
+  EXPECT_THAT(outcome.err,
+              HasSubstr("the last save is kept, to continue from it: ddpm train --out " + run_ +
+                        " --resume\n"));
   EXPECT_THAT(names_in(run_ + "/checkpoints"), ElementsAre("step-00000002.safetensors"));
 }
 
