@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -293,15 +294,18 @@ class Session {
   // reason to end a training.
   bool draw_grid() {
     if (options_.sample_every == 0) return true;
+    const ImageSize size{trainer_->config().height, trainer_->config().width};
+    // Few enough pictures at once that a request to stop is answered soon.
+    const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
     const bool drawn = attempt("a sample grid was not drawn", [&] {
       const Tensor images =
           generate(*averaged_, trainer_->config(),
                    {.count = options_.sample_count,
                     .seed = options_.seed,
                     .steps = options_.sample_steps,
+                    .batch = batch,
                     .prepare_weights = false,  // the memory is training's
                     .progress = [&](int64_t, const SampleProgress&) { return !stop_; }});
-      const ImageSize size{trainer_->config().height, trainer_->config().width};
       write_png(grid_path(), make_grid(to_bytes(images), {.scale = comfortable_scale(size)}));
     });
     if (drawn && events_.saved) events_.saved(grid_path());
