@@ -26,6 +26,14 @@ fs::path resolved(const std::string& path) {
   return error ? absolute.lexically_normal() : canonical;
 }
 
+// What killed programs left; that it cannot be removed is no reason not to write beside it.
+void tidy(const std::string& folder) {
+  try {
+    remove_abandoned_files(folder);
+  } catch (const Error&) {
+  }
+}
+
 }  // namespace
 
 void check_output_name(const std::string& path, const std::string& flag,
@@ -49,6 +57,7 @@ bool same_file(const std::string& a, const std::string& b) {
 std::unique_ptr<AtomicFile> open_output(const std::string& path) {
   const fs::path folder = fs::path(path).parent_path();
   if (!folder.empty()) make_folder(folder.string());
+  tidy(folder.empty() ? "." : folder.string());
   return std::make_unique<AtomicFile>(path);
 }
 
@@ -66,6 +75,7 @@ bool PictureFolder::holds(const std::string& file) const {
 
 void PictureFolder::open() const {
   make_folder(path_);
+  tidy(path_);
   const AtomicFile trial(file(0));  // removed again
   std::error_code error;
   for (fs::directory_iterator it(path_, error); !error && it != fs::directory_iterator();

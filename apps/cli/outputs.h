@@ -18,7 +18,8 @@ void check_output_name(const std::string& path, const std::string& flag, const s
 // True where both name the same file, through links and other spellings too.
 bool same_file(const std::string& a, const std::string& b);
 
-// Creates the folder that the file goes to and the temporary file in it. Throws SystemError where
+// Creates the folder that the file goes to and the temporary file in it, and removes those that
+// killed programs left there. Throws SystemError where
 // that fails or a folder has that name.
 std::unique_ptr<AtomicFile> open_output(const std::string& path);
 

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <thread>
 
 #include "ddpm/base/file.h"
@@ -176,24 +177,44 @@ TEST_F(Signals, UnderNohupAClosedTerminalEndsNothing) {
   EXPECT_TRUE(std::filesystem::exists(run_ + "/checkpoints/step-00000300.safetensors"));
 }
 
-TEST_F(Signals, ASampleEndsAtOnceAndLeavesNothing) {
-  make_model(folder_ / "model.safetensors");
-  const std::string out = folder_ / "out";
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
-    Program program({"sample", folder_ / "model.safetensors", "--n", "512", "--size", "64",
-                     "--batch", "512", "--out", out + "/grid.png"});
-    ASSERT_TRUE(wait_until([&] {
+class SampleSignals : public Signals {
+ protected:
+  void SetUp() override { make_model(model_); }
+  // Takes long; its temporary file is there after the return.
+  std::unique_ptr<Program> start() const {
+    auto program = std::make_unique<Program>(
+        std::vector<std::string>{"sample", model_, "--n", "512", "--size", "64", "--batch", "512",
+                                 "--out", out_ + "/grid.png"});
+    EXPECT_TRUE(wait_until([&] {
       std::error_code error;
-      return std::filesystem::is_directory(out, error) && !std::filesystem::is_empty(out, error);
+      return std::filesystem::is_directory(out_, error) && !std::filesystem::is_empty(out_, error);
     }));
-    const Clock::time_point start = Clock::now();
-    program.signal(signal);
-    const Outcome outcome = program.wait();
-    EXPECT_LT(Clock::now() - start, std::chrono::seconds(1));
+    return program;
+  }
+  const std::string model_ = folder_ / "model.safetensors";
+  const std::string out_ = folder_ / "out";
+};
+
+TEST_F(SampleSignals, EndItAtOnceAndLeaveNothing) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
+    const std::unique_ptr<Program> program = start();
+    const Clock::time_point begin = Clock::now();
+    program->signal(signal);
+    const Outcome outcome = program->wait();
+    EXPECT_LT(Clock::now() - begin, std::chrono::seconds(1));
     EXPECT_EQ(outcome.status, 130) << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr("ddpm: interrupted\n"));
-    EXPECT_THAT(names_in(out), IsEmpty());
+    EXPECT_THAT(names_in(out_), IsEmpty());
   }
+}
+
+TEST_F(SampleSignals, WhatAKilledOneLeftIsRemovedByTheNext) {
+  start()->signal(SIGKILL);
+  EXPECT_EQ(names_in(out_).size(), 1u);
+  ASSERT_EQ(
+      run_ddpm({"sample", model_, "--n", "1", "--steps", "1", "--out", out_ + "/grid.png"}).status,
+      0);
+  EXPECT_THAT(names_in(out_), ElementsAre("grid.png"));
 }
 
 }  // namespace
