@@ -22,6 +22,10 @@ struct ImageInfo {
   int64_t frames = 1;
 };
 
+// Throws Error where the libraries that decode are not there. To be called once before many files
+// are decoded, so that what all of them lack is not taken for damage of each.
+void require_decoders();
+
 // Reads the header only. Throws Error as decode_image does.
 ImageInfo probe_image(std::string_view file);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ddpm/data/image.h"
 #include "ddpm/data/image_vips-inl.h"
 
 namespace ddpm {
@@ -48,6 +49,8 @@ const Vips& vips() {
   static const Vips library = start();
   return library;
 }
+
+void require_decoders() { vips(); }
 
 std::shared_mutex& vips_error_lock() {
   static std::shared_mutex lock;

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -111,8 +112,10 @@ Tensor PictureStore::take() {
 void require_memory(const std::string& what, int64_t bytes) {
   const AvailableMemory available = available_memory();
   if (bytes <= available.bytes) return;
-  fail("data", fmt::format("{} needs {} of memory; {} is left ({})", what, memory_text(bytes),
-                           memory_text(available.bytes), available.limit));
+  fail_system("data",
+              fmt::format("{} needs {} of memory; {} is left ({})", what, memory_text(bytes),
+                          memory_text(available.bytes), available.limit),
+              ENOMEM);
 }
 
 }  // namespace ddpm

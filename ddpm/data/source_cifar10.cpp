@@ -2,10 +2,12 @@
 // records, a label below 10 and then 32 x 32 red, green and blue planes.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/data/picture_store.h"
 #include "ddpm/data/resize.h"
 #include "ddpm/data/source_kinds.h"
 
@@ -56,6 +58,8 @@ PictureList list_cifar10(const std::string& folder, const SharedReader& reader) 
   for (const std::string& name : files) {
     const std::string path = join_path(inside, name);
     try {
+      // Once as read, and once among all.
+      require_memory(path, 2 * std::min(file_status(path).bytes, kMostBytes));
       FileReader::Contents contents = reader->read(path, name, kMostBytes);
       check(contents.bytes);
       first_of.emplace_back(list.count, path);

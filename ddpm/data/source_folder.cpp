@@ -11,6 +11,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/data/image.h"
+#include "ddpm/data/picture_store.h"
 #include "ddpm/data/source_kinds.h"
 #include "ddpm/data/unread_formats.h"
 
@@ -32,7 +33,7 @@ std::string not_read(const char* format) {
 
 struct ImageFile {
   std::string name;  // relative to the source's folder
-  bool large = false;
+  int64_t bytes = 0;
 };
 
 class Walk {
@@ -89,7 +90,7 @@ class Walk {
     const std::string start = regular && !promised ? read_start(path, kBytesThatTell) : "";
     if (const char* unread = unread_format(inside, start)) fail("data", not_read(unread));
     if (promised || image_format(start) != nullptr)
-      images.push_back({inside, status.bytes >= kLarge});
+      images.push_back({inside, status.bytes});
     else
       ++others[extension];
   }
@@ -151,10 +152,11 @@ Picture load(const std::string& folder, const ImageFile& image, const FileReader
   static std::mutex large_files;
   const std::string path = join_path(folder, image.name);
   std::unique_lock<std::mutex> alone;
-  if (image.large) {
+  if (image.bytes >= kLarge) {
     const std::string start = read_start(path, kBytesThatTell);
     if (image_format(start) == nullptr) decode(image.name, start, size);  // tells the reason
     alone = std::unique_lock(large_files);
+    if (image.bytes <= kMostBytes) require_memory(path, image.bytes);
   }
   FileReader::Contents contents = reader.read(path, image.name, kMostBytes);
   return {decode(image.name, contents.bytes, size), std::move(contents.file)};
@@ -171,6 +173,7 @@ PictureList list_folder(const std::string& folder, const SharedReader& reader) {
   }
   Walk found(folder);
   if (found.images.empty()) fail_no_images(folder, found);
+  require_decoders();
   PictureList list;
   list.name = folder;
   list.looked_for = fmt::format("{}: {}", folder, kLookedFor);

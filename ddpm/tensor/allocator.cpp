@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstdlib>
 #include <mutex>
 #include <unordered_map>
@@ -84,11 +85,13 @@ void* allocate_bytes(size_t bytes) {
     block = take_block(self, size);
   }
   if (block == nullptr) {
-    fail("memory",
-         fmt::format(
-             "the system has no {:.1f} MiB left beside the {:.1f} MiB in use; a smaller batch or "
-             "network needs less",
-             static_cast<double>(bytes) / 1048576.0, self.stats.bytes_in_use / 1048576.0));
+    fail_system(
+        "memory",
+        fmt::format(
+            "the system has no {:.1f} MiB left beside the {:.1f} MiB in use; a smaller batch or "
+            "network needs less",
+            static_cast<double>(bytes) / 1048576.0, self.stats.bytes_in_use / 1048576.0),
+        ENOMEM);
   }
   self.stats.bytes_in_use += static_cast<int64_t>(size);
   self.stats.peak_bytes_in_use = std::max(self.stats.peak_bytes_in_use, self.stats.bytes_in_use);

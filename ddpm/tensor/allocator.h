@@ -15,7 +15,7 @@ struct AllocatorStats {
   int64_t bytes_reserved = 0;      // held from the system, in use or waiting
 };
 
-// Throws Error, naming the size, when the system has no memory left. The contents are undefined.
+// Throws SystemError (ENOMEM), naming the size, when the system has no memory left. The contents are undefined.
 void* allocate_bytes(size_t bytes);
 void release_bytes(void* block, size_t bytes) noexcept;
 
