@@ -57,7 +57,7 @@ Action data_command(Flags& flags) {
       check_picture_output("--out", shown, kMostPngSide, memory_of(shown, channels));
     };
     check_grid(1, kMostChannels);
-    const std::unique_ptr<AtomicFile> out = open_output(request->out);
+    OutputFile out(request->out);
     Progress progress("picture");
     const LoadedSource source =
         load_source(request->source, request->options,
@@ -69,8 +69,7 @@ Action data_command(Flags& flags) {
     request->sampler.batch = count;
     const Tensor shown = to_bytes(pictures.batch(BatchSampler(request->sampler).at(0)));
     check_grid(count, pictures.channels());
-    out->write(encode_png(make_grid(shown, grid)));
-    out->commit();
+    out.write(encode_png(make_grid(shown, grid)));
     print(describe(source.report, pictures, source.report.skipped.size()));
     print(fmt::format("wrote {}, showing {}\n", printable(request->out), count));
     return 0;

@@ -48,11 +48,11 @@ Action forward_command(Flags& flags) {
       fail("forward", fmt::format("x of {} has {} channels; the network takes {}", request->in,
                                   x.size(3), model.config.network.channels));
     }
-    const std::unique_ptr<AtomicFile> file_out = open_output(request->out);
+    OutputFile file_out(request->out);
     const Variable out = (*model.network)(Variable(x), t);  // [N, H, W, C]
     SafetensorsWriter writer;
     writer.add("out", out.value(), Layout::kImage);
-    writer.write(*file_out);
+    file_out.write(writer);
     print(fmt::format("wrote {}\n", printable(request->out)));
     return 0;
   };

@@ -12,6 +12,8 @@
 #include "apps/cli/common.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
+#include "ddpm/data/image.h"
+#include "ddpm/io/safetensors.h"
 
 namespace ddpm::cli {
 namespace {
@@ -54,11 +56,34 @@ bool same_file(const std::string& a, const std::string& b) {
   return resolved(a) == resolved(b) || fs::equivalent(a, b, error);
 }
 
-std::unique_ptr<AtomicFile> open_output(const std::string& path) {
-  const fs::path folder = fs::path(path).parent_path();
-  if (!folder.empty()) make_folder(folder.string());
-  tidy(folder.empty() ? "." : folder.string());
-  return std::make_unique<AtomicFile>(path);
+OutputFolder::OutputFolder(const std::string& path) {
+  fs::path folder = fs::absolute(path);
+  if (!folder.has_filename()) folder = folder.parent_path();  // of "name/"
+  for (; !exists(folder.string()); folder = folder.parent_path()) made_.push_back(folder);
+  make_folder(path);
+  tidy(path);
+}
+
+OutputFolder::~OutputFolder() {
+  std::error_code error;
+  for (const fs::path& folder : made_) {
+    if (!fs::remove(folder, error)) return;  // not empty
+  }
+}
+
+OutputFile::OutputFile(const std::string& path)
+    : folder_(fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : "."),
+      file_(path) {}
+
+void OutputFile::write(std::string_view contents) {
+  file_.write(contents);
+  file_.commit();
+  folder_.keep();
+}
+
+void OutputFile::write(const SafetensorsWriter& tensors) {
+  tensors.write(file_);
+  folder_.keep();
 }
 
 std::string PictureFolder::file(int64_t k) const {
@@ -73,9 +98,8 @@ bool PictureFolder::holds(const std::string& file) const {
   return k >= 0 && k < count_ && same_file(this->file(k), file);
 }
 
-void PictureFolder::open() const {
-  make_folder(path_);
-  tidy(path_);
+void PictureFolder::open() {
+  folder_ = std::make_unique<OutputFolder>(path_);
   const AtomicFile trial(file(0));  // removed again
   std::error_code error;
   for (fs::directory_iterator it(path_, error); !error && it != fs::directory_iterator();
@@ -87,6 +111,11 @@ void PictureFolder::open() const {
                   EISDIR);
     }
   }
+}
+
+void PictureFolder::write(int64_t k, const Tensor& picture) {
+  write_png(file(k), picture);
+  folder_->keep();
 }
 
 double memory_of(ImageSize size, int64_t channels) {

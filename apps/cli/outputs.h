@@ -6,9 +6,15 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "ddpm/base/file.h"
 #include "ddpm/data/pixels.h"
+
+namespace ddpm {
+class SafetensorsWriter;
+}
 
 namespace ddpm::cli {
 
@@ -18,10 +24,34 @@ void check_output_name(const std::string& path, const std::string& flag, const s
 // True where both name the same file, through links and other spellings too.
 bool same_file(const std::string& a, const std::string& b);
 
-// Creates the folder that the file goes to and the temporary file in it, and removes those that
-// killed programs left there. Throws SystemError where
-// that fails or a folder has that name.
-std::unique_ptr<AtomicFile> open_output(const std::string& path);
+// A folder, made with its parents where it is not there, and cleared of temporary files that killed
+// programs left. Unless keep() is called, the destructor removes the folders that were made and are
+// empty, so that a command that fails leaves nothing behind. Throws SystemError where that fails.
+class OutputFolder {
+ public:
+  explicit OutputFolder(const std::string& path);
+  ~OutputFolder();
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+  void keep() { made_.clear(); }
+
+ private:
+  std::vector<std::filesystem::path> made_;  // innermost first
+};
+
+// A file in its folder, which is made. Throws SystemError where it cannot be written or a folder
+// has that name.
+class OutputFile {
+ public:
+  explicit OutputFile(const std::string& path);
+  // Fills it and makes it appear.
+  void write(std::string_view contents);
+  void write(const SafetensorsWriter& tensors);
+
+ private:
+  OutputFolder folder_;
+  AtomicFile file_;
+};
 
 // A folder of numbered pictures: 00000.png, ... with as many digits as the last one needs.
 class PictureFolder {
@@ -31,12 +61,15 @@ class PictureFolder {
   std::string file(int64_t k) const;
   // True where one of its pictures would have this path.
   bool holds(const std::string& file) const;
-  // Creates the folder. Throws SystemError where the pictures cannot be written there.
-  void open() const;
+  // Makes the folder. Throws SystemError where the pictures cannot be written there.
+  void open();
+  // Writes picture k.
+  void write(int64_t k, const Tensor& picture);
 
  private:
   std::string path_;
   int64_t count_;
+  std::unique_ptr<OutputFolder> folder_;
 };
 
 // What the formats take, and programs that read them: libpng's own limit for PNG.

@@ -120,8 +120,8 @@ class Outputs {
                            static_cast<double>(frames) * (states + bytes));
     }
     if (!request.each.empty()) each_.open();
-    if (!request.out.empty()) out_ = open_output(request.out);
-    if (!request.trajectory.empty()) film_ = open_output(request.trajectory);
+    if (!request.out.empty()) out_ = std::make_unique<OutputFile>(request.out);
+    if (!request.trajectory.empty()) film_ = std::make_unique<OutputFile>(request.trajectory);
   }
 
   // pictures [N, H, W, C]. Writes all that can be written before it throws for the rest.
@@ -129,7 +129,6 @@ class Outputs {
     if (out_) {
       attempt([&] {
         out_->write(encode_png(make_grid(pictures, grid_)));
-        out_->commit();
         print(fmt::format("wrote {}\n", printable(request_.out)));
       });
     }
@@ -137,7 +136,6 @@ class Outputs {
     if (film_) {
       attempt([&] {
         film_->write(trajectory->encode(grid_));
-        film_->commit();
         print(fmt::format("wrote {}\n", printable(request_.trajectory)));
       });
     }
@@ -159,7 +157,7 @@ class Outputs {
   void write_each(const Tensor& pictures) {
     const int64_t count = pictures.size(0);
     for (int64_t k = 0; k < count; ++k) {
-      write_png(each_.file(k), pictures.rows(k, k + 1).reshape(image_));
+      each_.write(k, pictures.rows(k, k + 1).reshape(image_));
     }
     print(fmt::format("wrote {} picture{} into {}\n", count, plural(count),
                       printable(request_.each)));
@@ -168,8 +166,8 @@ class Outputs {
   const Request& request_;
   const GridOptions grid_;
   const Shape image_;  // [H, W, C]
-  const PictureFolder each_;
-  std::unique_ptr<AtomicFile> out_, film_;
+  PictureFolder each_;
+  std::unique_ptr<OutputFile> out_, film_;
   std::string failure_;  // the first
 };
 

@@ -101,7 +101,10 @@ int run_training(const TrainOptions& options, const RunRequest& request) {
     training.line("saved " + path);
     kept = kept || path.ends_with(".safetensors");
   };
-  events.warned = [&](const std::string& text) { training.line("warning: " + text); };
+  events.warned = [&](const std::string& text) {
+    loading.finish();
+    training.line("warning: " + text);
+  };
 
   TrainResult result;
   try {

@@ -180,6 +180,17 @@ TEST_F(Outputs, NamesWithoutASuffixAreToldOne) {
   expect_known_before(sample({"--out", place_ + "/"}), 2, "such as " + place_ + "/pictures.png");
 }
 
+TEST_F(Outputs, ACommandThatFailsLeavesNoFolder) {
+  everybody_may_write();
+  for (const std::string& out : {place_ + "/new/grid.png", place_ + "/a/b/c/grid.png"}) {
+    expect_known_before({"data", folder_ / "absent", "--out", out}, 1, "no such folder");
+    expect_known_before(sample({"--eta", "5", "--out", out}), 2, "eta");
+  }
+  for (const std::string& each : {place_ + "/new", place_ + "/a/b/"}) {
+    expect_known_before(sample({"--eta", "5", "--each", each}), 2, "eta");
+  }
+}
+
 TEST_F(Outputs, ARunDirectoryIsTriedBeforeThePicturesAreRead) {
   everybody_may_write();
   const std::string run = place_ + "/run";
