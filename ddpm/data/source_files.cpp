@@ -22,6 +22,16 @@ namespace {
               code);
 }
 
+// Repeats a system call that a signal interrupted. Calls fail with `failure`.
+template <class Call, class Result>
+Result retry(Result failure, const Call& call) {
+  for (;;) {
+    errno = 0;
+    const Result result = call();
+    if (result != failure || errno != EINTR) return result;
+  }
+}
+
 FileStatus to_status(const struct stat& status) {
   FileStatus result;
   if (S_ISREG(status.st_mode)) result.type = FileType::kRegular;
@@ -39,9 +49,7 @@ class OpenFile {
  public:
   explicit OpenFile(const std::string& path) : path_(path) {
     // Opening a pipe that took the file's place meanwhile must not wait for a writer.
-    do {
-      descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    } while (descriptor_ < 0 && errno == EINTR);
+    descriptor_ = retry(-1, [&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
     if (descriptor_ < 0) fail_access("read", path, errno);
   }
   ~OpenFile() { close(descriptor_); }
@@ -50,7 +58,8 @@ class OpenFile {
 
   FileStatus status() const {
     struct stat status {};
-    if (fstat(descriptor_, &status) != 0) fail_access("read", path_, errno);
+    if (retry(-1, [&] { return fstat(descriptor_, &status); }) != 0)
+      fail_access("read", path_, errno);
     const FileStatus result = to_status(status);
     if (result.type == FileType::kFolder) fail_access("read", path_, EISDIR);
     if (result.type != FileType::kRegular)
@@ -68,11 +77,11 @@ class OpenFile {
       const int64_t left = expected - static_cast<int64_t>(before);
       const int64_t likely = left > 0 ? left : kPiece;
       bytes.resize(before + static_cast<size_t>(std::min({most, likely, kMost})));
-      const ssize_t got = ::read(descriptor_, bytes.data() + before, bytes.size() - before);
-      const int code = errno;
-      bytes.resize(before + static_cast<size_t>(std::max<ssize_t>(got, 0)));
-      if (got < 0 && code == EINTR) continue;
-      if (got < 0) fail_access("read", path_, code);
+      const ssize_t got = retry(ssize_t{-1}, [&] {
+        return ::read(descriptor_, bytes.data() + before, bytes.size() - before);
+      });
+      if (got < 0) fail_access("read", path_, errno);
+      bytes.resize(before + static_cast<size_t>(got));
       if (got == 0) break;
       most -= got;
     }
@@ -88,7 +97,7 @@ class OpenFile {
 
 FileStatus file_status(const std::string& path) {
   struct stat status {};
-  if (stat(path.c_str(), &status) != 0) fail_access("read", path, errno);
+  if (retry(-1, [&] { return stat(path.c_str(), &status); }) != 0) fail_access("read", path, errno);
   return to_status(status);
 }
 
