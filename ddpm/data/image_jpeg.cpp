@@ -254,12 +254,13 @@ void Decoder::read_markers(StoredImage& image) {
 ImageSize read_jpeg_header(std::string_view file) { return Decoder(file).read_header(); }
 
 StoredImage decode_jpeg(std::string_view file, int64_t shrink) {
+  std::shared_ptr<MemoryLease> lease;  // outlives what it is for
   Decoder decoder(file);
   const ImageSize size = decoder.read_header();
   require_few_pixels(size);
-  auto lease = std::make_shared<MemoryLease>(size, decoder.decoding_bytes(shrink));
+  lease = std::make_shared<MemoryLease>(size, decoder.decoding_bytes(shrink));
   StoredImage image = decoder.decode(shrink);
-  image.lease = std::move(lease);
+  image.lease = lease;
   return image;
 }
 

@@ -7,6 +7,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/image_parts.h"
+#include "ddpm/tensor/allocator.h"
 
 namespace ddpm {
 namespace {
@@ -37,6 +38,9 @@ MemoryLease::MemoryLease(ImageSize size, int64_t bytes) : bytes_(std::max<int64_
 }
 
 MemoryLease::~MemoryLease() {
+  // Freed tensors wait to be used again; of pictures of many sizes they would only pile up.
+  constexpr int64_t kLarge = int64_t{32} << 20;
+  if (bytes_ >= kLarge) trim_allocator();
   {
     const std::lock_guard lock(lease_mutex);
     leased -= bytes_;

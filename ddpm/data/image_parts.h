@@ -40,13 +40,13 @@ int64_t colours_of(ColourKind kind);  // 1, 3, 4 or 3
 
 // A picture as its file stores it, but in bytes.
 struct StoredImage {
+  std::shared_ptr<MemoryLease> lease;  // first, so that it ends when the pixels are gone
   Tensor pixels;  // [H, W, colours, and alpha where there is one]; CMYK: 255 is all ink;
                   // Lab: L from 0 to 255, a and b around 128
   ColourKind kind = ColourKind::kRgb;
   bool alpha = false;
-  std::string profile;                 // ICC; empty: none
-  int orientation = 1;                 // EXIF's 1 ... 8
-  std::shared_ptr<MemoryLease> lease;  // for as long as the picture is held at this size
+  std::string profile;  // ICC; empty: none
+  int orientation = 1;  // EXIF's 1 ... 8
 };
 
 // The picture turned and mirrored as EXIF's orientation says.
