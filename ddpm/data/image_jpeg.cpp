@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <memory>
 
@@ -60,7 +61,11 @@ class Decoder {
 
   template <class Work>
   void guarded(const Work& work) {
-    if (setjmp(failed_) != 0) fail("image", reason_.data());
+    if (setjmp(failed_) != 0) {
+      // Want of memory says nothing about the file.
+      if (errors_.msg_code == JERR_OUT_OF_MEMORY) fail_system("image", reason_.data(), ENOMEM);
+      fail("image", reason_.data());
+    }
     work();
   }
 
@@ -69,6 +74,7 @@ class Decoder {
     std::longjmp(failed_, 1);
   }
   [[noreturn]] void give_up(const char* reason) {
+    errors_.msg_code = 0;
     std::snprintf(reason_.data(), reason_.size(), "%s", reason);
     std::longjmp(failed_, 1);
   }

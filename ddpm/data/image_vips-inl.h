@@ -75,8 +75,9 @@ using VipsRegionRef = VipsRef<VipsRegion>;
 // run again alone, so that its text is surely its own.
 std::shared_mutex& vips_error_lock();
 
-// libvips' text on one line, without its repetitions; `otherwise` where it has none.
-std::string take_vips_error(const std::string& otherwise);
+// Throws Error with libvips' text on one line, without its repetitions, or with `otherwise` where
+// it has none; SystemError where it lacked memory, which says nothing about the file.
+[[noreturn]] void fail_vips(const char* where, const std::string& otherwise);
 
 // Runs work() -> bool, where false says that libvips failed; `otherwise` is the reason where
 // libvips gives none.
@@ -89,7 +90,7 @@ void run_vips(const char* where, const std::string& otherwise, const Work& work)
   }
   std::unique_lock lock(vips_error_lock());
   vips().vips_error_clear();
-  if (!work()) fail(where, take_vips_error(otherwise));
+  if (!work()) fail_vips(where, otherwise);
 }
 
 // A view of bytes [rows, width, channels]; the bytes must outlive it.

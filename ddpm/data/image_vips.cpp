@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "ddpm/data/image.h"
 #include "ddpm/data/image_vips-inl.h"
@@ -57,7 +58,7 @@ std::shared_mutex& vips_error_lock() {
   return lock;
 }
 
-std::string take_vips_error(const std::string& otherwise) {
+void fail_vips(const char* where, const std::string& otherwise) {
   const std::string text = vips().vips_error_buffer();
   vips().vips_error_clear();
   std::string cleaned, last;
@@ -72,7 +73,8 @@ std::string take_vips_error(const std::string& otherwise) {
     if (!cleaned.empty()) cleaned += "; ";
     cleaned += last = line;
   }
-  return cleaned.empty() ? otherwise : cleaned;
+  if (cleaned.find("out of memory") != cleaned.npos) fail_system(where, cleaned, ENOMEM);
+  fail(where, cleaned.empty() ? otherwise : cleaned);
 }
 
 VipsImageRef vips_view(const char* where, const uint8_t* bytes, int64_t height, int64_t width,
