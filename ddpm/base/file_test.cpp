@@ -128,6 +128,13 @@ TEST_F(FileTest, ADeviceIsWrittenAndStaysADevice) {
   EXPECT_EQ(entries(), 1);
 }
 
+TEST_F(FileTest, NamesAreListedInOrder) {
+  for (const char* name : {"b", ".hidden", "a"}) write_file_atomic(path(name), "");
+  EXPECT_EQ(list_names(folder_), (std::vector<std::string>{".hidden", "a", "b"}));
+  EXPECT_THROW(list_names(path("absent")), SystemError);
+  EXPECT_THROW(list_names(path("a")), SystemError);
+}
+
 TEST_F(FileTest, BytesCanBeWrittenOver) {
   AtomicFile file(path("f"));
   file.write("0000 rest");
