@@ -1,5 +1,8 @@
 #include "ddpm/kernels/cpu/simd.h"
 
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -13,13 +16,21 @@
 namespace ddpm {
 namespace {
 
+#if defined(__x86_64__) || defined(__i386__)
+// Not every compiler's __builtin_cpu_supports knows this one. AVX2 says that the system saves its
+// registers.
+bool has_f16c() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
 // Everything that Highway's AVX2 and AVX3 targets let the compiler use.
 bool cpu_has(Simd target) {
 #if defined(__x86_64__) || defined(__i386__)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                    __builtin_cpu_supports("f16c") && __builtin_cpu_supports("aes") &&
-                    __builtin_cpu_supports("pclmul");
+                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && has_f16c() &&
+                    __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
   switch (target) {
     case Simd::kBaseline:
       return true;
