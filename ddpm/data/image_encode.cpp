@@ -30,15 +30,17 @@ std::string take_buffer(void* data, size_t bytes) {
 std::string encode_png(const Tensor& image) {
   if (image.shape().rank() != 3) fail("png", fmt::format("cannot encode {}", image.shape().str()));
   std::string result;
-  run_vips("png", "libvips cannot write this picture", [&] {
-    const VipsImageRef view = view_of("png", image, image.size(0));
-    void* data = nullptr;
-    size_t bytes = 0;
-    if (vips().vips_pngsave_buffer(view.get(), &data, &bytes, "compression", 6, nullptr) != 0)
-      return false;
-    result = take_buffer(data, bytes);
-    return true;
-  });
+  run_vips(
+      "png", [] { return "libvips cannot write this picture"; },
+      [&] {
+        const VipsImageRef view = view_of("png", image, image.size(0));
+        void* data = nullptr;
+        size_t bytes = 0;
+        if (vips().vips_pngsave_buffer(view.get(), &data, &bytes, "compression", 6, nullptr) != 0)
+          return false;
+        result = take_buffer(data, bytes);
+        return true;
+      });
   return result;
 }
 
@@ -59,40 +61,46 @@ std::string encode_webp(const Tensor& frames, const AnimationOptions& options) {
     delays.push_back(
         static_cast<int>(options.durations_ms[options.durations_ms.size() > 1 ? n : 0]));
   std::string result;
-  run_vips("webp", "libvips cannot write this animation", [&] {
-    // libvips' animations are one tall strip.
-    const VipsImageRef view = view_of("webp", frames, count * height);
-    vips().vips_image_set_int(view.get(), VIPS_META_PAGE_HEIGHT, static_cast<int>(height));
-    vips().vips_image_set_array_int(view.get(), "delay", delays.data(), static_cast<int>(count));
-    vips().vips_image_set_int(view.get(), "loop", static_cast<int>(options.loop));
-    void* data = nullptr;
-    size_t bytes = 0;
-    if (vips().vips_webpsave_buffer(view.get(), &data, &bytes, "lossless",
-                                    options.lossless ? TRUE : FALSE, "Q",
-                                    static_cast<int>(options.quality), "effort", 4, nullptr) != 0)
-      return false;
-    result = take_buffer(data, bytes);
-    return true;
-  });
+  run_vips(
+      "webp", [] { return "libvips cannot write this animation"; },
+      [&] {
+        // libvips' animations are one tall strip.
+        const VipsImageRef view = view_of("webp", frames, count * height);
+        vips().vips_image_set_int(view.get(), VIPS_META_PAGE_HEIGHT, static_cast<int>(height));
+        vips().vips_image_set_array_int(view.get(), "delay", delays.data(),
+                                        static_cast<int>(count));
+        vips().vips_image_set_int(view.get(), "loop", static_cast<int>(options.loop));
+        void* data = nullptr;
+        size_t bytes = 0;
+        if (vips().vips_webpsave_buffer(
+                view.get(), &data, &bytes, "lossless", options.lossless ? TRUE : FALSE, "Q",
+                static_cast<int>(options.quality), "effort", 4, nullptr) != 0)
+          return false;
+        result = take_buffer(data, bytes);
+        return true;
+      });
   return result;
 }
 
 std::string render_svg(std::string_view svg, double scale) {
   Tensor picture;
-  run_vips("svg", "libvips cannot draw this document", [&] {
-    VipsImageRef drawn;
-    if (vips().vips_svgload_buffer(const_cast<char*>(svg.data()), svg.size(), drawn.out(), "scale",
-                                   scale, nullptr) != 0)
-      return false;
-    constexpr int64_t kChannels = 4;  // of every drawing
-    if (vips().vips_image_get_bands(drawn.get()) != kChannels) return false;
-    const int64_t width = vips().vips_image_get_width(drawn.get());
-    picture = Tensor({vips().vips_image_get_height(drawn.get()), width, kChannels}, DType::kUInt8);
-    return for_each_row(drawn, [&](const void* row, int64_t y) {
-      std::copy_n(static_cast<const uint8_t*>(row), width * kChannels,
-                  picture.u8() + y * width * kChannels);
-    });
-  });
+  run_vips(
+      "svg", [] { return "libvips cannot draw this document"; },
+      [&] {
+        VipsImageRef drawn;
+        if (vips().vips_svgload_buffer(const_cast<char*>(svg.data()), svg.size(), drawn.out(),
+                                       "scale", scale, nullptr) != 0)
+          return false;
+        constexpr int64_t kChannels = 4;  // of every drawing
+        if (vips().vips_image_get_bands(drawn.get()) != kChannels) return false;
+        const int64_t width = vips().vips_image_get_width(drawn.get());
+        picture =
+            Tensor({vips().vips_image_get_height(drawn.get()), width, kChannels}, DType::kUInt8);
+        return for_each_row(drawn, [&](const void* row, int64_t y) {
+          std::copy_n(static_cast<const uint8_t*>(row), width * kChannels,
+                      picture.u8() + y * width * kChannels);
+        });
+      });
   return encode_png(convert_channels(picture, 3, Colour{255, 255, 255}));
 }
 

@@ -80,6 +80,8 @@ struct PngParts {
   std::string essential;  // the file without what its pixels do not need; empty: all is needed
 };
 PngParts read_png_parts(std::string_view file);
+// What is wrong with a PNG's chunks, of which libvips says nothing; empty: nothing is seen.
+std::string png_damage(std::string_view file);
 
 struct BmpParts {
   bool opaque = false;  // whatever alpha is read

@@ -173,4 +173,24 @@ PngParts read_png_parts(std::string_view file) {
   return parts;
 }
 
+std::string png_damage(std::string_view file) {
+  constexpr size_t kSignature = 8;
+  std::string_view rest = file.substr(std::min(kSignature, file.size()));
+  if (!rest.substr(0, 8).ends_with("IHDR"sv)) return "the PNG does not begin with its header";
+  while (!rest.empty()) {
+    const Chunk chunk = chunk_at(rest);
+    rest.remove_prefix(chunk.whole.size());
+    if (chunk.type.empty()) return "the PNG ends early";
+    std::string name(chunk.type);
+    for (char& c : name)
+      if (std::isalpha(static_cast<unsigned char>(c)) == 0) c = '?';
+    if (!chunk.complete) return "the PNG ends within its " + name + " chunk";
+    if (!chunk.intact()) return "the checksum of the PNG's " + name + " chunk is wrong";
+    if (chunk.type == "IHDR"sv && chunk.data.size() != 13)
+      return "the PNG's header has a wrong size";
+    if (chunk.type == "IEND"sv) return "";
+  }
+  return "the PNG ends before its last chunk";
+}
+
 }  // namespace ddpm

@@ -321,6 +321,14 @@ TEST(ImageTest, WhatIsNoImageSaysSo) {
   EXPECT_NE(why("GIF89a"), "");
 }
 
+TEST(ImageTest, DamagedPngsSayWhatIsDamaged) {
+  const std::string png = encode_png(gradient(64, 64, 3));
+  std::string header = png;
+  header[25] ^= 1;
+  EXPECT_EQ(why(header), "[image] the checksum of the PNG's IHDR chunk is wrong");
+  EXPECT_EQ(why(png.substr(0, 20)), "[image] the PNG ends within its IHDR chunk");
+}
+
 TEST(ImageTest, HugePicturesAreRefused) {
   const std::string reason = why(tiff(60000, 60000, 1, 8, 1, "x"));
   EXPECT_NE(reason.find("60000 x 60000 pixels are more than"), std::string::npos) << reason;

@@ -79,10 +79,10 @@ std::shared_mutex& vips_error_lock();
 // it has none; SystemError where it lacked memory, which says nothing about the file.
 [[noreturn]] void fail_vips(const char* where, const std::string& otherwise);
 
-// Runs work() -> bool, where false says that libvips failed; `otherwise` is the reason where
+// Runs work() -> bool, where false says that libvips failed; otherwise() is the reason where
 // libvips gives none.
-template <class Work>
-void run_vips(const char* where, const std::string& otherwise, const Work& work) {
+template <class Otherwise, class Work>
+void run_vips(const char* where, const Otherwise& otherwise, const Work& work) {
   vips();
   {
     std::shared_lock lock(vips_error_lock());
@@ -90,7 +90,7 @@ void run_vips(const char* where, const std::string& otherwise, const Work& work)
   }
   std::unique_lock lock(vips_error_lock());
   vips().vips_error_clear();
-  if (!work()) fail_vips(where, otherwise);
+  if (!work()) fail_vips(where, otherwise());
 }
 
 // A view of bytes [rows, width, channels]; the bytes must outlive it.

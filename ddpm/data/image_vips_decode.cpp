@@ -30,11 +30,16 @@ VipsImageRef open(std::string_view file) {
                                                         VIPS_FAIL_ON_ERROR, nullptr));
 }
 
-std::string no_reason(const std::string& format) {
-  return fmt::format(
-      "this {} file is damaged or of a kind that is not read; its decoder gave no "
-      "reason",
-      format);
+std::string no_reason(std::string_view file, const std::string& format) {
+  const std::string damage = format == "PNG" ? png_damage(file) : "";
+  if (!damage.empty()) return damage;
+  return fmt::format("this {} file is damaged or of a kind that is not read", format);
+}
+
+// Before libpng sees the file.
+void require_png_size(std::string_view file, const PngParts& png) {
+  if (png.size.width == 0) fail("image", no_reason(file, "PNG"));
+  require_few_pixels(png.size);
 }
 
 // How the rows of an opened file are to be taken.
@@ -361,8 +366,9 @@ bool take_picture(const VipsImageRef& image, Layout layout, StoredImage& result)
 
 VipsHeader read_vips_header(std::string_view file, const std::string& format) {
   VipsHeader header;
-  if (format == "PNG") require_few_pixels(read_png_parts(file).size);
-  run_vips("image", no_reason(format), [&] {
+  const auto otherwise = [&] { return no_reason(file, format); };
+  if (format == "PNG") require_png_size(file, read_png_parts(file));
+  run_vips("image", otherwise, [&] {
     const VipsImageRef image = open(file);
     if (!image) return false;
     header.size = {vips().vips_image_get_page_height(image.get()),
@@ -377,7 +383,7 @@ StoredImage decode_vips(std::string_view file, const std::string& format) {
   PngParts png;
   if (format == "PNG") {
     png = read_png_parts(file);
-    require_few_pixels(png.size);
+    require_png_size(file, png);
     if (!png.essential.empty()) file = png.essential;
   }
   BmpParts bmp;
@@ -385,9 +391,10 @@ StoredImage decode_vips(std::string_view file, const std::string& format) {
     bmp = read_bmp_parts(file);
     if (!bmp.common.empty()) file = bmp.common;
   }
+  const auto otherwise = [&] { return no_reason(file, format); };
   StoredImage result;
   Layout layout;
-  run_vips("image", no_reason(format), [&] {
+  run_vips("image", otherwise, [&] {
     const VipsImageRef image = open(file);
     if (!image) return false;
     layout = layout_of(image, format, file);
@@ -400,7 +407,7 @@ StoredImage decode_vips(std::string_view file, const std::string& format) {
   // Not within run_vips(): who waits for memory must not hold its lock.
   result.lease = std::make_shared<MemoryLease>(
       layout.size, decoding_bytes(layout, format, png, result.orientation));
-  run_vips("image", no_reason(format), [&] {
+  run_vips("image", otherwise, [&] {
     const VipsImageRef image = open(file);
     return image && take_picture(image, layout, result);
   });
@@ -410,17 +417,19 @@ StoredImage decode_vips(std::string_view file, const std::string& format) {
 Tensor cmyk_to_rgb(const Tensor& inks) {
   const int64_t height = inks.size(0), width = inks.size(1), bands = inks.size(2);
   Tensor result({height, width, bands - 1}, DType::kUInt8);
-  run_vips("image", "the inks cannot be converted to RGB", [&] {
-    const VipsImageRef view =
-        vips_view("image", inks.u8(), height, width, bands, VIPS_INTERPRETATION_CMYK);
-    VipsImageRef srgb;
-    return vips().vips_colourspace(view.get(), srgb.out(), VIPS_INTERPRETATION_sRGB, nullptr) ==
-               0 &&
-           for_each_row(srgb, [&](const void* row, int64_t y) {
-             std::copy_n(static_cast<const uint8_t*>(row), width * (bands - 1),
-                         result.u8() + y * width * (bands - 1));
-           });
-  });
+  run_vips(
+      "image", [] { return "the inks cannot be converted to RGB"; },
+      [&] {
+        const VipsImageRef view =
+            vips_view("image", inks.u8(), height, width, bands, VIPS_INTERPRETATION_CMYK);
+        VipsImageRef srgb;
+        return vips().vips_colourspace(view.get(), srgb.out(), VIPS_INTERPRETATION_sRGB, nullptr) ==
+                   0 &&
+               for_each_row(srgb, [&](const void* row, int64_t y) {
+                 std::copy_n(static_cast<const uint8_t*>(row), width * (bands - 1),
+                             result.u8() + y * width * (bands - 1));
+               });
+      });
   return result;
 }
 
