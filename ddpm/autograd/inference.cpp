@@ -15,7 +15,7 @@ Inference::~Inference() { current = previous_; }
 
 Inference::Prepared* Inference::of(const Tensor& w) {
   if (current == nullptr) return nullptr;
-  Prepared& prepared = current->prepared_[w.f32()];
+  Prepared& prepared = current->prepared_[w.identity()];
   if (!prepared.w.defined()) prepared.w = w;
   return &prepared;
 }

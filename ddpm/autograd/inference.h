@@ -1,8 +1,9 @@
 // Forward passes with weights that stay as they are: sampling.
 #pragma once
 
+#include <map>
 #include <memory>
-#include <unordered_map>
+#include <utility>
 
 #include "ddpm/tensor/tensor.h"
 
@@ -29,7 +30,7 @@ class Inference {
   static bool active();
 
  private:
-  std::unordered_map<const void*, Prepared> prepared_;
+  std::map<std::pair<const void*, int64_t>, Prepared> prepared_;  // by Tensor::identity()
   Inference* previous_;
 };
 

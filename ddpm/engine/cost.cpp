@@ -3,7 +3,7 @@
 #include "ddpm/autograd/inference.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/kernels/dry/dry_backend.h"
-#include "ddpm/tensor/allocator.h"
+#include "ddpm/tensor/dry_memory.h"
 
 namespace ddpm {
 
@@ -15,7 +15,7 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
                   Device::kDry);
   };
   Cost cost;
-  const int64_t before = allocator_stats().bytes_in_use;
+  DryMemory memory;
   {
     DiffusionUnet network(network_config, Device::kDry);
     cost.parameters = network.parameter_count();
@@ -23,9 +23,9 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
     network(Variable(images(1)), Tensor({1}, DType::kFloat32, Device::kDry));
     cost.forward_flops = take_dry_flops();
     const Inference scope;
-    reset_allocator_peak();
+    memory.reset_peak();
     network(Variable(images(batch)), Tensor({batch}, DType::kFloat32, Device::kDry));
-    cost.sampling_bytes = allocator_stats().peak_bytes_in_use - before;
+    cost.sampling_bytes = memory.peak_bytes_in_use();
   }
   const auto training_bytes = [&](bool checkpointing) {
     // A network may predict more channels than an image has; what training would feed back has its
@@ -36,14 +36,13 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
     options.checkpointing = checkpointing;
     Trainer trainer(
         options, trained, [&](int64_t) { return images(batch); }, Device::kDry);
-    reset_allocator_peak();
+    memory.reset_peak();
     trainer.step();
-    return allocator_stats().peak_bytes_in_use - before;
+    return memory.peak_bytes_in_use();
   };
   cost.training_bytes = training_bytes(false);
   cost.checkpointed_bytes = training_bytes(true);
   take_dry_flops();
-  trim_allocator();
   return cost;
 }
 

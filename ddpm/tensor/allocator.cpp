@@ -22,14 +22,6 @@ namespace {
 constexpr size_t kCacheLine = 64;
 constexpr size_t kLarge = size_t{1} << 20;
 
-size_t block_size(size_t bytes) {
-  if (bytes >= kLarge) return Arena::rounded(bytes);
-  if (bytes <= 8 * kCacheLine)
-    return std::max(kCacheLine, (bytes + kCacheLine - 1) / kCacheLine * kCacheLine);
-  const size_t step = std::bit_floor(bytes - 1) / 8;
-  return (bytes + step - 1) / step * step;
-}
-
 struct Allocator {
   std::mutex mutex;
   std::unordered_map<size_t, std::vector<void*>> waiting;  // small blocks by size
@@ -74,6 +66,14 @@ void* take_block(Allocator& self, size_t size) {
 }
 
 }  // namespace
+
+size_t block_size(size_t bytes) {
+  if (bytes >= kLarge) return Arena::rounded(bytes);
+  if (bytes <= 8 * kCacheLine)
+    return std::max(kCacheLine, (bytes + kCacheLine - 1) / kCacheLine * kCacheLine);
+  const size_t step = std::bit_floor(bytes - 1) / 8;
+  return (bytes + step - 1) / step * step;
+}
 
 void* allocate_bytes(size_t bytes) {
   const size_t size = block_size(bytes);

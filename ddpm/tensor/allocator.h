@@ -15,7 +15,11 @@ struct AllocatorStats {
   int64_t bytes_reserved = 0;      // held from the system, in use or waiting
 };
 
-// Throws SystemError (ENOMEM), naming the size, when the system has no memory left. The contents are undefined.
+// What a tensor of so many bytes really takes: at least as many.
+size_t block_size(size_t bytes);
+
+// Throws SystemError (ENOMEM), naming the size, when the system has no memory left. The contents
+// are undefined.
 void* allocate_bytes(size_t bytes);
 void release_bytes(void* block, size_t bytes) noexcept;
 

@@ -15,10 +15,17 @@ Shape::Shape(const int64_t* extents, int rank) : rank_(rank) {
   if (rank < 0 || rank > kMaxRank) {
     fail("shape", fmt::format("a tensor has at most {} axes, not {}", kMaxRank, rank));
   }
+  std::copy(extents, extents + rank, extents_.begin());
+  int64_t product = 1;
   for (int i = 0; i < rank; ++i) {
+    const int64_t extent = std::max<int64_t>(extents[i], 1);
     if (extents[i] < 0)
       fail("shape", fmt::format("extent {} of axis {} is negative", extents[i], i));
-    extents_[i] = extents[i];
+    if (extent > kMaxElements / product) {
+      fail("shape",
+           fmt::format("{} is too large: a tensor has at most {} elements", str(), kMaxElements));
+    }
+    product *= extent;
   }
 }
 

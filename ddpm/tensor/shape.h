@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <string>
 
 namespace ddpm {
@@ -12,9 +13,12 @@ namespace ddpm {
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
+  // The product of all extents but zeros is at most this, so that no product of some of them, times
+  // the bytes of an element, overflows. This is the one place where sizes are checked for that.
+  static constexpr int64_t kMaxElements = std::numeric_limits<int64_t>::max() / 8;
 
   Shape() = default;
-  // Throws Error for a negative extent or more than kMaxRank of them.
+  // Throws Error for a negative extent, more than kMaxRank of them, or more than kMaxElements.
   Shape(std::initializer_list<int64_t> extents);
   Shape(const int64_t* extents, int rank);
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "ddpm/base/error.h"
 #include "ddpm/tensor/allocator.h"
+#include "ddpm/tensor/dry_memory.h"
 
 namespace ddpm {
 
@@ -49,16 +51,24 @@ const char* name_of(Device device) {
 }
 
 struct Tensor::Storage {
-  explicit Storage(size_t size) : bytes(size), data(allocate_bytes(size)) {}
+  Storage(size_t size, bool real) : bytes(size) {
+    if (real) {
+      data = allocate_bytes(size);
+    } else {
+      claim.emplace(size);
+    }
+  }
   ~Storage() { release_bytes(data, bytes); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
   size_t bytes;
-  void* data;
+  void* data = nullptr;  // null on kDry
+  std::optional<DryClaim> claim;
 };
 
 Tensor::Tensor(Shape shape, DType dtype, Device device)
-    : storage_(std::make_shared<Storage>(static_cast<size_t>(shape.elements() * size_of(dtype)))),
+    : storage_(std::make_shared<Storage>(static_cast<size_t>(shape.elements() * size_of(dtype)),
+                                         holds_values(device))),
       shape_(shape),
       dtype_(dtype),
       device_(device) {}
@@ -86,6 +96,7 @@ Tensor Tensor::of(Shape shape, const std::vector<float>& values, Device device) 
 
 std::byte* Tensor::raw() const {
   if (!defined()) fail("tensor", "an empty tensor has no elements");
+  if (storage_->data == nullptr) fail("tensor", "a tensor of the device dry holds no values");
   return static_cast<std::byte*>(storage_->data) + offset_;
 }
 

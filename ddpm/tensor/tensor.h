@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "ddpm/tensor/shape.h"
@@ -15,7 +16,7 @@ int64_t size_of(DType dtype);
 const char* name_of(DType dtype);
 
 // Which backend computes on a tensor. kRef and kCpu both use host memory; kDry computes nothing:
-// its storage is reserved, so that memory can be counted, but never written.
+// its tensors have no storage, only sizes, which DryMemory adds up.
 enum class Device { kRef, kCpu, kDry };
 const char* name_of(Device device);
 inline bool holds_values(Device device) { return device != Device::kDry; }
@@ -24,7 +25,7 @@ class Tensor {
  public:
   // An empty tensor: defined() is false.
   Tensor() = default;
-  // Uninitialised storage from the caching allocator. The makers below leave it so on kDry.
+  // Uninitialised storage from the caching allocator; on kDry none, whatever the maker.
   explicit Tensor(Shape shape, DType dtype = DType::kFloat32, Device device = Device::kCpu);
   static Tensor zeros(Shape shape, Device device = Device::kCpu);
   static Tensor full(Shape shape, float value, Device device = Device::kCpu);
@@ -39,7 +40,7 @@ class Tensor {
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
 
-  // Throw Error where the type is another or the tensor is empty.
+  // Throw Error where the type is another, the tensor is empty, or it was made on kDry.
   float* f32();
   const float* f32() const;
   uint8_t* u8();
@@ -57,6 +58,9 @@ class Tensor {
   Tensor on(Device device) const;
 
   std::vector<float> values() const;
+
+  // Equal for tensors that begin at the same element of the same storage, and only for those.
+  std::pair<const void*, int64_t> identity() const { return {storage_.get(), offset_}; }
 
   // True when no other Tensor shares the storage, so writing in place cannot be seen elsewhere.
   bool unique() const { return storage_.use_count() == 1; }

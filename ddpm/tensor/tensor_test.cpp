@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "ddpm/base/error.h"
 
 namespace ddpm {
@@ -14,6 +16,25 @@ TEST(Shape, KnowsItsElementsAndText) {
   EXPECT_EQ((Shape{2, 3})[-1], 3);
   EXPECT_THROW((Shape{2, 3})[2], Error);
   EXPECT_THROW((Shape{2, -3}), Error);
+}
+
+// No product of some of the extents overflows, even beside a zero.
+TEST(Shape, SizesThatOverflowAreRefused) {
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  EXPECT_NO_THROW((Shape{Shape::kMaxElements}));
+  EXPECT_NO_THROW((Shape{0, 1 << 20, 1 << 20, 1 << 19}));
+  const std::vector<int64_t> bad[] = {{kMax},
+                                      {Shape::kMaxElements + 1},
+                                      {int64_t{1} << 31, int64_t{1} << 31},
+                                      {int64_t{1} << 32, int64_t{1} << 32},
+                                      {int64_t{1} << 62, 4},
+                                      {0, int64_t{1} << 40, int64_t{1} << 40},
+                                      {1 << 16, 1 << 16, 1 << 16, 1 << 16, 1 << 16, 1 << 16},
+                                      {-1},
+                                      {std::numeric_limits<int64_t>::min(), 2}};
+  for (const std::vector<int64_t>& extents : bad) {
+    EXPECT_THROW(Shape(extents.data(), static_cast<int>(extents.size())), Error) << extents[0];
+  }
 }
 
 TEST(Tensor, ReshapeSharesAndCloneDoesNot) {

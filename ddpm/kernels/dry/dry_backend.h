@@ -1,5 +1,5 @@
-// A backend that computes nothing and counts: a network run on Device::kDry takes its memory from
-// the allocator (untouched, so for the system it costs nothing) and leaves its arithmetic here.
+// A backend that computes nothing and counts: a network run on Device::kDry takes no memory (what
+// it would take is told by DryMemory) and leaves its arithmetic here.
 // What a run will need is thus told by the code that will run, not by a second description of the
 // network.
 #pragma once
