@@ -1,5 +1,7 @@
 #include "ddpm/engine/cost.h"
 
+#include <optional>
+
 #include "ddpm/autograd/inference.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/kernels/dry/dry_backend.h"
@@ -7,42 +9,58 @@
 
 namespace ddpm {
 
-Cost estimate_cost(const ModelConfig& config, int64_t batch) {
-  const UnetConfig& network_config = config.network;
-  network_config.check_image(config.height, config.width);
-  const auto images = [&](int64_t count) {
-    return Tensor({count, config.height, config.width, network_config.channels}, DType::kFloat32,
-                  Device::kDry);
-  };
-  Cost cost;
+namespace {
+
+Tensor dry_images(const ModelConfig& config, int64_t count) {
+  return Tensor({count, config.height, config.width, config.network.channels}, DType::kFloat32,
+                Device::kDry);
+}
+
+Tensor dry_steps(int64_t count) { return Tensor({count}, DType::kFloat32, Device::kDry); }
+
+}  // namespace
+
+int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_weights) {
+  config.network.check_image(config.height, config.width);
   DryMemory memory;
+  const DiffusionUnet network(config.network, Device::kDry);
+  std::optional<Inference> scope;
+  if (prepare_weights) scope.emplace();
+  network(Variable(dry_images(config, batch)), dry_steps(batch));
+  take_dry_flops();
+  return memory.peak_bytes_in_use();
+}
+
+int64_t training_bytes(const ModelConfig& config, int64_t batch, bool checkpointing) {
+  config.network.check_image(config.height, config.width);
+  // A network may predict more channels than an image has; what training would feed back has its
+  // output's shape.
+  ModelConfig trained = config;
+  trained.network.output_dim = 0;
+  trained.timesteps = 1;  // the table of a long schedule would only take time
+  TrainOptions options;
+  options.checkpointing = checkpointing;
+  DryMemory memory;
+  Trainer trainer(
+      options, trained, [&](int64_t) { return dry_images(config, batch); }, Device::kDry);
+  trainer.step();
+  take_dry_flops();
+  return memory.peak_bytes_in_use();
+}
+
+Cost estimate_cost(const ModelConfig& config, int64_t batch) {
+  config.network.check_image(config.height, config.width);
+  Cost cost;
   {
-    DiffusionUnet network(network_config, Device::kDry);
+    DiffusionUnet network(config.network, Device::kDry);
     cost.parameters = network.parameter_count();
     take_dry_flops();
-    network(Variable(images(1)), Tensor({1}, DType::kFloat32, Device::kDry));
+    network(Variable(dry_images(config, 1)), dry_steps(1));
     cost.forward_flops = take_dry_flops();
-    const Inference scope;
-    memory.reset_peak();
-    network(Variable(images(batch)), Tensor({batch}, DType::kFloat32, Device::kDry));
-    cost.sampling_bytes = memory.peak_bytes_in_use();
   }
-  const auto training_bytes = [&](bool checkpointing) {
-    // A network may predict more channels than an image has; what training would feed back has its
-    // output's shape.
-    ModelConfig trained = config;
-    trained.network.output_dim = 0;
-    TrainOptions options;
-    options.checkpointing = checkpointing;
-    Trainer trainer(
-        options, trained, [&](int64_t) { return images(batch); }, Device::kDry);
-    memory.reset_peak();
-    trainer.step();
-    return memory.peak_bytes_in_use();
-  };
-  cost.training_bytes = training_bytes(false);
-  cost.checkpointed_bytes = training_bytes(true);
-  take_dry_flops();
+  cost.sampling_bytes = sampling_bytes(config, batch);
+  cost.training_bytes = training_bytes(config, batch, false);
+  cost.checkpointed_bytes = training_bytes(config, batch, true);
   return cost;
 }
 

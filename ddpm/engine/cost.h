@@ -18,9 +18,14 @@ struct Cost {
   int64_t checkpointed_bytes = 0;  // the same with TrainOptions::checkpointing
 };
 
+// Bytes of tensors at the peak of a training step, and of one pass of sampling without the
+// sampler's own tensors. `prepare_weights` as in GenerateOptions.
+int64_t training_bytes(const ModelConfig& config, int64_t batch, bool checkpointing);
+int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_weights = true);
+
 // For batches of `batch` images of the configuration's size. Computed by running the real code on
-// Device::kDry. Scratch of the kernels (per-thread buffers) and decoded pictures
-// come on top. Throws UsageError as the network does.
+// Device::kDry, which takes no memory and may go on beside anything else. Scratch of the kernels
+// (per-thread buffers) and decoded pictures come on top. Throws UsageError as the network does.
 Cost estimate_cost(const ModelConfig& config, int64_t batch);
 
 }  // namespace ddpm

@@ -7,11 +7,31 @@
 
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
+#include "ddpm/engine/finite.h"
+#include "ddpm/engine/memory_check.h"
 
 namespace ddpm {
 
+void check_ranges(const GenerateOptions& options) {
+  constexpr int64_t kMany = 1'000'000, kMostBatch = 1 << 20, kLast = int64_t{1} << 40;
+  const struct {
+    const char* name;
+    int64_t value, lowest, highest;
+  } ranges[] = {{"n (the number of pictures)", options.count, 1, kMany},
+                {"batch", options.batch, 1, kMostBatch},
+                {"steps", options.steps, 0, kMany},
+                {"the first picture", options.first, 0, kLast}};
+  for (const auto& [name, value, lowest, highest] : ranges) {
+    if (value < lowest || value > highest) {
+      fail_usage("sample", fmt::format("{} is {} but must lie between {} and {}", name, value,
+                                       lowest, highest));
+    }
+  }
+}
+
 Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
                 const GenerateOptions& options) {
+  check_ranges(options);
   const int64_t height = options.height > 0 ? options.height : config.height;
   const int64_t width = options.width > 0 ? options.width : config.width;
   if (height < 1 || width < 1) {
@@ -26,16 +46,19 @@ Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
             "noise alone can be sampled from",
             config.network.output_channels(), config.network.channels));
   }
-  if (options.count < 1 || options.batch < 1) {
-    fail_usage("sample",
-               fmt::format("cannot make {} images in batches of {}; both must be at least 1",
-                           options.count, options.batch));
-  }
+  require_memory_for_sampling(config, options);
   std::optional<Inference> scope;
   if (options.prepare_weights) scope.emplace();
   const Schedule schedule(config.schedule, config.timesteps);
   const Denoiser denoiser = [&](const Tensor& x, const Tensor& t) {
-    return network(Variable(x), t).value();
+    Tensor noise = network(Variable(x), t).value();
+    if (const auto value = find_not_finite(noise)) {
+      fail("sample",
+           fmt::format("the network's estimate of the noise holds {} at step {}; its weights "
+                       "are damaged, or its training failed",
+                       *value, t.f32()[0]));
+    }
+    return noise;
   };
   const int64_t channels = config.network.channels;
   Tensor images({options.count, height, width, channels}, DType::kFloat32, network.device());
@@ -54,6 +77,12 @@ Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
     }
     Tensor rows = images.rows(begin, begin + count);
     rows.copy_from(sample(schedule, denoiser, request));
+    if (const auto value = find_not_finite(rows)) {
+      fail("sample",
+           fmt::format("the pictures came out as {}; the network's weights are damaged, or "
+                       "its training failed",
+                       *value));
+    }
   }
   return images;
 }

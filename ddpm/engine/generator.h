@@ -24,13 +24,19 @@ struct GenerateOptions {
   bool prepare_weights = true;
   int64_t height = 0;  // 0: the size that the model was trained on
   int64_t width = 0;
+  int64_t other_bytes = 0;  // what the caller will keep of the pictures besides, to be foreseen too
   // After every denoising step of every batch: x and x0 of images [begin, begin + N). Returning
   // false cancels (Error).
   std::function<bool(int64_t begin, const SampleProgress&)> progress;
 };
 
+// Throws UsageError where a number lies outside what any model could do, naming the range. Looks at
+// no model, so that a program can ask before it loads one.
+void check_ranges(const GenerateOptions& options);
+
 // float32 [count, H, W, C] in [-1, 1]. Throws UsageError for options that cannot work (no size
-// known, too many steps, ...), and where the network predicts anything but one value per channel.
+// known, too many steps, more memory than there is, ...), and where the network predicts anything
+// but one value per channel; Error where the network's estimate is not finite.
 Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
                 const GenerateOptions& options);
 

@@ -7,7 +7,9 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/base/memory.h"
 #include "ddpm/base/options.h"
+#include "ddpm/base/utf8.h"
 #include "ddpm/base/version.h"
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/checkpoint.h"
@@ -34,6 +36,58 @@ void apply(const ModelOverrides& overrides, ModelConfig& config) {
     network.weight_standardization_eps = *overrides.weight_standardization_eps;
   if (overrides.schedule) config.schedule = *overrides.schedule;
   if (overrides.timesteps) config.timesteps = *overrides.timesteps;
+}
+
+[[noreturn]] void fail_model(const std::string& path, const std::string& what) {
+  fail("model", fmt::format("{}: {}", path, what));
+}
+
+// What the file says and the flags add. A file that says what cannot be is damaged; a flag that
+// does is a mistake in the request.
+ModelConfig read_config(const SafetensorsFile& file, const std::string& prefix,
+                        const ModelOverrides& overrides) {
+  ModelConfig config;
+  const auto text = file.metadata().find(kConfigKey);
+  const bool told = text != file.metadata().end();
+  if (told) {
+    config =
+        model_config_from_json(text->second, fmt::format("the configuration in {}", file.path()));
+  } else {
+    config.network = infer_unet_config(file, prefix, overrides);
+  }
+  try {
+    config.check();
+  } catch (const UsageError& error) {
+    if (!told && overrides.any()) throw;
+    fail_model(file.path(), error.what());
+  }
+  apply(overrides, config);
+  config.check();
+  return config;
+}
+
+int64_t read_step(const SafetensorsFile& file) {
+  constexpr int64_t kMostSteps = int64_t{1} << 40;
+  const auto text = file.metadata().find(kStepKey);
+  if (text == file.metadata().end()) return -1;
+  int64_t step = 0;
+  json_value::read(text->second, fmt::format("{} in {}", kStepKey, file.path()), step);
+  if (step < 0 || step > kMostSteps) {
+    fail_model(file.path(),
+               fmt::format("{} is {}, not between 0 and {}", kStepKey, step, kMostSteps));
+  }
+  return step;
+}
+
+// The shapes in a file may promise more than there is: the bytes of a sparse file cost nothing.
+void require_memory_for_weights(const std::string& path, DiffusionUnet& plan) {
+  const int64_t bytes = plan.parameter_count() * size_of(DType::kFloat32);
+  const AvailableMemory available = available_memory();
+  if (bytes > available.bytes) {
+    fail_model(path,
+               fmt::format("its weights take {} of memory, but {} leaves {}", memory_text(bytes),
+                           available.limit, memory_text(available.bytes)));
+  }
 }
 
 // A file may hold more than the network (a checkpoint does), but a state dict with leftovers is
@@ -67,6 +121,27 @@ ModelConfig model_config_from_json(std::string_view json, std::string_view what)
   return config;
 }
 
+void ModelConfig::check() const {
+  constexpr int64_t kMostSteps = 1'000'000, kLargestSide = 16384;
+  network.check();
+  for (const auto& [name, side] : {std::pair{"height", height}, std::pair{"width", width}}) {
+    if (side < 0 || side > kLargestSide) {
+      fail_usage("model", fmt::format("{} is {} but must lie between 1 and {}, or be 0 for unknown",
+                                      name, side, kLargestSide));
+    }
+  }
+  if (height > 0 && width > 0) network.check_image(height, width);
+  if (timesteps < 1 || timesteps > kMostSteps) {
+    fail_usage("model",
+               fmt::format("timesteps is {} but must lie between 1 and {}", timesteps, kMostSteps));
+  }
+  const std::vector<std::string> known = schedule_names();
+  if (std::find(known.begin(), known.end(), schedule) == known.end()) {
+    fail_usage("model", fmt::format("there is no schedule '{}'; choose {}", shortened(schedule),
+                                    join_choices(known)));
+  }
+}
+
 std::string find_model_file(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) {
@@ -96,21 +171,15 @@ Model load_model(const std::string& path, Device device, const ModelOverrides& o
   const auto kind = metadata.find(kKindKey);
   const bool is_checkpoint = kind != metadata.end() && kind->second == "checkpoint";
   const std::string prefix = is_checkpoint ? "ema." : "";
-  if (const auto config = metadata.find(kConfigKey); config != metadata.end()) {
-    model.config =
-        model_config_from_json(config->second, fmt::format("the configuration in {}", model.path));
-  } else {
-    model.config.network = infer_unet_config(file, prefix, overrides);
-  }
-  apply(overrides, model.config);
-  Schedule(model.config.schedule, model.config.timesteps);  // throws for values that cannot be
-  if (const auto step = metadata.find(kStepKey); step != metadata.end()) {
-    json_value::read(step->second, kStepKey, model.trained_steps);
-  }
+  model.config = read_config(file, prefix, overrides);
+  model.trained_steps = read_step(file);
+  DiffusionUnet plan(model.config.network, Device::kDry);
+  check_shapes(file, prefix, plan);
+  if (!is_checkpoint) check_nothing_is_left(file, plan);
+  if (holds_values(device)) require_memory_for_weights(model.path, plan);
   model.network = std::make_unique<DiffusionUnet>(model.config.network, device);
   std::vector<Tensor> targets = parameter_tensors(*model.network);
   read_weights(file, prefix, *model.network, targets);
-  if (!is_checkpoint) check_nothing_is_left(file, *model.network);
   return model;
 }
 

@@ -28,6 +28,10 @@ struct ModelConfig {
     field("schedule", schedule, "noise schedule");
     field("timesteps", timesteps, "steps of the noise schedule");
   }
+
+  // Throws UsageError naming the value and its range where a network cannot be like this, whether
+  // flags say it or a file.
+  void check() const;
 };
 
 // What a file without metadata (a bare state dict of the tutorial's network) does not tell; set
@@ -38,6 +42,10 @@ struct ModelOverrides {
   std::optional<double> weight_standardization_eps;
   std::optional<std::string> schedule;
   std::optional<int64_t> timesteps;
+
+  bool any() const {
+    return groups || heads || weight_standardization_eps || schedule || timesteps;
+  }
 };
 
 struct Model {
@@ -48,8 +56,10 @@ struct Model {
 };
 
 // path: a .safetensors file (a model, a checkpoint, or a bare state dict) or a run directory.
-// Throws Error where there is none, where it is damaged, and where tensors are missing, left over
-// or of the wrong shape, naming them.
+// Throws Error where there is none, where it is damaged, where tensors are missing, left over or of
+// the wrong shape, and where a value is not finite, naming them. Memory for the network is taken
+// only when its shapes are those of the file. On Device::kDry the file is checked and the network
+// has no weights.
 Model load_model(const std::string& path, Device device = Device::kCpu,
                  const ModelOverrides& overrides = {});
 

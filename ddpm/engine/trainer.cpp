@@ -51,10 +51,10 @@ StepMetrics Trainer::step() {
   // [N]; values are written on the host, which kDry has none of
   Tensor t_input({batch}, DType::kFloat32, holds_values(device) ? Device::kCpu : device);
   const Philox times(mix_seed(options_.seed, kTimeSteps));
-  for (int64_t i = 0; i < batch; ++i) {
+  for (int64_t i = 0; holds_values(device) && i < batch; ++i) {
     const uint64_t drawn = static_cast<uint64_t>(step * batch + i);
     t[i] = static_cast<int64_t>(times.below(static_cast<uint64_t>(schedule_.steps()), drawn));
-    if (holds_values(device)) t_input.f32()[i] = static_cast<float>(t[i]);
+    t_input.f32()[i] = static_cast<float>(t[i]);
     noise_seeds[i] = mix_seed(mix_seed(options_.seed, kNoise), drawn);
   }
   Tensor noise(images.shape(), DType::kFloat32, device),

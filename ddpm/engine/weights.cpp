@@ -6,6 +6,7 @@
 #include <set>
 
 #include "ddpm/base/error.h"
+#include "ddpm/engine/finite.h"
 
 namespace ddpm {
 namespace {
@@ -44,7 +45,12 @@ UnetConfig infer_unet_config(const SafetensorsFile& file, const std::string& pre
   config.init_dim = shape_of("init_conv.weight", 4)[0];
   config.output_dim = shape_of("final_conv.weight", 4)[0];
   config.dim_mults.clear();
+  constexpr int kMostLevels = 16;
   for (int level = 0;; ++level) {
+    if (level == kMostLevels) {
+      fail("model",
+           fmt::format("{} has more than {} levels in down_layers", file.path(), kMostLevels));
+    }
     const std::string path = fmt::format("down_layers.{}.3.", level);
     const bool last = file.find(prefix + path + "weight") != nullptr;
     const int64_t width = shape_of(path + (last ? "weight" : "1.weight"), 4)[0];
@@ -73,11 +79,9 @@ std::vector<Tensor> parameter_tensors(DiffusionUnet& network) {
   return tensors;
 }
 
-void read_weights(const SafetensorsFile& file, const std::string& prefix, DiffusionUnet& network,
-                  std::vector<Tensor>& targets) {
-  const std::vector<NamedParameter> parameters = network.parameters();
+void check_shapes(const SafetensorsFile& file, const std::string& prefix, DiffusionUnet& network) {
   std::vector<std::string> missing, misshapen;
-  for (const NamedParameter& named : parameters) {
+  for (const NamedParameter& named : network.parameters()) {
     const Shape& shape = named.parameter->variable.shape();
     const Layout layout = state_dict_layout(named.path, shape.rank());
     const SafetensorsEntry* entry = file.find(prefix + named.path);
@@ -93,9 +97,21 @@ void read_weights(const SafetensorsFile& file, const std::string& prefix, Diffus
     fail("model",
          fmt::format("{} does not fit its configuration: {}", file.path(), some_of(misshapen)));
   }
+}
+
+void read_weights(const SafetensorsFile& file, const std::string& prefix, DiffusionUnet& network,
+                  std::vector<Tensor>& targets) {
+  check_shapes(file, prefix, network);
+  const std::vector<NamedParameter> parameters = network.parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
     const Layout layout = state_dict_layout(parameters[i].path, targets[i].shape().rank());
-    targets[i].copy_from(file.read(prefix + parameters[i].path, layout));
+    const Tensor read = file.read(prefix + parameters[i].path, layout);
+    if (const auto value = find_not_finite(read)) {
+      fail("model", fmt::format("{}{} of {} holds {}; the file is damaged, or its training failed. "
+                                "An earlier checkpoint may be sound",
+                                prefix, parameters[i].path, file.path(), *value));
+    }
+    targets[i].copy_from(read);
   }
 }
 

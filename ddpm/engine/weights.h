@@ -14,8 +14,13 @@ namespace ddpm {
 UnetConfig infer_unet_config(const SafetensorsFile& file, const std::string& prefix,
                              const ModelOverrides& overrides);
 
-// Reads prefix + path into targets[i] for every parameter of the network, in its order. Throws
-// Error naming tensors that are missing or of another shape.
+// Throws Error naming tensors prefix + path that the file lacks or has in another shape. Looks at
+// the network's shapes only, so that it may be on Device::kDry.
+void check_shapes(const SafetensorsFile& file, const std::string& prefix, DiffusionUnet& network);
+
+// Reads prefix + path into targets[i] for every parameter of the network, in its order (targets on
+// Device::kDry are checked and not written). Throws Error as check_shapes() does, and naming a
+// tensor that holds a value which is not finite.
 void read_weights(const SafetensorsFile& file, const std::string& prefix, DiffusionUnet& network,
                   std::vector<Tensor>& targets);
 

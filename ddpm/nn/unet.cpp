@@ -54,9 +54,12 @@ void UnetConfig::check() const {
     fail_usage("unet", fmt::format("weight_standardization_eps is {} but must lie in [0, 1)",
                                    weight_standardization_eps));
   }
+  check_positive("attention_heads times attention_dim_head", attention_heads * attention_dim_head,
+                 1);
   SinusoidalPositionEmbedding{dim};
   std::vector<int64_t> widths = level_widths(*this);
   widths.push_back(dim);
+  for (int64_t width : widths) check_positive("dim times each of dim_mults", width, 1);
   for (int64_t width : widths) {
     if (width % resnet_block_groups == 0) continue;
     std::vector<std::string> works;
@@ -74,7 +77,12 @@ void UnetConfig::check() const {
 
 void UnetConfig::check_image(int64_t height, int64_t width) const {
   const int64_t divisor = side_divisor();
+  constexpr int64_t kHighest = 1 << 20;
   for (const auto& [name, side] : {std::pair{"height", height}, std::pair{"width", width}}) {
+    if (side > kHighest) {
+      fail_usage("unet",
+                 fmt::format("the image's {} is {}; at most {} can be", name, side, kHighest));
+    }
     if (side >= divisor && side % divisor == 0) continue;
     const int64_t below = side / divisor * divisor;
     fail_usage("unet", fmt::format("the image's {} {} is not divisible by {}, which {} levels "
@@ -218,6 +226,15 @@ Variable DiffusionUnet::in_parts(const Tensor& x, const Tensor& t) const {
   const int64_t count = x.size(0),
                 parts = (count + images_at_once(x.shape()) - 1) / images_at_once(x.shape());
   Tensor y({count, x.size(1), x.size(2), config_.output_channels()}, DType::kFloat32, device_);
+  // Where nothing is computed the largest part, twice, tells what all would take: the second time
+  // with all prepared weights, as every part but the first.
+  if (!holds_values(device_)) {
+    const int64_t rows = (count + parts - 1) / parts;
+    for (int pass = 0; pass < 2; ++pass) {
+      (*this)(Variable(x.rows(0, rows)), t.rows(0, rows));
+    }
+    return Variable(y);
+  }
   for (int64_t i = 0; i < parts; ++i) {
     const int64_t begin = count * i / parts, end = count * (i + 1) / parts;
     Tensor rows = y.rows(begin, end);

@@ -1,0 +1,204 @@
+#include "ddpm/engine/memory_check.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/memory.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/engine/cost.h"
+#include "ddpm/tensor/allocator.h"
+
+namespace ddpm {
+namespace {
+
+constexpr double kTooMuch = 1e30;
+
+// In double, so that no sum overflows. An Error of a size that no memory holds counts as such.
+double bytes_or_too_much(const std::function<int64_t()>& estimate) {
+  try {
+    return static_cast<double>(estimate());
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error&) {
+    return kTooMuch;
+  }
+}
+
+// What estimates leave out: the kernels' buffers, one set a thread, and small things.
+double with_margin(double bytes) {
+  return 1.02 * bytes + 4e6 * static_cast<double>(num_threads()) + 8e6;
+}
+
+double image_bytes(const ModelConfig& config) {
+  return static_cast<double>(config.height) * static_cast<double>(config.width) *
+         static_cast<double>(config.network.channels) * 4;
+}
+
+double weight_bytes(const ModelConfig& config) {
+  return bytes_or_too_much(
+      [&] { return DiffusionUnet(config.network, Device::kDry).parameter_count() * 4; });
+}
+
+// The largest value from 1 to `highest` that fits, 0 where none does. What fits is all below some
+// value.
+int64_t largest(int64_t highest, const std::function<bool(int64_t)>& fits) {
+  int64_t good = 0, bad = highest + 1;
+  while (good + 1 < bad) {
+    const int64_t middle = good + (bad - good) / 2;
+    (fits(middle) ? good : bad) = middle;
+  }
+  return good;
+}
+
+// " with pictures of 256 a side it would fit" where some smaller size does, else about the network.
+std::string smaller_size(const ModelConfig& config, const std::function<bool(ModelConfig)>& fits) {
+  const int64_t divisor = config.network.side_divisor();
+  for (ModelConfig smaller = config;;) {
+    smaller.height = smaller.height / 2 / divisor * divisor;
+    smaller.width = smaller.width / 2 / divisor * divisor;
+    if (smaller.height < divisor || smaller.width < divisor) break;
+    if (!fits(smaller)) continue;
+    const std::string size = smaller.height == smaller.width
+                                 ? std::to_string(smaller.height)
+                                 : fmt::format("{}x{}", smaller.height, smaller.width);
+    return fmt::format("--batch 1 with --size {} would fit", size);
+  }
+  return "a smaller network (--dim, --dim-mults) would need less";
+}
+
+std::string memory_text(double bytes) {
+  return bytes >= kTooMuch ? "more memory than any machine has"
+                           : ddpm::memory_text(static_cast<int64_t>(std::min(bytes, 9e18)));
+}
+
+[[noreturn]] void refuse(const char* where, const std::string& what, double needed,
+                         const AvailableMemory& available, const std::string& advice) {
+  fail_usage(where, fmt::format("{} takes {}, but {} leaves {}; {}", what, memory_text(needed),
+                                available.limit, ddpm::memory_text(available.bytes), advice));
+}
+
+}  // namespace
+
+AvailableMemory available_to_tensors() {
+  AvailableMemory available = available_memory();
+  const AllocatorStats stats = allocator_stats();
+  const int64_t waiting = std::max<int64_t>(stats.bytes_reserved - stats.bytes_in_use, 0);
+  available.bytes = std::min(available.bytes, std::numeric_limits<int64_t>::max() - waiting);
+  available.bytes += waiting;
+  return available;
+}
+
+void require_memory_for_training(const ModelConfig& config, int64_t batch, bool checkpointing,
+                                 int64_t data_bytes) {
+  require_memory_for_training(config, batch, checkpointing, data_bytes, available_to_tensors());
+}
+
+void require_memory_for_training(const ModelConfig& config, int64_t batch, bool checkpointing,
+                                 int64_t data_bytes, const AvailableMemory& available) {
+  const double data = static_cast<double>(data_bytes);
+  const auto need = [&](const ModelConfig& asked, int64_t pictures, bool twice) {
+    return with_margin(bytes_or_too_much([&] { return training_bytes(asked, pictures, twice); }) +
+                       data);
+  };
+  const auto fits = [&](const ModelConfig& asked, int64_t pictures, bool twice) {
+    return need(asked, pictures, twice) <= static_cast<double>(available.bytes);
+  };
+  if (fits(config, batch, checkpointing)) return;
+
+  const auto most = [&](bool twice) {
+    return largest(batch, [&](int64_t pictures) { return fits(config, pictures, twice); });
+  };
+  const int64_t plain = most(checkpointing), less = checkpointing ? plain : most(true);
+  std::string advice;
+  if (plain > 0) advice = fmt::format("--batch {} would fit", plain);
+  if (less > plain) {
+    advice += fmt::format("{}--checkpointing{} would fit", advice.empty() ? "" : ", or ",
+                          less < batch ? fmt::format(" with --batch {}", less) : "");
+  }
+  if (less == 0) {
+    advice = smaller_size(
+        config, [&](const ModelConfig& smaller) { return fits(smaller, 1, checkpointing); });
+  }
+  const std::string pictures =
+      data_bytes > 0 ? fmt::format(" (with {} of pictures)", ddpm::memory_text(data_bytes)) : "";
+  refuse("train",
+         fmt::format("training on {}x{} pictures at --batch {}{}{}", config.height, config.width,
+                     batch, checkpointing ? " --checkpointing" : "", pictures),
+         need(config, batch, checkpointing), available, advice);
+}
+
+void require_memory_for_sampling(const ModelConfig& config, const GenerateOptions& options) {
+  require_memory_for_sampling(config, options, available_to_tensors());
+}
+
+void require_memory_for_sampling(const ModelConfig& asked, const GenerateOptions& options,
+                                 const AvailableMemory& available) {
+  ModelConfig config = asked;
+  if (options.height > 0) config.height = options.height;
+  if (options.width > 0) config.width = options.width;
+  const double weights = weight_bytes(config);
+  const double other = static_cast<double>(options.other_bytes);
+  // The network's pass, the sampler's tensors (states, estimates, noise), the pictures as floats
+  // and as bytes.
+  const auto need = [&](const ModelConfig& of, int64_t count, int64_t batch, double kept) {
+    const int64_t together = std::min(batch, count);
+    const double pass =
+        bytes_or_too_much([&] { return sampling_bytes(of, together, options.prepare_weights); });
+    return with_margin(std::max(pass - weights, 0.0) +
+                       image_bytes(of) * (5.0 * static_cast<double>(together) +
+                                          1.25 * static_cast<double>(count)) +
+                       kept);
+  };
+  const auto room = static_cast<double>(available.bytes);
+  const double needed = need(config, options.count, options.batch, other);
+  if (needed <= room) return;
+
+  const int64_t batch = largest(std::min(options.batch, options.count), [&](int64_t pictures) {
+    return need(config, options.count, pictures, other) <= room;
+  });
+  const double one = other / static_cast<double>(options.count);  // grows with the pictures
+  const int64_t count = largest(options.count, [&](int64_t pictures) {
+    return need(config, pictures, 1, one * static_cast<double>(pictures)) <= room;
+  });
+  std::string advice;
+  if (batch > 0) {
+    advice = fmt::format("--batch {} would fit", batch);
+  } else if (count > 0) {
+    advice = fmt::format("--n {} with --batch 1 would fit", count);
+  } else {
+    advice = smaller_size(
+        config, [&](const ModelConfig& smaller) { return need(smaller, 1, 1, one) <= room; });
+  }
+  refuse("sample",
+         fmt::format("making {} pictures of {}x{}, {} at a time,", options.count, config.height,
+                     config.width, std::min(options.batch, options.count)),
+         needed, available, advice);
+}
+
+void require_memory_for_forward(const ModelConfig& config, int64_t batch) {
+  require_memory_for_forward(config, batch, available_to_tensors());
+}
+
+void require_memory_for_forward(const ModelConfig& config, int64_t batch,
+                                const AvailableMemory& available) {
+  const double weights = weight_bytes(config);
+  const auto need = [&](int64_t pictures) {
+    return with_margin(bytes_or_too_much([&] { return sampling_bytes(config, pictures, false); }) -
+                       weights + 2 * image_bytes(config) * static_cast<double>(pictures));
+  };
+  if (need(batch) <= static_cast<double>(available.bytes)) return;
+  const int64_t most = largest(batch, [&](int64_t pictures) {
+    return need(pictures) <= static_cast<double>(available.bytes);
+  });
+  refuse(
+      "forward",
+      fmt::format("a pass over {} pictures of {}x{}", batch, config.height, config.width),
+      need(batch), available,
+      most > 0 ? fmt::format("{} at a time would fit", most) : "smaller pictures would need less");
+}
+
+}  // namespace ddpm

@@ -1,0 +1,181 @@
+#include "ddpm/engine/memory_check.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <limits>
+#include <regex>
+#include <thread>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/memory.h"
+#include "ddpm/engine/cost.h"
+#include "ddpm/engine/train_options.h"
+#include "ddpm/engine/trainer.h"
+#include "ddpm/tensor/allocator.h"
+
+namespace ddpm {
+namespace {
+
+const AvailableMemory kFourGigabytes{.bytes = 4'000'000'000, .limit = "a limit"};
+
+// The network of `ddpm train` without flags.
+ModelConfig default_config(int64_t side) { return TrainOptions().model_config(side, side, 3); }
+
+std::string refusal(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+int64_t number_after(const std::string& text, const std::string& flag) {
+  std::smatch match;
+  return std::regex_search(text, match, std::regex(flag + " (\\d+)")) ? std::stoll(match[1]) : -1;
+}
+
+TEST(MemoryForTraining, WhatFitsIsNotRefused) {
+  EXPECT_EQ(refusal([] {
+              require_memory_for_training(default_config(8), 1, false, 1000, kFourGigabytes);
+            }),
+            "");
+}
+
+TEST(MemoryForTraining, TheBatchThatIsNamedFits) {
+  const ModelConfig config = default_config(32);
+  const std::string message =
+      refusal([&] { require_memory_for_training(config, 1 << 20, false, 0, kFourGigabytes); });
+  const int64_t batch = number_after(message, "; --batch");
+  ASSERT_GT(batch, 0) << message;
+  EXPECT_EQ(refusal([&] { require_memory_for_training(config, batch, false, 0, kFourGigabytes); }),
+            "");
+  EXPECT_NE(
+      refusal([&] { require_memory_for_training(config, batch + 1, false, 0, kFourGigabytes); }),
+      "");
+}
+
+TEST(MemoryForTraining, CheckpointingIsNamedWhereItLetsMoreIn) {
+  ModelConfig config = default_config(64);
+  config.network.dim_mults = {1, 2};
+  const std::string message =
+      refusal([&] { require_memory_for_training(config, 1 << 20, false, 0, kFourGigabytes); });
+  EXPECT_TRUE(contains(message, "--checkpointing with --batch")) << message;
+  EXPECT_FALSE(contains(
+      refusal([&] { require_memory_for_training(config, 1 << 20, true, 0, kFourGigabytes); }),
+      "or --checkpointing"));
+}
+
+TEST(MemoryForTraining, ASmallerSizeIsNamedWhereNoBatchFits) {
+  const std::string message = refusal(
+      [] { require_memory_for_training(default_config(16384), 32, false, 0, kFourGigabytes); });
+  const int64_t size = number_after(message, "--size");
+  ASSERT_GT(size, 0) << message;
+  EXPECT_EQ(size % 8, 0);
+  EXPECT_EQ(refusal([&] {
+              require_memory_for_training(default_config(size), 1, false, 0, kFourGigabytes);
+            }),
+            "");
+}
+
+TEST(MemoryForTraining, PicturesCount) {
+  const std::string message =
+      refusal([] { require_memory_for_training(default_config(8), 1, false, int64_t{1} << 60); });
+  EXPECT_TRUE(contains(message, "of pictures")) << message;
+}
+
+// Neither the sizes nor their product overflow, and none takes long.
+TEST(MemoryForTraining, TheLargestNumbersAreRefusedAtOnce) {
+  const auto begin = std::chrono::steady_clock::now();
+  ModelConfig config = default_config(16384);
+  config.network.dim = 1 << 20;
+  config.network.dim_mults.assign(10, 1);
+  config.timesteps = 1'000'000;
+  const std::string message =
+      refusal([&] { require_memory_for_training(config, 1 << 20, false, int64_t{1} << 62); });
+  EXPECT_TRUE(contains(message, "more memory than any machine has")) << message;
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+}
+
+TEST(MemoryForSampling, TheNumberThatIsNamedFits) {
+  const ModelConfig config = default_config(256);
+  const auto message = [&](int64_t count) {
+    return refusal(
+        [&] { require_memory_for_sampling(config, {.count = count, .batch = 1}, kFourGigabytes); });
+  };
+  const int64_t count = number_after(message(1'000'000), "; --n");
+  ASSERT_GT(count, 0) << message(1'000'000);
+  EXPECT_EQ(message(count), "");
+  EXPECT_NE(message(count + 1), "");
+}
+
+TEST(MemoryForSampling, WhatFitsIsNotRefused) {
+  EXPECT_EQ(refusal([] {
+              require_memory_for_sampling(default_config(32), {.count = 16}, kFourGigabytes);
+            }),
+            "");
+}
+
+TEST(MemoryOfThisMachine, IsWhatCounts) {
+  EXPECT_GT(available_to_tensors().bytes, 0);
+  EXPECT_NE(refusal([] { require_memory_for_training(default_config(16384), 1 << 20, false, 0); }),
+            "");
+}
+
+TEST(MemoryForSampling, WhatTheCallerKeepsCounts) {
+  EXPECT_NE(refusal([] {
+              require_memory_for_sampling(default_config(32),
+                                          {.count = 1, .other_bytes = int64_t{1} << 60},
+                                          kFourGigabytes);
+            }),
+            "");
+}
+
+TEST(MemoryForForward, TooManyPicturesAreRefused) {
+  EXPECT_EQ(refusal([] { require_memory_for_forward(default_config(32), 2, kFourGigabytes); }), "");
+  const std::string message =
+      refusal([] { require_memory_for_forward(default_config(32), 1 << 20, kFourGigabytes); });
+  EXPECT_TRUE(contains(message, "at a time would fit")) << message;
+}
+
+// An estimate neither takes memory, nor disturbs what a training beside it counts.
+TEST(Estimates, AreSafeBesideATraining) {
+  TrainOptions options;
+  options.dim = 8;
+  options.dim_mults = {1, 2};
+  const ModelConfig config = options.model_config(8, 8, 1);
+  const Cost alone = estimate_cost(config, 4);
+  const auto losses = [&] {
+    Trainer trainer(options, config, [](int64_t) { return Tensor::full({4, 8, 8, 1}, 0.5f); });
+    std::vector<double> all;
+    for (int step = 0; step < 5; ++step) all.push_back(trainer.step().loss);
+    return all;
+  };
+  const std::vector<double> expected = losses();
+  std::vector<double> beside;
+  std::thread training([&] { beside = losses(); });
+  for (int i = 0; i < 20; ++i) {
+    const Cost cost = estimate_cost(config, 4);
+    EXPECT_EQ(cost.training_bytes, alone.training_bytes);
+    EXPECT_EQ(cost.sampling_bytes, alone.sampling_bytes);
+    EXPECT_EQ(cost.forward_flops, alone.forward_flops);
+  }
+  training.join();
+  EXPECT_EQ(beside, expected);
+}
+
+TEST(Estimates, TakeNoMemory) {
+  const AllocatorStats before = allocator_stats();
+  const Cost cost = estimate_cost(default_config(256), 64);
+  EXPECT_GT(cost.training_bytes, int64_t{1} << 33);
+  EXPECT_EQ(allocator_stats().system_allocations, before.system_allocations);
+}
+
+}  // namespace
+}  // namespace ddpm
