@@ -17,6 +17,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/engine/cost.h"
+#include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/kernels/cpu/simd.h"
 #include "ddpm/kernels/profile/profile.h"
@@ -113,10 +114,12 @@ void print_layers(const char* title, const std::vector<ProfiledOperation>& opera
 int run(Request& request) {
   TrainOptions& options = request.options;
   const Device device = request.machine.apply();
-  if (options.batch < 1 || request.repetitions < 1 || request.channels < 1) {
-    fail_usage("bench", fmt::format("--batch is {}, --channels {} and --repetitions {}; each is at "
-                                    "least 1",
-                                    options.batch, request.channels, request.repetitions));
+  for (const auto& [name, value, highest] :
+       {std::tuple{"--batch", options.batch, 1 << 20},
+        std::tuple{"--channels", request.channels, 4096},
+        std::tuple{"--repetitions", request.repetitions, 1'000'000}}) {
+    if (value >= 1 && value <= highest) continue;
+    fail_usage("bench", fmt::format("{} is {}; it can be 1 to {}", name, value, highest));
   }
   if (!(request.seconds >= 0 && request.seconds <= 3600)) {
     fail_usage("bench", fmt::format("--seconds is {}; it can be 0 to 3600", request.seconds));
@@ -125,6 +128,7 @@ int run(Request& request) {
   const ModelConfig config = options.model_config(size.height, size.width, request.channels);
   config.network.check();  // before its weights take time and memory
   config.network.check_image(size.height, size.width);
+  require_memory_for_training(config, options.batch, options.checkpointing, 0);
 
   Tensor images({options.batch, size.height, size.width, request.channels}, DType::kFloat32,
                 device);

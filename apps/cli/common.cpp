@@ -53,6 +53,24 @@ Model ModelFlags::load(const Flags& flags, Device device) const {
   return load_model(path, device, overrides);
 }
 
+void read_config_file(const std::string& path, TrainOptions& options) {
+  const JsonObject object = JsonObject::parse(read_file(path), path);
+  std::vector<std::string> known;
+  options.fields([&](const char* name, auto&, const char*) { known.emplace_back(name); });
+  for (const auto& [name, value] : object.members()) {
+    // What a run tells, not what it is told.
+    if (name == "version" || name == "model" || name == "run" || name == "data_hashes") continue;
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    fail_usage("train", unknown(fmt::format("{} sets '{}', which is no option", path, name),
+                                nearest(name, known), "see ddpm train --help"));
+  }
+  try {
+    read_options(object, options);
+  } catch (const Error& error) {
+    fail_usage("train", fmt::format("{}: {}", path, error.what()));
+  }
+}
+
 std::vector<std::pair<std::string, std::string>> source_rows() {
   std::vector<std::pair<std::string, std::string>> rows;
   for (const SourceKind& kind : source_kinds()) rows.emplace_back(kind.form, kind.about);

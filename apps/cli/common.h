@@ -10,6 +10,7 @@
 #include "apps/cli/flags.h"
 #include "ddpm/data/source.h"
 #include "ddpm/engine/model.h"
+#include "ddpm/engine/train_options.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm::cli {
@@ -37,6 +38,10 @@ struct ModelFlags {
   // Only what was given counts.
   Model load(const Flags& flags, Device device) const;
 };
+
+// Options of training from a JSON file. Keys are those of config.json, so that a run's own file can
+// start another.
+void read_config_file(const std::string& path, TrainOptions& options);
 
 // Forms of SOURCE and what they mean, for help.
 std::vector<std::pair<std::string, std::string>> source_rows();

@@ -44,9 +44,13 @@ Action data_command(Flags& flags) {
 
   return [request] {
     request->machine.apply();
-    if (request->count < 1 || request->scale < 0) {
-      fail_usage("data", fmt::format("--n is {} and --scale {}; at least 1 and 0 are needed",
-                                     request->count, request->scale));
+    constexpr int64_t kMost = 1'000'000, kMostScale = 1024;
+    if (request->count < 1 || request->count > kMost) {
+      fail_usage("data", fmt::format("--n is {}; it can be 1 to {}", request->count, kMost));
+    }
+    if (request->scale < 0 || request->scale > kMostScale) {
+      fail_usage("data", fmt::format("--scale is {}; it can be 0 (a size to look at) to {}",
+                                     request->scale, kMostScale));
     }
     check_output_name(request->out, "--out", ".png");
     const ImageSize size = request->options.size = parse_image_size(request->size);

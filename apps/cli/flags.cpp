@@ -80,7 +80,8 @@ class HelpFormatter : public CLI::Formatter {
     std::string usage = "\nUsage: " + app->get_name();
     for (const CLI::Option* option : app->get_options()) {
       if (option->get_positional()) {
-        usage += " " + option->get_name(true);
+        const std::string positional = option->get_name(true);
+        usage += option->get_required() ? " " + positional : " [" + positional + "]";
       } else if (option->get_required()) {
         usage += " --" + option->get_lnames()[0] + " " + option->get_type_name();
       }
@@ -279,9 +280,10 @@ void Flags::list(const std::string& title,
   for (const auto& [left, right] : rows) impl_->lists += row("  " + left, right);
 }
 
-void Flags::positional(const std::string& name, std::string& value, const std::string& help) {
+void Flags::positional(const std::string& name, std::string& value, const std::string& help,
+                       bool required) {
   CLI::Option* option = impl_->option(name, help, "", "");
-  option->required();
+  option->required(required);
   impl_->entries.push_back({name, option, [&value](const std::string& text) {
                               value = text;
                               return Problem();

@@ -24,8 +24,9 @@ class Flags {
 
   // Heading of the flags that follow, in the help.
   void group(std::string title);
-  // A required argument without a flag, such as MODEL.
-  void positional(const std::string& name, std::string& value, const std::string& help);
+  // An argument without a flag, such as MODEL.
+  void positional(const std::string& name, std::string& value, const std::string& help,
+                  bool required = true);
   // --name; the variable's value now is the default that the help shows. value_name is what stands
   // after the flag there, by default for the type.
   void add(const std::string& name, bool& value, const std::string& help);  // also --no-NAME

@@ -1,15 +1,53 @@
 // ddpm forward: the network as a function from tensors to tensors, to compare with other programs.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
 #include "apps/cli/outputs.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
+#include "ddpm/engine/finite.h"
+#include "ddpm/engine/memory_check.h"
 #include "ddpm/io/safetensors.h"
 
 namespace ddpm::cli {
+
+namespace {
+
+void require_finite(const Tensor& values, const std::string& what) {
+  if (const auto value = find_not_finite(values)) {
+    fail("forward", fmt::format("{} holds {}; only finite numbers make sense", what, *value));
+  }
+}
+
+// Shapes are compared, and memory is foreseen, before anything is read.
+void check_inputs(const SafetensorsFile& file, ModelConfig config) {
+  const SafetensorsEntry *x = file.find("x"), *t = file.find("t");
+  if (x == nullptr || t == nullptr || x->shape.rank() != 4) {
+    fail("forward", fmt::format("{} must hold x [N, C, H, W] and t [N]; {}", file.path(),
+                                x == nullptr   ? "it has no x"
+                                : t == nullptr ? "it has no t"
+                                               : "its x is " + x->shape.str()));
+  }
+  const int64_t count = x->shape[0];
+  if (t->shape != Shape{count} || count == 0) {
+    fail("forward", fmt::format("t of {} has the shape {}; x holds {} images, so [{}] is needed",
+                                file.path(), t->shape.str(), count, std::max<int64_t>(count, 1)));
+  }
+  if (x->shape[1] != config.network.channels) {
+    fail("forward", fmt::format("x of {} has {} channels; the network takes {}", file.path(),
+                                x->shape[1], config.network.channels));
+  }
+  config.height = x->shape[2];
+  config.width = x->shape[3];
+  config.network.check_image(config.height, config.width);
+  require_memory_for_forward(config, count);
+}
+
+}  // namespace
 
 Action forward_command(Flags& flags) {
   struct Request {
@@ -37,19 +75,15 @@ Action forward_command(Flags& flags) {
                  fmt::format("--out {} is the model; choose another file", request->out));
     }
     const SafetensorsFile file = SafetensorsFile::open(request->in);
+    const Model model = request->model.load(flags, device);
+    check_inputs(file, model.config);
     const Tensor x = file.read("x", Layout::kImage).on(device);  // [N, H, W, C]
     const Tensor t = file.read("t").on(device);                  // [N]
-    if (t.shape() != Shape{x.size(0)}) {
-      fail("forward", fmt::format("t of {} has the shape {}; x holds {} images, so [{}] is needed",
-                                  request->in, t.shape().str(), x.size(0), x.size(0)));
-    }
-    const Model model = request->model.load(flags, device);
-    if (x.size(3) != model.config.network.channels) {
-      fail("forward", fmt::format("x of {} has {} channels; the network takes {}", request->in,
-                                  x.size(3), model.config.network.channels));
-    }
+    require_finite(x, "x of " + request->in);
+    require_finite(t, "t of " + request->in);
     OutputFile file_out(request->out);
     const Variable out = (*model.network)(Variable(x), t);  // [N, H, W, C]
+    require_finite(out.value(), "the output");
     SafetensorsWriter writer;
     writer.add("out", out.value(), Layout::kImage);
     file_out.write(writer);

@@ -1,95 +1,187 @@
-// ddpm info: what a model file holds and what running and training it cost.
+// ddpm info: what a model file holds, or what flags of `ddpm train` would make, what running and
+// training it cost, and what this machine has.
 #include <fmt/core.h>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
 #include "ddpm/base/error.h"
+#include "ddpm/base/memory.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/text.h"
 #include "ddpm/data/pixels.h"
+#include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/cost.h"
 
 namespace ddpm::cli {
 namespace {
 
+struct Request {
+  std::string model;
+  std::string config, run;  // as ddpm train takes them
+  TrainOptions options;
+  bool json = false;
+};
+
+struct Report {
+  std::string path;            // empty where the network exists in flags only
+  int64_t trained_steps = -1;  // -1 where unknown
+  ModelConfig config;          // as the file says
+  ImageSize size;              // what the costs are told for
+  int64_t batch = 0;
+  Cost cost;
+  AvailableMemory available;
+};
+
 // The images' size: asked for, trained on, or else one that the network can take.
-ImageSize image_size(const std::string& asked, const ModelConfig& config) {
-  if (!asked.empty()) return parse_image_size(asked);
+ImageSize image_size(const Flags& flags, const TrainOptions& options, const ModelConfig& config) {
+  if (flags.given("size")) return parse_image_size(options.size);
   if (config.height > 0 && config.width > 0) return {config.height, config.width};
   const int64_t divisor = config.network.side_divisor();
   const int64_t side = (32 + divisor - 1) / divisor * divisor;
   return {side, side};
 }
 
-void print_text(const Model& model, const ModelConfig& config, const Cost& cost, int64_t batch) {
-  print(fmt::format("{}\n", printable(model.path)));
-  if (model.trained_steps >= 0)
-    print(fmt::format("  {:<28}{}\n", "trained steps", model.trained_steps));
+void print_text(const Report& report) {
+  print(report.path.empty() ? "the network of these flags, untrained\n"
+                            : fmt::format("{}\n", printable(report.path)));
+  if (report.trained_steps >= 0)
+    print(fmt::format("  {:<28}{}\n", "trained steps", report.trained_steps));
   JsonObject options;
-  write_options(model.config, options);
+  write_options(report.config, options);
   for (const auto& [name, value] : options.members())
     print(fmt::format("  {:<28}{}\n", name, value));
+  const Cost& cost = report.cost;
   print(fmt::format("  {:<28}{} ({})\n", "parameters",
                     short_number(static_cast<double>(cost.parameters)), cost.parameters));
-  print(fmt::format("  for pictures of {}x{}:\n", config.height, config.width));
+  print(fmt::format("  for pictures of {}x{}:\n", report.size.height, report.size.width));
   print(fmt::format("  {:<28}{} per picture\n", "forward pass",
                     short_number(cost.forward_flops, "FLOP")));
   const auto memory = [&](const char* what, int64_t bytes) {
     print(fmt::format("  {:<28}{} at batch {}\n", what,
-                      short_number(static_cast<double>(bytes), "B"), batch));
+                      short_number(static_cast<double>(bytes), "B"), report.batch));
   };
   memory("memory for sampling", cost.sampling_bytes);
   memory("memory for training", cost.training_bytes);
   memory("  with --checkpointing", cost.checkpointed_bytes);
+  print(fmt::format("  {:<28}{} ({})\n", "memory there is", memory_text(report.available.bytes),
+                    printable(report.available.limit)));
 }
 
-void print_json(const Model& model, const ModelConfig& config, const Cost& cost, int64_t batch) {
+void print_json(const Report& report) {
+  const Cost& cost = report.cost;
   JsonObject object;
-  object.set("path", json_value::write(model.path));
-  object.set("config", to_json(model.config));
+  object.set("path", report.path.empty() ? "null" : json_value::write(report.path));
+  object.set("config", to_json(report.config));
   object.set("trained_steps",
-             model.trained_steps >= 0 ? json_value::write(model.trained_steps) : "null");
+             report.trained_steps >= 0 ? json_value::write(report.trained_steps) : "null");
   object.set("parameters", json_value::write(cost.parameters));
-  object.set("height", json_value::write(config.height));
-  object.set("width", json_value::write(config.width));
-  object.set("batch", json_value::write(batch));
+  object.set("height", json_value::write(report.size.height));
+  object.set("width", json_value::write(report.size.width));
+  object.set("batch", json_value::write(report.batch));
   object.set("forward_flops", json_value::write(cost.forward_flops));
   object.set("sampling_bytes", json_value::write(cost.sampling_bytes));
   object.set("training_bytes", json_value::write(cost.training_bytes));
   object.set("checkpointed_bytes", json_value::write(cost.checkpointed_bytes));
+  object.set("available_bytes", json_value::write(report.available.bytes));
+  object.set("available_limit", json_value::write(report.available.limit));
   print(printable_json(object.dump()) + "\n");
+}
+
+// A file describes its network; only what it may leave open can be given beside it.
+void read_model(const Request& request, const Flags& flags, Report& report) {
+  const TrainOptions& options = request.options;
+  ModelOverrides overrides;
+  if (flags.given("groups")) overrides.groups = options.groups;
+  if (flags.given("heads")) overrides.heads = options.heads;
+  if (flags.given("weight-standardization-eps"))
+    overrides.weight_standardization_eps = options.weight_standardization_eps;
+  if (flags.given("schedule")) overrides.schedule = options.schedule;
+  if (flags.given("timesteps")) overrides.timesteps = options.timesteps;
+  for (const char* name : {"dim", "dim-mults", "init-dim", "dim-head", "channels", "config"}) {
+    if (!flags.given(name)) continue;
+    fail_usage("info",
+               fmt::format("--{} describes a network, and so does MODEL ({}); leave one out", name,
+                           request.model));
+  }
+  const Model model = load_model(request.model, Device::kDry, overrides);
+  report.path = model.path;
+  report.trained_steps = model.trained_steps;
+  report.config = model.config;
+}
+
+void read_options_of_training(Request& request, const Flags& flags, Report& report) {
+  TrainOptions& options = request.options;
+  bool any = !request.config.empty() || !request.run.empty();
+  options.fields([&](const char* name, auto&, const char*) {
+    any = any || flags.given(Flags::flag_name(name));
+  });
+  if (!any) {
+    fail_usage(
+        "info",
+        "nothing to tell about; give MODEL, or flags of ddpm train such as --dim 32 --size 64");
+  }
+  if (!request.config.empty()) read_config_file(request.config, options);
+  flags.apply();
+  if (options.data.empty()) options.data = "any";  // what it costs does not depend on it
+  options.check();
+  int64_t channels = 3;
+  if (options.channels == "1") channels = 1;
+  if (options.channels == "4") channels = 4;
+  if (channels == 3 && options.channels != "3" && options.channels != "auto") {
+    fail_usage("info", fmt::format("--channels is {}; 1, 3, 4 and auto (here as 3) can be",
+                                   options.channels));
+  }
+  const ImageSize size = parse_image_size(options.size);
+  report.config = options.model_config(size.height, size.width, channels);
+  report.config.check();
+}
+
+int run(Request& request, const Flags& flags) {
+  constexpr int64_t kMostBatch = 1 << 20;
+  Report report;
+  if (request.model.empty()) {
+    read_options_of_training(request, flags, report);
+  } else {
+    read_model(request, flags, report);
+  }
+  report.batch = request.options.batch;
+  if (report.batch < 1 || report.batch > kMostBatch) {
+    fail_usage("info", fmt::format("--batch is {}; it can be 1 to {}", report.batch, kMostBatch));
+  }
+  report.size = image_size(flags, request.options, report.config);
+  ModelConfig config = report.config;
+  config.height = report.size.height;
+  config.width = report.size.width;
+  report.cost = estimate_cost(config, report.batch);
+  report.available = available_memory();
+  (request.json ? print_json : print_text)(report);
+  return 0;
 }
 
 }  // namespace
 
 Action info_command(Flags& flags) {
-  struct Request {
-    ModelFlags model;
-    std::string size;
-    int64_t batch = 32;
-    bool json = false;
-  };
   const auto request = std::make_shared<Request>();
-  flags.add("batch", request->batch, "pictures per training step, for the memory it takes");
-  flags.add("size", request->size, "of the pictures, if not the size trained on", "N|HxW");
+  flags.positional("MODEL", request->model,
+                   "a run directory or a .safetensors file; without it the flags of ddpm train "
+                   "describe a network that is not trained yet",
+                   false);
   flags.add("json", request->json,
             "as one JSON object; forward_flops are those of one picture, memory is in bytes");
-  request->model.declare(flags);
-
-  return [request, &flags] {
-    if (request->batch < 1) {
-      fail_usage("info", fmt::format("--batch is {}; at least 1 is needed", request->batch));
-    }
-    const Model model = request->model.load(flags, Device::kCpu);
-    ModelConfig config = model.config;
-    const ImageSize size = image_size(request->size, config);
-    config.height = size.height;
-    config.width = size.width;
-    const Cost cost = estimate_cost(config, request->batch);
-    (request->json ? print_json : print_text)(model, config, cost, request->batch);
-    return 0;
-  };
+  flags.group("As in ddpm train");
+  flags.add("config", request->config, "JSON with options as keys, such as a run's config.json",
+            "FILE");
+  flags.add("out", request->run, "not looked at, so that a whole command of ddpm train will do",
+            "RUN");
+  flags.add_fields(request->options, {{"data", {"", "SOURCE"}},
+                                      {"size", {"", "N|HxW"}},
+                                      {"channels", {"", "1|3|4|auto"}},
+                                      {"background", {"", "COLOUR"}},
+                                      {"schedule", {"", bars(schedule_names())}},
+                                      {"loss", {"", bars(loss_names())}}});
+  flags.group("Flags");
+  return [request, &flags] { return run(*request, flags); };
 }
 
 }  // namespace ddpm::cli

@@ -17,6 +17,7 @@
 #include "ddpm/data/image.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/engine/generator.h"
+#include "ddpm/engine/memory_check.h"
 
 namespace ddpm::cli {
 namespace {
@@ -85,12 +86,15 @@ void check(const Request& request) {
     fail_usage("sample",
                fmt::format("--steps is {}; at least 1 is needed", request.generate.steps));
   }
-  if (request.generate.count < 1 || request.generate.batch < 1) {
-    fail_usage("sample", fmt::format("--n is {} and --batch {}; at least 1 of each is needed",
-                                     request.generate.count, request.generate.batch));
+  check_ranges(request.generate);
+  constexpr int64_t kMostColumns = 1'000'000, kMostScale = 1024;
+  if (request.columns < 0 || request.columns > kMostColumns) {
+    fail_usage("sample", fmt::format("--columns is {}; it can be 0 (near-square) to {}",
+                                     request.columns, kMostColumns));
   }
-  if (request.columns < 0 || request.scale < 0) {
-    fail_usage("sample", "--columns and --scale are 0 (chosen for you) or more");
+  if (request.scale < 0 || request.scale > kMostScale) {
+    fail_usage("sample", fmt::format("--scale is {}; it can be 0 (a size to look at) to {}",
+                                     request.scale, kMostScale));
   }
   if (!request.out.empty()) check_output_name(request.out, "--out", ".png");
   if (!request.trajectory.empty()) {
@@ -196,6 +200,19 @@ void complete(const Request& request, const Flags& flags, const ModelConfig& con
   }
 }
 
+// What the grid and the animation take beside the pictures themselves.
+int64_t bytes_of_files(const Request& request, const GridOptions& grid, const Shape& image) {
+  constexpr double kMost = 1e18;
+  const int64_t count = request.generate.count;
+  const double one = memory_of(grid_size(count, {image[0], image[1]}, grid), image[2]);
+  double bytes = request.out.empty() ? 0 : one;
+  if (!request.trajectory.empty()) {
+    const double states = static_cast<double>(image.elements()) * static_cast<double>(count);
+    bytes += static_cast<double>(Trajectory::frames(request.generate.steps)) * (states + one);
+  }
+  return static_cast<int64_t>(std::min(bytes, kMost));
+}
+
 int run(Request& request, const Flags& flags) {
   const Device device = request.machine.apply();
   find_sampler(request.generate.sampler);
@@ -208,6 +225,8 @@ int run(Request& request, const Flags& flags) {
   const ImageSize size = {options.height, options.width};
   const GridOptions grid{.columns = request.columns,
                          .scale = request.scale > 0 ? request.scale : comfortable_scale(size)};
+  options.other_bytes = bytes_of_files(request, grid, image);
+  require_memory_for_sampling(model.config, options);
   Outputs outputs(request, grid, image, options.count, Trajectory::frames(options.steps));
   std::optional<Trajectory> trajectory;
   if (!request.trajectory.empty()) {

@@ -25,25 +25,6 @@ class Interrupted : public Error {
   using Error::Error;
 };
 
-// Keys are those of config.json, so that a run's own file can start another.
-void read_config_file(const std::string& path, TrainOptions& options) {
-  const JsonObject object = JsonObject::parse(read_file(path), path);
-  std::vector<std::string> known;
-  options.fields([&](const char* name, auto&, const char*) { known.emplace_back(name); });
-  for (const auto& [name, value] : object.members()) {
-    // What a run tells, not what it is told.
-    if (name == "version" || name == "model" || name == "run" || name == "data_hashes") continue;
-    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    fail_usage("train", unknown(fmt::format("{} sets '{}', which is no option", path, name),
-                                nearest(name, known), "see ddpm train --help"));
-  }
-  try {
-    read_options(object, options);
-  } catch (const Error& error) {
-    fail_usage("train", fmt::format("{}: {}", path, error.what()));
-  }
-}
-
 // Single steps jump about; what is shown is their mean over about the last 50.
 class SmoothLoss {
  public:

@@ -17,9 +17,9 @@ void check_ranges(const GenerateOptions& options) {
   const struct {
     const char* name;
     int64_t value, lowest, highest;
-  } ranges[] = {{"n (the number of pictures)", options.count, 1, kMany},
-                {"batch", options.batch, 1, kMostBatch},
-                {"steps", options.steps, 0, kMany},
+  } ranges[] = {{"--n", options.count, 1, kMany},
+                {"--batch", options.batch, 1, kMostBatch},
+                {"--steps", options.steps, 0, kMany},
                 {"the first picture", options.first, 0, kLast}};
   for (const auto& [name, value, lowest, highest] : ranges) {
     if (value < lowest || value > highest) {
