@@ -6,12 +6,14 @@
 
 #include <fmt/core.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -42,6 +44,15 @@ struct alignas(64) Share {
   int64_t end = 0;
 };
 
+// A thread takes address space for its stack and for a heap of its own, which `ulimit -v` counts. A
+// quarter of it at most goes there.
+int most_workers() {
+  constexpr rlim_t kPerThread = rlim_t{72} << 20;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMostThreads;
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur / 4 / kPerThread, kMostThreads));
+}
+
 class Pool {
  public:
   // False where another thread is in a loop; nothing has run then.
@@ -71,10 +82,18 @@ class Pool {
  private:
   void start_workers(int wanted) {
     if (wanted >= static_cast<int>(shares_.size())) shares_ = std::vector<Share>(wanted + 1);
-    for (; workers_ < wanted; ++workers_) {
-      std::thread([this, index = workers_, seen = generation_.load()] {
-        work(index, seen);
-      }).detach();
+    // Where there can be no more threads, those that are there do all tasks.
+    static const int most = most_workers();
+    wanted = std::min(wanted, most);
+    for (; workers_ < wanted && !exhausted_; ++workers_) {
+      try {
+        std::thread([this, index = workers_, seen = generation_.load()] {
+          work(index, seen);
+        }).detach();
+      } catch (const std::system_error&) {
+        exhausted_ = true;
+        return;
+      }
     }
   }
 
@@ -114,6 +133,7 @@ class Pool {
 
   std::mutex busy_;  // held by the thread whose loop it is
   int workers_ = 0;
+  bool exhausted_ = false;
   const std::function<void(int64_t)>* task_ = nullptr;
   int sharers_ = 0;  // threads of the loop
   std::vector<Share> shares_;
