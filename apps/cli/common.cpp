@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"

@@ -37,6 +37,7 @@ constexpr Command kCommands[] = {
      forward_command},
     {"info", "What a model is and what it costs",
      "  ddpm info runs/photos\n"
+     "  ddpm info --size 64 --dim 32 --batch 16\n"
      "  ddpm info model.safetensors --batch 64 --json\n",
      info_command},
     {"data", "Look at pictures as the network will see them",

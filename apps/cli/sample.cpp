@@ -225,9 +225,10 @@ int run(Request& request, const Flags& flags) {
   const ImageSize size = {options.height, options.width};
   const GridOptions grid{.columns = request.columns,
                          .scale = request.scale > 0 ? request.scale : comfortable_scale(size)};
-  options.other_bytes = bytes_of_files(request, grid, image);
-  require_memory_for_sampling(model.config, options);
   Outputs outputs(request, grid, image, options.count, Trajectory::frames(options.steps));
+  GenerateOptions foreseen = options;
+  foreseen.other_bytes = bytes_of_files(request, grid, image);
+  require_memory_for_sampling(model.config, foreseen);
   std::optional<Trajectory> trajectory;
   if (!request.trajectory.empty()) {
     trajectory.emplace(options.steps,

@@ -30,7 +30,8 @@ double bytes_or_too_much(const std::function<int64_t()>& estimate) {
 
 // What estimates leave out: the kernels' buffers, one set a thread, and small things.
 double with_margin(double bytes) {
-  return 1.02 * bytes + 4e6 * static_cast<double>(num_threads()) + 8e6;
+  constexpr int kMostThreads = 128;  // more do not find work at once
+  return 1.02 * bytes + 2e6 * std::min(num_threads(), kMostThreads) + 8e6;
 }
 
 double image_bytes(const ModelConfig& config) {

@@ -16,6 +16,7 @@
 #include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/generator.h"
+#include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/metrics_log.h"
 #include "ddpm/engine/run_directory.h"
 
@@ -103,6 +104,8 @@ class Session {
                                     .batch = options_.batch,
                                     .seed = mix_seed(options_.seed, kPictureOrder),
                                     .flip = options_.flip});
+    // The pictures are there already, so what is left is the training's.
+    require_memory_for_training(model, options_.batch, options_.checkpointing, 0);
     trainer_ = std::make_unique<Trainer>(options_, model, [this](int64_t step) {
       return source_.dataset.batch(sampler_->at(step));
     });
@@ -350,6 +353,9 @@ TrainResult train(const TrainOptions& options, const RunRequest& request, const 
   const ImageSize size = parse_image_size(options.size);
   options.model_config(0, 0, 3).network.check_image(size.height, size.width);
   if (options.threads > 0) set_num_threads(static_cast<int>(options.threads));
+  // Before pictures are read, with the fewest channels that they may have.
+  require_memory_for_training(options.model_config(size.height, size.width, 1), options.batch,
+                              options.checkpointing, 0);
   if (request.resume && !holds_run(request.directory)) {
     fail("train", fmt::format("{} holds no run to resume; leave --resume out to start one",
                               request.directory));
