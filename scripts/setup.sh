@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs what ddpm.cpp needs from Debian's archive: to build, to run and to test. Does nothing where all of it is there.
+# scripts/setup.sh --fuzz: with what the fuzz targets need.
 set -euo pipefail
 
 packages=(
@@ -14,6 +15,11 @@ packages=(
   fonts-noto-color-emoji unicode-data # the emoji and their groups
   libgtest-dev                        # tests
 )
+case "${1:-}" in
+  '') ;;
+  --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
+  *) echo "setup: unknown argument '$1'; --fuzz adds clang and libFuzzer" >&2; exit 2 ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do

@@ -1,0 +1,104 @@
+// A sound checkpoint of a small network, edited: bytes changed, put in or taken out, or the end cut
+// off. The input is the list of edits, so that it stays small. Where its first byte is odd, the
+// checkpoint is one without a checksum, as old ones are, so that the checks behind it are reached.
+#include <algorithm>
+
+#include "ddpm/base/file.h"
+#include "ddpm/engine/checkpoint.h"
+#include "fuzz/support.h"
+
+namespace {
+
+using namespace ddpm;
+
+const ModelConfig kConfig{.network = {.dim = 2,
+                                      .dim_mults = {1},
+                                      .channels = 1,
+                                      .resnet_block_groups = 1,
+                                      .attention_heads = 1,
+                                      .attention_dim_head = 1},
+                          .height = 2,
+                          .width = 2,
+                          .timesteps = 4};
+
+struct State {
+  State() : network(kConfig.network) {
+    network.initialize(1);
+    std::vector<Variable> variables;
+    for (const NamedParameter& named : network.parameters())
+      variables.push_back(named.parameter->variable);
+    adam = std::make_unique<Adam>(std::move(variables), AdamOptions{.ema_decay = 0.9});
+  }
+  DiffusionUnet network;
+  std::unique_ptr<Adam> adam;
+};
+
+State& state() {
+  static State value;
+  return value;
+}
+
+std::string sound_checkpoint(const fuzz::Folder& folder) {
+  const std::string path = folder.path() + "/sound.safetensors";
+  save_checkpoint(path, kConfig, state().network, *state().adam,
+                  {.run = "a run", .data = "its pictures", .options = "{}"});
+  return read_file(path);
+}
+
+// Other names of the same length, under which nobody looks.
+std::string without_checksum(std::string file) {
+  for (const auto& [name, other] :
+       {std::pair(kChecksumKey, "ddpm.chexksum"), std::pair(kVersionKey, "ddpm.versiom")}) {
+    const size_t at = file.find(name);
+    fuzz::require(at != std::string::npos, "a checkpoint has a checksum and a version");
+    file.replace(at, std::string_view(other).size(), other);
+  }
+  return file;
+}
+
+class Reader {
+ public:
+  explicit Reader(std::string_view input) : input_(input) {}
+  bool done() const { return input_.empty(); }
+  size_t number(size_t bytes) {
+    size_t value = 0;
+    for (const char c : text(bytes)) value = value << 8 | static_cast<uint8_t>(c);
+    return value;
+  }
+  std::string_view text(size_t bytes) {
+    const std::string_view piece = input_.substr(0, bytes);
+    input_.remove_prefix(piece.size());
+    return piece;
+  }
+
+ private:
+  std::string_view input_;
+};
+
+void edit(Reader& edits, std::string& file) {
+  const size_t kind = edits.number(1) % 4, at = edits.number(2) % (file.size() + 1);
+  const size_t length = 1 + edits.number(1) % 32;
+  if (kind == 0) file.replace(at, std::min(length, file.size() - at), edits.text(length));
+  if (kind == 1) file.insert(at, edits.text(length));
+  if (kind == 2) file.erase(at, length);
+  if (kind == 3) file.resize(at);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const fuzz::Folder folder;
+  static const std::string sound = sound_checkpoint(folder), bare = without_checksum(sound);
+  Reader edits(fuzz::text_of(data, size));
+  const bool has_checksum = edits.number(1) % 2 == 0;
+  const std::string& before = has_checksum ? sound : bare;
+  std::string file = before;
+  int64_t count = 0;
+  for (; !edits.done(); ++count) edit(edits, file);
+  const std::string path = folder.write("edited.safetensors", file);
+  const bool loaded =
+      fuzz::succeeds([&] { load_checkpoint(path, state().network, *state().adam); });
+  if (file == before) fuzz::require(loaded, "a sound checkpoint is loaded");
+  if (file != before && has_checksum && count == 1) fuzz::require(!loaded, "an edit is noticed");
+  return 0;
+}

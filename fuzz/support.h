@@ -1,0 +1,69 @@
+// What the targets share. A target takes any bytes; what it calls may throw Error and nothing else,
+// and the text of an Error is one line that is safe to show.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
+
+namespace ddpm::fuzz {
+
+// Something that must hold whatever the input is.
+inline void require(bool holds, const std::string& what) {
+  if (holds) return;
+  std::fprintf(stderr, "does not hold: %s\n", what.c_str());
+  std::abort();
+}
+
+// True where nothing was thrown.
+template <class Act>
+bool succeeds(const Act& act) {
+  try {
+    act();
+    return true;
+  } catch (const Error& error) {
+    require(printable(error.what()) == error.what(), "an error's text is safe to show");
+    return false;
+  }
+}
+
+inline std::string_view text_of(const uint8_t* data, size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+// A folder in memory, removed when the process ends.
+class Folder {
+ public:
+  Folder() : path_("/dev/shm/ddpm-fuzz-" + std::to_string(getpid())) {
+    std::filesystem::create_directories(path_);
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  const std::string& path() const { return path_; }
+  // Writes a file and tells its path.
+  std::string write(const std::string& name, std::string_view contents) const {
+    const std::string path = path_ + "/" + name;
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << contents;
+    return path;
+  }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace ddpm::fuzz
