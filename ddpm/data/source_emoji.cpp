@@ -67,10 +67,10 @@ std::vector<Emoji> parse_table(const std::string& text, const std::string& path)
     const size_t semicolon = line.find(';'), hash = line.find('#');
     if (line.starts_with("#") || semicolon == line.npos || hash == line.npos) continue;
     if (line.substr(semicolon).find("fully-qualified") != 2) continue;
-    const size_t name = line.find(" E", hash);
-    all.push_back({parse_code_points(line.substr(0, semicolon)),
-                   std::string(line.substr(name == line.npos ? hash + 2 : name + 1)), group,
-                   subgroup});
+    const size_t version = line.find(" E", hash);
+    const size_t name = version == line.npos ? std::min(hash + 2, line.size()) : version + 1;
+    all.push_back({parse_code_points(line.substr(0, semicolon)), std::string(line.substr(name)),
+                   group, subgroup});
   }
   if (all.empty()) fail("emoji", fmt::format("{} lists no emoji", path));
   return all;

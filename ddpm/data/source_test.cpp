@@ -206,6 +206,10 @@ TEST_F(SourceTest, MissingEmojiFilesNameTheirPackage) {
   EXPECT_SAYS(why_not({.table = folder_ / "no.txt"}), "package unicode-data");
   add("text.ttf", "no font"s);
   EXPECT_SAYS(why_not({.font = folder_ / "text.ttf"}), "is no font");
+  add("cut.txt", "1F600 ; fully-qualified #"s);  // no name
+  EXPECT_SAYS(why_not({.font = folder_ / "text.ttf", .table = folder_ / "cut.txt"}), "is no font");
+  add("empty.txt", "# group: Smileys & Emotion\n"s);
+  EXPECT_SAYS(why_not({.table = folder_ / "empty.txt"}), "lists no emoji");
 }
 
 }  // namespace
