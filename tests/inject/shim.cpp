@@ -17,7 +17,6 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <sys/mman.h>
@@ -28,126 +27,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <climits>
 #include <cstdarg>
-#include <cstdlib>
-#include <cstring>
 #include <string>
-#include <string_view>
+
+#include "tests/inject/verdict.h"
 
 namespace {
 
-enum class How { kNone, kFail, kKillBefore, kKillAfter, kKillHalf, kShort, kFullDisk };
-enum class Need { kNothing, kSpace };  // what a full disk refuses
-
-struct Setting {
-  std::string_view paths;
-  int log = -1;
-  long at = 0;
-  How how = How::kNone;
-  int error = 0;
-};
-
-// Of the programs's own calls only; what this file does goes straight to the kernel.
-Setting read_setting() {
-  Setting setting;
-  const auto text_of = [](const char* name) {
-    const char* value = getenv(name);
-    return std::string_view(value == nullptr ? "" : value);
-  };
-  setting.paths = text_of("DDPM_INJECT_PATHS");
-  if (const std::string_view log = text_of("DDPM_INJECT_LOG"); !log.empty()) {
-    constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
-    setting.log = static_cast<int>(syscall(SYS_openat, AT_FDCWD, log.data(), kFlags, 0666));
-  }
-  setting.at = atol(text_of("DDPM_INJECT_AT").data());
-  const std::string_view how = text_of("DDPM_INJECT_HOW");
-  constexpr std::pair<std::string_view, How> kHows[] = {{"kill-before", How::kKillBefore},
-                                                        {"kill-after", How::kKillAfter},
-                                                        {"kill-half", How::kKillHalf},
-                                                        {"short", How::kShort},
-                                                        {"full-disk", How::kFullDisk}};
-  for (const auto& [name, value] : kHows) {
-    if (how == name) setting.how = value;
-  }
-  constexpr std::pair<std::string_view, int> kErrors[] = {
-      {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EMFILE", EMFILE}, {"EACCES", EACCES}, {"EINTR", EINTR}};
-  for (const auto& [name, value] : kErrors) {
-    if (how != name) continue;
-    setting.how = How::kFail;
-    setting.error = value;
-  }
-  return setting;
-}
-
-const Setting& setting() {
-  static const Setting value = read_setting();
-  return value;
-}
-
-bool lies_below(std::string_view path, std::string_view folder) {
-  return !folder.empty() && path.starts_with(folder) &&
-         (path.size() == folder.size() || path[folder.size()] == '/');
-}
-
-bool is_counted(std::string_view path) {
-  std::string_view rest = setting().paths;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find(':'), rest.size());
-    if (lies_below(path, rest.substr(0, end))) return true;
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return false;
-}
-
-// The target of a link below /proc/self; empty where there is none.
-std::string link_in_proc(const std::string& name) {
-  char target[PATH_MAX];
-  const long length =
-      syscall(SYS_readlinkat, AT_FDCWD, ("/proc/self/" + name).c_str(), target, sizeof target);
-  return length > 0 ? std::string(target, static_cast<size_t>(length)) : "";
-}
-
-std::string path_of(int descriptor) {
-  return descriptor == AT_FDCWD ? link_in_proc("cwd")
-                                : link_in_proc("fd/" + std::to_string(descriptor));
-}
-
-std::string path_of(int folder, const char* path) {
-  if (path == nullptr || *path == '\0') return path_of(folder);
-  return *path == '/' ? path : path_of(folder) + "/" + path;
-}
-
-std::string path_of(const char* path) { return path_of(AT_FDCWD, path); }
-std::string path_of(FILE* file) { return path_of(fileno(file)); }
-std::string path_of(DIR* folder) { return path_of(dirfd(folder)); }
-
-[[noreturn]] void die() {
-  for (;;) syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
-}
-
-// What is to become of this call, which is counted where its path is.
-How next(const char* name, const std::string& path, Need need) {
-  static std::atomic<long> count = 0;
-  const int before = errno;
-  How how = How::kNone;
-  if (is_counted(path)) {
-    const long number = ++count;
-    if (setting().log >= 0) {
-      const std::string line = std::to_string(number) + '\t' + name + '\t' + path + '\n';
-      syscall(SYS_write, setting().log, line.data(), line.size());
-    }
-    const bool full = setting().how == How::kFullDisk;
-    if (full ? number >= setting().at && setting().at > 0 && need == Need::kSpace
-             : number == setting().at) {
-      how = setting().how;
-    }
-  }
-  errno = before;
-  return how;
-}
+using namespace ddpm::inject;
 
 // `act` makes the real call with so many bytes; calls that move none pass 0 and ignore them.
 template <class Result, class Act>
@@ -157,7 +45,7 @@ Result inject(const char* name, const std::string& path, Need need, Result faile
     case How::kNone:
       break;
     case How::kFail:
-      errno = setting().error;
+      errno = error_to_fail_with();
       return failed;
     case How::kFullDisk:
       errno = ENOSPC;
@@ -330,7 +218,7 @@ int flush_with(const char* name, FILE* file, const Act& act) {
   switch (next(name, path_of(file), __fpending(file) > 0 ? Need::kSpace : Need::kNothing)) {
     case How::kFail:
       __fpurge(file);
-      return setting().error;
+      return error_to_fail_with();
     case How::kFullDisk:
       __fpurge(file);
       return ENOSPC;
