@@ -115,7 +115,8 @@ void prune_checkpoints(const std::string& run, const PruneOptions& options) {
   std::erase_if(all, [&](const CheckpointEntry& entry) { return entry.step > options.newest; });
   int64_t kept = 0;
   for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
-    const bool due = entry->step % options.save_every == 0 || entry->step == options.newest;
+    const bool due =
+        (entry->step > 0 && entry->step % options.save_every == 0) || entry->step == options.newest;
     if (due && kept < options.keep) {
       ++kept;
       continue;

@@ -4,10 +4,12 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
@@ -22,28 +24,69 @@ namespace {
   fail_system("train", fmt::format("cannot {} {}: {}", doing, path, std::strerror(error)), error);
 }
 
+struct Line {
+  std::string_view text;  // with its end
+  int64_t step = 0;
+  double loss = 0;
+};
+
+// False where it is no line of ours, or a line that is damaged.
+bool parse(Line& line) {
+  try {
+    const JsonObject object = JsonObject::parse(line.text, "a line");
+    if (object.find("step") == nullptr || object.find("loss") == nullptr) return false;
+    json_value::read(*object.find("step"), "step", line.step);
+    json_value::read(*object.find("loss"), "loss", line.loss);
+    return line.step > 0;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// The longest part of the lines whose steps rise (by patience sorting), so that one damaged step
+// costs one line.
+std::vector<Line> longest_rising(const std::vector<Line>& lines) {
+  constexpr size_t kNone = std::numeric_limits<size_t>::max();
+  std::vector<size_t> ends;                           // of the best part of each length
+  std::vector<size_t> previous(lines.size(), kNone);  // of each line in its part
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const auto place =
+        std::lower_bound(ends.begin(), ends.end(), lines[i].step,
+                         [&](size_t end, int64_t step) { return lines[end].step < step; });
+    if (place != ends.begin()) previous[i] = *std::prev(place);
+    if (place == ends.end()) {
+      ends.push_back(i);
+    } else {
+      *place = i;
+    }
+  }
+  std::vector<Line> kept;
+  for (size_t i = ends.empty() ? kNone : ends.back(); i != kNone; i = previous[i])
+    kept.push_back(lines[i]);
+  std::reverse(kept.begin(), kept.end());
+  return kept;
+}
+
 }  // namespace
 
 MetricsText mend_metrics(std::string_view text, int64_t last_step) {
+  std::vector<Line> lines;
   MetricsText mended;
   for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string_view::npos;
        begin = end + 1) {
-    const std::string line(text.substr(begin, end - begin));
-    int64_t step = 0;
-    double loss = 0;
-    try {
-      const JsonObject object = JsonObject::parse(line, "a line");
-      if (object.find("step") == nullptr || object.find("loss") == nullptr) continue;
-      json_value::read(*object.find("step"), "step", step);
-      json_value::read(*object.find("loss"), "loss", loss);
-    } catch (const Error&) {
-      continue;  // a line cut short when the machine went down
+    Line line{.text = text.substr(begin, end + 1 - begin)};
+    if (!parse(line)) {
+      ++mended.damaged;
+    } else if (line.step <= last_step) {
+      lines.push_back(line);
     }
-    const int64_t before = mended.steps.empty() ? 0 : mended.steps.back();
-    if (step <= before || step > last_step) continue;
-    mended.text += line + '\n';
-    mended.steps.push_back(step);
-    mended.losses.push_back(loss);
+  }
+  const std::vector<Line> kept = longest_rising(lines);
+  mended.damaged += static_cast<int64_t>(lines.size() - kept.size());
+  for (const Line& line : kept) {
+    mended.text += line.text;
+    mended.steps.push_back(line.step);
+    mended.losses.push_back(line.loss);
   }
   return mended;
 }
@@ -55,6 +98,7 @@ MetricsLog::MetricsLog(const std::string& run, int64_t last_step)
   if (mended.text != text || !exists(path_)) write_file_atomic(path_, mended.text);
   steps_ = std::move(mended.steps);
   losses_ = std::move(mended.losses);
+  damaged_ = mended.damaged;
   do {
     descriptor_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
   } while (descriptor_ < 0 && errno == EINTR);

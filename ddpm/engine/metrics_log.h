@@ -15,9 +15,10 @@ struct MetricsText {
   std::string text;
   std::vector<int64_t> steps;
   std::vector<double> losses;
+  int64_t damaged = 0;  // lines that were left out though their step is not after `last_step`
 };
-// Leaves out lines of steps after `last_step`, lines that are cut short or damaged, and lines whose
-// step does not follow the one before.
+// Leaves out lines of steps after `last_step`, lines that are cut short or damaged, and as few
+// lines as it takes for the steps to rise.
 MetricsText mend_metrics(std::string_view text, int64_t last_step);
 
 class MetricsLog {
@@ -34,6 +35,8 @@ class MetricsLog {
   void append(const StepMetrics& metrics, double images_per_s);
   // Returns once all lines are on the disk.
   void sync();
+  // How many lines were left out when the file was mended.
+  int64_t damaged_lines() const { return damaged_; }
   // Draws RUN/loss.png from all lines so far.
   void draw() const;
 
@@ -43,6 +46,7 @@ class MetricsLog {
   int descriptor_ = -1;
   std::vector<int64_t> steps_;
   std::vector<double> losses_;
+  int64_t damaged_ = 0;
 };
 
 }  // namespace ddpm

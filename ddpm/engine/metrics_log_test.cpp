@@ -33,6 +33,12 @@ TEST(MetricsLog, EachStepIsKeptOnceAndInOrder) {
             line(1) + line(2) + line(3));
 }
 
+TEST(MetricsLog, ADamagedStepCostsOneLineAndIsCounted) {
+  const MetricsText mended = mend_metrics(line(1) + line(7) + line(3) + line(4) + line(20), 9);
+  EXPECT_EQ(mended.text, line(1) + line(3) + line(4));
+  EXPECT_EQ(mended.damaged, 1);  // the line after the last step is no damage
+}
+
 TEST(MetricsLog, AppendsToWhatIsThere) {
   const test::TemporaryFolder run;
   write_file_atomic(run / "metrics.jsonl", line(1) + line(2) + "{\"step\":3,");

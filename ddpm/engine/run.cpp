@@ -82,7 +82,8 @@ class Session {
     check_source();
     attempt("temporary files of a session that was killed stay for now",
             [&] { remove_leftovers(run_); });
-    const DataFingerprint before = request_.resume ? read_data_index(run_) : DataFingerprint{};
+    const DataFingerprint before =
+        request_.resume ? read_data_index(run_, config_) : DataFingerprint{};
     source_ = load(before);
     const Dataset& pictures = source_.dataset;
     options_.channels = std::to_string(pictures.channels());
@@ -117,14 +118,20 @@ class Session {
     make_folder(in_run(run_, "checkpoints"));
     make_folder(in_run(run_, "samples"));
     const int64_t first_step = trainer_->steps();
+    if (options_.steps < first_step)
+      warn(fmt::format("{} steps are asked for, but the run has done {}", options_.steps,
+                       first_step));
     log_.emplace(run_, first_step);
+    if (log_->damaged_lines() > 0)
+      warn(fmt::format("{} damaged lines of metrics.jsonl were left out", log_->damaged_lines()));
     write_run_config(run_, config_, trainer_->config());
     write_data_index(run_, source_.fingerprint);
     if (first_step > 0) finish_last_save();
     if (events_.started)
       events_.started(trainer_->config(), trainer_->network().parameter_count(), first_step);
     while (trainer_->steps() < options_.steps && !stop_) train_step();
-    if (saved_ != trainer_->steps()) save();
+    // Before the first step there is nothing to save: the run begins anew.
+    if (trainer_->steps() > 0 && saved_ != trainer_->steps()) save();
     if (trainer_->steps() < options_.steps) return {.steps = trainer_->steps(), .finished = false};
     const bool has_last_grid = trainer_->steps() == first_step && has_grid();
     return {.steps = trainer_->steps(), .finished = has_last_grid || draw_grid()};
@@ -330,7 +337,18 @@ class Session {
   double images_since_line_ = 0, seconds_since_line_ = 0;  // of metrics.jsonl
 };
 
+// Where all but the model is lost, a training could neither go on nor begin without losing it too.
+void refuse_lone_model(const std::string& run) {
+  if (!exists(in_run(run, "model.safetensors"))) return;
+  fail_usage("train",
+             fmt::format("{} holds a model.safetensors but neither config.json nor "
+                         "checkpoints, so its training cannot go on; 'ddpm sample' can use "
+                         "it. Choose another directory to train in",
+                         run));
+}
+
 void check_is_new(const std::string& run) {
+  if (!holds_run(run)) return refuse_lone_model(run);
   if (list_checkpoints(run).empty() && !exists(in_run(run, "model.safetensors"))) return;
   fail_usage("train", fmt::format("{} already holds a run; add --resume to continue it, or choose "
                                   "another directory",
@@ -357,6 +375,7 @@ TrainResult train(const TrainOptions& options, const RunRequest& request, const 
   require_memory_for_training(options.model_config(size.height, size.width, 1), options.batch,
                               options.checkpointing, 0);
   if (request.resume && !holds_run(request.directory)) {
+    refuse_lone_model(request.directory);
     fail("train", fmt::format("{} holds no run to resume; leave --resume out to start one",
                               request.directory));
   }

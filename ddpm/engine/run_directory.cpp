@@ -64,6 +64,16 @@ std::string text_of(const JsonObject& object, const char* name) {
   return text;
 }
 
+// A misspelt key would silently leave its option at the default.
+void refuse_unknown_keys(const JsonObject& object) {
+  const JsonObject known = options_json({});
+  for (const auto& [name, value] : object.members()) {
+    if (name == "version" || name == "model" || name == "run" || name == "data_hashes") continue;
+    if (known.find(name) == nullptr)
+      fail("train", fmt::format("it sets {}, which is no option", json_value::write(name)));
+  }
+}
+
 // "auto" channels were worked out when the run was started, from the pictures of then.
 void fix_channels(const JsonObject& object, const std::string& path, TrainOptions& options) {
   const std::string* model = object.find("model");
@@ -102,6 +112,25 @@ RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
                             run, run));
 }
 
+// Whether the newest checkpoint that is sound and of this run says so: then it is the hash in
+// config.json that was damaged.
+bool newest_was_trained_on(const std::string& data_hash, const std::string& run,
+                           const RunConfig& config) {
+  const std::vector<CheckpointEntry> all = list_checkpoints(run);
+  for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
+    try {
+      const Checkpoint checkpoint = Checkpoint::open(entry->path);
+      if (checkpoint.marks().run == config.id && !config.id.empty())
+        return checkpoint.marks().data == data_hash;
+    } catch (const SystemError&) {
+      throw;
+    } catch (const Error&) {
+      continue;  // named when the newest one is looked for
+    }
+  }
+  return false;
+}
+
 // Is it NAME.PID.tmp, and that process gone?
 bool is_abandoned_by_version_0_1_0(const fs::path& name) {
   const std::string number = name.stem().extension().string();  // ".PID"
@@ -136,6 +165,7 @@ RunConfig read_run_config(const std::string& run, const Warn& warn) {
   RunConfig config;
   try {
     const JsonObject object = JsonObject::parse(read_file(path), path);
+    refuse_unknown_keys(object);
     read_options(object, config.options);
     fix_channels(object, path, config.options);
     config.id = text_of(object, "run");
@@ -193,15 +223,16 @@ std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config) {
                          edited->name, edited->now, edited->before));
 }
 
-DataFingerprint read_data_index(const std::string& run) {
+DataFingerprint read_data_index(const std::string& run, const RunConfig& config) {
   const std::string path = in_run(run, "data.jsonl");
   if (!exists(path)) return {};
   const std::string text = read_file(path);
   try {
-    return fingerprint_from_text(text, path);
+    DataFingerprint index = fingerprint_from_text(text, path);
+    if (!config.data_hashes.empty() && index.hash() == config.data_hashes.back()) return index;
   } catch (const Error&) {
-    return {};  // config.json holds the hash; the index only tells what changed
   }
+  return {};  // the hash in config.json decides; the index only tells what changed
 }
 
 void write_data_index(const std::string& run, const DataFingerprint& data) {
@@ -211,17 +242,16 @@ void write_data_index(const std::string& run, const DataFingerprint& data) {
 void check_data(const std::string& run, RunConfig& config, const DataFingerprint& before,
                 const DataFingerprint& now, bool accept_changes) {
   const std::string hash = now.hash();
-  if (!config.data_hashes.empty() && config.data_hashes.back() != hash && !accept_changes) {
-    const bool index_is_right = before.hash() == config.data_hashes.back();
-    fail_usage(
-        "train",
-        fmt::format("the pictures are not those that {} was trained on: {}. Put "
-                    "them back, or add --accept-changed-data to go on with them "
-                    "as they are now",
-                    run, index_is_right ? describe_changes(before, now) : "their hash is another"));
+  if (!config.data_hashes.empty() && config.data_hashes.back() == hash) return;
+  if (!config.data_hashes.empty() && !accept_changes && !newest_was_trained_on(hash, run, config)) {
+    fail_usage("train", fmt::format("the pictures are not those that {} was trained on: {}. Put "
+                                    "them back, or add --accept-changed-data to go on with them "
+                                    "as they are now",
+                                    run,
+                                    before.files.empty() ? "their hash is another"
+                                                         : describe_changes(before, now)));
   }
-  if (config.data_hashes.empty() || config.data_hashes.back() != hash)
-    config.data_hashes.push_back(hash);
+  config.data_hashes.push_back(hash);
 }
 
 void remove_leftovers(const std::string& run) {

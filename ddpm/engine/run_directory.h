@@ -50,10 +50,13 @@ CheckpointMarks marks_of(const RunConfig& config);
 // but config.json was edited since, naming the option.
 std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config);
 
-// RUN/data.jsonl. No files where there is none or it is damaged.
-DataFingerprint read_data_index(const std::string& run);
+// RUN/data.jsonl. No files where it is not there or damaged: its hash must be the one that the
+// configuration holds.
+DataFingerprint read_data_index(const std::string& run, const RunConfig& config);
 void write_data_index(const std::string& run, const DataFingerprint& data);
-// Throws UsageError that says what changed since the run was started, unless it was accepted.
+// Adds the hash of the pictures to the configuration. Throws UsageError that says what changed
+// since the run was started, unless that was accepted. `before` is the index, without files where
+// it is lost.
 void check_data(const std::string& run, RunConfig& config, const DataFingerprint& before,
                 const DataFingerprint& now, bool accept_changes);
 

@@ -255,6 +255,59 @@ TEST_F(Resume, ChangedPicturesAreRefusedUnlessAccepted) {
   EXPECT_THAT(refusal([&] { resume(); }), HasSubstr("changed (2.png)"));
 }
 
+TEST_F(Resume, ADamagedHashOfThePicturesIsNotTakenForChangedPictures) {
+  run("a");
+  const auto whole = files();
+  std::string index = read_file(path("data.jsonl"));
+  const size_t digit = index.find("\"hash\"") + 12;
+  index[digit] = index[digit] == '0' ? '1' : '0';
+  write_file_atomic(path("data.jsonl"), index);
+  EXPECT_TRUE(resume().finished);
+  EXPECT_EQ(files(), whole);
+  std::string config = read_file(path("config.json"));
+  const size_t other = config.find("\"data_hashes\"") + 20;
+  config[other] = config[other] == '0' ? '1' : '0';
+  write_file_atomic(path("config.json"), config);
+  EXPECT_TRUE(resume().finished);
+}
+
+TEST_F(Resume, AMisspeltKeyOfTheConfigIsNamed) {
+  run("a");
+  std::string config = read_file(path("config.json"));
+  config.replace(config.find("save_every"), 10, "savu_every");
+  write_file_atomic(path("config.json"), config);
+  try {
+    read_run_options(folder_ / "a");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("savu_every"));
+  }
+}
+
+TEST_F(Resume, AModelAloneIsNeitherResumedNorOverwritten) {
+  run("a");
+  fs::rename(path("model.safetensors"), folder_ / "m.safetensors");
+  fs::remove_all(folder_ / "a");
+  make_folder(folder_ / "a");
+  fs::rename(folder_ / "m.safetensors", path("model.safetensors"));
+  const auto before = files();
+  EXPECT_THAT(refusal([&] { resume(); }), HasSubstr("Choose another directory"));
+  EXPECT_THAT(refusal([&] { run("a"); }), HasSubstr("Choose another directory"));
+  EXPECT_EQ(files(), before);
+}
+
+TEST_F(Resume, AStopBeforeTheFirstStepLeavesNoCheckpoint) {
+  run("a");
+  const auto whole = files();
+  fs::remove_all(folder_ / "a");
+  stop_ = true;
+  EXPECT_FALSE(run("a").finished);
+  EXPECT_TRUE(list_checkpoints(folder_ / "a").empty());
+  stop_ = false;
+  EXPECT_TRUE(resume().finished);
+  EXPECT_EQ(files(), whole);
+}
+
 TEST_F(Resume, PicturesMayBeTouchedAndMoved) {
   run("a");
   const auto whole = files();
