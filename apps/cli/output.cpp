@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "ddpm/base/retry.h"
 #include "ddpm/base/text.h"
 
 namespace ddpm::cli {
@@ -20,12 +21,11 @@ int stdout_error = 0;
 // reader takes the text, standard error for a moment only.
 int write_all(int descriptor, std::string_view text, int patience_ms) noexcept {
   while (!text.empty()) {
-    const ssize_t written = write(descriptor, text.data(), text.size());
+    const ssize_t written = retry([&] { return write(descriptor, text.data(), text.size()); });
     if (written >= 0) {
       text.remove_prefix(static_cast<size_t>(written));
       continue;
     }
-    if (errno == EINTR) continue;
     if (errno != EAGAIN) return errno;
     pollfd ready{.fd = descriptor, .events = POLLOUT, .revents = 0};
     if (poll(&ready, 1, patience_ms) == 0) return EAGAIN;

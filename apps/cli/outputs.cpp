@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "apps/cli/common.h"
@@ -36,6 +38,16 @@ void tidy(const std::string& folder) {
   }
 }
 
+// None where the folder may be written but not listed.
+std::vector<std::string> names_in(const std::string& folder) {
+  try {
+    return list_names(folder);
+  } catch (const SystemError& error) {
+    if (error.code() == EACCES) return {};
+    throw;
+  }
+}
+
 }  // namespace
 
 void check_output_name(const std::string& path, const std::string& flag,
@@ -56,20 +68,7 @@ bool same_file(const std::string& a, const std::string& b) {
   return resolved(a) == resolved(b) || fs::equivalent(a, b, error);
 }
 
-OutputFolder::OutputFolder(const std::string& path) {
-  fs::path folder = fs::absolute(path);
-  if (!folder.has_filename()) folder = folder.parent_path();  // of "name/"
-  for (; !exists(folder.string()); folder = folder.parent_path()) made_.push_back(folder);
-  make_folder(path);
-  tidy(path);
-}
-
-OutputFolder::~OutputFolder() {
-  std::error_code error;
-  for (const fs::path& folder : made_) {
-    if (!fs::remove(folder, error)) return;  // not empty
-  }
-}
+OutputFolder::OutputFolder(const std::string& path) : NewFolder(path) { tidy(path); }
 
 OutputFile::OutputFile(const std::string& path)
     : folder_(fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : "."),
@@ -101,14 +100,11 @@ bool PictureFolder::holds(const std::string& file) const {
 void PictureFolder::open() {
   folder_ = std::make_unique<OutputFolder>(path_);
   const AtomicFile trial(file(0));  // removed again
-  std::error_code error;
-  for (fs::directory_iterator it(path_, error); !error && it != fs::directory_iterator();
-       it.increment(error)) {
-    std::error_code unknown;
-    if (it->is_directory(unknown) && holds(it->path().string())) {
-      fail_system("file",
-                  fmt::format("cannot write {}: {}", it->path().string(), std::strerror(EISDIR)),
-                  EISDIR);
+  for (const std::string& name : names_in(path_)) {
+    const std::string path = (fs::path(path_) / name).string();
+    const std::optional<FileStatus> found = find_file(path);
+    if (found && found->type == FileType::kFolder && holds(path)) {
+      fail_system("file", fmt::format("cannot write {}: {}", path, std::strerror(EISDIR)), EISDIR);
     }
   }
 }

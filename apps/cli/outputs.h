@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,19 +23,10 @@ void check_output_name(const std::string& path, const std::string& flag, const s
 // True where both name the same file, through links and other spellings too.
 bool same_file(const std::string& a, const std::string& b);
 
-// A folder, made with its parents where it is not there, and cleared of temporary files that killed
-// programs left. Unless keep() is called, the destructor removes the folders that were made and are
-// empty, so that a command that fails leaves nothing behind. Throws SystemError where that fails.
-class OutputFolder {
+// A folder for outputs, cleared of temporary files that killed programs left.
+class OutputFolder : public NewFolder {
  public:
   explicit OutputFolder(const std::string& path);
-  ~OutputFolder();
-  OutputFolder(const OutputFolder&) = delete;
-  OutputFolder& operator=(const OutputFolder&) = delete;
-  void keep() { made_.clear(); }
-
- private:
-  std::vector<std::filesystem::path> made_;  // innermost first
 };
 
 // A file in its folder, which is made. Throws SystemError where it cannot be written or a folder

@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/retry.h"
 
 namespace ddpm {
 namespace {
@@ -44,16 +45,6 @@ constexpr std::string_view kPrefix = ".ddpm-", kSuffix = ".tmp";
             : forbidden      ? "; choose a place you may write to"
             : error == EFBIG ? "; the limit on the size of files (ulimit -f) is too low for it"
                              : "");
-}
-
-// Calls again while a signal interrupts the call.
-template <class Call>
-auto retry(const Call& call) {
-  decltype(call()) result;
-  do {
-    result = call();
-  } while (result < 0 && errno == EINTR);
-  return result;
 }
 
 std::string folder_of(const std::string& path) {
@@ -115,6 +106,19 @@ void free_slot(int slot) {
   if (slot >= 0) slots[slot].state = Slot::kFree;
 }
 
+FileStatus to_status(const struct stat& status) {
+  FileStatus result;
+  if (S_ISREG(status.st_mode)) result.type = FileType::kRegular;
+  if (S_ISDIR(status.st_mode)) result.type = FileType::kFolder;
+  result.bytes = status.st_size;
+  // Unsigned, because times after 2262 do not fit; they are only compared.
+  result.modified_ns =
+      static_cast<int64_t>(static_cast<uint64_t>(status.st_mtim.tv_sec) * 1'000'000'000 +
+                           static_cast<uint64_t>(status.st_mtim.tv_nsec));
+  result.identity = {status.st_dev, status.st_ino};
+  return result;
+}
+
 }  // namespace
 
 std::string read_file(const std::string& path, uint64_t limit) {
@@ -137,25 +141,34 @@ std::string read_file(const std::string& path, uint64_t limit) {
   return contents;
 }
 
-bool exists(const std::string& path) {
+FileStatus file_status(const std::string& path) {
   struct stat status {};
-  if (retry([&] { return stat(path.c_str(), &status); }) == 0) return true;
-  if (errno == ENOENT || errno == ENOTDIR) return false;
+  if (retry([&] { return stat(path.c_str(), &status); }) != 0) fail_file("look at", path, errno);
+  return to_status(status);
+}
+
+FileStatus file_status(int descriptor, const std::string& path) {
+  struct stat status {};
+  if (retry([&] { return fstat(descriptor, &status); }) != 0) fail_file("look at", path, errno);
+  return to_status(status);
+}
+
+std::optional<FileStatus> find_file(const std::string& path) {
+  struct stat status {};
+  if (retry([&] { return stat(path.c_str(), &status); }) == 0) return to_status(status);
+  if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
   fail_file("look for", path, errno);
 }
 
+bool exists(const std::string& path) { return find_file(path).has_value(); }
+
 std::vector<std::string> list_names(const std::string& folder) {
-  DIR* opened;
-  do {
-    opened = opendir(folder.c_str());
-  } while (opened == nullptr && errno == EINTR);
+  DIR* opened = retry([&] { return opendir(folder.c_str()); });
   if (opened == nullptr) fail_file("list", folder, errno);
   const std::unique_ptr<DIR, int (*)(DIR*)> closer(opened, closedir);
   std::vector<std::string> names;
   for (;;) {
-    errno = 0;
-    const dirent* entry = readdir(opened);
-    if (entry == nullptr && errno == EINTR) continue;
+    const dirent* entry = retry([&] { return readdir(opened); });
     if (entry == nullptr && errno != 0) fail_file("list", folder, errno);
     if (entry == nullptr) break;
     const std::string_view name = entry->d_name;
@@ -302,14 +315,36 @@ void remove_abandoned_files(const std::string& folder) {
 }
 
 void remove_file(const std::string& path) {
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) fail_write("remove", path, errno);
+  if (retry([&] { return unlink(path.c_str()); }) != 0 && errno != ENOENT)
+    fail_write("remove", path, errno);
 }
 
 void make_folder(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) fail_write("create the folder", path, error.value());
-  if (!fs::is_directory(path, error)) fail_write("create the folder", path, ENOTDIR);
+  if (file_status(path).type != FileType::kFolder) fail_write("create the folder", path, ENOTDIR);
+}
+
+NewFolder::NewFolder(const std::string& path) {
+  std::error_code error;
+  fs::path folder = fs::absolute(path, error);
+  if (error) fail_write("create the folder", path, error.value());
+  if (!folder.has_filename()) folder = folder.parent_path();  // of "name/"
+  for (; !exists(folder.string()); folder = folder.parent_path()) made_.push_back(folder.string());
+  try {
+    make_folder(path);
+  } catch (...) {
+    remove();
+    throw;
+  }
+}
+
+NewFolder::~NewFolder() { remove(); }
+
+void NewFolder::remove() {
+  std::error_code error;  // one that is not empty stays, and so does what was there before
+  for (const std::string& folder : made_) fs::remove(folder, error);
 }
 
 }  // namespace ddpm

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace ddpm {
@@ -14,6 +16,24 @@ namespace ddpm {
 // the file holds more than `limit` bytes.
 std::string read_file(const std::string& path,
                       uint64_t limit = std::numeric_limits<uint64_t>::max());
+
+enum class FileType { kRegular, kFolder, kOther };
+
+struct FileStatus {
+  FileType type = FileType::kOther;
+  int64_t bytes = 0;
+  int64_t modified_ns = 0;                 // since 1970; wraps around after 2262
+  std::pair<uint64_t, uint64_t> identity;  // the same for every path that leads here
+};
+
+// Follows symbolic links. Throws SystemError.
+FileStatus file_status(const std::string& path);
+
+// Of an open file; path: for messages.
+FileStatus file_status(int descriptor, const std::string& path);
+
+// As file_status(path), but nothing where no such file is there.
+std::optional<FileStatus> find_file(const std::string& path);
 
 // True where something of that name is there. Throws SystemError where that cannot be told, for
 // instance because a folder on the way may not be entered.
@@ -73,5 +93,21 @@ void remove_file(const std::string& path);
 // Creates the folder and its parents; throws SystemError where that fails or a file stands in the
 // way.
 void make_folder(const std::string& path);
+
+// make_folder(), but unless keep() is called the destructor removes the folders that were made and
+// are empty, so that work that fails leaves none behind.
+class NewFolder {
+ public:
+  explicit NewFolder(const std::string& path);
+  ~NewFolder();
+  NewFolder(const NewFolder&) = delete;
+  NewFolder& operator=(const NewFolder&) = delete;
+  void keep() { made_.clear(); }
+
+ private:
+  void remove();
+
+  std::vector<std::string> made_;  // innermost first
+};
 
 }  // namespace ddpm

@@ -159,5 +159,23 @@ TEST_F(FileTest, FilesOfDeadWritersAreRemovedAndOthersKept) {
   EXPECT_EQ(entries(), 2);
 }
 
+TEST_F(FileTest, NewFoldersAreRemovedUnlessTheyAreKeptOrFilled) {
+  { const NewFolder folder(path("a/b/c/")); }
+  EXPECT_EQ(entries(), 0);
+  {
+    const NewFolder folder(path("a/b"));
+    write_file_atomic(path("a/x"), "");
+  }
+  EXPECT_EQ(list_names(path("a")), std::vector<std::string>{"x"});
+  {
+    NewFolder folder(path("a/b"));
+    folder.keep();
+  }
+  EXPECT_TRUE(exists(path("a/b")));
+  const std::string too_long(300, 'x');
+  EXPECT_THROW(NewFolder(path("d/") + too_long), SystemError);
+  EXPECT_FALSE(exists(path("d")));
+}
+
 }  // namespace
 }  // namespace ddpm

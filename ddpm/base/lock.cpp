@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/retry.h"
 
 namespace ddpm {
 namespace {
@@ -41,16 +42,11 @@ FolderLock::FolderLock(const std::string& folder)
 
 // False where the file was removed between opening and locking it.
 bool FolderLock::take() {
-  do {
-    descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-  } while (descriptor_ < 0 && errno == EINTR);
+  descriptor_ =
+      retry([&] { return open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666); });
   if (descriptor_ < 0) fail_lock(path_, errno);
-  int locked;
-  do {
-    locked = flock(descriptor_, LOCK_EX | LOCK_NB);
-  } while (locked != 0 && errno == EINTR);
-  const int error = locked != 0 ? errno : 0;
-  if (error != 0) {
+  if (retry([&] { return flock(descriptor_, LOCK_EX | LOCK_NB); }) != 0) {
+    const int error = errno;
     const std::string who = holder(descriptor_);
     close(descriptor_);
     if (error != EWOULDBLOCK) fail_lock(path_, error);
@@ -59,10 +55,13 @@ bool FolderLock::take() {
   }
   struct stat mine {
   }, there{};
-  const bool same = fstat(descriptor_, &mine) == 0 && stat(path_.c_str(), &there) == 0 &&
-                    mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
-  if (!same) close(descriptor_);
-  return same;
+  int error = retry([&] { return fstat(descriptor_, &mine); }) != 0 ? errno : 0;
+  if (error == 0 && retry([&] { return stat(path_.c_str(), &there); }) != 0) error = errno;
+  if (error == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev) return true;
+  close(descriptor_);
+  // Any other error would come again and again.
+  if (error != 0 && error != ENOENT) fail_lock(path_, error);
+  return false;
 }
 
 // Who holds the lock is for people alone, so that failing to write it is no reason to stop.
@@ -81,7 +80,8 @@ void FolderLock::write_holder() {
 void FolderLock::release() {
   if (descriptor_ < 0) return;
   // While the lock is held, so that nobody else's file is removed.
-  const int error = unlink(path_.c_str()) == 0 || errno == ENOENT ? 0 : errno;
+  const int removed = retry([&] { return unlink(path_.c_str()); });
+  const int error = removed == 0 || errno == ENOENT ? 0 : errno;
   close(descriptor_);
   descriptor_ = -1;
   if (error != 0)

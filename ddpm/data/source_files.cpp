@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <system_error>
 
 #include "ddpm/base/hash.h"
+#include "ddpm/base/retry.h"
 
 namespace ddpm {
 namespace {
@@ -22,34 +22,11 @@ namespace {
               code);
 }
 
-// Repeats a system call that a signal interrupted. Calls fail with `failure`.
-template <class Call, class Result>
-Result retry(Result failure, const Call& call) {
-  for (;;) {
-    errno = 0;
-    const Result result = call();
-    if (result != failure || errno != EINTR) return result;
-  }
-}
-
-FileStatus to_status(const struct stat& status) {
-  FileStatus result;
-  if (S_ISREG(status.st_mode)) result.type = FileType::kRegular;
-  if (S_ISDIR(status.st_mode)) result.type = FileType::kFolder;
-  result.bytes = status.st_size;
-  // Unsigned, because times after 2262 do not fit; they are only compared.
-  result.modified_ns =
-      static_cast<int64_t>(static_cast<uint64_t>(status.st_mtim.tv_sec) * 1'000'000'000 +
-                           static_cast<uint64_t>(status.st_mtim.tv_nsec));
-  result.identity = {status.st_dev, status.st_ino};
-  return result;
-}
-
 class OpenFile {
  public:
   explicit OpenFile(const std::string& path) : path_(path) {
     // Opening a pipe that took the file's place meanwhile must not wait for a writer.
-    descriptor_ = retry(-1, [&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+    descriptor_ = retry([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
     if (descriptor_ < 0) fail_access("read", path, errno);
   }
   ~OpenFile() { close(descriptor_); }
@@ -57,10 +34,7 @@ class OpenFile {
   OpenFile& operator=(const OpenFile&) = delete;
 
   FileStatus status() const {
-    struct stat status {};
-    if (retry(-1, [&] { return fstat(descriptor_, &status); }) != 0)
-      fail_access("read", path_, errno);
-    const FileStatus result = to_status(status);
+    const FileStatus result = file_status(descriptor_, path_);
     if (result.type == FileType::kFolder) fail_access("read", path_, EISDIR);
     if (result.type != FileType::kRegular)
       fail("data", fmt::format("{} is no regular file", path_));
@@ -77,9 +51,8 @@ class OpenFile {
       const int64_t left = expected - static_cast<int64_t>(before);
       const int64_t likely = left > 0 ? left : kPiece;
       bytes.resize(before + static_cast<size_t>(std::min({most, likely, kMost})));
-      const ssize_t got = retry(ssize_t{-1}, [&] {
-        return ::read(descriptor_, bytes.data() + before, bytes.size() - before);
-      });
+      const ssize_t got =
+          retry([&] { return ::read(descriptor_, bytes.data() + before, bytes.size() - before); });
       if (got < 0) fail_access("read", path_, errno);
       bytes.resize(before + static_cast<size_t>(got));
       if (got == 0) break;
@@ -94,21 +67,6 @@ class OpenFile {
 };
 
 }  // namespace
-
-FileStatus file_status(const std::string& path) {
-  struct stat status {};
-  if (retry(-1, [&] { return stat(path.c_str(), &status); }) != 0) fail_access("read", path, errno);
-  return to_status(status);
-}
-
-std::optional<FileStatus> find_file(const std::string& path) {
-  try {
-    return file_status(path);
-  } catch (const SystemError& error) {
-    if (error.code() == ENOENT || error.code() == ENOTDIR) return std::nullopt;
-    throw;
-  }
-}
 
 std::string join_path(std::string_view folder, std::string_view name) {
   if (folder.empty()) return std::string(name);

@@ -5,32 +5,15 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
-#include <vector>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
 #include "ddpm/data/fingerprint.h"
 
 namespace ddpm {
-
-enum class FileType { kRegular, kFolder, kOther };
-
-struct FileStatus {
-  FileType type = FileType::kOther;
-  int64_t bytes = 0;
-  int64_t modified_ns = 0;
-  std::pair<uint64_t, uint64_t> identity;  // the same for every path that leads here
-};
-
-// Follows symbolic links.
-FileStatus file_status(const std::string& path);
-
-// The same, but nothing where no such file is there.
-std::optional<FileStatus> find_file(const std::string& path);
 
 std::string join_path(std::string_view folder, std::string_view name);
 

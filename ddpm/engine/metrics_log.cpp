@@ -14,6 +14,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
+#include "ddpm/base/retry.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/plot.h"
 
@@ -99,9 +100,7 @@ MetricsLog::MetricsLog(const std::string& run, int64_t last_step)
   steps_ = std::move(mended.steps);
   losses_ = std::move(mended.losses);
   damaged_ = mended.damaged;
-  do {
-    descriptor_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  } while (descriptor_ < 0 && errno == EINTR);
+  descriptor_ = retry([&] { return open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC); });
   if (descriptor_ < 0) fail_log("append to", path_, errno);
 }
 
@@ -116,8 +115,7 @@ void MetricsLog::append(const StepMetrics& metrics, double images_per_s) {
   line.set("images_per_s", json_value::write(images_per_s));
   const std::string text = line.dump(-1) + '\n';
   for (std::string_view rest = text; !rest.empty();) {
-    const ssize_t written = write(descriptor_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
+    const ssize_t written = retry([&] { return write(descriptor_, rest.data(), rest.size()); });
     if (written <= 0) fail_log("append to", path_, written < 0 ? errno : ENOSPC);
     rest.remove_prefix(static_cast<size_t>(written));
   }
@@ -126,11 +124,8 @@ void MetricsLog::append(const StepMetrics& metrics, double images_per_s) {
 }
 
 void MetricsLog::sync() {
-  int failed;
-  do {
-    failed = fsync(descriptor_);
-  } while (failed != 0 && errno == EINTR);
-  if (failed != 0 && errno != EINVAL) fail_log("sync", path_, errno);
+  if (retry([&] { return fsync(descriptor_); }) != 0 && errno != EINVAL)
+    fail_log("sync", path_, errno);
 }
 
 void MetricsLog::draw() const {

@@ -143,16 +143,13 @@ void ModelConfig::check() const {
 }
 
 std::string find_model_file(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) {
-    if (!fs::exists(path, error)) {
-      fail("model",
-           fmt::format("there is no {}; give a run directory or a .safetensors file", path));
-    }
-    return path;
+  const std::optional<FileStatus> found = find_file(path);
+  if (!found) {
+    fail("model", fmt::format("there is no {}; give a run directory or a .safetensors file", path));
   }
-  const fs::path model = fs::path(path) / "model.safetensors";
-  if (fs::is_regular_file(model, error)) return model;
+  if (found->type != FileType::kFolder) return path;
+  const std::string model = (fs::path(path) / "model.safetensors").string();
+  if (exists(model)) return model;
   const std::optional<std::string> checkpoint = newest_checkpoint(path);
   if (!checkpoint) {
     fail("model", fmt::format("{} holds neither model.safetensors nor "

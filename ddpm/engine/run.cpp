@@ -28,29 +28,6 @@ using Clock = std::chrono::steady_clock;
 
 enum Purpose : uint64_t { kPictureOrder = 4 };  // beside the trainer's own
 
-// The run's directory, made where it is not there. Unless keep() is called, the destructor removes
-// the folders that were made, so that a mistake in an option leaves nothing behind.
-class MadeFolder {
- public:
-  explicit MadeFolder(const std::string& path) {
-    for (fs::path folder = fs::absolute(path); !folder.empty() && !exists(folder.string());
-         folder = folder.parent_path())
-      made_.push_back(folder);
-    make_folder(path);
-  }
-  ~MadeFolder() {
-    std::error_code error;  // a folder that is not empty stays
-    for (const fs::path& folder : made_)
-      if (!fs::remove(folder, error)) return;
-  }
-  MadeFolder(const MadeFolder&) = delete;
-  MadeFolder& operator=(const MadeFolder&) = delete;
-  void keep() { made_.clear(); }
-
- private:
-  std::vector<fs::path> made_;  // innermost first
-};
-
 // One training session over one directory, which it has locked.
 class Session {
  public:
@@ -147,13 +124,14 @@ class Session {
     const size_t slash = options_.data.find('/');
     if (slash == std::string::npos) return;  // emoji
     const std::string place = options_.data.substr(slash);
-    if (!exists(place)) {
+    const std::optional<FileStatus> found = find_file(place);
+    if (!found) {
       if (!request_.resume) return;  // load_source says what it looked for
       fail("train", fmt::format("the pictures of {} are not where they were, {}; tell where they "
                                 "are now with --data",
                                 run_, place));
     }
-    if (fs::equivalent(place, run_)) {
+    if (found->identity == file_status(run_).identity) {
       fail_usage("train", fmt::format("{} holds the pictures, so it cannot be the run's directory; "
                                       "choose one of its own, such as {}",
                                       run_, in_run(run_, "run")));
@@ -379,7 +357,7 @@ TrainResult train(const TrainOptions& options, const RunRequest& request, const 
     fail("train", fmt::format("{} holds no run to resume; leave --resume out to start one",
                               request.directory));
   }
-  MadeFolder folder(request.directory);
+  NewFolder folder(request.directory);  // a mistake in an option leaves none behind
   FolderLock lock(request.directory);
   if (!request.resume) check_is_new(request.directory);
   Session session(options, request, events, stop);

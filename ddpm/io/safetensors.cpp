@@ -16,6 +16,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/hash.h"
+#include "ddpm/base/retry.h"
 #include "ddpm/base/text.h"
 #include "ddpm/io/safetensors_header.h"
 
@@ -34,8 +35,7 @@ void read_exactly(int descriptor, void* to, int64_t bytes, int64_t position,
   char* next = static_cast<char*>(to);
   while (bytes > 0) {
     const auto chunk = static_cast<size_t>(std::min<int64_t>(bytes, int64_t{1} << 30));
-    const ssize_t got = pread(descriptor, next, chunk, position);
-    if (got < 0 && errno == EINTR) continue;
+    const ssize_t got = retry([&] { return pread(descriptor, next, chunk, position); });
     if (got < 0) fail_read(path, errno);
     if (got == 0) {
       fail("safetensors", fmt::format("{} ends at byte {}, {} bytes before it should; it was cut "
@@ -111,14 +111,12 @@ SafetensorsFile SafetensorsFile::open(const std::string& path) {
   SafetensorsFile file;
   file.path_ = path;
   // Without O_NONBLOCK a named pipe would wait here for somebody to write into it.
-  int descriptor;
-  do {
-    descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  } while (descriptor < 0 && errno == EINTR);
+  const int descriptor =
+      retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
   if (descriptor < 0) fail_read(path, errno);
   file.file_ = std::make_shared<const Descriptor>(descriptor);
   struct stat status {};
-  if (fstat(descriptor, &status) != 0) fail_read(path, errno);
+  if (retry([&] { return fstat(descriptor, &status); }) != 0) fail_read(path, errno);
   if (S_ISDIR(status.st_mode)) fail_read(path, EISDIR);
   if (!S_ISREG(status.st_mode)) fail("safetensors", fmt::format("{} is no regular file", path));
 
