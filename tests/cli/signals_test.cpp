@@ -120,7 +120,9 @@ TEST_F(Signals, HangUpsAndPairsFromOneSenderAreOneRequest) {
 // Its step takes many seconds, and the first Ctrl-C waits for its end.
 TEST_F(Signals, ASecondCtrlCEndsAtOnce) {
   Program program(training("9", "64", "128", "64"));
-  ASSERT_TRUE(wait_until([&] { return std::filesystem::exists(run_ + "/metrics.jsonl"); }));
+  // Said last before the first step.
+  ASSERT_TRUE(wait_until([&] { return program.said().find("Ctrl-C saves") != std::string::npos; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
   program.signal(SIGINT);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   program.signal(SIGINT);
