@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -23,7 +22,6 @@
 namespace ddpm {
 namespace {
 
-namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 enum Purpose : uint64_t { kPictureOrder = 4 };  // beside the trainer's own
@@ -266,7 +264,6 @@ class Session {
         work();
         return true;
       } catch (const std::exception& error) {
-        if (stop_) return false;
         if (!again) warn(fmt::format("{}: {}", consequence, error.what()));
       }
     }
@@ -285,19 +282,29 @@ class Session {
     const ImageSize size{trainer_->config().height, trainer_->config().width};
     // Few enough pictures at once that a request to stop is answered soon.
     const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
-    const bool drawn = attempt("a sample grid was not drawn", [&] {
-      const Tensor images =
-          generate(*averaged_, trainer_->config(),
-                   {.count = options_.sample_count,
-                    .seed = options_.seed,
-                    .steps = options_.sample_steps,
-                    .batch = batch,
-                    .prepare_weights = false,  // the memory is training's
-                    .progress = [&](int64_t, const SampleProgress&) { return !stop_; }});
+    bool cancelled = false;
+    const auto draw = [&] {
+      const Tensor images = generate(*averaged_, trainer_->config(),
+                                     {.count = options_.sample_count,
+                                      .seed = options_.seed,
+                                      .steps = options_.sample_steps,
+                                      .batch = batch,
+                                      .prepare_weights = false,  // the memory is training's
+                                      .progress = [&](int64_t, const SampleProgress&) {
+                                        cancelled = stop_;
+                                        return !cancelled;
+                                      }});
       write_png(grid_path(), make_grid(to_bytes(images), {.scale = comfortable_scale(size)}));
+    };
+    const bool drawn = attempt("a sample grid was not drawn", [&] {
+      try {
+        draw();
+      } catch (const Error&) {
+        if (!cancelled) throw;
+      }
     });
-    if (drawn && events_.saved) events_.saved(grid_path());
-    return drawn || !stop_;
+    if (drawn && !cancelled && events_.saved) events_.saved(grid_path());
+    return !cancelled;
   }
 
   TrainOptions options_;
