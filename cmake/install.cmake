@@ -13,7 +13,11 @@ install(DIRECTORY ddpm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
         PATTERN "*-inl.h" EXCLUDE
         PATTERN "*_test_support.h" EXCLUDE
         PATTERN "checks.h" EXCLUDE
+        PATTERN "gzip.h" EXCLUDE
+        PATTERN "picture_store.h" EXCLUDE
+        PATTERN "source_files.h" EXCLUDE
         PATTERN "source_kinds.h" EXCLUDE
+        PATTERN "unread_formats.h" EXCLUDE
         PATTERN "image_parts.h" EXCLUDE
         PATTERN "safetensors_header.h" EXCLUDE
         PATTERN "metrics_log.h" EXCLUDE

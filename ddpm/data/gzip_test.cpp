@@ -1,7 +1,7 @@
 #include "ddpm/data/gzip.h"
 
 #include "ddpm/base/error.h"
-#include "ddpm/data/gzip_test.h"
+#include "ddpm/data/gzip_test_support.h"
 
 namespace ddpm {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
-#include "ddpm/data/source_test.h"
+#include "ddpm/data/source_test_support.h"
 
 namespace ddpm {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "ddpm/base/threads.h"
 #include "ddpm/data/source.h"
-#include "ddpm/data/source_test.h"
+#include "ddpm/data/source_test_support.h"
 
 namespace ddpm {
 namespace {

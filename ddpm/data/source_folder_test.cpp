@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "ddpm/data/source.h"
-#include "ddpm/data/source_test.h"
+#include "ddpm/data/source_test_support.h"
 
 namespace ddpm {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <filesystem>
 
-#include "ddpm/data/gzip_test.h"
+#include "ddpm/data/gzip_test_support.h"
 #include "ddpm/data/source.h"
-#include "ddpm/data/source_test.h"
+#include "ddpm/data/source_test_support.h"
 
 namespace ddpm {
 namespace {

@@ -11,7 +11,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/source_kinds.h"
-#include "ddpm/data/source_test.h"
+#include "ddpm/data/source_test_support.h"
 
 namespace ddpm {
 namespace {
