@@ -58,8 +58,7 @@ void print_text(const Report& report) {
   print(fmt::format("  {:<28}{} per picture\n", "forward pass",
                     short_number(cost.forward_flops, "FLOP")));
   const auto memory = [&](const char* what, int64_t bytes) {
-    print(fmt::format("  {:<28}{} at batch {}\n", what,
-                      short_number(static_cast<double>(bytes), "B"), report.batch));
+    print(fmt::format("  {:<28}{} at batch {}\n", what, memory_text(bytes), report.batch));
   };
   memory("memory for sampling", cost.sampling_bytes);
   memory("memory for training", cost.training_bytes);

@@ -11,7 +11,6 @@
 #include <optional>
 #include <system_error>
 
-#include "apps/cli/common.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
 #include "ddpm/data/image.h"
@@ -131,7 +130,7 @@ void check_picture_output(const std::string& flag, ImageSize size, int64_t most_
   if (bytes > static_cast<double>(available.bytes)) {
     fail_usage("out", fmt::format("{} would be a picture of {} x {} pixels, which takes {} of "
                                   "memory to make; {} are there ({}); {}",
-                                  flag, size.height, size.width, short_number(bytes, "B"),
+                                  flag, size.height, size.width, memory_text(bytes),
                                   memory_text(available.bytes), available.limit, smaller));
   }
 }

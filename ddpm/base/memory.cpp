@@ -167,8 +167,7 @@ AvailableMemory available_memory() {
       {.root = "", .address_space = limit_of(RLIMIT_AS), .data = limit_of(RLIMIT_DATA)});
 }
 
-std::string memory_text(int64_t bytes) {
-  double value = static_cast<double>(bytes);
+std::string memory_text(double value) {
   const char* unit = "B";
   for (const char* next : {"kB", "MB", "GB", "TB", "PB", "EB"}) {
     if (value < 999.5) break;

@@ -25,6 +25,6 @@ struct MemorySources {
 AvailableMemory available_memory(const MemorySources& sources);
 
 // "3.2 GB", "840 MB": in powers of 1000.
-std::string memory_text(int64_t bytes);
+std::string memory_text(double bytes);
 
 }  // namespace ddpm

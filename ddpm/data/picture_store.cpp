@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <mutex>
 
 #include "ddpm/base/error.h"
@@ -25,11 +24,6 @@ double bytes_for(int64_t count, ImageSize size, int64_t channels) {
                          static_cast<double>(channels);
   const auto in_work = static_cast<double>(std::min<int64_t>(count, num_threads()));
   return picture * (static_cast<double>(count) + 6 * in_work);
-}
-
-int64_t saturated(double value) {
-  constexpr auto kMost = std::numeric_limits<int64_t>::max();
-  return value < static_cast<double>(kMost) ? static_cast<int64_t>(value) : kMost;
 }
 
 // In words, the largest pictures of this form that take no more memory than there is.
@@ -79,7 +73,7 @@ void PictureStore::widen(int64_t channels) {
                fmt::format("{} picture{} of {}x{} with {} channel{} need {} of memory; {} is left "
                            "({}); {}",
                            count_, count_ == 1 ? "" : "s", size.height, size.width, channels,
-                           channels == 1 ? "" : "s", memory_text(saturated(needed)),
+                           channels == 1 ? "" : "s", memory_text(needed),
                            memory_text(available.bytes), available.limit,
                            what_fits(needed, static_cast<double>(available.bytes), size)));
   }

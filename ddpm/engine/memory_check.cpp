@@ -71,15 +71,14 @@ std::string smaller_size(const ModelConfig& config, const std::function<bool(Mod
   return "a smaller network (--dim, --dim-mults) would need less";
 }
 
-std::string memory_text(double bytes) {
-  return bytes >= kTooMuch ? "more memory than any machine has"
-                           : ddpm::memory_text(static_cast<int64_t>(std::min(bytes, 9e18)));
+std::string text_of_need(double bytes) {
+  return bytes >= kTooMuch ? "more memory than any machine has" : memory_text(bytes);
 }
 
 [[noreturn]] void refuse(const char* where, const std::string& what, double needed,
                          const AvailableMemory& available, const std::string& advice) {
-  fail_usage(where, fmt::format("{} takes {}, but {} leaves {}; {}", what, memory_text(needed),
-                                available.limit, ddpm::memory_text(available.bytes), advice));
+  fail_usage(where, fmt::format("{} takes {}, but {} leaves {}; {}", what, text_of_need(needed),
+                                available.limit, memory_text(available.bytes), advice));
 }
 
 }  // namespace
@@ -125,7 +124,7 @@ void require_memory_for_training(const ModelConfig& config, int64_t batch, bool 
         config, [&](const ModelConfig& smaller) { return fits(smaller, 1, checkpointing); });
   }
   const std::string pictures =
-      data_bytes > 0 ? fmt::format(" (with {} of pictures)", ddpm::memory_text(data_bytes)) : "";
+      data_bytes > 0 ? fmt::format(" (with {} of pictures)", memory_text(data_bytes)) : "";
   refuse("train",
          fmt::format("training on {}x{} pictures at --batch {}{}{}", config.height, config.width,
                      batch, checkpointing ? " --checkpointing" : "", pictures),
