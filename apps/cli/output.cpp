@@ -11,6 +11,7 @@
 
 #include "ddpm/base/retry.h"
 #include "ddpm/base/text.h"
+#include "ddpm/base/utf8.h"
 
 namespace ddpm::cli {
 namespace {
@@ -95,11 +96,10 @@ std::string shell_word(std::string_view path) {
 std::string printable_json(std::string_view json) {
   std::string shown;
   for (size_t i = 0; i < json.size();) {
-    const auto byte = static_cast<unsigned char>(json[i]);
-    const size_t length = byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+    const size_t length = std::max<size_t>(utf8_character(json.substr(i)), 1);
     const std::string_view character = json.substr(i, length);
     const std::string safe = printable(character);
-    if (byte == 0x7F) {
+    if (character == "\x7f") {
       shown += "\\u007f";
     } else if (safe.starts_with("\\u")) {
       shown += safe;

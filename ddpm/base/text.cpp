@@ -9,15 +9,6 @@
 namespace ddpm {
 namespace {
 
-// The code point of a character of `length` bytes that text starts with.
-uint32_t code_point(std::string_view text, size_t length) {
-  uint32_t code = static_cast<unsigned char>(text[0]);
-  if (length > 1) code &= 0x7Fu >> length;
-  for (size_t k = 1; k < length; ++k)
-    code = code << 6 | (static_cast<unsigned char>(text[k]) & 0x3F);
-  return code;
-}
-
 bool is_harmful(uint32_t code) {
   return code < 0x20 || (code >= 0x7F && code <= 0x9F) ||       // C0, DEL, C1
          code == 0x061C || code == 0x200E || code == 0x200F ||  // direction marks
@@ -34,15 +25,6 @@ std::string escape(uint32_t code) {
 
 }  // namespace
 
-size_t find_invalid_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const size_t length = utf8_character(text.substr(i));
-    if (length == 0) return i;
-    i += length;
-  }
-  return std::string_view::npos;
-}
-
 std::string printable(std::string_view text) {
   std::string shown;
   shown.reserve(text.size());
@@ -53,7 +35,7 @@ std::string printable(std::string_view text) {
       ++i;
       continue;
     }
-    const uint32_t code = code_point(text.substr(i), length);
+    const uint32_t code = code_point(text.substr(i));
     if (is_harmful(code)) {
       shown += escape(code);
     } else {

@@ -34,11 +34,6 @@ TEST(Text, BytesThatAreNotUtf8AreEscapedOneByOne) {
   EXPECT_EQ(printable("\xf0\x9f"), "\\xf0\\x9f");           // cut short
 }
 
-TEST(Text, FindsTheFirstByteThatIsNotUtf8) {
-  EXPECT_EQ(find_invalid_utf8("caf\xc3\xa9"), std::string::npos);
-  EXPECT_EQ(find_invalid_utf8("ab\xff"), 2u);
-}
-
 TEST(Text, ErrorsHoldOneLineWithoutControlCharacters) {
   try {
     fail("test", "there is no \x1b]0;title\x07 in\na");

@@ -17,9 +17,9 @@ void set_num_threads(int count);
 // Calls run(task) once for every task in [0, count). Each thread, the caller's first among them,
 // takes the tasks of its own share, a contiguous one and the same for the same count, then what
 // others have left of theirs. Loops that cut a map in the same order so find what a thread wrote
-// before in the caches next to it. Tasks must not depend on which thread runs them. Calls from inside a task,
-// or while another thread of the application is in a parallel loop, run serially. The first
-// exception of a task is rethrown here once all others are done.
+// before in the caches next to it. Tasks must not depend on which thread runs them. Calls from
+// inside a task, or while another thread of the application is in a parallel loop, run serially.
+// The first exception of a task is rethrown here once all others are done.
 void parallel_tasks(int64_t count, const std::function<void(int64_t task)>& run);
 
 // Calls body(begin, end) on disjoint ranges that cover [0, n), at most one range per thread and

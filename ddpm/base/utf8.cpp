@@ -9,15 +9,23 @@ constexpr uint32_t kFirstByte = 0xEF80, kLastByte = 0xEFFF;  // stand for the by
 
 uint32_t byte_at(std::string_view text, size_t i) { return static_cast<unsigned char>(text[i]); }
 
-// The code point of a valid character of three bytes.
-uint32_t code_of_three(std::string_view text) {
-  return (byte_at(text, 0) & 0x0F) << 12 | (byte_at(text, 1) & 0x3F) << 6 |
-         (byte_at(text, 2) & 0x3F);
+// Bytes of the character that this lead byte begins; 0 where it begins none.
+size_t length_after(uint32_t lead) {
+  if (lead < 0x80) return 1;
+  return (lead & 0xE0) == 0xC0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : (lead & 0xF8) == 0xF0 ? 4 : 0;
+}
+
+// Of a character of so many bytes that all are there.
+uint32_t decode(std::string_view text, size_t length) {
+  uint32_t code = byte_at(text, 0);
+  if (length > 1) code &= 0x7Fu >> length;
+  for (size_t k = 1; k < length; ++k) code = code << 6 | (byte_at(text, k) & 0x3F);
+  return code;
 }
 
 bool stands_for_byte(std::string_view text, size_t length) {
   if (length != 3) return false;
-  const uint32_t code = code_of_three(text);
+  const uint32_t code = decode(text, length);
   return code >= kFirstByte && code <= kLastByte;
 }
 
@@ -32,21 +40,26 @@ void append_byte(uint32_t byte, std::string& text) {
 
 size_t utf8_character(std::string_view text) {
   if (text.empty()) return 0;
-  const uint32_t lead = byte_at(text, 0);
-  if (lead < 0x80) return 1;
-  const size_t length = (lead & 0xE0) == 0xC0   ? 2
-                        : (lead & 0xF0) == 0xE0 ? 3
-                        : (lead & 0xF8) == 0xF0 ? 4
-                                                : 0;
+  const size_t length = length_after(byte_at(text, 0));
   if (length == 0 || length > text.size()) return 0;
-  uint32_t code = lead & (0x7Fu >> length);
   for (size_t k = 1; k < length; ++k) {
     if ((byte_at(text, k) & 0xC0) != 0x80) return 0;
-    code = code << 6 | (byte_at(text, k) & 0x3F);
   }
+  const uint32_t code = decode(text, length);
   constexpr uint32_t kLowest[] = {0, 0, 0x80, 0x800, 0x10000};
   const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
   return code < kLowest[length] || code > 0x10FFFF || surrogate ? 0 : length;
+}
+
+uint32_t code_point(std::string_view text) { return decode(text, utf8_character(text)); }
+
+size_t find_invalid_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = utf8_character(text.substr(i));
+    if (length == 0) return i;
+    i += length;
+  }
+  return std::string_view::npos;
 }
 
 std::string utf8_from_bytes(std::string_view bytes) {
@@ -70,7 +83,7 @@ std::string bytes_from_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const size_t length = utf8_character(text.substr(i));
     if (stands_for_byte(text.substr(i), length)) {
-      bytes += static_cast<char>(code_of_three(text.substr(i)) - kFirstByte + 0x80);
+      bytes += static_cast<char>(decode(text.substr(i), length) - kFirstByte + 0x80);
       i += length;
     } else {
       bytes += text.substr(i, length > 0 ? length : 1);

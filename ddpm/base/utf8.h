@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,12 @@ namespace ddpm {
 
 // Bytes of the character that text starts with; 0 where it starts with none (no UTF-8, or empty).
 size_t utf8_character(std::string_view text);
+
+// The code point of the character that text starts with.
+uint32_t code_point(std::string_view text);
+
+// The position of the first byte that is part of no character, or npos.
+size_t find_invalid_utf8(std::string_view text);
 
 // Valid UTF-8 that stands for these bytes. Valid text stays as it is; each byte b that is part of
 // no character becomes U+EF80 + (b - 0x80), which is private use, and a character U+EF80 ... U+EFFF

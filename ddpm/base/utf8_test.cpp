@@ -56,5 +56,10 @@ TEST(Utf8, LongTextsAreShortenedBetweenCharacters) {
             "ab...");
 }
 
+TEST(Utf8, FindsTheFirstByteThatIsNotUtf8) {
+  EXPECT_EQ(find_invalid_utf8("caf\xc3\xa9"), std::string::npos);
+  EXPECT_EQ(find_invalid_utf8("ab\xff"), 2u);
+}
+
 }  // namespace
 }  // namespace ddpm

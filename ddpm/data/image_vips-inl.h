@@ -1,6 +1,6 @@
 // libvips for the files that read and write pictures with it; not for others. It is loaded when
-// first needed: it stands on a hundred libraries, and a program that is linked to them starts many
-// times slower, be it only to print its help.
+// first needed: it depends on a hundred libraries, and a program that is linked to them starts many
+// times slower, even if it only prints its help.
 #pragma once
 
 #include <vips/vips.h>

@@ -17,7 +17,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/base/hash.h"
 #include "ddpm/base/retry.h"
-#include "ddpm/base/text.h"
+#include "ddpm/base/utf8.h"
 #include "ddpm/io/safetensors_header.h"
 
 namespace ddpm {

@@ -13,7 +13,7 @@
 #include <set>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/text.h"
+#include "ddpm/base/utf8.h"
 
 namespace ddpm {
 namespace {
@@ -286,22 +286,6 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, int64_t data_b
   return header;
 }
 
-std::string in_quotes(std::string_view name) {
-  constexpr size_t kLongest = 100;
-  std::string text = "\"";
-  size_t length = std::min(name.size(), kLongest);
-  // Never cut inside a character.
-  while (length < name.size() && length > 0 && (name[length] & 0xC0) == 0x80) --length;
-  for (char c : name.substr(0, length)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) {
-      text += fmt::format("\\x{:02x}", byte);
-    } else {
-      text += c;
-    }
-  }
-  if (length < name.size()) text += "...";
-  return text + "\"";
-}
+std::string in_quotes(std::string_view name) { return fmt::format("\"{}\"", shortened(name)); }
 
 }  // namespace ddpm

@@ -23,7 +23,7 @@ inline constexpr uint64_t kMaxSafetensorsHeader = 100'000'000;
 SafetensorsHeader parse_safetensors_header(std::string_view text, int64_t data_bytes,
                                            const std::string& path);
 
-// A name out of a file, fit for an error message: in quotes, shortened, control characters escaped.
+// A name out of a file for an error message: in quotes and shortened.
 std::string in_quotes(std::string_view name);
 
 }  // namespace ddpm
