@@ -111,11 +111,9 @@ void print_layers(const char* title, const std::vector<ProfiledOperation>& opera
   }
 }
 
-int run(Request& request) {
-  TrainOptions& options = request.options;
-  const Device device = request.machine.apply();
+void check_ranges(const Request& request) {
   for (const auto& [name, value, highest] :
-       {std::tuple{"--batch", options.batch, 1 << 20},
+       {std::tuple{"--batch", request.options.batch, 1 << 20},
         std::tuple{"--channels", request.channels, 4096},
         std::tuple{"--repetitions", request.repetitions, 1'000'000}}) {
     if (value >= 1 && value <= highest) continue;
@@ -124,7 +122,22 @@ int run(Request& request) {
   if (!(request.seconds >= 0 && request.seconds <= 3600)) {
     fail_usage("bench", fmt::format("--seconds is {}; it can be 0 to 3600", request.seconds));
   }
-  const ImageSize size = parse_image_size(options.size);
+}
+
+struct Measured {
+  ImageSize size;
+  double step_s = 0, forward_s = 0;
+  double rss_mb = 0;  // of training; what sampling keeps comes after
+  double flops = 0;   // of a forward pass of the batch
+  int64_t parameters = 0;
+  std::string simd;
+  std::vector<ProfiledOperation> forward_layers, step_layers;  // with --layers
+};
+
+Measured measure(const Request& request, Device device) {
+  const TrainOptions& options = request.options;
+  Measured result;
+  const ImageSize size = result.size = parse_image_size(options.size);
   const ModelConfig config = options.model_config(size.height, size.width, request.channels);
   config.network.check();  // before its weights take time and memory
   config.network.check_image(size.height, size.width);
@@ -141,61 +154,71 @@ int run(Request& request) {
 
   Trainer trainer(
       options, config, [&](int64_t) { return images; }, device);
-  const double step_s = fastest(request.repetitions, request.seconds, [&] { trainer.step(); });
-  const double rss = peak_rss_mb();  // of training; what sampling keeps comes after
+  result.step_s = fastest(request.repetitions, request.seconds, [&] { trainer.step(); });
+  result.rss_mb = peak_rss_mb();
   const auto forward = [&] { trainer.network()(Variable(images), t.on(device)); };
-  const double forward_s = [&] {
+  {
     const Inference scope;
-    return fastest(request.repetitions, request.seconds, forward);
-  }();
+    result.forward_s = fastest(request.repetitions, request.seconds, forward);
+  }
   const Cost cost = estimate_cost(config, options.batch);
-  const double flops = cost.forward_flops * static_cast<double>(options.batch);
-  const std::string simd = device == Device::kCpu ? simd_name() : "none";
-
-  std::vector<ProfiledOperation> forward_layers, step_layers;
-  if (request.layers) {
-    {
-      const Inference scope;
-      forward();
-      forward_layers = profile(device, request.repetitions, forward);
-    }
-    step_layers = profile(device, request.repetitions, [&] { trainer.step(); });
+  result.flops = cost.forward_flops * static_cast<double>(options.batch);
+  result.parameters = cost.parameters;
+  result.simd = device == Device::kCpu ? simd_name() : "none";
+  if (!request.layers) return result;
+  {
+    const Inference scope;
+    forward();
+    result.forward_layers = profile(device, request.repetitions, forward);
   }
+  result.step_layers = profile(device, request.repetitions, [&] { trainer.step(); });
+  return result;
+}
 
-  if (!request.json) {
-    print(fmt::format("{} parameters, {} picture{} of {}x{}, {} thread{}, {}\n",
-                      short_number(static_cast<double>(cost.parameters)), options.batch,
-                      plural(options.batch), size.height, size.width, num_threads(),
-                      plural(num_threads()), simd));
-    print(fmt::format("forward pass   {:.4g} s  {}  {:.3g} images/s\n", forward_s,
-                      short_number(flops / forward_s, "FLOP/s"),
-                      static_cast<double>(options.batch) / forward_s));
-    print(fmt::format("training step  {:.4g} s  {:.3g} images/s\n", step_s,
-                      static_cast<double>(options.batch) / step_s));
-    print(fmt::format("peak memory    {:.0f} MB\n", rss));
-    if (request.layers) {
-      print_layers("forward pass", forward_layers);
-      print_layers("training step", step_layers);
-    }
-    return 0;
-  }
+void print_text(const Request& request, const Measured& measured) {
+  const int64_t batch = request.options.batch;
+  const auto per_second = [&](double seconds) { return static_cast<double>(batch) / seconds; };
+  print(fmt::format("{} parameters, {} picture{} of {}x{}, {} thread{}, {}\n",
+                    short_number(static_cast<double>(measured.parameters)), batch, plural(batch),
+                    measured.size.height, measured.size.width, num_threads(), plural(num_threads()),
+                    measured.simd));
+  print(fmt::format("forward pass   {:.4g} s  {}  {:.3g} images/s\n", measured.forward_s,
+                    short_number(measured.flops / measured.forward_s, "FLOP/s"),
+                    per_second(measured.forward_s)));
+  print(fmt::format("training step  {:.4g} s  {:.3g} images/s\n", measured.step_s,
+                    per_second(measured.step_s)));
+  print(fmt::format("peak memory    {:.0f} MB\n", measured.rss_mb));
+  if (!request.layers) return;
+  print_layers("forward pass", measured.forward_layers);
+  print_layers("training step", measured.step_layers);
+}
+
+void print_json(const Request& request, const Measured& measured) {
+  const TrainOptions& options = request.options;
   JsonObject object;
-  object.set("forward_s", json_value::write(forward_s));
-  object.set("train_step_s", json_value::write(step_s));
-  object.set("forward_flops", json_value::write(flops));
-  object.set("peak_rss_mb", json_value::write(rss));
+  object.set("forward_s", json_value::write(measured.forward_s));
+  object.set("train_step_s", json_value::write(measured.step_s));
+  object.set("forward_flops", json_value::write(measured.flops));
+  object.set("peak_rss_mb", json_value::write(measured.rss_mb));
   object.set("threads", json_value::write(int64_t{num_threads()}));
-  object.set("simd", json_value::write(simd));
-  object.set("parameters", json_value::write(cost.parameters));
+  object.set("simd", json_value::write(measured.simd));
+  object.set("parameters", json_value::write(measured.parameters));
   object.set("dim", json_value::write(options.dim));
   object.set("dim_mults", json_value::write(options.dim_mults));
   object.set("size", json_value::write(options.size));
   object.set("batch", json_value::write(options.batch));
   if (request.layers) {
-    object.set("forward_layers", layers_json(forward_layers));
-    object.set("train_step_layers", layers_json(step_layers));
+    object.set("forward_layers", layers_json(measured.forward_layers));
+    object.set("train_step_layers", layers_json(measured.step_layers));
   }
   print(printable_json(object.dump(-1)) + "\n");
+}
+
+int run(const Request& request) {
+  const Device device = request.machine.apply();
+  check_ranges(request);
+  const Measured measured = measure(request, device);
+  (request.json ? print_json : print_text)(request, measured);
   return 0;
 }
 
