@@ -1,4 +1,5 @@
-# An installable package: find_package(ddpm) gives ddpm::ddpm, and ddpm::train where it was built and FreeType, libjpeg and zlib are there.
+# An installable package: find_package(ddpm) gives ddpm::ddpm, and ddpm::train where it was built and FreeType, libjpeg
+# and zlib are there.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS ddpm EXPORT ddpmTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -21,7 +21,7 @@ struct Machine {
   std::string device = "cpu";
 
   void declare(Flags& flags);
-  // Sets the thread count and gives the device. Throws UsageError for values that cannot be.
+  // Sets the thread count and gives the device. Throws UsageError for values out of range.
   Device apply() const;
 };
 

@@ -23,7 +23,7 @@ void require_finite(const Tensor& values, const std::string& what) {
   }
 }
 
-// Shapes are compared, and memory is foreseen, before anything is read.
+// Shapes and the memory needed are checked before anything is read.
 void check_inputs(const SafetensorsFile& file, ModelConfig config) {
   const SafetensorsEntry *x = file.find("x"), *t = file.find("t");
   if (x == nullptr || t == nullptr || x->shape.rank() != 4) {

@@ -29,7 +29,7 @@ fs::path resolved(const std::string& path) {
   return error ? absolute.lexically_normal() : canonical;
 }
 
-// What killed programs left; that it cannot be removed is no reason not to write beside it.
+// Removes what killed programs left. Where that fails, outputs can still be written.
 void tidy(const std::string& folder) {
   try {
     remove_abandoned_files(folder);

@@ -144,7 +144,7 @@ class Outputs {
       });
     }
     if (!failure_.empty()) {
-      throw Error(failure_ + "; once that is mended, the same command makes the same pictures");
+      throw Error(failure_ + "; once that is put right, the same command makes the same pictures");
     }
   }
 

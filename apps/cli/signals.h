@@ -1,6 +1,6 @@
-// What signals do. All that end a program by default are meant, but for those that tell of a fault
-// in it and SIGKILL. One that was ignored when the program started (nohup, jobs in the background)
-// stays ignored, and one that somebody else handles stays theirs.
+// What signals do. This covers all that end a program by default, but for SIGKILL and those
+// that report a fault in the program. One that was ignored when the program started (nohup, jobs in
+// the background) stays ignored, and one that already has a handler keeps it.
 #pragma once
 
 #include <atomic>

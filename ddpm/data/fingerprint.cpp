@@ -35,7 +35,7 @@ SourceFile parse_line(std::string_view line) {
   file.name = member<std::string>(object, "name");
   if (file.name.empty()) fail("data", "the name is empty");
   file.bytes = member<int64_t>(object, "bytes");
-  if (file.bytes < 0) fail("data", fmt::format("{} bytes cannot be", file.bytes));
+  if (file.bytes < 0) fail("data", fmt::format("bytes is {}, less than 0", file.bytes));
   file.modified_ns = member<int64_t>(object, "modified_ns");
   file.hash = member<std::string>(object, "hash");
   if (file.hash.size() != Hasher::kDigits || !is_hex(file.hash))

@@ -56,7 +56,7 @@ TEST(FingerprintTest, DamagedTextIsRefusedWithItsLine) {
   const std::string hash = hash_hex("");
   EXPECT_EQ(why(with("a", "0", hash)), "");
   EXPECT_SAYS(why(with("", "0", hash)), "name is empty");
-  EXPECT_SAYS(why(with("a", "-1", hash)), "-1 bytes");
+  EXPECT_SAYS(why(with("a", "-1", hash)), "bytes is -1");
   EXPECT_SAYS(why(with("a", "1.5", hash)), "whole number");
   EXPECT_SAYS(why(with("a", "0", hash.substr(1))), "no hash");
 }

@@ -1,6 +1,6 @@
 // JPEGs by libjpeg itself, whose warnings come with a number: some mean damage, others only that a
-// camera took a liberty. libvips hands on their texts at best, and where it shrinks while loading
-// it does not look at those of the last rows.
+// file is unusual. libvips passes on their texts at most, and where it shrinks while loading it
+// does not look at those of the last rows.
 #include <fmt/core.h>
 
 #include <csetjmp>
@@ -26,8 +26,8 @@ using namespace std::string_view_literals;
 // More scans than any encoder makes; each costs a pass over the whole picture.
 constexpr int kMostScans = 500;
 
-// One file in decoding. libjpeg fails by longjmp, over which no destructor may stand: everything
-// that calls it runs inside guarded(), in lambdas without locals of that kind.
+// One file in decoding. libjpeg fails by longjmp, which skips destructors: everything that calls
+// it runs inside guarded(), in lambdas without locals that have one.
 class Decoder {
  public:
   explicit Decoder(std::string_view file) : file_(file) {
@@ -62,7 +62,7 @@ class Decoder {
   template <class Work>
   void guarded(const Work& work) {
     if (setjmp(failed_) != 0) {
-      // Want of memory says nothing about the file.
+      // A lack of memory says nothing about the file.
       if (errors_.msg_code == JERR_OUT_OF_MEMORY) fail_system("image", reason_.data(), ENOMEM);
       fail("image", reason_.data());
     }
@@ -142,7 +142,7 @@ bool Decoder::is_damage() const {
 bool Decoder::stray_bytes_are_damage(int count, int marker) const {
   if (std::find(has_scan_.begin(), has_scan_.end(), true) == has_scan_.end()) return false;
   if (marker == JPEG_EOI) return false;
-  const size_t end = given_ - source_.bytes_in_buffer;  // libjpeg stands behind them
+  const size_t end = given_ - source_.bytes_in_buffer;  // libjpeg has just read past them
   const size_t stray = std::min(static_cast<size_t>(count), end);
   const std::string_view bytes = file_.substr(end - stray, stray);
   return bytes.find_first_not_of("\0\xff"sv) != bytes.npos;

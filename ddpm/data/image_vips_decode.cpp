@@ -163,19 +163,20 @@ const char* refusal_of(VipsBandFormat format) {
   }
 }
 
-// No value of these is white by agreement: programs store 0 ... 255, 0 ... 65535 or the whole range
-// in them.
+// No standard says which value of these is white: programs store 0 ... 255, 0 ... 65535 or the
+// whole range in them.
 void require_known_samples(const Layout& layout) {
   if (layout.convert || layout.kind == ColourKind::kLab) return;
   if (const char* kind = refusal_of(layout.format))
-    fail("image", fmt::format("its samples are {}, of which none is white by agreement; unsigned 8 "
-                              "and 16 bits, and floating point from 0 to 1, are read",
-                              kind));
+    fail("image",
+         fmt::format("its samples are {}, for which no standard says which value is white; "
+                     "unsigned 8 and 16 bits, and floating point from 0 to 1, are read",
+                     kind));
   if (layout.white_is_zero &&
       (layout.format == VIPS_FORMAT_FLOAT || layout.format == VIPS_FORMAT_DOUBLE))
     fail("image",
-         "its samples are floating point in which 0 is white, of which no number is black "
-         "by agreement");
+         "its samples are floating point in which 0 is white; no standard says which value is then "
+         "black");
 }
 
 // Samples of a row -> bytes.
@@ -210,7 +211,7 @@ class Samples {
     if (!not_a_number_ && least_ >= -kSlack && most_ <= 1 + kSlack) return;
     fail("image",
          not_a_number_
-             ? "its floating-point samples include some that are no numbers"
+             ? "its floating-point samples include NaN"
              : fmt::format("its floating-point samples go from {:g} to {:g}; those from 0, which "
                            "is black, to 1, which is white, are read",
                            least_, most_));

@@ -42,7 +42,7 @@ class PictureStore {
   std::vector<char> there_;
 };
 
-// Throws SystemError (ENOMEM) where so much more memory is not to be had; `what` needs it.
+// Throws SystemError (ENOMEM) where so much more memory is not there; `what` names what needs it.
 void require_memory(const std::string& what, int64_t bytes);
 
 }  // namespace ddpm

@@ -47,7 +47,7 @@ struct GridOptions {
 };
 
 // The size of the picture that make_grid makes of so many pictures, at least one. Throws UsageError
-// where the options cannot be meant or the size is beyond all numbers.
+// where an option is out of range or the size overflows.
 ImageSize grid_size(int64_t count, ImageSize picture, const GridOptions& options = {});
 
 // [N, H, W, C] bytes -> one picture [rows * (H * scale + gap) + gap, columns * (W * scale + gap) +

@@ -50,8 +50,8 @@ using LoadProgress = std::function<void(int64_t done, int64_t total)>;
 // Decodes everything once, in parallel. The pictures' order does not depend on the machine. A
 // damaged or unreadable file is skipped and reported. Throws SystemError where a failure of the
 // system (is_transient) would leave a file out that another try may read; Error when nothing usable
-// is found, saying what was looked for and where; and UsageError for a source or options that
-// cannot be.
+// is found, saying what was looked for and where; and UsageError for a source or options that are
+// not valid.
 LoadedSource load_source(const std::string& source, const SourceOptions& options,
                          const LoadProgress& progress = {});
 

@@ -8,13 +8,13 @@
 namespace ddpm {
 
 struct Cost {
-  int64_t parameters = 0;    // scalars
-  double forward_flops = 0;  // of one forward pass over one image: matrix products and
-                             // convolutions, a multiply-add being two
-  int64_t sampling_bytes =
-      0;  // tensors alive at the peak of sampling: weights, what is prepared of them, activations
-  int64_t training_bytes =
-      0;  // at the peak of a training step: weights, average, moments, gradients and activations
+  int64_t parameters = 0;  // scalars
+  // Of one forward pass over one image: matrix products and convolutions. A multiply-add is two.
+  double forward_flops = 0;
+  // Tensors alive at the peak of sampling: weights, what is prepared of them, activations.
+  int64_t sampling_bytes = 0;
+  // At the peak of a training step: weights, average, moments, gradients and activations.
+  int64_t training_bytes = 0;
   int64_t checkpointed_bytes = 0;  // the same with TrainOptions::checkpointing
 };
 

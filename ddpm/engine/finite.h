@@ -1,5 +1,5 @@
-// Values that are no numbers: what damage and training that went wrong leave in weights, and such
-// weights in pictures.
+// NaN and infinity: what damage, or a training that diverged, leaves in weights, and such weights
+// in pictures.
 #pragma once
 
 #include <optional>

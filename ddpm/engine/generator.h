@@ -24,7 +24,7 @@ struct GenerateOptions {
   bool prepare_weights = true;
   int64_t height = 0;  // 0: the size that the model was trained on
   int64_t width = 0;
-  int64_t other_bytes = 0;  // what the caller will keep of the pictures besides, to be foreseen too
+  int64_t other_bytes = 0;  // memory that the caller will take besides, to be checked too
   // After every denoising step of every batch: x and x0 of images [begin, begin + N). Returning
   // false cancels (Error).
   std::function<bool(int64_t begin, const SampleProgress&)> progress;

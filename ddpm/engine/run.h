@@ -3,9 +3,9 @@
 //   data.jsonl           the files that gave pictures, with their hashes
 //   metrics.jsonl        a line per logged step: step, loss, grad_norm, lr, images_per_s
 //   samples/step-*.png   grids drawn with the averaged weights
-//   checkpoints/         the newest full states, each atomic; a resumed run continues from the
-//   newest model.safetensors    the averaged weights with their configuration: alone enough to
-//   sample loss.png             the curve so far
+//   checkpoints/         the newest full states; a resumed run continues from the newest
+//   model.safetensors    the averaged weights with their configuration: all that sampling needs
+//   loss.png             the curve so far
 #pragma once
 
 #include <atomic>
@@ -19,8 +19,8 @@
 
 namespace ddpm {
 
-// What a program may show. Every function may be empty; all are called on the thread that runs
-// train().
+// What a program may show. Every function may be empty. All are called on the thread that runs
+// train(), but for `loading`, which load_source calls.
 struct TrainEvents {
   LoadProgress loading;                                           // pictures decoded
   std::function<void(const LoadReport&, const Dataset&)> loaded;  // all pictures are there

@@ -22,7 +22,7 @@ std::string in_run(const std::string& run, const std::string& name);
 // What config.json holds.
 struct RunConfig {
   TrainOptions options;
-  // Names the run for ever: a hash of what it was started with. Empty in runs of version 0.1.0.
+  // Identifies the run: a hash of what it was started with. Empty in runs of version 0.1.0.
   std::string id;
   // The hashes of the data sets that it was trained on, the newest last. More than one where a
   // changed data set was accepted; none in runs of version 0.1.0.
