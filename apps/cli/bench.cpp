@@ -112,13 +112,9 @@ void print_layers(const char* title, const std::vector<ProfiledOperation>& opera
 }
 
 void check_ranges(const Request& request) {
-  for (const auto& [name, value, highest] :
-       {std::tuple{"--batch", request.options.batch, 1 << 20},
-        std::tuple{"--channels", request.channels, 4096},
-        std::tuple{"--repetitions", request.repetitions, 1'000'000}}) {
-    if (value >= 1 && value <= highest) continue;
-    fail_usage("bench", fmt::format("{} is {}; it can be 1 to {}", name, value, highest));
-  }
+  check_range("bench", "--batch", request.options.batch, 1, kMostBatch);
+  check_range("bench", "--channels", request.channels, 1, 4096);
+  check_range("bench", "--repetitions", request.repetitions, 1, 1'000'000);
   if (!(request.seconds >= 0 && request.seconds <= 3600)) {
     fail_usage("bench", fmt::format("--seconds is {}; it can be 0 to 3600", request.seconds));
   }

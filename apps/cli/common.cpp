@@ -20,9 +20,7 @@ void Machine::declare(Flags& flags) {
 }
 
 Device Machine::apply() const {
-  if (threads < 0 || threads > 4096) {
-    fail_usage("threads", fmt::format("--threads is {}; choose 0 (all cores) to 4096", threads));
-  }
+  check_range("threads", "--threads", threads, 0, 4096);
   if (threads > 0) set_num_threads(static_cast<int>(threads));
   for (const Device known : {Device::kCpu, Device::kRef}) {
     if (device == name_of(known)) return known;
@@ -70,6 +68,12 @@ void read_config_file(const std::string& path, TrainOptions& options) {
   } catch (const Error& error) {
     fail_usage("train", fmt::format("{}: {}", path, error.what()));
   }
+}
+
+void check_range(const char* command, const char* flag, int64_t value, int64_t lowest,
+                 int64_t highest) {
+  if (value >= lowest && value <= highest) return;
+  fail_usage(command, fmt::format("{} is {}; it can be {} to {}", flag, value, lowest, highest));
 }
 
 std::vector<std::pair<std::string, std::string>> source_rows() {

@@ -43,6 +43,13 @@ struct ModelFlags {
 // start another.
 void read_config_file(const std::string& path, TrainOptions& options);
 
+// Throws UsageError unless the value lies in the range.
+void check_range(const char* command, const char* flag, int64_t value, int64_t lowest,
+                 int64_t highest);
+
+// The largest --scale of grids.
+inline constexpr int64_t kMostScale = 1024;
+
 // Forms of SOURCE and what they mean, for help.
 std::vector<std::pair<std::string, std::string>> source_rows();
 

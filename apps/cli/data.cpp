@@ -44,14 +44,8 @@ Action data_command(Flags& flags) {
 
   return [request] {
     request->machine.apply();
-    constexpr int64_t kMost = 1'000'000, kMostScale = 1024;
-    if (request->count < 1 || request->count > kMost) {
-      fail_usage("data", fmt::format("--n is {}; it can be 1 to {}", request->count, kMost));
-    }
-    if (request->scale < 0 || request->scale > kMostScale) {
-      fail_usage("data", fmt::format("--scale is {}; it can be 0 (a size to look at) to {}",
-                                     request->scale, kMostScale));
-    }
+    check_range("data", "--n", request->count, 1, 1'000'000);
+    check_range("data", "--scale", request->scale, 0, kMostScale);
     check_output_name(request->out, "--out", ".png");
     const ImageSize size = request->options.size = parse_image_size(request->size);
     const GridOptions grid{.scale = request->scale > 0 ? request->scale : comfortable_scale(size)};

@@ -137,7 +137,6 @@ void read_options_of_training(Request& request, const Flags& flags, Report& repo
 }
 
 int run(Request& request, const Flags& flags) {
-  constexpr int64_t kMostBatch = 1 << 20;
   Report report;
   if (request.model.empty()) {
     read_options_of_training(request, flags, report);
@@ -145,9 +144,7 @@ int run(Request& request, const Flags& flags) {
     read_model(request, flags, report);
   }
   report.batch = request.options.batch;
-  if (report.batch < 1 || report.batch > kMostBatch) {
-    fail_usage("info", fmt::format("--batch is {}; it can be 1 to {}", report.batch, kMostBatch));
-  }
+  check_range("info", "--batch", report.batch, 1, kMostBatch);
   report.size = image_size(flags, request.options, report.config);
   ModelConfig config = report.config;
   config.height = report.size.height;

@@ -62,9 +62,8 @@ class PictureFolder {
   std::unique_ptr<OutputFolder> folder_;
 };
 
-// What the formats take, and programs that read them: libpng's own limit for PNG.
+// What libpng takes by default, and so most programs that read PNGs.
 inline constexpr int64_t kMostPngSide = 1'000'000;
-inline constexpr int64_t kMostWebpSide = 16383;
 
 // Bytes to make such a picture: itself, and a copy in its encoder.
 double memory_of(ImageSize size, int64_t channels);

@@ -87,15 +87,8 @@ void check(const Request& request) {
                fmt::format("--steps is {}; at least 1 is needed", request.generate.steps));
   }
   check_ranges(request.generate);
-  constexpr int64_t kMostColumns = 1'000'000, kMostScale = 1024;
-  if (request.columns < 0 || request.columns > kMostColumns) {
-    fail_usage("sample", fmt::format("--columns is {}; it can be 0 (near-square) to {}",
-                                     request.columns, kMostColumns));
-  }
-  if (request.scale < 0 || request.scale > kMostScale) {
-    fail_usage("sample", fmt::format("--scale is {}; it can be 0 (a size to look at) to {}",
-                                     request.scale, kMostScale));
-  }
+  check_range("sample", "--columns", request.columns, 0, 1'000'000);
+  check_range("sample", "--scale", request.scale, 0, kMostScale);
   if (!request.out.empty()) check_output_name(request.out, "--out", ".png");
   if (!request.trajectory.empty()) {
     check_output_name(request.trajectory, "--trajectory", ".webp");

@@ -38,6 +38,9 @@ Tensor decode_image(std::string_view file, ImageSize size);
 // [H, W, C] -> PNG file: grey, RGB or RGBA.
 std::string encode_png(const Tensor& image);
 
+// The most pixels a side that the format has.
+inline constexpr int64_t kMostWebpSide = 16383;
+
 struct AnimationOptions {
   std::vector<int64_t> durations_ms = {50};  // one for every frame, or one for all
   int64_t loop = 0;                          // times to play, 0: for ever

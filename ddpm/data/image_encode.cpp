@@ -48,9 +48,9 @@ std::string encode_webp(const Tensor& frames, const AnimationOptions& options) {
   if (frames.shape().rank() != 4)
     fail("webp", fmt::format("needs frames [N, H, W, C], not {}", frames.shape().str()));
   const int64_t count = frames.size(0), height = frames.size(1);
-  if (std::max(height, frames.size(2)) > 16383)
-    fail("webp", fmt::format("frames of {} x {} are larger than WebP's 16383 pixels a side", height,
-                             frames.size(2)));
+  if (std::max(height, frames.size(2)) > kMostWebpSide)
+    fail("webp", fmt::format("frames of {} x {} are larger than WebP's {} pixels a side", height,
+                             frames.size(2), kMostWebpSide));
   if (options.durations_ms.size() != 1 &&
       static_cast<int64_t>(options.durations_ms.size()) != count) {
     fail("webp", fmt::format("{} durations for {} frames; give one for each or one for all",

@@ -18,7 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "step-", kSuffix = ".safetensors";
 constexpr char kDataKey[] = "ddpm.data", kOptionsKey[] = "ddpm.options";
-constexpr int64_t kMostSteps = int64_t{1} << 40;  // as training's options allow
 
 // The value of a key, empty where there is none.
 std::string value_of(const SafetensorsFile& file, const char* key) {
@@ -37,7 +36,7 @@ Checkpoint Checkpoint::open(const std::string& path) {
                      path));
   }
   json_value::read(value_of(file, kStepKey), kStepKey, checkpoint.step_);
-  if (checkpoint.step_ < 0 || checkpoint.step_ > kMostSteps) {
+  if (checkpoint.step_ < 0 || checkpoint.step_ > kMostTrainedSteps) {
     fail("checkpoint", fmt::format("{} says that it was saved after step {}, which cannot be", path,
                                    checkpoint.step_));
   }

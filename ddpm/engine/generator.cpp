@@ -13,7 +13,7 @@
 namespace ddpm {
 
 void check_ranges(const GenerateOptions& options) {
-  constexpr int64_t kMany = 1'000'000, kMostBatch = 1 << 20, kLast = int64_t{1} << 40;
+  constexpr int64_t kMany = 1'000'000, kLast = int64_t{1} << 40;
   const struct {
     const char* name;
     int64_t value, lowest, highest;

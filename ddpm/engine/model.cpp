@@ -67,14 +67,13 @@ ModelConfig read_config(const SafetensorsFile& file, const std::string& prefix,
 }
 
 int64_t read_step(const SafetensorsFile& file) {
-  constexpr int64_t kMostSteps = int64_t{1} << 40;
   const auto text = file.metadata().find(kStepKey);
   if (text == file.metadata().end()) return -1;
   int64_t step = 0;
   json_value::read(text->second, fmt::format("{} in {}", kStepKey, file.path()), step);
-  if (step < 0 || step > kMostSteps) {
+  if (step < 0 || step > kMostTrainedSteps) {
     fail_model(file.path(),
-               fmt::format("{} is {}, not between 0 and {}", kStepKey, step, kMostSteps));
+               fmt::format("{} is {}, not between 0 and {}", kStepKey, step, kMostTrainedSteps));
   }
   return step;
 }

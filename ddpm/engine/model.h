@@ -13,6 +13,10 @@
 
 namespace ddpm {
 
+// The largest numbers that flags and files may hold.
+inline constexpr int64_t kMostBatch = int64_t{1} << 20;
+inline constexpr int64_t kMostTrainedSteps = int64_t{1} << 40;
+
 struct ModelConfig {
   UnetConfig network;
   int64_t height = 0;  // of the images it was trained on, 0 where unknown

@@ -42,12 +42,12 @@ std::vector<std::string> loss_names() {
 }
 
 void TrainOptions::check() const {
-  constexpr int64_t kMany = int64_t{1} << 40;
+  constexpr int64_t kMany = kMostTrainedSteps;
   if (data.empty())
     fail_usage("train",
                "no data given; name a folder of images, or for a first try emoji:smileys-emotion");
   check_range("steps", steps, 1, kMany);
-  check_range("batch", batch, 1, 1 << 20);
+  check_range("batch", batch, 1, kMostBatch);
   check_range("timesteps", timesteps, 1, 1000000);
   check_range("lr-warmup", lr_warmup, 0, kMany);
   check_range("threads", threads, 0, 4096);
