@@ -94,7 +94,7 @@ std::vector<CheckpointEntry> list_checkpoints(const std::string& run) {
     const char* end = name.data() + name.size() - kSuffix.size();
     int64_t step = 0;
     const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
-    if (parsed.ec == std::errc() && parsed.ptr == end)
+    if (parsed.ec == std::errc() && parsed.ptr == end && step >= 0)
       found.push_back({step, (fs::path(folder) / name).string()});
   }
   std::sort(found.begin(), found.end(), [](const CheckpointEntry& a, const CheckpointEntry& b) {

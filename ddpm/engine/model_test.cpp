@@ -201,5 +201,19 @@ TEST(Checkpoints, BringBackTheWholeStateAndServeAsModels) {
   EXPECT_THROW(load_checkpoint(run / "model.safetensors", other, restored), Error);
 }
 
+TEST(FindModelFile, AFailureToLookIsNotAnAbsentFile) {
+  EXPECT_THROW(find_model_file(std::string(300, 'x')), SystemError);
+}
+
+TEST(Checkpoints, FilesOfOtherNamesAreNotTheRuns) {
+  const test::TemporaryFolder run;
+  make_folder(run / "checkpoints");
+  for (const char* name : {"step-00000002", "step--1", "step-", "step-3x"})
+    write_file_atomic(run / ("checkpoints/" + std::string(name) + ".safetensors"), "");
+  prune_checkpoints(run.path(), {.newest = 2, .save_every = 1, .keep = 1});
+  EXPECT_EQ(list_checkpoints(run.path()).size(), 1u);
+  EXPECT_EQ(list_names(run / "checkpoints").size(), 4u);
+}
+
 }  // namespace
 }  // namespace ddpm
