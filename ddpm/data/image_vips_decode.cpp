@@ -3,11 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/image_parts.h"
+#include "ddpm/data/image_samples-inl.h"
 #include "ddpm/data/image_vips-inl.h"
 
 namespace ddpm {
@@ -42,21 +41,6 @@ void require_png_size(std::string_view file, const PngParts& png) {
   require_few_pixels(png.size);
 }
 
-// How the rows of an opened file are to be taken.
-struct Layout {
-  ImageSize size;
-  int64_t bands = 0;
-  int64_t alpha_band = 0;  // 0: there is none
-  VipsBandFormat format = VIPS_FORMAT_UCHAR;
-  ColourKind kind = ColourKind::kRgb;
-  bool packed_lab = false;    // libvips' LABQ: four bytes a pixel
-  bool convert = false;       // libvips must bring the colours to sRGB: LogLuv and the like
-  bool from_palette = false;  // grey may be the colours of a palette, which are RGB
-  bool ycbcr = false;
-  bool white_is_zero = false;
-  int64_t tile_pixels = 0;  // that libvips keeps
-};
-
 // Throws Error for what a TIFF may hold beyond grey, RGB, palettes, CMYK, YCbCr, Lab and LogLuv.
 void require_known_colours(VipsInterpretation interpretation, uint64_t photometric) {
   switch (interpretation) {
@@ -79,7 +63,7 @@ void require_known_colours(VipsInterpretation interpretation, uint64_t photometr
   }
 }
 
-void set_kind(Layout& layout, VipsInterpretation interpretation) {
+void set_kind(RowLayout& layout, VipsInterpretation interpretation) {
   switch (interpretation) {
     case VIPS_INTERPRETATION_B_W:
     case VIPS_INTERPRETATION_GREY16:
@@ -99,7 +83,7 @@ void set_kind(Layout& layout, VipsInterpretation interpretation) {
   }
 }
 
-void set_alpha(Layout& layout, const std::vector<uint64_t>& extra_samples) {
+void set_alpha(RowLayout& layout, const std::vector<uint64_t>& extra_samples) {
   const int64_t colours = colours_of(layout.kind);
   if (layout.bands <= colours) return;
   layout.alpha_band = colours;
@@ -111,8 +95,8 @@ void set_alpha(Layout& layout, const std::vector<uint64_t>& extra_samples) {
   layout.alpha_band = alpha != extra_samples.end() && band < layout.bands ? band : 0;
 }
 
-Layout layout_of(const VipsImageRef& image, const std::string& format, std::string_view file) {
-  Layout layout;
+RowLayout layout_of(const VipsImageRef& image, const std::string& format, std::string_view file) {
+  RowLayout layout;
   layout.size = {vips().vips_image_get_page_height(image.get()),
                  vips().vips_image_get_width(image.get())};
   layout.bands = vips().vips_image_get_bands(image.get());
@@ -147,117 +131,6 @@ Layout layout_of(const VipsImageRef& image, const std::string& format, std::stri
   return layout;
 }
 
-const char* refusal_of(VipsBandFormat format) {
-  switch (format) {
-    case VIPS_FORMAT_CHAR:
-    case VIPS_FORMAT_SHORT:
-    case VIPS_FORMAT_INT:
-      return "signed whole numbers";
-    case VIPS_FORMAT_UINT:
-      return "whole numbers of 32 bits";
-    case VIPS_FORMAT_COMPLEX:
-    case VIPS_FORMAT_DPCOMPLEX:
-      return "complex numbers";
-    default:
-      return nullptr;
-  }
-}
-
-// No standard says which value of these is white: programs store 0 ... 255, 0 ... 65535 or the
-// whole range in them.
-void require_known_samples(const Layout& layout) {
-  if (layout.convert || layout.kind == ColourKind::kLab) return;
-  if (const char* kind = refusal_of(layout.format))
-    fail("image",
-         fmt::format("its samples are {}, for which no standard says which value is white; "
-                     "unsigned 8 and 16 bits, and floating point from 0 to 1, are read",
-                     kind));
-  if (layout.white_is_zero &&
-      (layout.format == VIPS_FORMAT_FLOAT || layout.format == VIPS_FORMAT_DOUBLE))
-    fail("image",
-         "its samples are floating point in which 0 is white; no standard says which value is then "
-         "black");
-}
-
-// Samples of a row -> bytes.
-class Samples {
- public:
-  explicit Samples(const Layout& layout)
-      : format_(layout.format),
-        packed_lab_(layout.packed_lab),
-        bands_(layout.bands),
-        count_(layout.size.width * layout.bands),
-        bytes_(count_) {}
-  const uint8_t* take(const void* row) {
-    if (packed_lab_) return take_packed_lab(static_cast<const uint8_t*>(row));
-    switch (format_) {
-      case VIPS_FORMAT_SHORT:
-        return take_lab(static_cast<const int16_t*>(row));
-      case VIPS_FORMAT_USHORT:
-        for (int64_t i = 0; i < count_; ++i)
-          bytes_[i] = static_cast<uint8_t>(static_cast<const uint16_t*>(row)[i] >> 8);
-        return bytes_.data();
-      case VIPS_FORMAT_FLOAT:
-        return take_real(static_cast<const float*>(row));
-      case VIPS_FORMAT_DOUBLE:
-        return take_real(static_cast<const double*>(row));
-      default:
-        return static_cast<const uint8_t*>(row);
-    }
-  }
-  // Throws Error where floating point did not stay between 0 and 1.
-  void check() const {
-    constexpr double kSlack = 0.5 / 255;
-    if (!not_a_number_ && least_ >= -kSlack && most_ <= 1 + kSlack) return;
-    fail("image",
-         not_a_number_
-             ? "its floating-point samples include NaN"
-             : fmt::format("its floating-point samples go from {:g} to {:g}; those from 0, which "
-                           "is black, to 1, which is white, are read",
-                           least_, most_));
-  }
-
- private:
-  // L, a and b, the latter two signed, and their lowest bits.
-  const uint8_t* take_packed_lab(const uint8_t* row) {
-    for (int64_t i = 0; i < count_; i += 3, row += 4) {
-      bytes_[i] = row[0];
-      for (int c = 1; c < 3; ++c) bytes_[i + c] = row[c] ^ 0x80;
-    }
-    return bytes_.data();
-  }
-  // L from 0 to 32767, a and b in 256ths, others of 16 bits.
-  const uint8_t* take_lab(const int16_t* row) {
-    for (int64_t i = 0; i < count_; i += bands_) {
-      bytes_[i] = static_cast<uint8_t>((std::max<int>(row[i], 0) * 255 + 16383) / 32767);
-      for (int64_t c = 1; c < 3; ++c)
-        bytes_[i + c] = static_cast<uint8_t>(std::min((row[i + c] + 128) / 256.0 + 128, 255.0));
-      for (int64_t c = 3; c < bands_; ++c)
-        bytes_[i + c] = static_cast<uint8_t>(static_cast<uint16_t>(row[i + c]) >> 8);
-    }
-    return bytes_.data();
-  }
-  template <class T>
-  const uint8_t* take_real(const T* row) {
-    for (int64_t i = 0; i < count_; ++i) {
-      const double value = static_cast<double>(row[i]);
-      if (std::isnan(value)) not_a_number_ = true;
-      least_ = std::min(least_, value);
-      most_ = std::max(most_, value);
-      bytes_[i] =
-          static_cast<uint8_t>(std::isnan(value) ? 0 : std::clamp(value, 0.0, 1.0) * 255 + 0.5);
-    }
-    return bytes_.data();
-  }
-
-  VipsBandFormat format_;
-  bool packed_lab_;
-  int64_t bands_, count_;
-  std::vector<uint8_t> bytes_;
-  bool not_a_number_ = false;
-  double least_ = 0, most_ = 1;
-};
-
 // JFIF's and TIFF's default: full range, BT.601.
 void ycbcr_to_rgb(uint8_t* pixel) {
   const double y = pixel[0], cb = pixel[1] - 128.0, cr = pixel[2] - 128.0;
@@ -268,7 +141,8 @@ void ycbcr_to_rgb(uint8_t* pixel) {
 }
 
 // The rows of the image -> layout's colours and alpha.
-bool take_rows(const VipsImageRef& image, const Layout& layout, Samples& samples, Tensor& result) {
+bool take_rows(const VipsImageRef& image, const RowLayout& layout, Samples& samples,
+               Tensor& result) {
   const int64_t colours = colours_of(layout.kind), channels = colours + (layout.alpha_band > 0);
   result = Tensor({layout.size.height, layout.size.width, channels}, DType::kUInt8);
   return for_each_row(image, [&](const void* row, int64_t y) {
@@ -300,7 +174,7 @@ std::string blob(const VipsImageRef& image, const char* name) {
 
 // What a picture takes in memory at most: what libvips and the libraries below it hold, and our
 // own bytes, a second time where they are turned or converted.
-int64_t decoding_bytes(const Layout& layout, const std::string& format, const PngParts& png,
+int64_t decoding_bytes(const RowLayout& layout, const std::string& format, const PngParts& png,
                        int orientation) {
   const int64_t sample = layout.format == VIPS_FORMAT_UCHAR    ? 1
                          : layout.format == VIPS_FORMAT_USHORT ? 2
@@ -344,7 +218,7 @@ void spread_grey(StoredImage& image) {
 }
 
 // False where libvips fails.
-bool take_picture(const VipsImageRef& image, Layout layout, StoredImage& result) {
+bool take_picture(const VipsImageRef& image, RowLayout layout, StoredImage& result) {
   VipsImageRef converted;
   if (layout.convert) {
     result.profile.clear();  // it was for the colours before
@@ -394,7 +268,7 @@ StoredImage decode_vips(std::string_view file, const std::string& format) {
   }
   const auto otherwise = [&] { return no_reason(file, format); };
   StoredImage result;
-  Layout layout;
+  RowLayout layout;
   run_vips("image", otherwise, [&] {
     const VipsImageRef image = open(file);
     if (!image) return false;
