@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
@@ -14,6 +15,22 @@
 #include "ddpm/data/source.h"
 
 namespace ddpm::cli {
+
+namespace {
+
+// The next reading of the folder would take the grid for one of the pictures.
+bool lies_inside(const std::string& out, const std::string& source) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path pictures = fs::canonical(source, error);
+  if (error || !fs::is_directory(pictures, error)) return false;
+  const fs::path folder = fs::weakly_canonical(fs::absolute(out), error).parent_path();
+  return !error &&
+         std::mismatch(pictures.begin(), pictures.end(), folder.begin(), folder.end()).first ==
+             pictures.end();
+}
+
+}  // namespace
 
 Action data_command(Flags& flags) {
   struct Request {
@@ -70,6 +87,12 @@ Action data_command(Flags& flags) {
     out.write(encode_png(make_grid(shown, grid)));
     print(describe(source.report, pictures, source.report.skipped.size()));
     print(fmt::format("wrote {}, showing {}\n", printable(request->out), count));
+    if (lies_inside(request->out, request->source)) {
+      say(fmt::format(
+          "warning: {} lies among the pictures, so that a training would take it for one "
+          "of them; move it elsewhere\n",
+          printable(request->out)));
+    }
     return 0;
   };
 }

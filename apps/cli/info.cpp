@@ -12,6 +12,7 @@
 #include "ddpm/data/pixels.h"
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/cost.h"
+#include "ddpm/engine/memory_check.h"
 
 namespace ddpm::cli {
 namespace {
@@ -42,6 +43,13 @@ ImageSize image_size(const Flags& flags, const TrainOptions& options, const Mode
   return {side, side};
 }
 
+ModelConfig with_size(const Report& report) {
+  ModelConfig config = report.config;
+  config.height = report.size.height;
+  config.width = report.size.width;
+  return config;
+}
+
 void print_text(const Report& report) {
   print(report.path.empty() ? "the network of these flags, untrained\n"
                             : fmt::format("{}\n", printable(report.path)));
@@ -65,6 +73,11 @@ void print_text(const Report& report) {
   memory("  with --checkpointing", cost.checkpointed_bytes);
   print(fmt::format("  {:<28}{} ({})\n", "memory there is", memory_text(report.available.bytes),
                     printable(report.available.limit)));
+  try {
+    require_memory_for_training(with_size(report), report.batch, false, 0);
+  } catch (const UsageError& error) {
+    print(fmt::format("  {}\n", error.what()));
+  }
 }
 
 void print_json(const Report& report) {

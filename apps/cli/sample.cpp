@@ -229,6 +229,7 @@ int run(Request& request, const Flags& flags) {
   }
   Progress progress("step");
   const int64_t batches = options.count / options.batch + (options.count % options.batch != 0);
+  progress.update(0, batches * options.steps);  // large pictures keep the first step waiting
   options.progress = [&](int64_t begin, const SampleProgress& now) {
     if (trajectory) {
       if (now.step == 1) {

@@ -24,7 +24,6 @@ constexpr int64_t kSameRequestMs = 200;
 
 std::atomic<bool> saves{false};  // a training that stops, not a command that ends
 std::atomic<bool> stop_requested{false};
-std::atomic<int> first_signal{0};
 std::atomic<int64_t> asked_ms{-1};  // when SIGINT or SIGTERM came first
 std::atomic<bool> on_terminal{false};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free,
@@ -37,11 +36,25 @@ int64_t now_ms() {
 }
 
 // All below is called by a signal handler, so it takes no lock and allocates nothing.
-void say_interrupted() {
-  const std::string_view text = on_terminal ? std::string_view("\nddpm: interrupted\n")
-                                            : std::string_view("ddpm: interrupted\n");
+void say(std::string_view text) {
   pollfd ready{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
   if (poll(&ready, 1, 0) == 1 && write(STDERR_FILENO, text.data(), text.size()) < 0) return;
+}
+
+void say_interrupted() { say(on_terminal ? "\nddpm: interrupted\n" : "ddpm: interrupted\n"); }
+
+// At once, since a step may take long and a second Ctrl-C loses it.
+void say_stopping(int signal) {
+  if (on_terminal) say("\n");
+  say("ddpm: ");
+  const char* name = sigabbrev_np(signal);
+  if (signal == SIGINT) {
+    say("Ctrl-C");
+  } else if (name != nullptr) {
+    say("SIG");
+    say(name);
+  }
+  say(": stopping after this step and saving. Ctrl-C again stops at once, WITHOUT saving.\n");
 }
 
 // By the signal's own action, once its handler returns.
@@ -54,7 +67,7 @@ void end_by(int signal) {
 }
 
 void request_stop(int signal) {
-  if (!stop_requested.exchange(true)) first_signal = signal;
+  if (!stop_requested.exchange(true)) say_stopping(signal);
   if (signal != SIGINT && signal != SIGTERM) return;
   int64_t first = -1;
   const int64_t now = now_ms();
@@ -96,13 +109,6 @@ void end_on_signals() noexcept {
 const std::atomic<bool>& stop_on_signals() noexcept {
   saves = true;
   return stop_requested;
-}
-
-std::string stop_signal() {
-  const int signal = first_signal;
-  if (signal == 0) return "";
-  const char* name = sigabbrev_np(signal);
-  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
 }
 
 }  // namespace ddpm::cli

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <atomic>
-#include <string>
 
 namespace ddpm::cli {
 
@@ -13,11 +12,9 @@ namespace ddpm::cli {
 // size of files (SIGXFSZ) only fails.
 void end_on_signals() noexcept;
 
-// For training, instead: a signal asks to stop, which the flag tells. A second SIGINT or SIGTERM
+// For training, instead: a signal asks to stop, which the flag tells and a line on standard error
+// says at once. A second SIGINT or SIGTERM
 // ends the program at once, as does SIGQUIT.
 const std::atomic<bool>& stop_on_signals() noexcept;
-
-// The one that asked, such as "SIGTERM"; empty before.
-std::string stop_signal();
 
 }  // namespace ddpm::cli

@@ -45,7 +45,6 @@ int run_training(const TrainOptions& options, const RunRequest& request) {
   Progress loading("picture");
   Progress training("step");
   SmoothLoss smooth;
-  bool said = false;
   bool kept = false;  // there is a save to continue from
   TrainEvents events;
   events.loading = [&](int64_t done, int64_t total) {
@@ -72,11 +71,6 @@ int run_training(const TrainOptions& options, const RunRequest& request) {
     training.update(
         metrics.step, options.steps,
         fmt::format("loss {:.4f}  {:.3g} images/s", smooth.add(metrics.loss), images_per_s));
-    if (stop_requested && !said) {
-      training.line(stop_signal() +
-                    ": saving first; Ctrl-C again stops at once and keeps the last save");
-      said = true;
-    }
   };
   events.saved = [&](const std::string& path) {
     training.line("saved " + path);

@@ -51,8 +51,10 @@ bool FolderLock::take() {
     const std::string who = holder(descriptor_);
     close(descriptor_);
     if (error != EWOULDBLOCK) fail_lock(path_, error);
-    fail_usage("lock", fmt::format("{} is in use by {}; wait until it has ended, or stop it",
-                                   folder_, who.empty() ? "another process" : who));
+    fail_usage(
+        "lock",
+        fmt::format("{} is in use by {}; wait until it has ended, or stop it with Ctrl-C there",
+                    folder_, who.empty() ? "another process" : who));
   }
   struct stat mine {
   }, there{};

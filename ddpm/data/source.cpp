@@ -188,6 +188,14 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
   return {std::move(dataset), std::move(report), decoding.take_fingerprint()};
 }
 
+namespace {
+
+bool has_parent_step(const std::filesystem::path& path) {
+  return std::find(path.begin(), path.end(), "..") != path.end();
+}
+
+}  // namespace
+
 std::string absolute_source(const std::string& source) {
   const auto [entry, argument] = parse_source(source);
   if (!entry->is_path) return source;
@@ -197,7 +205,10 @@ std::string absolute_source(const std::string& source) {
     fail_system("data", fmt::format("cannot tell the working directory: {}", error.message()),
                 error.value());
   }
-  const std::string path = argument.starts_with('/') ? argument : join_path(here, argument);
+  std::string path = argument.starts_with('/') ? argument : join_path(here, argument);
+  // Without "..", so that the folders on the way may be moved later.
+  if (const auto real = std::filesystem::canonical(path, error); !error && has_parent_step(path))
+    path = real.string();
   return source.size() == argument.size() ? path : fmt::format("{}:{}", entry->prefix, path);
 }
 

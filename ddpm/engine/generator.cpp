@@ -27,6 +27,8 @@ void check_ranges(const GenerateOptions& options) {
                                        lowest, highest));
     }
   }
+  if (!(options.eta >= 0 && options.eta <= 1))
+    fail_usage("sample", fmt::format("--eta is {} but must lie between 0 and 1", options.eta));
 }
 
 Tensor generate(const DiffusionUnet& network, const ModelConfig& config,

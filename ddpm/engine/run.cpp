@@ -55,6 +55,7 @@ class Session {
     }
     options_.data = absolute_source(options_.data);
     check_source();
+    if (request_.resume && list_checkpoints(run_).empty()) check_never_saved();
     attempt("temporary files of a session that was killed stay for now",
             [&] { remove_leftovers(run_); });
     const DataFingerprint before =
@@ -164,7 +165,6 @@ class Session {
                                 "another directory",
                                 run_, reasons));
     }
-    check_never_saved();
   }
 
   std::string load_checkpoint_or_why_not(const CheckpointEntry& entry) {
@@ -361,8 +361,9 @@ TrainResult train(const TrainOptions& options, const RunRequest& request, const 
                               options.checkpointing, 0);
   if (request.resume && !holds_run(request.directory)) {
     refuse_lone_model(request.directory);
-    fail("train", fmt::format("{} holds no run to resume; leave --resume out to start one",
-                              request.directory));
+    fail("train", fmt::format("{} holds no run to resume; is it the right place? To start a run "
+                              "there, leave --resume out",
+                              fs::absolute(request.directory).string()));
   }
   NewFolder folder(request.directory);  // a mistake in an option leaves none behind
   FolderLock lock(request.directory);

@@ -10,6 +10,7 @@ namespace ddpm::test {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Data, ShowsWhatTheNetworkWillSee) {
   const TemporaryFolder folder;
@@ -22,6 +23,17 @@ TEST(Data, ShowsWhatTheNetworkWillSee) {
   EXPECT_THAT(outcome.out, HasSubstr("5 pictures of 6x8 with 3 channels"));
   EXPECT_THAT(outcome.out, HasSubstr("skipped 1 file:\n"));
   EXPECT_THAT(outcome.out, HasSubstr("broken.jpg: "));
+}
+
+TEST(Data, WarnsOfAGridAmongThePictures) {
+  const TemporaryFolder folder;
+  make_pictures(folder / "pictures/below", 1);
+  const auto says = [&](const std::string& out) {
+    return run_ddpm({"data", folder / "pictures", "--size", "8", "--out", out}).err;
+  };
+  EXPECT_THAT(says(folder / "pictures/grid.png"), HasSubstr("lies among the pictures"));
+  EXPECT_THAT(says(folder / "pictures/below/grid.png"), HasSubstr("lies among the pictures"));
+  EXPECT_THAT(says(folder / "pictures.png"), Not(HasSubstr("lies among the pictures")));
 }
 
 TEST(Data, RefusesWhatIsNotThere) {
