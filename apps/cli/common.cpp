@@ -53,7 +53,8 @@ Model ModelFlags::load(const Flags& flags, Device device) const {
 }
 
 void read_config_file(const std::string& path, TrainOptions& options) {
-  const JsonObject object = JsonObject::parse(read_file(path), path);
+  constexpr uint64_t kMostBytes = uint64_t{1} << 20;
+  const JsonObject object = JsonObject::parse(read_file(path, kMostBytes), path);
   std::vector<std::string> known;
   options.fields([&](const char* name, auto&, const char*) { known.emplace_back(name); });
   for (const auto& [name, value] : object.members()) {

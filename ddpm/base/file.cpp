@@ -52,19 +52,6 @@ std::string folder_of(const std::string& path) {
   return parent.empty() ? "." : parent.string();
 }
 
-// Follows symbolic links at the end of the path; what they lead to need not exist.
-std::string follow_links(const std::string& path) {
-  constexpr int kMostLinks = 40;  // as the kernel's own limit
-  fs::path target = path;
-  for (int i = 0; i < kMostLinks; ++i) {
-    std::error_code error;
-    const fs::path next = fs::read_symlink(target, error);
-    if (error) return target.string();  // no link, or nothing there
-    target = next.is_absolute() ? next : target.parent_path() / next;
-  }
-  fail_write("write", path, ELOOP);
-}
-
 std::string temporary_name() {
   uint64_t random = 0;
   if (retry([&] { return getrandom(&random, sizeof random, 0); }) != sizeof random)
@@ -120,6 +107,18 @@ FileStatus to_status(const struct stat& status) {
 }
 
 }  // namespace
+
+std::string follow_links(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as the kernel's own limit
+  fs::path target = path;
+  for (int i = 0; i < kMostLinks; ++i) {
+    std::error_code error;
+    const fs::path next = fs::read_symlink(target, error);
+    if (error) return target.string();  // no link, or nothing there
+    target = next.is_absolute() ? next : target.parent_path() / next;
+  }
+  fail_write("write", path, ELOOP);
+}
 
 std::string read_file(const std::string& path, uint64_t limit) {
   const int descriptor = retry([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); });
@@ -189,6 +188,11 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follo
   }
   if (there && !may_replace(target_, old)) fail_write("replace", path_, EPERM);
   open_temporary();
+  // Only root may give a file to its owner; for others the owner is themselves already.
+  if (there && (old.st_uid != geteuid() || old.st_gid != getegid()) &&
+      fchown(descriptor_, old.st_uid, old.st_gid) != 0) {
+    errno = 0;
+  }
   if (there && retry([&] { return fchmod(descriptor_, old.st_mode & 0777); }) != 0) {
     const int error = errno;
     close(descriptor_);
@@ -199,8 +203,15 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follo
 }
 
 void AtomicFile::open_directly() {
-  descriptor_ = retry([&] { return open(target_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY); });
+  // Without O_NONBLOCK a pipe that nobody reads would wait here for ever.
+  descriptor_ =
+      retry([&] { return open(target_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); });
   if (descriptor_ < 0) fail_write("write", path_, errno);
+  if (fcntl(descriptor_, F_SETFL, O_WRONLY) != 0) {
+    const int error = errno;
+    close(descriptor_);
+    fail_write("write", path_, error);
+  }
 }
 
 void AtomicFile::open_temporary() {

@@ -39,6 +39,10 @@ std::optional<FileStatus> find_file(const std::string& path);
 // instance because a folder on the way may not be entered.
 bool exists(const std::string& path);
 
+// Where symbolic links at the end of the path lead; that need not exist. Throws SystemError for
+// links that run in a circle.
+std::string follow_links(const std::string& path);
+
 // The names in a folder, sorted, without "." and "..". Throws SystemError.
 std::vector<std::string> list_names(const std::string& folder);
 
@@ -48,8 +52,9 @@ std::vector<std::string> list_names(const std::string& folder);
 //
 // The constructor makes the temporary file at once, in the target's folder: a program that makes
 // it before a long piece of work knows that the result can be written. Symbolic links are followed
-// and stay; a file that is there keeps its mode; a device or a pipe is written directly. Throws
-// SystemError on any failure, a full disk and a folder in the way included.
+// and stay; a file that is there keeps its mode and, where the system allows it, its owner; a
+// device or a pipe is written directly. Throws SystemError on any failure, a full disk and a folder
+// in the way included.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

@@ -172,6 +172,8 @@ PictureList list_emoji(const std::string& group, const SharedReader& reader,
   list.own_channels = 3;
   list.count = static_cast<int64_t>(chosen.size());
   list.containers.files = {font.file, table.file};
+  // The group decides as much as the files what was trained on.
+  if (!group.empty()) list.containers.files.back().name += ":" + group;
   const auto bytes = std::make_shared<const std::string>(std::move(font.bytes));
   const Font probe(*bytes, files.font);  // a font that does not work is one error, not hundreds
   list.path_of = [chosen](int64_t i) {

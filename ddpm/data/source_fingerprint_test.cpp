@@ -89,7 +89,10 @@ TEST_F(SourceTest, NamesThatAreNotUtf8AreFiles) {
 
 TEST_F(SourceTest, EmojiAreKnownByFontAndTable) {
   const DataFingerprint found = load_source("emoji:cat-face", {{8, 8}}).fingerprint;
-  EXPECT_EQ(names(found), (std::vector<std::string>{"NotoColorEmoji.ttf", "emoji-test.txt"}));
+  EXPECT_EQ(names(found),
+            (std::vector<std::string>{"NotoColorEmoji.ttf", "emoji-test.txt:cat-face"}));
+  const DataFingerprint other = load_source("emoji:monkey-face", {{8, 8}}).fingerprint;
+  EXPECT_NE(describe_changes(found, other), "");
 }
 
 class WorkingDirectory {

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <set>
@@ -166,8 +167,11 @@ Picture load(const std::string& folder, const ImageFile& image, const FileReader
 
 PictureList list_folder(const std::string& folder, const SharedReader& reader) {
   require_folder(folder, kLookedFor);
-  if (is_run_directory(folder)) {
-    fail_usage("data", fmt::format("{} is the directory of a training; its pictures are samples, "
+  const std::filesystem::path place = std::filesystem::absolute(folder + "/").parent_path();
+  const bool of_a_run = (place.filename() == "samples" || place.filename() == "checkpoints") &&
+                        is_run_directory(place.parent_path().string());
+  if (of_a_run || is_run_directory(folder)) {
+    fail_usage("data", fmt::format("{} belongs to a training; its pictures are samples, "
                                    "not data. Give the folder of the pictures to train on",
                                    folder));
   }

@@ -114,8 +114,11 @@ void prune_checkpoints(const std::string& run, const PruneOptions& options) {
   std::erase_if(all, [&](const CheckpointEntry& entry) { return entry.step > options.newest; });
   int64_t kept = 0;
   for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
-    const bool due =
-        (entry->step > 0 && entry->step % options.save_every == 0) || entry->step == options.newest;
+    const auto is_multiple = [&](int64_t every) {
+      return every > 0 && entry->step > 0 && entry->step % every == 0;
+    };
+    const bool due = entry->step == options.newest || is_multiple(options.save_every) ||
+                     is_multiple(options.save_every_before);
     if (due && kept < options.keep) {
       ++kept;
       continue;

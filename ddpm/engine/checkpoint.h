@@ -63,9 +63,10 @@ std::vector<CheckpointEntry> list_checkpoints(const std::string& run);
 std::optional<std::string> newest_checkpoint(const std::string& run);
 
 struct PruneOptions {
-  int64_t newest = 0;      // the step that was saved last; later ones are not this session's
-  int64_t save_every = 1;  // steps between the saves that are due
-  int64_t keep = 1;        // saves kept: of those that were due, and `newest`
+  int64_t newest = 0;             // the step that was saved last; later ones are not this session's
+  int64_t save_every = 1;         // steps between the saves that are due
+  int64_t save_every_before = 0;  // the same in the session before; 0: as now
+  int64_t keep = 1;               // saves kept: of those that were due, and `newest`
 };
 // Removes older checkpoints, among them each that was saved in between (as Ctrl-C does) once a
 // later one is there, so that an interrupted run ends with the files of one that was not. Throws

@@ -25,6 +25,20 @@ namespace {
   fail_system("train", fmt::format("cannot {} {}: {}", doing, path, std::strerror(error)), error);
 }
 
+constexpr int64_t kMostSteps = int64_t{1} << 40;  // as training's options allow
+
+std::string metrics_path(const std::string& run) {
+  return (std::filesystem::path(run) / "metrics.jsonl").string();
+}
+
+std::string read_metrics(const std::string& path) {
+  constexpr uint64_t kMostBytes = uint64_t{1} << 32;
+  if (!exists(path)) return "";
+  if (!std::filesystem::is_regular_file(path))
+    fail("train", fmt::format("{} is no regular file", path));
+  return read_file(path, kMostBytes);
+}
+
 struct Line {
   std::string_view text;  // with its end
   int64_t step = 0;
@@ -92,9 +106,19 @@ MetricsText mend_metrics(std::string_view text, int64_t last_step) {
   return mended;
 }
 
+int64_t MetricsLog::last_step(const std::string& run) {
+  const MetricsText all = mend_metrics(read_metrics(metrics_path(run)), kMostSteps);
+  return all.steps.empty() ? 0 : all.steps.back();
+}
+
+bool MetricsLog::is_foreign(const std::string& run) {
+  const std::string text = read_metrics(metrics_path(run));
+  return !text.empty() && mend_metrics(text, kMostSteps).steps.empty();
+}
+
 MetricsLog::MetricsLog(const std::string& run, int64_t last_step)
-    : run_(run), path_((std::filesystem::path(run) / "metrics.jsonl").string()) {
-  const std::string text = exists(path_) ? read_file(path_) : "";
+    : run_(run), path_(metrics_path(run)) {
+  const std::string text = read_metrics(path_);
   MetricsText mended = mend_metrics(text, last_step);
   if (mended.text != text || !exists(path_)) write_file_atomic(path_, mended.text);
   steps_ = std::move(mended.steps);

@@ -31,6 +31,11 @@ class MetricsLog {
   MetricsLog(const MetricsLog&) = delete;
   MetricsLog& operator=(const MetricsLog&) = delete;
 
+  // The last step of RUN/metrics.jsonl, 0 where it has none.
+  static int64_t last_step(const std::string& run);
+  // Whether RUN/metrics.jsonl holds something, but no line of ours.
+  static bool is_foreign(const std::string& run);
+
   // Appends a line; throws SystemError on a full disk.
   void append(const StepMetrics& metrics, double images_per_s);
   // Returns once all lines are on the disk.

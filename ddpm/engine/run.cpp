@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -52,6 +53,7 @@ class Session {
     if (request_.resume) {
       config_ = read_run_config(run_, [this](const std::string& text) { warn(text); });
       adopt_started_options(config_.options, options_);
+      save_every_before_ = config_.options.save_every;
     }
     options_.data = absolute_source(options_.data);
     check_source();
@@ -73,7 +75,7 @@ class Session {
                         run_));
       check_data(run_, config_, before, source_.fingerprint, request_.accept_changed_data);
       config_.options = options_;
-      if (config_.id.empty()) config_.id = start_config(options_, model, source_.fingerprint).id;
+      if (config_.id.empty()) adopt_old_run(config_, model, source_.fingerprint);
     } else {
       config_ = start_config(options_, model, source_.fingerprint);
     }
@@ -99,7 +101,7 @@ class Session {
                        first_step));
     log_.emplace(run_, first_step);
     if (log_->damaged_lines() > 0)
-      warn(fmt::format("{} damaged lines of metrics.jsonl were left out", log_->damaged_lines()));
+      warn(fmt::format("metrics.jsonl is damaged; lines left out: {}", log_->damaged_lines()));
     write_run_config(run_, config_, trainer_->config());
     write_data_index(run_, source_.fingerprint);
     if (first_step > 0) finish_last_save();
@@ -179,7 +181,9 @@ class Session {
       checkpoint.load(trainer_->network(), trainer_->adam());
       saved_ = trainer_->steps();
       return "";
-    } catch (const SystemError&) {
+    } catch (const SystemError& error) {
+      const int code = error.code();
+      if (code == ENOENT || code == ELOOP || code == EISDIR) return error.what();
       throw;  // says nothing about the checkpoint
     } catch (const UsageError&) {
       throw;
@@ -190,16 +194,19 @@ class Session {
 
   // A run without checkpoints begins at step 0, which would destroy one that has lost them.
   void check_never_saved() const {
-    const bool has_folder = exists(in_run(run_, "checkpoints"));
-    const bool has_model = exists(in_run(run_, "model.safetensors"));
-    if (has_folder && !has_model) return;
-    fail("train",
-         fmt::format("{} has lost its checkpoints: {}. Put {} back to resume it, or start "
-                     "a new run in another directory",
-                     run_,
-                     has_model ? "it holds a model.safetensors but nothing to continue from"
-                               : "it holds a config.json but no folder checkpoints",
-                     in_run(run_, "checkpoints")));
+    const auto lost = [&](const char* what) {
+      fail("train",
+           fmt::format("{} has lost its checkpoints: {}. Put {} back to resume it, or start "
+                       "a new run in another directory",
+                       run_, what, in_run(run_, "checkpoints")));
+    };
+    if (exists(in_run(run_, "model.safetensors")))
+      lost("it holds a model.safetensors but nothing to continue from");
+    if (!exists(in_run(run_, "checkpoints")))
+      lost("it holds a config.json but no folder checkpoints");
+    const int64_t last = MetricsLog::last_step(run_);
+    if (last > config_.options.save_every)
+      lost("its metrics.jsonl goes on beyond the step of the first save");
   }
 
   // What a session that ended right after its checkpoint did not do any more.
@@ -251,6 +258,7 @@ class Session {
     attempt("old checkpoints stay for now", [&] {
       prune_checkpoints(run_, {.newest = trainer_->steps(),
                                .save_every = options_.save_every,
+                               .save_every_before = save_every_before_,
                                .keep = options_.keep_checkpoints});
     });
     attempt("the curve of the loss was not drawn", [&] { log_->draw(); });
@@ -319,25 +327,30 @@ class Session {
   std::unique_ptr<DiffusionUnet> averaged_;
   std::optional<MetricsLog> log_;
   int64_t saved_ = -1;                                     // the step of the newest checkpoint
+  int64_t save_every_before_ = 0;                          // of the session before
   double images_since_line_ = 0, seconds_since_line_ = 0;  // of metrics.jsonl
 };
 
-// Where all but the model is lost, a training could neither go on nor begin without losing it too.
-void refuse_lone_model(const std::string& run) {
-  if (!exists(in_run(run, "model.safetensors"))) return;
-  fail_usage("train",
-             fmt::format("{} holds a model.safetensors but neither config.json nor "
-                         "checkpoints, so its training cannot go on; 'ddpm sample' can use "
-                         "it. Choose another directory to train in",
-                         run));
-}
-
+// Throws UsageError where a new run would overwrite another, or files that are no run's.
 void check_is_new(const std::string& run) {
-  if (!holds_run(run)) return refuse_lone_model(run);
-  if (list_checkpoints(run).empty() && !exists(in_run(run, "model.safetensors"))) return;
-  fail_usage("train", fmt::format("{} already holds a run; add --resume to continue it, or choose "
-                                  "another directory",
-                                  run));
+  if (!holds_run(run)) refuse_lone_model(run);
+  const auto refuse = [&](const std::string& what) {
+    fail_usage("train", fmt::format("{} {}, or choose another directory", run, what));
+  };
+  if (!list_checkpoints(run).empty() || exists(in_run(run, "model.safetensors")))
+    refuse("already holds a run; add --resume to continue it");
+  if (exists(in_run(run, "config.json"))) {
+    try {
+      const int64_t save_every = read_run_options(run).save_every;
+      if (MetricsLog::last_step(run) <= save_every) return;  // killed before its first save
+    } catch (const SystemError&) {
+      throw;
+    } catch (const Error& error) {
+      refuse(fmt::format("holds a config.json that is no run's; move it away ({})", error.what()));
+    }
+    refuse("holds a run that has lost its checkpoints; put them back and add --resume");
+  }
+  if (MetricsLog::is_foreign(run)) refuse("holds a metrics.jsonl that is no run's; move it away");
 }
 
 }  // namespace
@@ -359,12 +372,7 @@ TrainResult train(const TrainOptions& options, const RunRequest& request, const 
   // Before pictures are read, with the fewest channels that they may have.
   require_memory_for_training(options.model_config(size.height, size.width, 1), options.batch,
                               options.checkpointing, 0);
-  if (request.resume && !holds_run(request.directory)) {
-    refuse_lone_model(request.directory);
-    fail("train", fmt::format("{} holds no run to resume; is it the right place? To start a run "
-                              "there, leave --resume out",
-                              fs::absolute(request.directory).string()));
-  }
+  if (request.resume && !holds_run(request.directory)) fail_no_run(request.directory);
   NewFolder folder(request.directory);  // a mistake in an option leaves none behind
   FolderLock lock(request.directory);
   if (!request.resume) check_is_new(request.directory);

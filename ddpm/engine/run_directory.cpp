@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <filesystem>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -22,6 +22,10 @@ namespace ddpm {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Begins the id of a run that version 0.1.0 started.
+constexpr std::string_view kAdopted = "0.1.0-";
+constexpr uint64_t kMostConfigBytes = uint64_t{1} << 20, kMostIndexBytes = uint64_t{1} << 30;
 
 // Options that a resumed run may change: they decide how long it runs, what it writes and how it
 // computes, not what is learnt.
@@ -82,34 +86,40 @@ void fix_channels(const JsonObject& object, const std::string& path, TrainOption
   options.channels = std::to_string(config.network.channels);
 }
 
-// The configuration as the newest sound checkpoint holds it.
+// The configuration as the newest sound checkpoint holds it. Without config.json nothing tells
+// which run is meant, so all sound checkpoints must be of the same.
 RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
+  RunConfig config;
   const std::vector<CheckpointEntry> all = list_checkpoints(run);
-  if (all.empty()) {
-    fail("train", fmt::format("{} holds no run to resume: neither config.json nor checkpoints; "
-                              "leave --resume out to start one",
-                              run));
-  }
-  for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
+  if (all.empty()) fail_no_run(run);
+  for (const CheckpointEntry& entry : all) {
+    CheckpointMarks marks;
     try {
-      const Checkpoint checkpoint = Checkpoint::open(entry->path);
-      const CheckpointMarks& marks = checkpoint.marks();
-      if (marks.options.empty()) continue;
-      RunConfig config{.options = {}, .id = marks.run, .data_hashes = {marks.data}};
-      read_options(JsonObject::parse(marks.options, entry->path), config.options);
-      warn(fmt::format("{} is lost; the options are those in {}", in_run(run, "config.json"),
-                       entry->path));
-      return config;
+      marks = Checkpoint::open(entry.path).marks();
     } catch (const SystemError&) {
       throw;
     } catch (const Error&) {
-      continue;  // the caller will name it when it looks for the newest one
+      continue;  // named when the newest one is looked for
     }
+    if (marks.options.empty()) continue;
+    if (!config.id.empty() && config.id != marks.run) {
+      fail("train",
+           fmt::format("{} has lost its config.json and holds checkpoints of several runs; "
+                       "put config.json back, or move those of the other run away",
+                       run));
+    }
+    config = {.options = {}, .id = marks.run, .data_hashes = {marks.data}};
+    read_options(JsonObject::parse(marks.options, entry.path), config.options);
   }
-  fail("train", fmt::format("{} holds checkpoints but no config.json, and no sound checkpoint that "
-                            "tells the run's options; put config.json back to resume it. "
-                            "'ddpm sample {}' works without",
-                            run, run));
+  if (config.id.empty()) {
+    fail("train", fmt::format("{} has lost its config.json, and no undamaged checkpoint tells the "
+                              "run's options; put config.json back to resume it. Its pictures can "
+                              "still be drawn: ddpm sample {} --out grid.png",
+                              run, run));
+  }
+  warn(fmt::format("{} is lost; the options are those that the newest checkpoint holds",
+                   in_run(run, "config.json")));
+  return config;
 }
 
 // Whether the newest checkpoint that is sound and of this run says so: then it is the hash in
@@ -131,21 +141,46 @@ bool newest_was_trained_on(const std::string& data_hash, const std::string& run,
   return false;
 }
 
-// Is it NAME.PID.tmp, and that process gone?
-bool is_abandoned_by_version_0_1_0(const fs::path& name) {
-  const std::string number = name.stem().extension().string();  // ".PID"
-  if (name.extension() != ".tmp" || number.size() < 2) return false;
-  pid_t pid = 0;
-  const char* end = number.data() + number.size();
-  const auto parsed = std::from_chars(number.data() + 1, end, pid);
-  return parsed.ec == std::errc() && parsed.ptr == end && pid > 0 && kill(pid, 0) != 0 &&
-         errno == ESRCH;
+// Is it NAME.PID.tmp, NAME being a file of a run, and that process gone?
+bool is_abandoned_by_version_0_1_0(const std::string& file) {
+  static const std::regex pattern(
+      "(config\\.json|metrics\\.jsonl|loss\\.png|model\\.safetensors|step-\\d+\\.(safetensors|png))"
+      "\\.(\\d{1,9})\\.tmp");
+  std::smatch parts;
+  if (!std::regex_match(file, parts, pattern)) return false;
+  return kill(std::stoi(parts[3]), 0) != 0 && errno == ESRCH;
+}
+
+// Contents of one of the run's own files.
+std::string read_own(const std::string& path, uint64_t limit) {
+  std::error_code error;
+  if (const auto status = fs::status(path, error);
+      fs::exists(status) && !fs::is_regular_file(status))
+    fail("train", fmt::format("{} is no regular file", path));
+  return read_file(path, limit);
 }
 
 }  // namespace
 
 std::string in_run(const std::string& run, const std::string& name) {
   return (fs::path(run) / name).string();
+}
+
+void refuse_lone_model(const std::string& run) {
+  if (!exists(in_run(run, "model.safetensors"))) return;
+  fail_usage("train",
+             fmt::format("{} holds a model.safetensors but neither config.json nor "
+                         "checkpoints, so its training cannot go on; 'ddpm sample' can use "
+                         "it. Choose another directory to train in",
+                         run));
+}
+
+void fail_no_run(const std::string& run) {
+  refuse_lone_model(run);
+  fail("train",
+       fmt::format("there is no run to resume in {}; is it the right place? To start a run "
+                   "there, leave --resume out",
+                   fs::absolute(run).string()));
 }
 
 RunConfig start_config(const TrainOptions& options, const ModelConfig& model,
@@ -164,7 +199,7 @@ RunConfig read_run_config(const std::string& run, const Warn& warn) {
   if (!exists(path)) return config_from_checkpoint(run, warn);
   RunConfig config;
   try {
-    const JsonObject object = JsonObject::parse(read_file(path), path);
+    const JsonObject object = JsonObject::parse(read_own(path, kMostConfigBytes), path);
     refuse_unknown_keys(object);
     read_options(object, config.options);
     fix_channels(object, path, config.options);
@@ -202,6 +237,10 @@ void adopt_started_options(const TrainOptions& started_with, TrainOptions& optio
                                   changed->name, changed->before, changed->now));
 }
 
+void adopt_old_run(RunConfig& config, const ModelConfig& model, const DataFingerprint& data) {
+  config.id = fmt::format("{}{}", kAdopted, start_config(config.options, model, data).id);
+}
+
 CheckpointMarks marks_of(const RunConfig& config) {
   return {.run = config.id,
           .data = config.data_hashes.empty() ? "" : config.data_hashes.back(),
@@ -209,7 +248,8 @@ CheckpointMarks marks_of(const RunConfig& config) {
 }
 
 std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config) {
-  if (marks.run.empty()) return "";  // of version 0.1.0, which left no marks
+  if (marks.run.empty())  // of version 0.1.0, which left no marks
+    return config.id.starts_with(kAdopted) ? "" : "it does not say which run it belongs to";
   if (marks.run != config.id) return "it belongs to another run";
   if (std::find(config.data_hashes.begin(), config.data_hashes.end(), marks.data) ==
       config.data_hashes.end())
@@ -226,7 +266,7 @@ std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config) {
 DataFingerprint read_data_index(const std::string& run, const RunConfig& config) {
   const std::string path = in_run(run, "data.jsonl");
   if (!exists(path)) return {};
-  const std::string text = read_file(path);
+  const std::string text = read_own(path, kMostIndexBytes);
   try {
     DataFingerprint index = fingerprint_from_text(text, path);
     if (!config.data_hashes.empty() && index.hash() == config.data_hashes.back()) return index;
@@ -259,8 +299,13 @@ void remove_leftovers(const std::string& run) {
     const std::string path = in_run(run, folder);
     if (!exists(path)) continue;
     remove_abandoned_files(path);
-    for (const std::string& name : list_names(path))
+    for (const std::string& name : list_names(path)) {
       if (is_abandoned_by_version_0_1_0(name)) remove_file(in_run(path, name));
+      // Temporary files lie beside what a link leads to.
+      const std::string target = follow_links(in_run(path, name));
+      const std::string place = fs::path(target).parent_path().string();
+      if (target != in_run(path, name) && exists(place)) remove_abandoned_files(place);
+    }
   }
 }
 

@@ -19,6 +19,12 @@ using Warn = std::function<void(const std::string&)>;
 // RUN/name
 std::string in_run(const std::string& run, const std::string& name);
 
+// Throws UsageError where all of a run but its model is lost: a training could neither go on nor
+// begin there without losing that too.
+void refuse_lone_model(const std::string& run);
+// Throws Error: there is nothing to resume.
+[[noreturn]] void fail_no_run(const std::string& run);
+
 // What config.json holds.
 struct RunConfig {
   TrainOptions options;
@@ -43,6 +49,9 @@ void write_run_config(const std::string& run, const RunConfig& config, const Mod
 // Takes from the run what a resumed run does not choose anew, and throws UsageError naming the
 // first option that it may not change.
 void adopt_started_options(const TrainOptions& started_with, TrainOptions& options);
+
+// Gives a run of version 0.1.0 its id; its checkpoints without marks are then known as its own.
+void adopt_old_run(RunConfig& config, const ModelConfig& model, const DataFingerprint& data);
 
 // The marks that tie a checkpoint to its run.
 CheckpointMarks marks_of(const RunConfig& config);

@@ -308,6 +308,99 @@ TEST_F(Resume, AStopBeforeTheFirstStepLeavesNoCheckpoint) {
   EXPECT_EQ(files(), whole);
 }
 
+TEST_F(Resume, WithoutConfigCheckpointsOfSeveralRunsAreAnError) {
+  run("a");
+  run_other([](TrainOptions& options) { options.seed = 1; });
+  fs::remove(path("config.json"));
+  fs::copy_file(folder_ / "other/checkpoints/step-00000006.safetensors",
+                path("checkpoints/step-00000009.safetensors"));
+  EXPECT_THROW(read_run_options(folder_ / "a"), Error);
+}
+
+TEST_F(Resume, ACheckpointWithoutMarksIsNotTakenByARunThatLeavesThem) {
+  run("a");
+  const auto whole = files();
+  const std::string newest = path("checkpoints/step-00000006.safetensors");
+  const ModelConfig config = load_model(folder_ / "a").config;
+  Trainer other(options_, config, [](int64_t) { return Tensor(); });
+  other.adam().set_steps(6);
+  save_checkpoint(newest, config, other.network(), other.adam());
+  EXPECT_TRUE(resume().finished);
+  EXPECT_THAT(warnings_, HasSubstr("does not say which run"));
+  EXPECT_EQ(files(), whole);
+}
+
+TEST_F(Resume, MetricsBeyondTheFirstSaveTellThatCheckpointsAreLost) {
+  run("a");
+  fs::remove(path("model.safetensors"));
+  fs::remove_all(path("checkpoints"));
+  make_folder(path("checkpoints"));
+  const auto before = files();
+  EXPECT_THROW(resume(), Error);
+  EXPECT_EQ(files(), before);
+}
+
+TEST_F(Resume, AFolderOfOthersFilesIsNotTakenForARun) {
+  make_folder(folder_ / "a");
+  write_file_atomic(path("config.json"), "{\"a\": 1}");
+  EXPECT_THAT(refusal([&] { run("a"); }), HasSubstr("config.json that is no run's"));
+  fs::remove(path("config.json"));
+  write_file_atomic(path("metrics.jsonl"), "precious\n");
+  EXPECT_THAT(refusal([&] { run("a"); }), HasSubstr("metrics.jsonl that is no run's"));
+  EXPECT_EQ(read_file(path("metrics.jsonl")), "precious\n");
+}
+
+TEST_F(Resume, ACheckpointThatIsAFolderIsNamedAndTheOneBeforeTaken) {
+  run("a");
+  const std::string newest = path("checkpoints/step-00000006.safetensors");
+  fs::remove(newest);
+  make_folder(newest);
+  EXPECT_THROW(resume(), Error);  // the folder is in the way of the save
+  EXPECT_THAT(warnings_, HasSubstr(newest));
+}
+
+TEST_F(Resume, AnotherSaveEveryKeepsTheNewestCheckpoints) {
+  options_.keep_checkpoints = 3;
+  options_.steps = 7;
+  run("a");
+  options_.save_every = 4;
+  options_.steps = 8;
+  EXPECT_TRUE(resume().finished);
+  EXPECT_EQ(list_names(path("checkpoints")),
+            (std::vector<std::string>{"step-00000003.safetensors", "step-00000006.safetensors",
+                                      "step-00000008.safetensors"}));
+}
+
+TEST_F(Resume, FilesOfOthersStay) {
+  run("a");
+  write_file_atomic(path("notes.999999.tmp"), "mine");
+  EXPECT_TRUE(resume().finished);
+  EXPECT_EQ(read_file(path("notes.999999.tmp")), "mine");
+}
+
+TEST_F(Resume, LeftoversBesideTheTargetOfALinkAreRemoved) {
+  run("a");
+  make_folder(folder_ / "elsewhere");
+  fs::rename(path("model.safetensors"), folder_ / "elsewhere/m.safetensors");
+  fs::create_symlink(folder_ / "elsewhere/m.safetensors", path("model.safetensors"));
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    new AtomicFile(path("model.safetensors"));
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(resume().finished);
+  EXPECT_EQ(list_names(folder_ / "elsewhere"), (std::vector<std::string>{"m.safetensors"}));
+}
+
+TEST_F(Resume, SamplesOfARunAreNoPicturesToTrainOn) {
+  run("a");
+  options_.data = path("samples");
+  EXPECT_THAT(refusal([&] { run("b"); }), HasSubstr("belongs to a training"));
+}
+
 TEST_F(Resume, PicturesMayBeTouchedAndMoved) {
   run("a");
   const auto whole = files();
@@ -434,9 +527,24 @@ TEST_F(Resume, RunsOfVersion010GoOn) {
   EXPECT_THAT(warnings_, HasSubstr("version 0.1.0"));
   auto resumed = files();
   EXPECT_EQ(resumed.erase("samples/step-00000003.png"), 1u);  // the last grid of the shorter run
+  const auto state = [&] {
+    const std::string file = read_file(path("checkpoints/step-00000006.safetensors"));
+    uint64_t length = 0;
+    std::copy_n(file.data(), 8, reinterpret_cast<char*>(&length));
+    return hash_hex(file.substr(8 + length));
+  };
+  const std::string resumed_state = state();
   fs::remove_all(folder_ / "a");
   run("a");
-  EXPECT_EQ(resumed, files());
+  EXPECT_EQ(resumed_state, state());
+  auto whole = files();
+  // These hold the run's id, which says who started it.
+  for (const char* name :
+       {"config.json", "model.safetensors", "checkpoints/step-00000006.safetensors"}) {
+    EXPECT_EQ(whole.erase(name), 1u);
+    EXPECT_EQ(resumed.erase(name), 1u);
+  }
+  EXPECT_EQ(resumed, whole);
 }
 
 }  // namespace
