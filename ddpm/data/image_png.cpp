@@ -121,16 +121,23 @@ int orientation_of_xmp(std::string_view xmp) {
   return 0;
 }
 
+constexpr std::string_view kRawExif = "Raw profile type exif", kXmp = "XML:com.adobe.xmp";
+
 // Where a PNG's orientation may stand, the first place that has one counts.
 struct Orientations {
   std::string_view exif;
   std::string raw_exif, xmp;
+  int texts = 0;
 
   void look_at(const Chunk& chunk) {
     if (chunk.type == "eXIf"sv && exif.empty() && chunk.intact()) exif = chunk.data;
     if (!chunk.type.ends_with("TXt"sv) && !chunk.type.ends_with("EXt"sv)) return;
-    if (raw_exif.empty()) raw_exif = exif_of(text_of(chunk, "Raw profile type exif"));
-    if (xmp.empty()) xmp = text_of(chunk, "XML:com.adobe.xmp");
+    if (!chunk.data.starts_with(kRawExif) && !chunk.data.starts_with(kXmp)) return;
+    // Unpacking takes time, and a file may hold any number of these.
+    constexpr int kMostTexts = 4;
+    if (++texts > kMostTexts) return;
+    if (raw_exif.empty()) raw_exif = exif_of(text_of(chunk, kRawExif));
+    if (xmp.empty()) xmp = text_of(chunk, kXmp);
   }
   int value() const {
     for (const std::string_view block : {exif, std::string_view(raw_exif)}) {

@@ -33,7 +33,7 @@ Vips start() {
   constexpr auto kEverything =
       static_cast<GLogLevelFlags>(G_LOG_LEVEL_WARNING | G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_INFO |
                                   G_LOG_LEVEL_DEBUG | G_LOG_LEVEL_CRITICAL);
-  for (const char* domain : {"VIPS", "GLib", "GLib-GObject"})
+  for (const char* domain : {"VIPS", "GLib", "GLib-GObject", "GModule"})
     library.g_log_set_handler(domain, kEverything, silent, nullptr);
   if (library.vips_init("ddpm") != 0)
     fail("image", "libvips does not start; is its installation complete?");

@@ -71,7 +71,8 @@ TEST_F(Signals, EachSavesAndStopsATraining) {
     program.signal(signal);
     const Outcome outcome = program.wait();
     expect_saved(outcome, strsignal(signal));
-    EXPECT_THAT(outcome.err, HasSubstr(": stopping after this step and saving")) << strsignal(signal);
+    EXPECT_THAT(outcome.err, HasSubstr(": stopping after this step and saving"))
+        << strsignal(signal);
   }
 }
 
