@@ -2,10 +2,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/memory.h"
 #include "ddpm/data/image_parts.h"
 #include "ddpm/tensor/allocator.h"
 
@@ -15,6 +17,23 @@ namespace {
 std::mutex lease_mutex;
 std::condition_variable lease_returned;
 int64_t leased = 0;  // bytes; under lease_mutex
+
+// Less than kDecodeMemory where the system has less to give.
+int64_t shared_memory() {
+  static const int64_t bytes = std::min(kDecodeMemory, available_memory().bytes / 2);
+  return bytes;
+}
+
+// Says nothing about the file, so that it is no reason to leave it out.
+void require_available(ImageSize size, int64_t bytes) {
+  const AvailableMemory available = available_memory();
+  if (bytes <= available.bytes) return;
+  fail_system("image",
+              fmt::format("a picture of {} x {} pixels takes {} MB to decode, and {} leaves {}",
+                          size.height, size.width, bytes >> 20, available.limit,
+                          memory_text(static_cast<double>(available.bytes))),
+              ENOMEM);
+}
 
 }  // namespace
 
@@ -32,8 +51,10 @@ MemoryLease::MemoryLease(ImageSize size, int64_t bytes) : bytes_(std::max<int64_
                               "{} MB that decoding may take",
                               size.height, size.width, bytes_ >> 20, kDecodeMemory >> 20));
   }
+  constexpr int64_t kLarge = int64_t{64} << 20;
+  if (bytes_ >= kLarge) require_available(size, bytes_);
   std::unique_lock lock(lease_mutex);
-  lease_returned.wait(lock, [&] { return leased + bytes_ <= kDecodeMemory; });
+  lease_returned.wait(lock, [&] { return leased == 0 || leased + bytes_ <= shared_memory(); });
   leased += bytes_;
 }
 

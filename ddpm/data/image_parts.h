@@ -20,8 +20,9 @@ inline constexpr int64_t kDecodeMemory = int64_t{1} << 30;
 
 void require_few_pixels(ImageSize size);
 
-// Holds a part of kDecodeMemory. The constructor waits until others have given back enough; it
-// throws Error where the part is larger than the whole.
+// Holds a part of kDecodeMemory, or of half of what the system has where that is less. The
+// constructor waits until others have given back enough; it throws Error where the part is larger
+// than kDecodeMemory, and SystemError (ENOMEM) where the system has not so much.
 class MemoryLease {
  public:
   MemoryLease(ImageSize size, int64_t bytes);

@@ -12,6 +12,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
+#include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/data/picture_store.h"
 #include "ddpm/data/source_files.h"
@@ -130,6 +131,11 @@ class Decoding {
     std::string reason;
     try {
       picture = list_.load(i, size_);
+    } catch (const SystemError& error) {
+      const std::string path = list_.path_of(i), text = error.what();
+      if (is_transient(error.code()) && text.find(printable(path)) == std::string::npos)
+        fail_system("data", fmt::format("{}: {}", path, text), error.code());
+      reason = reason_to_skip(error);
     } catch (const Error& error) {
       reason = reason_to_skip(error);
     }
