@@ -1,16 +1,19 @@
-// Runs of a tiny network over six pictures. For run_test.cpp and run_resume_test.cpp.
+// Runs of a tiny network over six pictures. For the tests of runs.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/base/hash.h"
 #include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/run.h"
@@ -61,6 +64,68 @@ class Run : public ::testing::Test {
   TemporaryFolder folder_;
   TrainOptions options_;
   std::atomic<bool> stop_ = false;
+};
+
+// A run in folder_/a that is resumed, of steps and saves that are few.
+class Resume : public Run {
+ protected:
+  Resume() {
+    options_.keep_checkpoints = 2;
+    options_.steps = 6;
+    options_.save_every = 3;
+  }
+
+  std::string path(const std::string& name) const { return folder_ / ("a/" + name); }
+
+  // Hashes of all files of the run by name, without the speed in metrics.jsonl.
+  std::map<std::string, std::string> files() const {
+    std::map<std::string, std::string> all;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / "a")) {
+      if (!entry.is_regular_file()) continue;
+      std::string text = read_file(entry.path());
+      if (entry.path().filename() == "metrics.jsonl") {
+        for (size_t at; (at = text.find(",\"images_per_s\"")) != std::string::npos;)
+          text.erase(at, text.find('}', at) - at);
+      }
+      all[std::filesystem::relative(entry.path(), folder_ / "a")] = hash_hex(text);
+    }
+    return all;
+  }
+
+  TrainResult resume(bool accept_changed_data = false) {
+    warnings_.clear();
+    TrainEvents events;
+    events.warned = [&](const std::string& text) { warnings_ += text + "\n"; };
+    return train(
+        options_,
+        {.directory = folder_ / "a", .resume = true, .accept_changed_data = accept_changed_data},
+        events, stop_);
+  }
+
+  std::string refusal(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return "no UsageError";
+  }
+
+  // The same file with one bit flipped in the middle of its tensors.
+  static void damage(const std::string& file) {
+    std::string contents = read_file(file);
+    contents[contents.size() / 2] ^= 4;
+    write_file_atomic(file, contents);
+  }
+
+  // A run of other options in folder_/other.
+  void run_other(const std::function<void(TrainOptions&)>& change) {
+    TrainOptions other = options_;
+    change(other);
+    train(other, {.directory = folder_ / "other"}, {}, stop_);
+  }
+
+  std::string warnings_;
 };
 
 }  // namespace ddpm::test
