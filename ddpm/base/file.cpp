@@ -188,10 +188,9 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follo
   }
   if (there && !may_replace(target_, old)) fail_write("replace", path_, EPERM);
   open_temporary();
-  // Only root may give a file to its owner; for others the owner is themselves already.
-  if (there && (old.st_uid != geteuid() || old.st_gid != getegid()) &&
-      fchown(descriptor_, old.st_uid, old.st_gid) != 0) {
-    errno = 0;
+  // Only root may give a file away; for others the owner is themselves already.
+  if (there && geteuid() == 0 && fchown(descriptor_, old.st_uid, old.st_gid) != 0) {
+    // Some file systems have no owners; the contents matter more.
   }
   if (there && retry([&] { return fchmod(descriptor_, old.st_mode & 0777); }) != 0) {
     const int error = errno;
