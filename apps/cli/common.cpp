@@ -53,13 +53,11 @@ Model ModelFlags::load(const Flags& flags, Device device) const {
 }
 
 void read_config_file(const std::string& path, TrainOptions& options) {
-  constexpr uint64_t kMostBytes = uint64_t{1} << 20;
-  const JsonObject object = JsonObject::parse(read_file(path, kMostBytes), path);
+  const JsonObject object = JsonObject::parse(read_file(path, kMostJsonBytes), path);
   std::vector<std::string> known;
   options.fields([&](const char* name, auto&, const char*) { known.emplace_back(name); });
   for (const auto& [name, value] : object.members()) {
-    // What a run tells, not what it is told.
-    if (name == "version" || name == "model" || name == "run" || name == "data_hashes") continue;
+    if (tells_of_run(name)) continue;
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     fail_usage("train", unknown(fmt::format("{} sets '{}', which is no option", path, name),
                                 nearest(name, known), "see ddpm train --help"));

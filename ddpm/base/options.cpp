@@ -19,7 +19,6 @@ using Json = nlohmann::ordered_json;
 // other).
 constexpr size_t kMostLevels = 32;
 constexpr size_t kMostKeys = 1024;  // of one object
-constexpr size_t kMostBytes = size_t{1} << 20;
 
 // Walks a text without building anything and refuses what a tree would hide or could not bear.
 class Inspector : public nlohmann::json_sax<Json> {
@@ -85,9 +84,9 @@ class Inspector : public nlohmann::json_sax<Json> {
 // The one place where JSON is read into a tree. Throws Error naming `what`.
 Json parse_json(std::string_view text, std::string_view what) {
   Inspector inspector(text, what);
-  if (text.size() > kMostBytes) {
+  if (text.size() > kMostJsonBytes) {
     inspector.refuse(
-        fmt::format("has {} bytes of JSON; at most {} are read", text.size(), kMostBytes));
+        fmt::format("has {} bytes of JSON; at most {} are read", text.size(), kMostJsonBytes));
   }
   // The library takes a NUL for the end of the text and would not see what follows it.
   if (const size_t at = text.find('\0'); at != std::string_view::npos) {

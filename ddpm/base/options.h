@@ -10,6 +10,7 @@
 // int64_t, uint64_t, double, std::string, std::vector<int64_t>.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,9 @@ void read(std::string_view json, std::string_view field, double& value);
 void read(std::string_view json, std::string_view field, std::string& value);
 void read(std::string_view json, std::string_view field, std::vector<int64_t>& value);
 }  // namespace json_value
+
+// Longer JSON is refused.
+inline constexpr size_t kMostJsonBytes = size_t{1} << 20;
 
 // An ordered JSON object: values are JSON texts. Enough to write and read flat configurations
 // without showing a JSON library.

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 // Begins the id of a run that version 0.1.0 started.
 constexpr std::string_view kAdopted = "0.1.0-";
-constexpr uint64_t kMostConfigBytes = uint64_t{1} << 20, kMostIndexBytes = uint64_t{1} << 30;
+constexpr uint64_t kMostIndexBytes = uint64_t{1} << 30;
 
 // Options that a resumed run may change: they decide how long it runs, what it writes and how it
 // computes, not what is learnt.
@@ -72,8 +72,7 @@ std::string text_of(const JsonObject& object, const char* name) {
 void refuse_unknown_keys(const JsonObject& object) {
   const JsonObject known = options_json({});
   for (const auto& [name, value] : object.members()) {
-    if (name == "version" || name == "model" || name == "run" || name == "data_hashes") continue;
-    if (known.find(name) == nullptr)
+    if (!tells_of_run(name) && known.find(name) == nullptr)
       fail("train", fmt::format("it sets {}, which is no option", json_value::write(name)));
   }
 }
@@ -199,7 +198,7 @@ RunConfig read_run_config(const std::string& run, const Warn& warn) {
   if (!exists(path)) return config_from_checkpoint(run, warn);
   RunConfig config;
   try {
-    const JsonObject object = JsonObject::parse(read_own(path, kMostConfigBytes), path);
+    const JsonObject object = JsonObject::parse(read_own(path, kMostJsonBytes), path);
     refuse_unknown_keys(object);
     read_options(object, config.options);
     fix_channels(object, path, config.options);

@@ -27,6 +27,10 @@ void check_range(const char* name, int64_t value, int64_t lowest, int64_t highes
 
 }  // namespace
 
+bool tells_of_run(std::string_view key) {
+  return key == "version" || key == "model" || key == "run" || key == "data_hashes";
+}
+
 LossKind loss_kind(std::string_view name) {
   for (const NamedLoss& loss : kLosses) {
     if (name == loss.name) return loss.kind;

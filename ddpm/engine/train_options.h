@@ -95,6 +95,10 @@ struct TrainOptions {
   ModelConfig model_config(int64_t height, int64_t width, int64_t channels) const;
 };
 
+// Whether a key of config.json tells of the run ("version", "model", "run", "data_hashes") and is
+// no option of it.
+bool tells_of_run(std::string_view key);
+
 // "mse", "l1" or "huber"; throws UsageError naming the choices.
 LossKind loss_kind(std::string_view name);
 std::vector<std::string> loss_names();
