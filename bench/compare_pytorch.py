@@ -68,7 +68,7 @@ def memory(ddpm, ours, theirs):
     print(f"| PyTorch, without EMA | {pytorch:.0f} | |")
     if ddpm is None:
         return
-    rows = {"ddpm, with EMA": (), "ddpm, with EMA, --checkpointing": ("--checkpointing",)}
+    rows = {"ddpm, with EMA": (), "ddpm, with EMA, --recompute": ("--recompute",)}
     for name, flags in rows.items():
         mine = ours(MEMORY_CASE, "--repetitions", "1", *flags)["peak_rss_mb"]
         print(f"| {name} | {mine:.0f} | {mine / pytorch:.2f} |")

@@ -137,7 +137,7 @@ Measured measure(const Request& request, Device device) {
   const ModelConfig config = options.model_config(size.height, size.width, request.channels);
   config.network.check();  // before its weights take time and memory
   config.network.check_image(size.height, size.width);
-  require_memory_for_training(config, options.batch, options.checkpointing, 0);
+  require_memory_for_training(config, options.batch, options.recompute, 0);
 
   Tensor images({options.batch, size.height, size.width, request.channels}, DType::kFloat32,
                 device);
@@ -230,7 +230,7 @@ Action bench_command(Flags& flags) {
   flags.add("channels", request->channels, "of the pictures");
   flags.add("size", options.size, "of the pictures", "N|HxW");
   flags.add("batch", options.batch, "pictures per pass");
-  flags.add("checkpointing", options.checkpointing, "as in ddpm train");
+  flags.add("recompute", options.recompute, "as in ddpm train");
   flags.add("repetitions", request->repetitions, "the fastest of so many counts");
   flags.add("seconds", request->seconds, "repeats for at least so long");
   flags.add("json", request->json,

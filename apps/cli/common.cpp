@@ -54,11 +54,11 @@ Model ModelFlags::load(const Flags& flags, Device device) const {
 
 void read_config_file(const std::string& path, TrainOptions& options) {
   const JsonObject object = JsonObject::parse(read_file(path, kMostJsonBytes), path);
+  const Fields fields = fields_of(options);
   std::vector<std::string> known;
-  options.fields([&](const char* name, auto&, const char*) { known.emplace_back(name); });
+  for (const Field& field : fields) known.push_back(field.name());
   for (const auto& [name, value] : object.members()) {
-    if (tells_of_run(name)) continue;
-    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    if (tells_of_run(name) || fields.find(name) != nullptr) continue;
     fail_usage("train", unknown(fmt::format("{} sets '{}', which is no option", path, name),
                                 nearest(name, known), "see ddpm train --help"));
   }

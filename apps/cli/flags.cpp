@@ -145,10 +145,35 @@ Problem read_switch(std::string text, bool& value) {
   return "which is not true or false";
 }
 
-std::string list_text(const std::vector<int64_t>& values) {
+std::string text_of(int64_t value) { return std::to_string(value); }
+std::string text_of(uint64_t value) { return std::to_string(value); }
+std::string text_of(double value) { return fmt::format("{}", value); }
+std::string text_of(bool value) { return value ? "true" : "false"; }
+std::string text_of(const std::string& value) { return value; }
+std::string text_of(const std::vector<int64_t>& values) {
   std::string text;
   for (const int64_t value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
   return text;
+}
+
+Problem read_text(const std::string& text, int64_t& value) { return read_number(text, value); }
+Problem read_text(const std::string& text, uint64_t& value) { return read_number(text, value); }
+Problem read_text(const std::string& text, double& value) { return read_number(text, value); }
+Problem read_text(const std::string& text, bool& value) { return read_switch(text, value); }
+Problem read_text(const std::string& text, std::vector<int64_t>& value) {
+  return read_list(text, value);
+}
+Problem read_text(const std::string& text, std::string& value) {
+  value = text;
+  return {};
+}
+
+// What stands for a field's value in the help.
+std::string value_name_of(const Field& field) {
+  if (!field.value_name().empty()) return field.value_name();
+  if (!field.choices().empty()) return bars(field.choices());
+  constexpr const char* kByType[] = {"", "N", "N", "X", "TEXT", "N,N,..."};
+  return kByType[field.value().index()];
 }
 
 // Edits that turn one word into the other: letters added, removed, changed, or neighbours swapped.
@@ -178,6 +203,7 @@ struct Flags::Impl {
     CLI::Option* option;
     Reader read;
     bool is_switch = false;
+    std::vector<std::string> aliases = {};  // with their dashes
   };
 
   explicit Impl(std::string name, const std::string& summary)
@@ -186,6 +212,18 @@ struct Flags::Impl {
     app.get_formatter()->label("Positionals", "Arguments");
     app.set_help_flag();  // declared last, by parse()
     app.allow_extras();
+  }
+
+  // A flag of several names that takes no value, and its --no- form.
+  CLI::Option* switch_option(const std::vector<std::string>& names, bool shown,
+                             const std::string& help) {
+    std::string spelled;
+    for (const std::string& name : names)
+      spelled += (spelled.empty() ? "--" : ",--") + name + ",!--no-" + name;
+    CLI::Option* made = app.add_flag(
+        spelled, [](int64_t) {}, shown ? help + " (on; --no-" + names[0] + ")" : help);
+    made->type_name("")->group(heading);
+    return made;
   }
 
   // The callback does nothing: values are read by apply().
@@ -197,9 +235,12 @@ struct Flags::Impl {
     return made;
   }
 
-  void add(const std::string& name, CLI::Option* option, Reader read) {
+  Entry& add(const std::string& name, CLI::Option* option, Reader read) {
     entries.push_back({"--" + name, option, std::move(read)});
+    return entries.back();
   }
+
+  void add_field(const Field& field, const std::function<Fields()>& list);
 
   std::string see() const { return "see ddpm " + command + " --help"; }
   [[noreturn]] void refuse(const std::string& what) const {
@@ -215,6 +256,12 @@ struct Flags::Impl {
     refuse(entry.name + " needs a value" + (wanted.empty() ? "" : ", " + wanted));
   }
 
+  static std::vector<std::string> all_names(const Entry& entry) {
+    std::vector<std::string> names = entry.aliases;
+    names.insert(names.begin(), entry.name);
+    return names;
+  }
+
   // --flip=yes and --no-flip=1 in the one form that CLI11 reads without a fault. Throws UsageError
   // for values that are neither true nor false.
   std::string plain_switch(const std::string& word) const {
@@ -223,13 +270,16 @@ struct Flags::Impl {
     const std::string name = word.substr(0, equals), text = word.substr(equals + 1);
     if (name == "--help" || name == "-h") refuse(name + " takes no value");
     for (const Entry& entry : entries) {
-      const bool negative = name == "--no-" + entry.name.substr(2);
-      if (!entry.is_switch || (name != entry.name && !negative)) continue;
-      bool value = false;
-      if (const Problem problem = read_switch(text, value); !problem.empty()) {
-        refuse_value(name, text, problem);
+      if (!entry.is_switch) continue;
+      for (const std::string& known : all_names(entry)) {
+        const bool negative = name == "--no-" + known.substr(2);
+        if (name != known && !negative) continue;
+        bool value = false;
+        if (const Problem problem = read_switch(text, value); !problem.empty()) {
+          refuse_value(name, text, problem);
+        }
+        return entry.name + (value != negative ? "=true" : "=false");
       }
-      return entry.name + (value != negative ? "=true" : "=false");
     }
     return word;
   }
@@ -291,50 +341,95 @@ void Flags::positional(const std::string& name, std::string& value, const std::s
 }
 
 void Flags::add(const std::string& name, bool& value, const std::string& help) {
-  const std::string names = "--" + name + ",!--no-" + name;
-  CLI::Option* option = impl_->app.add_flag(
-      names, [](int64_t) {}, value ? help + " (on; --no-" + name + ")" : help);
-  option->group(impl_->heading)->type_name("");
-  impl_->add(name, option, [&value](const std::string& text) { return read_switch(text, value); });
-  impl_->entries.back().is_switch = true;
+  CLI::Option* option = impl_->switch_option({name}, value, help);
+  impl_->add(name, option, [&value](const std::string& text) { return read_switch(text, value); })
+      .is_switch = true;
 }
 
 void Flags::add(const std::string& name, int64_t& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, std::to_string(value));
-  impl_->add(name, option, [&value](const std::string& text) { return read_number(text, value); });
+  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
+  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
 }
 
 void Flags::add(const std::string& name, uint64_t& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, std::to_string(value));
-  impl_->add(name, option, [&value](const std::string& text) { return read_number(text, value); });
+  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
+  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
 }
 
 void Flags::add(const std::string& name, double& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, fmt::format("{}", value));
-  impl_->add(name, option, [&value](const std::string& text) { return read_number(text, value); });
+  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
+  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
 }
 
 void Flags::add(const std::string& name, std::string& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, value);
-  impl_->add(name, option, [&value](const std::string& text) {
-    value = text;
-    return Problem();
-  });
+  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
+  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
 }
 
 void Flags::add(const std::string& name, std::vector<int64_t>& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, list_text(value));
-  impl_->add(name, option, [&value](const std::string& text) { return read_list(text, value); });
+  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
+  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
 }
 
-std::string Flags::flag_name(std::string field) {
-  std::replace(field.begin(), field.end(), '_', '-');
-  return field;
+void Flags::Impl::add_field(const Field& field, const std::function<Fields()>& list) {
+  const std::string name = flag_name(field.name());
+  std::vector<std::string> names = {name};
+  for (const std::string& alias : field.aliases()) names.push_back(flag_name(alias));
+  const bool is_switch = std::holds_alternative<bool*>(field.value());
+  CLI::Option* made = nullptr;
+  if (is_switch) {
+    made = switch_option(names, *std::get<bool*>(field.value()), field.help());
+  } else {
+    std::string spelled;
+    for (const std::string& each : names) spelled += (spelled.empty() ? "--" : ",--") + each;
+    made = option(spelled, field.help(), value_name_of(field),
+                  std::visit([](const auto* value) { return text_of(*value); }, field.value()));
+  }
+  Entry& entry = add(name, made, [list, field = field.name()](const std::string& text) {
+    const Fields fields = list();
+    if (const Field* found = fields.find(field))
+      return std::visit([&](auto* value) { return read_text(text, *value); }, found->value());
+    Problem problem = "which does not go with";
+    for (const Field& other : fields) {
+      if (other.is_selector())
+        problem += fmt::format(" --{} {}", flag_name(other.name()),
+                               *std::get<std::string*>(other.value()));
+    }
+    return problem;
+  });
+  entry.is_switch = is_switch;
+  for (size_t i = 1; i < names.size(); ++i) entry.aliases.push_back("--" + names[i]);
+}
+
+void Flags::add_fields(const std::function<Fields()>& list) {
+  const std::string heading = impl_->heading;
+  std::vector<std::string> known;
+  const auto add_new = [&](const std::string& suffix) {
+    for (const Field& field : list()) {
+      if (std::find(known.begin(), known.end(), field.name()) != known.end()) continue;
+      known.push_back(field.name());
+      if (!field.group().empty()) impl_->heading = field.group() + suffix;
+      impl_->add_field(field, list);
+    }
+  };
+  add_new("");
+  JsonObject before;
+  write_fields(list(), before);
+  for (const Field& selector : list()) {
+    if (!selector.is_selector()) continue;
+    for (const std::string& choice : selector.choices()) {
+      *std::get<std::string*>(list().find(selector.name())->value()) = choice;
+      add_new(fmt::format(" (--{} {})", flag_name(selector.name()), choice));
+    }
+  }
+  while (!read_fields(before, list())) {
+  }
+  impl_->heading = heading;
 }
 
 bool Flags::parse(const std::vector<std::string>& arguments) {

@@ -1,17 +1,17 @@
 // Flags of one command: bound to variables, converted with errors that name flag and value, listed
-// in the help with their defaults. Options structs declare all their fields at once. CLI11 stands
-// behind it and appears in no header.
+// in the help with their defaults. Options structs declare all their fields at once. CLI11 does the
+// work and appears in no header.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "ddpm/base/options.h"
 
 namespace ddpm::cli {
 
@@ -45,27 +45,15 @@ class Flags {
   // A list after the flags, before the examples: what a flag's choices mean.
   void list(const std::string& title, const std::vector<std::pair<std::string, std::string>>& rows);
 
-  // How fields of an options struct appear where the defaults do not do.
-  struct FieldStyle {
-    std::string group;       // heading from this field on
-    std::string value_name;  // instead of the type's
-  };
-  // Every field as a flag, its name with dashes.
+  // Every field of an options struct as a flag, with its group, value name and earlier names. The
+  // options must outlive the flags. Where a field selects which others there are, the fields of all
+  // its choices become flags; one that the final choice does not have is refused when it is
+  // applied.
   template <class Options>
-  void add_fields(Options& options, const std::map<std::string, FieldStyle>& styles = {}) {
-    options.fields([&](const char* name, auto& value, const char* help) {
-      const auto style = styles.find(name);
-      if (style != styles.end() && !style->second.group.empty()) group(style->second.group);
-      if constexpr (std::is_same_v<decltype(value), bool&>) {
-        add(flag_name(name), value, help);
-      } else if (style != styles.end() && !style->second.value_name.empty()) {
-        add(flag_name(name), value, help, style->second.value_name);
-      } else {
-        add(flag_name(name), value, help);
-      }
-    });
+  void add_fields(Options& options) {
+    add_fields([&options] { return fields_of(options); });
   }
-  static std::string flag_name(std::string field);
+  void add_fields(const std::function<Fields()>& list);
 
   // False when help was asked for and shown. Throws UsageError for what cannot be understood.
   // Writes the values given to their variables.

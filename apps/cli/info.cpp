@@ -70,7 +70,7 @@ void print_text(const Report& report) {
   };
   memory("memory for sampling", cost.sampling_bytes);
   memory("memory for training", cost.training_bytes);
-  memory("  with --checkpointing", cost.checkpointed_bytes);
+  memory("  with --recompute", cost.recompute_bytes);
   print(fmt::format("  {:<28}{} ({})\n", "memory there is", memory_text(report.available.bytes),
                     printable(report.available.limit)));
   try {
@@ -94,7 +94,7 @@ void print_json(const Report& report) {
   object.set("forward_flops", json_value::write(cost.forward_flops));
   object.set("sampling_bytes", json_value::write(cost.sampling_bytes));
   object.set("training_bytes", json_value::write(cost.training_bytes));
-  object.set("checkpointed_bytes", json_value::write(cost.checkpointed_bytes));
+  object.set("recompute_bytes", json_value::write(cost.recompute_bytes));
   object.set("available_bytes", json_value::write(report.available.bytes));
   object.set("available_limit", json_value::write(report.available.limit));
   print(printable_json(object.dump()) + "\n");
@@ -125,9 +125,7 @@ void read_model(const Request& request, const Flags& flags, Report& report) {
 void read_options_of_training(Request& request, const Flags& flags, Report& report) {
   TrainOptions& options = request.options;
   bool any = !request.config.empty() || !request.run.empty();
-  options.fields([&](const char* name, auto&, const char*) {
-    any = any || flags.given(Flags::flag_name(name));
-  });
+  for (const Field& field : fields_of(options)) any = any || flags.given(flag_name(field.name()));
   if (!any) {
     fail_usage(
         "info",
@@ -183,12 +181,7 @@ Action info_command(Flags& flags) {
             "FILE");
   flags.add("out", request->run, "not looked at, so that a whole command of ddpm train will do",
             "RUN");
-  flags.add_fields(request->options, {{"data", {"", "SOURCE"}},
-                                      {"size", {"", "N|HxW"}},
-                                      {"channels", {"", "1|3|4|auto"}},
-                                      {"background", {"", "COLOUR"}},
-                                      {"schedule", {"", bars(schedule_names())}},
-                                      {"loss", {"", bars(loss_names())}}});
+  flags.add_fields(request->options);
   flags.group("Flags");
   return [request, &flags] { return run(*request, flags); };
 }

@@ -129,15 +129,7 @@ Action train_command(Flags& flags) {
             "resume although the pictures are not those that the run was trained on");
   flags.add("config", request->config,
             "JSON with options as keys, such as a run's config.json; flags win over it", "FILE");
-  flags.add_fields(request->options, {{"data", {"The pictures", "SOURCE"}},
-                                      {"size", {"", "N|HxW"}},
-                                      {"channels", {"", "1|3|4|auto"}},
-                                      {"background", {"", "COLOUR"}},
-                                      {"dim", {"The network", ""}},
-                                      {"schedule", {"The process", bars(schedule_names())}},
-                                      {"loss", {"", bars(loss_names())}},
-                                      {"steps", {"The training", ""}},
-                                      {"threads", {"What is kept and shown", ""}}});
+  flags.add_fields(request->options);
   std::vector<std::pair<std::string, std::string>> schedules;
   for (const ScheduleKind& kind : schedule_kinds()) schedules.emplace_back(kind.name, kind.help);
   flags.list("SOURCE is one of", source_rows());

@@ -31,7 +31,7 @@ int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_we
   return memory.peak_bytes_in_use();
 }
 
-int64_t training_bytes(const ModelConfig& config, int64_t batch, bool checkpointing) {
+int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute) {
   config.network.check_image(config.height, config.width);
   // A network may predict more channels than an image has; what training would feed back has its
   // output's shape.
@@ -39,7 +39,7 @@ int64_t training_bytes(const ModelConfig& config, int64_t batch, bool checkpoint
   trained.network.output_dim = 0;
   trained.timesteps = 1;  // the table of a long schedule would only take time
   TrainOptions options;
-  options.checkpointing = checkpointing;
+  options.recompute = recompute;
   DryMemory memory;
   Trainer trainer(
       options, trained, [&](int64_t) { return dry_images(config, batch); }, Device::kDry);
@@ -60,7 +60,7 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
   }
   cost.sampling_bytes = sampling_bytes(config, batch);
   cost.training_bytes = training_bytes(config, batch, false);
-  cost.checkpointed_bytes = training_bytes(config, batch, true);
+  cost.recompute_bytes = training_bytes(config, batch, true);
   return cost;
 }
 

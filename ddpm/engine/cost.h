@@ -15,12 +15,12 @@ struct Cost {
   int64_t sampling_bytes = 0;
   // At the peak of a training step: weights, average, moments, gradients and activations.
   int64_t training_bytes = 0;
-  int64_t checkpointed_bytes = 0;  // the same with TrainOptions::checkpointing
+  int64_t recompute_bytes = 0;  // the same with TrainOptions::recompute
 };
 
 // Bytes of tensors at the peak of a training step, and of one pass of sampling without the
 // sampler's own tensors. `prepare_weights` as in GenerateOptions.
-int64_t training_bytes(const ModelConfig& config, int64_t batch, bool checkpointing);
+int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute);
 int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_weights = true);
 
 // For batches of `batch` images of the configuration's size. Computed by running the real code on

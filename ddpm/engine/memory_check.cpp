@@ -92,12 +92,12 @@ AvailableMemory available_to_tensors() {
   return available;
 }
 
-void require_memory_for_training(const ModelConfig& config, int64_t batch, bool checkpointing,
+void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
                                  int64_t data_bytes) {
-  require_memory_for_training(config, batch, checkpointing, data_bytes, available_to_tensors());
+  require_memory_for_training(config, batch, recompute, data_bytes, available_to_tensors());
 }
 
-void require_memory_for_training(const ModelConfig& config, int64_t batch, bool checkpointing,
+void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
                                  int64_t data_bytes, const AvailableMemory& available) {
   const double data = static_cast<double>(data_bytes);
   const auto need = [&](const ModelConfig& asked, int64_t pictures, bool twice) {
@@ -107,28 +107,28 @@ void require_memory_for_training(const ModelConfig& config, int64_t batch, bool 
   const auto fits = [&](const ModelConfig& asked, int64_t pictures, bool twice) {
     return need(asked, pictures, twice) <= static_cast<double>(available.bytes);
   };
-  if (fits(config, batch, checkpointing)) return;
+  if (fits(config, batch, recompute)) return;
 
   const auto most = [&](bool twice) {
     return largest(batch, [&](int64_t pictures) { return fits(config, pictures, twice); });
   };
-  const int64_t plain = most(checkpointing), less = checkpointing ? plain : most(true);
+  const int64_t plain = most(recompute), less = recompute ? plain : most(true);
   std::string advice;
   if (plain > 0) advice = fmt::format("--batch {} would fit", plain);
   if (less > plain) {
-    advice += fmt::format("{}--checkpointing{} would fit", advice.empty() ? "" : ", or ",
+    advice += fmt::format("{}--recompute{} would fit", advice.empty() ? "" : ", or ",
                           less < batch ? fmt::format(" with --batch {}", less) : "");
   }
   if (less == 0) {
-    advice = smaller_size(
-        config, [&](const ModelConfig& smaller) { return fits(smaller, 1, checkpointing); });
+    advice = smaller_size(config,
+                          [&](const ModelConfig& smaller) { return fits(smaller, 1, recompute); });
   }
   const std::string pictures =
       data_bytes > 0 ? fmt::format(" (with {} of pictures)", memory_text(data_bytes)) : "";
   refuse("train",
          fmt::format("training on {}x{} pictures at --batch {}{}{}", config.height, config.width,
-                     batch, checkpointing ? " --checkpointing" : "", pictures),
-         need(config, batch, checkpointing), available, advice);
+                     batch, recompute ? " --recompute" : "", pictures),
+         need(config, batch, recompute), available, advice);
 }
 
 void require_memory_for_sampling(const ModelConfig& config, const GenerateOptions& options) {

@@ -12,7 +12,7 @@ namespace ddpm {
 // Throws UsageError where a training step on batches of `batch` pictures, beside data_bytes of
 // decoded pictures, takes more memory than there is; names the largest batch that fits, or a
 // smaller size. config holds the size of the pictures.
-void require_memory_for_training(const ModelConfig& config, int64_t batch, bool checkpointing,
+void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
                                  int64_t data_bytes);
 
 // The same for generate() with a network that is loaded.
@@ -25,7 +25,7 @@ void require_memory_for_forward(const ModelConfig& config, int64_t batch);
 AvailableMemory available_to_tensors();
 
 // The same beside a given memory, for tests.
-void require_memory_for_training(const ModelConfig& config, int64_t batch, bool checkpointing,
+void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
                                  int64_t data_bytes, const AvailableMemory& available);
 void require_memory_for_sampling(const ModelConfig& config, const GenerateOptions& options,
                                  const AvailableMemory& available);

@@ -66,10 +66,10 @@ TEST(MemoryForTraining, CheckpointingIsNamedWhereItLetsMoreIn) {
   config.network.dim_mults = {1, 2};
   const std::string message =
       refusal([&] { require_memory_for_training(config, 1 << 20, false, 0, kFourGigabytes); });
-  EXPECT_TRUE(contains(message, "--checkpointing with --batch")) << message;
+  EXPECT_TRUE(contains(message, "--recompute with --batch")) << message;
   EXPECT_FALSE(contains(
       refusal([&] { require_memory_for_training(config, 1 << 20, true, 0, kFourGigabytes); }),
-      "or --checkpointing"));
+      "or --recompute"));
 }
 
 TEST(MemoryForTraining, ASmallerSizeIsNamedWhereNoBatchFits) {

@@ -121,7 +121,7 @@ ModelConfig model_config_from_json(std::string_view json, std::string_view what)
 }
 
 void ModelConfig::check() const {
-  constexpr int64_t kMostSteps = 1'000'000, kLargestSide = 16384;
+  constexpr int64_t kLargestSide = 16384;
   network.check();
   for (const auto& [name, side] : {std::pair{"height", height}, std::pair{"width", width}}) {
     if (side < 0 || side > kLargestSide) {
@@ -130,9 +130,9 @@ void ModelConfig::check() const {
     }
   }
   if (height > 0 && width > 0) network.check_image(height, width);
-  if (timesteps < 1 || timesteps > kMostSteps) {
-    fail_usage("model",
-               fmt::format("timesteps is {} but must lie between 1 and {}", timesteps, kMostSteps));
+  if (timesteps < 1 || timesteps > kMostTimesteps) {
+    fail_usage("model", fmt::format("timesteps is {} but must lie between 1 and {}", timesteps,
+                                    kMostTimesteps));
   }
   const std::vector<std::string> known = schedule_names();
   if (std::find(known.begin(), known.end(), schedule) == known.end()) {

@@ -15,6 +15,7 @@ namespace ddpm {
 
 // The largest numbers that flags and files may hold.
 inline constexpr int64_t kMostBatch = int64_t{1} << 20;
+inline constexpr int64_t kMostTimesteps = 1'000'000;
 inline constexpr int64_t kMostTrainedSteps = int64_t{1} << 40;
 
 struct ModelConfig {
@@ -24,8 +25,7 @@ struct ModelConfig {
   std::string schedule = "linear";
   int64_t timesteps = 1000;
 
-  template <class V>
-  void fields(V&& field) {
+  void fields(Fields& field) {
     network.fields(field);
     field("height", height, "height of the images in pixels");
     field("width", width, "width of the images in pixels");

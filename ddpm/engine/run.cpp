@@ -84,7 +84,7 @@ class Session {
                                     .seed = mix_seed(options_.seed, kPictureOrder),
                                     .flip = options_.flip});
     // The pictures are there already, so what is left is the training's.
-    require_memory_for_training(model, options_.batch, options_.checkpointing, 0);
+    require_memory_for_training(model, options_.batch, options_.recompute, 0);
     trainer_ = std::make_unique<Trainer>(options_, model, [this](int64_t step) {
       return source_.dataset.batch(sampler_->at(step));
     });
@@ -371,7 +371,7 @@ TrainResult train(const TrainOptions& options, const RunRequest& request, const 
   if (options.threads > 0) set_num_threads(static_cast<int>(options.threads));
   // Before pictures are read, with the fewest channels that they may have.
   require_memory_for_training(options.model_config(size.height, size.width, 1), options.batch,
-                              options.checkpointing, 0);
+                              options.recompute, 0);
   if (request.resume && !holds_run(request.directory)) fail_no_run(request.directory);
   NewFolder folder(request.directory);  // a mistake in an option leaves none behind
   FolderLock lock(request.directory);

@@ -27,30 +27,22 @@ namespace fs = std::filesystem;
 constexpr std::string_view kAdopted = "0.1.0-";
 constexpr uint64_t kMostIndexBytes = uint64_t{1} << 30;
 
-// Options that a resumed run may change: they decide how long it runs, what it writes and how it
-// computes, not what is learnt.
-bool may_change(std::string_view field) {
-  static const std::set<std::string_view> free = {
-      "data",         "steps",        "threads",      "log_every",        "save_every",
-      "sample_every", "sample_count", "sample_steps", "keep_checkpoints", "checkpointing"};
-  return free.contains(field);
-}
-
 JsonObject options_json(const TrainOptions& options) {
   JsonObject object;
   write_options(options, object);
   return object;
 }
 
-// The first option that decides what is learnt and differs, of those that both know.
+// The first option that decides what is learnt and differs.
 struct Difference {
   std::string name, before, now;  // JSON texts
 };
-std::optional<Difference> difference(const JsonObject& before, const JsonObject& now) {
-  for (const auto& [name, value] : before.members()) {
-    const std::string* other = now.find(name);
-    if (!may_change(name) && other != nullptr && *other != value)
-      return Difference{name, value, *other};
+std::optional<Difference> difference(const TrainOptions& before, const TrainOptions& now) {
+  const Fields known = fields_of(before);
+  for (const Field& field : fields_of(now)) {
+    const Field* other = known.find(field.name());
+    if (other == nullptr || field.changeable() || field.json() == other->json()) continue;
+    return Difference{field.name(), other->json(), field.json()};
   }
   return std::nullopt;
 }
@@ -70,7 +62,8 @@ std::string text_of(const JsonObject& object, const char* name) {
 
 // A misspelt key would silently leave its option at the default.
 void refuse_unknown_keys(const JsonObject& object) {
-  const JsonObject known = options_json({});
+  const TrainOptions options;
+  const Fields known = fields_of(options);
   for (const auto& [name, value] : object.members()) {
     if (!tells_of_run(name) && known.find(name) == nullptr)
       fail("train", fmt::format("it sets {}, which is no option", json_value::write(name)));
@@ -184,10 +177,9 @@ void fail_no_run(const std::string& run) {
 
 RunConfig start_config(const TrainOptions& options, const ModelConfig& model,
                        const DataFingerprint& data) {
-  const JsonObject all = options_json(options);
   JsonObject identity;
-  for (const auto& [name, value] : all.members())
-    if (!may_change(name)) identity.set(name, value);
+  for (const Field& field : fields_of(options))
+    if (!field.changeable()) identity.set(field.name(), field.json());
   identity.set("model", to_json(model));
   identity.set("data_hash", json_value::write(data.hash()));
   return {.options = options, .id = hash_hex(identity.dump(-1)), .data_hashes = {data.hash()}};
@@ -229,7 +221,7 @@ void adopt_started_options(const TrainOptions& started_with, TrainOptions& optio
   if (options.channels == "auto") options.channels = started_with.channels;
   if (parse_image_size(options.size) == parse_image_size(started_with.size))
     options.size = started_with.size;
-  const auto changed = difference(options_json(started_with), options_json(options));
+  const auto changed = difference(started_with, options);
   if (!changed) return;
   fail_usage("train", fmt::format("the run was started with {} = {} and cannot be resumed with {}; "
                                   "leave the option out, or start a new run in another directory",
@@ -253,8 +245,9 @@ std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config) {
   if (std::find(config.data_hashes.begin(), config.data_hashes.end(), marks.data) ==
       config.data_hashes.end())
     return "it was trained on other pictures";
-  const auto edited =
-      difference(JsonObject::parse(marks.options, "ddpm.options"), options_json(config.options));
+  TrainOptions saved_with = config.options;  // for what the checkpoint does not tell
+  read_options(JsonObject::parse(marks.options, "ddpm.options"), saved_with);
+  const auto edited = difference(saved_with, config.options);
   if (!edited) return "";
   fail_usage("train",
              fmt::format("config.json was edited: it says {} = {}, but the run was started "

@@ -2,11 +2,7 @@
 
 #include <fmt/core.h>
 
-#include <cmath>
-
 #include "ddpm/base/error.h"
-#include "ddpm/base/options.h"
-#include "ddpm/diffusion/schedule.h"
 
 namespace ddpm {
 namespace {
@@ -17,13 +13,6 @@ struct NamedLoss {
 };
 constexpr NamedLoss kLosses[] = {
     {"mse", LossKind::kMse}, {"l1", LossKind::kL1}, {"huber", LossKind::kHuber}};
-
-void check_range(const char* name, int64_t value, int64_t lowest, int64_t highest) {
-  if (value < lowest || value > highest) {
-    fail_usage("train", fmt::format("{} is {} but must lie between {} and {}", name, value, lowest,
-                                    highest));
-  }
-}
 
 }  // namespace
 
@@ -46,34 +35,16 @@ std::vector<std::string> loss_names() {
 }
 
 void TrainOptions::check() const {
-  constexpr int64_t kMany = kMostTrainedSteps;
   if (data.empty())
     fail_usage("train",
                "no data given; name a folder of images, or for a first try emoji:smileys-emotion");
-  check_range("steps", steps, 1, kMany);
-  check_range("batch", batch, 1, kMostBatch);
-  check_range("timesteps", timesteps, 1, 1000000);
-  check_range("lr-warmup", lr_warmup, 0, kMany);
-  check_range("threads", threads, 0, 4096);
-  check_range("log-every", log_every, 1, kMany);
-  check_range("save-every", save_every, 1, kMany);
-  check_range("sample-every", sample_every, 0, kMany);
-  check_range("sample-count", sample_count, 1, 4096);
-  check_range("sample-steps", sample_steps, 1, timesteps);
-  check_range("keep-checkpoints", keep_checkpoints, 1, kMany);
-  if (!(lr > 0 && lr <= 1))
-    fail_usage("train", fmt::format("lr is {} but must lie above 0, at most 1; 2e-4 is usual", lr));
-  if (!(clip_norm >= 0) || std::isinf(clip_norm)) {
-    fail_usage("train",
-               fmt::format("clip-norm is {} but must be 0 (no limit) or above", clip_norm));
+  check_options("train", *this);
+  if (sample_steps > timesteps) {
+    fail_usage("train", fmt::format("sample-steps is {} but must lie between 1 and {}, the time "
+                                    "steps of the schedule",
+                                    sample_steps, timesteps));
   }
-  if (!(ema_decay > 0 && ema_decay < 1)) {
-    fail_usage("train", fmt::format("ema-decay is {} but must lie between 0 and 1; 0.9995 is usual",
-                                    ema_decay));
-  }
-  loss_kind(loss);
   const ModelConfig config = model_config(0, 0, 3);
-  Schedule(config.schedule, config.timesteps);
   config.network.check();
 }
 

@@ -6,10 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "ddpm/base/options.h"
+#include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/kernels/backend.h"
 
 namespace ddpm {
+
+// "mse", "l1" or "huber"; throws UsageError naming the choices.
+LossKind loss_kind(std::string_view name);
+std::vector<std::string> loss_names();
 
 struct TrainOptions {
   // What is learnt
@@ -37,7 +43,7 @@ struct TrainOptions {
   int64_t lr_warmup = 100;
   double clip_norm = 1;
   double ema_decay = 0.9995;
-  bool checkpointing = false;  // computes blocks twice instead of keeping what is inside them
+  bool recompute = false;
   uint64_t seed = 0;
   // The run
   int64_t threads = 0;
@@ -48,15 +54,17 @@ struct TrainOptions {
   int64_t sample_steps = 50;
   int64_t keep_checkpoints = 2;
 
-  template <class V>
-  void fields(V&& field) {
-    field("data", data, "where the pictures come from");
-    field("size", size, "pixels a side, or HEIGHTxWIDTH; both divisible by 2^(levels - 1)");
-    field("channels", channels,
-          "1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures");
-    field("background", background,
-          "colour under transparency that is not kept: a name or #rrggbb");
+  void fields(Fields& field) {
+    field.group("The pictures");
+    field("data", data, "where the pictures come from").value_name("SOURCE").may_change();
+    field("size", size, "pixels a side, or HEIGHTxWIDTH; both divisible by 2^(levels - 1)")
+        .value_name("N|HxW");
+    field("channels", channels, "1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures")
+        .value_name("1|3|4|auto");
+    field("background", background, "colour under transparency that is not kept: a name or #rrggbb")
+        .value_name("COLOUR");
     field("flip", flip, "mirror pictures left to right at random");
+    field.group("The network");
     field("dim", dim, "base width of the network; must be even");
     field("dim_mults", dim_mults,
           "width of each level as a multiple of dim; one level more halves the sides once more");
@@ -66,26 +74,47 @@ struct TrainOptions {
     field("dim_head", dim_head, "channels of each head");
     field("weight_standardization_eps", weight_standardization_eps,
           "added to the variance of each filter; 0 is the tutorial's, 1e-5 is usual elsewhere");
-    field("schedule", schedule, "how noise grows over the time steps");
-    field("timesteps", timesteps, "time steps of the noise schedule");
-    field("loss", loss, "what is made small between the noise and its estimate");
-    field("steps", steps, "training steps in all");
-    field("batch", batch, "pictures per step");
-    field("lr", lr, "learning rate of Adam");
-    field("lr_warmup", lr_warmup, "steps over which the learning rate rises from 0");
-    field("clip_norm", clip_norm, "largest norm of the gradient, 0 for no limit");
+    field.group("The process");
+    field("schedule", schedule, "how noise grows over the time steps")
+        .choices("schedule", schedule_names());
+    field("timesteps", timesteps, "time steps of the noise schedule").range(1, kMostTimesteps);
+    field("loss", loss, "how the difference between the noise and its estimate is measured")
+        .choices("loss", loss_names());
+    field.group("The training");
+    field("steps", steps, "training steps in all").range(1, kMostTrainedSteps).may_change();
+    field("batch", batch, "pictures per step").range(1, kMostBatch);
+    field("lr", lr, "learning rate of Adam").above(0, 1).advice("2e-4 is usual");
+    field("lr_warmup", lr_warmup, "steps over which the learning rate rises from 0")
+        .range(0, kMostTrainedSteps);
+    field("clip_norm", clip_norm, "largest norm of the gradient, 0 for no limit").at_least(0);
     field("ema_decay", ema_decay,
-          "weight of the past in the averaged weights that samples are drawn with");
-    field("checkpointing", checkpointing,
-          "less memory for about a third more time; the same weights to the bit");
+          "weight of the past in the averaged weights that samples are drawn with")
+        .between(0, 1)
+        .advice("0.9995 is usual");
+    field("recompute", recompute,
+          "compute what is inside blocks again instead of keeping it: less memory for about a "
+          "third more time; the same weights to the bit")
+        .alias("checkpointing")
+        .may_change();
     field("seed", seed, "decides everything random");
-    field("threads", threads, "processor threads, 0 for all cores");
-    field("log_every", log_every, "steps between lines of metrics.jsonl");
-    field("save_every", save_every, "steps between checkpoints");
-    field("sample_every", sample_every, "steps between sample grids, 0 for none");
-    field("sample_count", sample_count, "pictures in a sample grid");
-    field("sample_steps", sample_steps, "denoising steps for a sample grid");
-    field("keep_checkpoints", keep_checkpoints, "newest checkpoints kept");
+    field.group("What is kept and shown");
+    field("threads", threads, "processor threads, 0 for all cores").range(0, 4096).may_change();
+    field("log_every", log_every, "steps between lines of metrics.jsonl")
+        .range(1, kMostTrainedSteps)
+        .may_change();
+    field("save_every", save_every, "steps between checkpoints")
+        .range(1, kMostTrainedSteps)
+        .may_change();
+    field("sample_every", sample_every, "steps between sample grids, 0 for none")
+        .range(0, kMostTrainedSteps)
+        .may_change();
+    field("sample_count", sample_count, "pictures in a sample grid").range(1, 4096).may_change();
+    field("sample_steps", sample_steps, "denoising steps for a sample grid")
+        .range(1, kMostTimesteps)
+        .may_change();
+    field("keep_checkpoints", keep_checkpoints, "newest checkpoints kept")
+        .range(1, kMostTrainedSteps)
+        .may_change();
   }
 
   // Throws UsageError for values that cannot work, naming the option, the value and what would
@@ -98,9 +127,5 @@ struct TrainOptions {
 // Whether a key of config.json tells of the run ("version", "model", "run", "data_hashes") and is
 // no option of it.
 bool tells_of_run(std::string_view key);
-
-// "mse", "l1" or "huber"; throws UsageError naming the choices.
-LossKind loss_kind(std::string_view name);
-std::vector<std::string> loss_names();
 
 }  // namespace ddpm

@@ -36,7 +36,7 @@ Trainer::Trainer(const TrainOptions& options, const ModelConfig& config, BatchSo
                                                    .clip_norm = options.clip_norm,
                                                    .ema_decay = options.ema_decay}) {
   config_.network.check_image(config.height, config.width);
-  network_.set_checkpointing(options.checkpointing);
+  network_.set_recompute(options.recompute);
 }
 
 StepMetrics Trainer::step() {

@@ -194,9 +194,9 @@ TEST(Cost, SamplingCountsWhatIsPreparedOfTheWeights) {
 }
 
 TEST(Trainer, CheckpointingKeepsTheBitsAndTakesLessMemory) {
-  const auto train = [](bool checkpointing) {
+  const auto train = [](bool recompute) {
     TrainOptions options = small_options();
-    options.checkpointing = checkpointing;
+    options.recompute = recompute;
     Trainer trainer(options, options.model_config(16, 24, 1), [](int64_t step) {
       return test::random_tensor({4, 16, 24, 1}, step);
     });

@@ -245,7 +245,7 @@ Variable DiffusionUnet::in_parts(const Tensor& x, const Tensor& t) const {
 
 // Blocks hold copies of what they read (which share its storage): a checkpoint outlives the pass.
 Variable DiffusionUnet::run(const std::function<Variable()>& block) const {
-  return checkpointing_ ? checkpoint(block) : block();
+  return recompute_ ? checkpoint(block) : block();
 }
 
 }  // namespace ddpm

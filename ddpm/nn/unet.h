@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "ddpm/base/options.h"
 #include "ddpm/nn/attention.h"
 #include "ddpm/nn/resample.h"
 #include "ddpm/nn/residual.h"
@@ -25,8 +26,7 @@ struct UnetConfig {
   int64_t attention_dim_head = 32;
   double weight_standardization_eps = 0;  // 0 is the tutorial's, 1e-5 the lucidrains lineage's
 
-  template <class V>
-  void fields(V&& field) {
+  void fields(Fields& field) {
     field("dim", dim, "base width of the network");
     field("dim_mults", dim_mults, "width of each level as a multiple of dim");
     field("channels", channels, "channels of the images");
@@ -59,7 +59,7 @@ class DiffusionUnet : public Module {
   const UnetConfig& config() const { return config_; }
   // Training keeps the input of each block only and computes the rest again in the backward pass:
   // less memory, about a third more time, the same bits.
-  void set_checkpointing(bool on) { checkpointing_ = on; }
+  void set_recompute(bool on) { recompute_ = on; }
   Device device() const { return device_; }
   // x [N, H, W, channels], t [N] -> [N, H, W, output channels]. Throws UsageError where the sides
   // are not divisible. Inside an Inference scope a large batch goes through in parts that fit the
@@ -93,7 +93,7 @@ class DiffusionUnet : public Module {
 
   UnetConfig config_;
   Device device_;
-  bool checkpointing_ = false;
+  bool recompute_ = false;
   Conv2d init_conv_;
   TimeMlp time_mlp_;
   ModuleList down_layers_;
