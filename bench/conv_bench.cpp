@@ -26,10 +26,10 @@
 #include "bench/versus_onednn.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
-#include "ddpm/kernels/cpu/conv.h"
-#include "ddpm/kernels/cpu/conv_select.h"
-#include "ddpm/kernels/cpu/simd.h"
-#include "ddpm/kernels/cpu/winograd.h"
+#include "ddpm/kernels/cpu/conv/conv.h"
+#include "ddpm/kernels/cpu/ops/conv_select.h"
+#include "ddpm/kernels/cpu/simd/simd.h"
+#include "ddpm/kernels/cpu/winograd/winograd.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm::bench {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "ddpm/base/philox.h"
-#include "ddpm/kernels/cpu/conv.h"
+#include "ddpm/kernels/cpu/conv/conv.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm::bench {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "ddpm/kernels/cpu/conv.h"
+#include "ddpm/kernels/cpu/conv/conv.h"
 
 namespace ddpm::bench {
 

@@ -2,7 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "bench/fma_loop.cpp"
-#include "ddpm/kernels/cpu/simd_targets.h"
+#include "ddpm/kernels/cpu/simd/simd_targets.h"
 // clang-format off
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"

@@ -22,8 +22,8 @@
 #include "bench/onednn.h"
 #include "bench/stopwatch.h"
 #include "ddpm/base/threads.h"
-#include "ddpm/kernels/cpu/conv_select.h"
-#include "ddpm/kernels/cpu/cpu_backend.h"
+#include "ddpm/kernels/cpu/ops/conv_select.h"
+#include "ddpm/kernels/cpu/ops/cpu_backend.h"
 
 namespace ddpm::bench {
 namespace {

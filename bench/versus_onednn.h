@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "ddpm/kernels/cpu/conv.h"
+#include "ddpm/kernels/cpu/conv/conv.h"
 
 namespace ddpm::bench {
 

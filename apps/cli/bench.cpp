@@ -19,7 +19,7 @@
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/trainer.h"
-#include "ddpm/kernels/cpu/simd.h"
+#include "ddpm/kernels/cpu/simd/simd.h"
 #include "ddpm/kernels/profile/profile.h"
 
 namespace ddpm::cli {

@@ -14,7 +14,7 @@
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/engine/run.h"
-#include "ddpm/kernels/cpu/simd.h"
+#include "ddpm/kernels/cpu/simd/simd.h"
 
 namespace ddpm::cli {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/kernels/backend.h"
-#include "ddpm/kernels/cpu/cpu_backend.h"
+#include "ddpm/kernels/cpu/ops/cpu_backend.h"
 #include "ddpm/kernels/dry/dry_backend.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 

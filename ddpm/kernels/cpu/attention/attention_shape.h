@@ -1,0 +1,20 @@
+// The extents that all kinds of attention share.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace ddpm::cpu {
+
+// qkv is [images, positions, 3 * heads * width]: q, k, v in turn, each head `width` consecutive
+// channels.
+struct AttentionShape {
+  int64_t hidden() const { return heads * width; }
+  int64_t stride() const { return 3 * hidden(); }                     // of a row of qkv
+  int64_t elements() const { return images * positions * stride(); }  // of qkv
+  float scale() const { return static_cast<float>(1 / std::sqrt(static_cast<double>(width))); }
+
+  int64_t images = 0, positions = 0, heads = 1, width = 0;
+};
+
+}  // namespace ddpm::cpu

@@ -1,0 +1,216 @@
+// Backward-weights convolution: dw[tap, c, k] = sum over output pixels p of x[pixel under tap, c]
+// dy[p, k]. It is a transposed product whose rows are (tap, c) and whose columns are k, the layout
+// of dw itself; each step of the reduction over pixels reads mr channels of x and nr of dy.
+//
+// Blocking. Pixels are taken in blocks of up to the kernel's depth. The stretch of x under a block
+// is copied into groups of mr channels, [group][pixel][mr], which serves all taps (a tap is a table
+// of pointers into it, a row of zeros for padding) and all panels of dy, and stays in the
+// second-level cache; read in place, its rows a power of two apart would fight for a few sets of
+// the first-level cache. dy is packed panel by panel into the first-level cache, which also sums it
+// for dbias. The lines of the next block are called meanwhile, or it would wait for them where few
+// channels leave it little else to do. A task is a range of channel groups x a
+// chunk of the pixels. Chunks exist so that a layer with few weights still has work for many
+// threads; their number depends on the problem only, and their partial sums are added in order, so
+// results do not depend on the threads.
+#include <algorithm>
+#include <cstdint>
+
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/cpu/conv/conv.h"
+#include "ddpm/kernels/cpu/conv/tap_rows.h"
+#include "ddpm/kernels/cpu/gemm/gemm_kernels.h"
+#include "ddpm/kernels/cpu/work/tasks.h"
+
+namespace ddpm::cpu {
+namespace {
+
+constexpr int64_t kBlockFloats = 96 << 10;  // of the copy of x: 384 KiB
+constexpr int64_t kTaskTiles = 64;          // (group, tap) pairs of a task at most
+constexpr int64_t kTaskGroups = 8;          // of a task at least, since each task packs all of dy
+constexpr int64_t kChunkPixels = 512;       // at least, so that adding up chunks stays cheap
+constexpr int64_t kWantedTasks = 32;        // enough for the threads of most machines
+
+struct Plan {
+  int64_t pixels;               // the reduction: batch x P x Q
+  int64_t span;                 // pixels that a tap reads (tap_rows.h)
+  int64_t taps;                 // kh x kw / span
+  int64_t channels;             // that a tap reads
+  int64_t groups;               // of at most mr channels
+  int64_t group_tasks, chunks;  // tasks are their product
+  int64_t block_pixels;
+};
+
+Plan make_plan(const ConvShape& s, const GemmKernels& kernels) {
+  Plan plan;
+  plan.pixels = s.batch * s.out_height() * s.out_width();
+  plan.span = tap_span(s);
+  plan.taps = s.kernel_height * (s.kernel_width / plan.span);
+  plan.channels = plan.span * s.channels;
+  plan.groups = ceil_div(plan.channels, kernels.mr);
+  const int64_t least = std::min(plan.groups, ceil_div(plan.groups * plan.taps, kTaskTiles));
+  const int64_t most = std::max(least, plan.groups / kTaskGroups);
+  plan.chunks = std::clamp<int64_t>(kWantedTasks / least, 1,
+                                    std::max<int64_t>(1, plan.pixels / kChunkPixels));
+  const int64_t tasks = num_threads() == 1 ? 1 : 2 * num_threads();
+  plan.group_tasks = std::clamp(ceil_div(tasks, plan.chunks), least, most);
+  const int64_t rest = plan.chunks * plan.group_tasks % num_threads();
+  if (plan.chunks == 1 && plan.group_tasks - rest >= std::max<int64_t>(least, num_threads())) {
+    plan.group_tasks -= rest;  // equally many for all threads
+  }
+  // Of the largest tasks: where blocks end must not depend on the threads.
+  const int64_t task_channels = ceil_div(plan.groups, least) * kernels.mr;
+  plan.block_pixels =
+      std::clamp<int64_t>(kBlockFloats / task_channels / s.stride / s.stride, 32, kernels.depth);
+  return plan;
+}
+
+// Flat index of the input pixel under a tap for output pixels first, first + 1, ...; -1 outside.
+void find_inputs(const ConvShape& s, int64_t span, int64_t tap, Range pixels, int64_t* inputs) {
+  const int64_t columns = s.out_width(), rows = s.out_height();
+  const int64_t first = tap * span;
+  const int64_t dy = first / s.kernel_width - s.padding, dx = first % s.kernel_width - s.padding;
+  int64_t v = pixels.begin % columns, u = pixels.begin / columns % rows;
+  int64_t n = pixels.begin / columns / rows;
+  for (int64_t i = 0; i < pixels.size(); ++i) {
+    const int64_t h = u * s.stride + dy, w = v * s.stride + dx;
+    const bool inside = h >= 0 && h < s.height && w >= 0 && w < s.width;
+    inputs[i] = inside ? (n * s.height + h) * s.width + w : -1;
+    if (++v == columns) {
+      v = 0;
+      if (++u == rows) u = 0, ++n;
+    }
+  }
+}
+
+// Some columns of some rows of a map.
+struct Lines {
+  const float* data = nullptr;
+  int64_t stride = 0, columns = 0, rows = 0;
+};
+
+// What the next block will read, be it of this task or of the next one.
+struct NextBlock {
+  static constexpr int64_t kLine = 16;  // floats of a cache line
+  // The part of a line's width that tile i is to call: first of x, then of dy.
+  Lines of_tile(int64_t i) const {
+    const int64_t of_x = ceil_div(x.columns, kLine);
+    const Lines& from = i < of_x ? x : dy;
+    const int64_t first = (i < of_x ? i : i - of_x) * kLine;
+    return first < from.columns ? Lines{from.data + first, from.stride, kLine, from.rows} : Lines{};
+  }
+  Lines x, dy;
+};
+
+// dw over the pixels of one chunk for channel groups [groups), and the chunk's share of dbias where
+// sums is not null.
+void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& plan, const float* x,
+                  const float* dy, Range chunk, Range groups, float* dw, float* sums) {
+  const int64_t mr = kernels.mr, nr = kernels.nr, panels = ceil_div(s.outputs, nr);
+  const int64_t blocks = ceil_div(chunk.size(), plan.block_pixels);
+  const int64_t table_size = plan.taps * plan.block_pixels;
+  Scratch table_memory(table_size * static_cast<int64_t>(sizeof(float*)));
+  Scratch index_memory(table_size * static_cast<int64_t>(sizeof(int64_t)));
+  const float** table = table_memory.as<const float*>();
+  int64_t* index = index_memory.as<int64_t>();
+  alignas(64) float panel[kMaxPanelFloats];
+  for (int64_t b = 0; b < blocks; ++b) {
+    Range pixels = piece(chunk.size(), blocks, b);
+    pixels.begin += chunk.begin, pixels.end += chunk.begin;
+    // The stretch of x that the block's taps touch, and where each lies in a group's copy of it,
+    // whose first row is zeros.
+    int64_t first = INT64_MAX, last = -1;
+    for (int64_t tap = 0; tap < plan.taps; ++tap) {
+      int64_t* inputs = index + tap * plan.block_pixels;
+      find_inputs(s, plan.span, tap, pixels, inputs);
+      for (int64_t i = 0; i < pixels.size(); ++i) {
+        if (inputs[i] >= 0) first = std::min(first, inputs[i]), last = std::max(last, inputs[i]);
+      }
+    }
+    const int64_t stretch = std::max<int64_t>(0, last + 1 - first);
+    const int64_t copy_stride = (1 + stretch) * mr;
+    Scratch copy_memory((groups.size() * copy_stride + kPackRowsSlack) * 4);
+    float* copy = copy_memory.as<float>();
+    for (int64_t tap = 0; tap < plan.taps; ++tap) {
+      for (int64_t i = 0; i < pixels.size(); ++i) {
+        const int64_t at = tap * plan.block_pixels + i;
+        table[at] = copy + (index[at] < 0 ? 0 : index[at] - first + 1) * mr;
+      }
+    }
+    for (int64_t g = groups.begin; g < groups.end; ++g) {
+      const Range channels = piece(plan.channels, plan.groups, g);
+      float* to = copy + (g - groups.begin) * copy_stride;
+      std::fill_n(to, mr, 0.0f);
+      if (stretch == 0) continue;
+      kernels.pack_rows(x + first * s.channels + channels.begin, s.channels, stretch,
+                        channels.size(), to + mr);
+    }
+    const int64_t task_channel = piece(plan.channels, plan.groups, groups.begin).begin;
+    const NextBlock next = {
+        .x = {.data = x + (last + 1) * s.channels + task_channel,
+              .stride = s.channels,
+              .columns = piece(plan.channels, plan.groups, groups.end - 1).end - task_channel,
+              .rows = std::min(pixels.size(), s.batch * s.height * s.width - last - 1)},
+        .dy = {.data = dy + pixels.end * s.outputs,
+               .stride = s.outputs,
+               .columns = s.outputs,
+               .rows = std::min(pixels.size(), plan.pixels - pixels.end)}};
+    int64_t tile = 0;
+    for (int64_t p = 0; p < panels; ++p) {
+      const int64_t column = p * nr, columns = std::min(nr, s.outputs - column);
+      kernels.pack(dy + pixels.begin * s.outputs + column, s.outputs, pixels.size(), columns, panel,
+                   sums ? sums + column : nullptr);
+      for (int64_t g = groups.begin; g < groups.end; ++g) {
+        const Range channels = piece(plan.channels, plan.groups, g);
+        for (int64_t tap = 0; tap < plan.taps; ++tap) {
+          float* to[kMaxTileRows];
+          for (int64_t r = 0; r < channels.size(); ++r) {
+            to[r] = dw + (tap * plan.channels + channels.begin + r) * s.outputs + column;
+          }
+          const Lines ahead = next.of_tile(tile++);
+          kernels.column_tile(channels.size(),
+                              {.left = table + tap * plan.block_pixels,
+                               .depth = pixels.size(),
+                               .offset = (g - groups.begin) * copy_stride,
+                               .b = panel,
+                               .ahead = ahead.data,
+                               .ahead_stride = ahead.stride,
+                               .ahead_count = ahead.rows},
+                              {.rows = to, .columns = columns, .accumulate = b > 0});
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void conv_direct_backward_weights(const ConvShape& shape, const float* x, const float* dy,
+                                  float* dw, float* dbias) {
+  const GemmKernels& kernels = gemm_kernels();
+  const TapImage image(shape, x);
+  const ConvShape& s = image.shape();
+  const Plan plan = make_plan(s, kernels);
+  const int64_t weights = plan.taps * plan.channels * s.outputs;
+  if (plan.pixels <= 0 || s.outputs <= 0 || weights <= 0) {
+    std::fill_n(dw, std::max<int64_t>(weights, 0), 0.0f);
+    if (dbias) std::fill_n(dbias, s.outputs, 0.0f);
+    return;
+  }
+  const int64_t padded_outputs = ceil_div(s.outputs, kernels.nr) * kernels.nr;
+  const int64_t partial_stride = ceil_div(weights, 16) * 16;
+  Scratch partial_memory(plan.chunks > 1 ? plan.chunks * partial_stride * 4 : 0);
+  Scratch sums_memory(plan.chunks * padded_outputs * 4);
+  float* sums = sums_memory.as<float>();
+  float* partial = plan.chunks > 1 ? partial_memory.as<float>() : dw;
+  std::fill_n(sums, plan.chunks * padded_outputs, 0.0f);
+  for_each_task(plan.chunks * plan.group_tasks, plan.pixels * weights, [&](int64_t task) {
+    const int64_t chunk = task / plan.group_tasks, part = task % plan.group_tasks;
+    weights_task(s, kernels, plan, image.data(), dy, piece(plan.pixels, plan.chunks, chunk),
+                 piece(plan.groups, plan.group_tasks, part), partial + chunk * partial_stride,
+                 dbias && part == 0 ? sums + chunk * padded_outputs : nullptr);
+  });
+  if (plan.chunks > 1) add_parts(partial, plan.chunks, partial_stride, weights, dw);
+  if (dbias) add_parts(sums, plan.chunks, padded_outputs, s.outputs, dbias);
+}
+
+}  // namespace ddpm::cpu

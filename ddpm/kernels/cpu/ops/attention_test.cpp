@@ -1,0 +1,156 @@
+#include <gtest/gtest.h>
+
+#include "ddpm/kernels/cpu/ops/backend_test_support.h"
+
+namespace ddpm {
+namespace {
+
+using namespace ddpm::testing;
+
+constexpr int64_t kChannels = 5;  // of x
+constexpr int64_t kOutputs = 6;   // of y
+
+struct Problem {
+  Problem(Shape positions, int64_t heads, int64_t width, float spread = 1)
+      : args{.heads = heads},
+        qkv(normal_tensor({positions[0], positions[1], positions[2], 3 * heads * width}, 1)),
+        dout(normal_tensor({positions[0], positions[1], positions[2], heads * width}, 2)),
+        x(normal_tensor({positions[0], positions[1], positions[2], kChannels}, 3)),
+        dy(normal_tensor({positions[0], positions[1], positions[2], kOutputs}, 4)),
+        w_qkv(normal_tensor({1, 1, kChannels, 3 * heads * width}, 5)),
+        w_out(normal_tensor({1, 1, heads * width, kOutputs}, 6)),
+        bias(normal_tensor({kOutputs}, 7)) {
+    for (int64_t i = 0; i < qkv.elements(); ++i) qkv.f32()[i] *= spread;
+    for (int64_t i = 0; i < w_qkv.elements(); ++i) w_qkv.f32()[i] *= spread;
+  }
+
+  // Backward passes start from ref's forward results, so that both backends solve one problem.
+  std::vector<Output> attention(Backend& on, int64_t begin, int64_t end) const {
+    const Tensor in = qkv.rows(begin, end), grad = dout.rows(begin, end);
+    const Shape lse_shape = {end - begin, args.heads, in.size(1) * in.size(2)};
+    Tensor out = unwritten(grad.shape()), lse = unwritten(lse_shape), dqkv = unwritten(in.shape());
+    on.attention(args, in, out, lse);
+    RefBackend ref;
+    Tensor ref_out(grad.shape()), ref_lse(lse_shape);
+    ref.attention(args, in, ref_out, ref_lse);
+    on.attention_backward(args, grad, in, ref_out, ref_lse, dqkv);
+    return {{"out", out}, {"logsumexp", lse}, {"dqkv", dqkv}};
+  }
+
+  std::vector<Output> linear_attention(Backend& on, int64_t begin, int64_t end) const {
+    const Tensor in = qkv.rows(begin, end), grad = dout.rows(begin, end);
+    const int64_t images = end - begin, hidden = grad.size(3), width = hidden / args.heads;
+    Tensor out = unwritten(grad.shape()), dqkv = unwritten(in.shape());
+    Tensor context = unwritten({images, args.heads, width, width});
+    Tensor k_max = unwritten({images, hidden}), k_sum = unwritten({images, hidden});
+    on.linear_attention(args, in, out, context, k_max, k_sum);
+    RefBackend ref;
+    Tensor ref_out(out.shape()), ref_context(context.shape()), ref_max(k_max.shape());
+    Tensor ref_sum(k_sum.shape());
+    ref.linear_attention(args, in, ref_out, ref_context, ref_max, ref_sum);
+    on.linear_attention_backward(args, grad, in, ref_context, ref_max, ref_sum, dqkv);
+    Tensor in_place = in.clone();
+    on.linear_attention_backward(args, grad, in_place, ref_context, ref_max, ref_sum, in_place);
+    EXPECT_TRUE(same_bits(in_place, dqkv));
+    return {{"out", out}, {"context", context}, {"k_max", k_max}, {"k_sum", k_sum}, {"dqkv", dqkv}};
+  }
+
+  struct Projected {
+    std::vector<Output> of_image, of_weights;
+  };
+  Projected projected_linear_attention(Backend& on, int64_t begin, int64_t end) const {
+    const Tensor in = x.rows(begin, end), grad = dy.rows(begin, end);
+    const int64_t images = end - begin, hidden = w_out.size(2);
+    const auto sums_by = [&](Tensor (*make)(Shape)) {
+      return LinearAttentionSums{make({images, hidden}), make({images, hidden}),
+                                 make({images, hidden, kChannels})};
+    };
+    LinearAttentionSums sums = sums_by(unwritten), ref_sums = sums_by(unwritten);
+    const AttentionProjections w{w_qkv, w_out, bias};
+    Tensor y = unwritten(grad.shape()), ref_y = unwritten(grad.shape());
+    on.projected_linear_attention(args, in, w, y, sums);
+    RefBackend().projected_linear_attention(args, in, w, ref_y, ref_sums);
+    Tensor dx = unwritten(in.shape()), dw_qkv = unwritten(w_qkv.shape());
+    Tensor dw_out = unwritten(w_out.shape()), dbias = unwritten(bias.shape());
+    on.projected_linear_attention_backward(args, grad, in, w, ref_sums, dx, dw_qkv, dw_out, dbias);
+    return {{{"y", y},
+             {"k_max", sums.k_max},
+             {"k_sum", sums.k_sum},
+             {"gathered", sums.gathered},
+             {"dx", dx}},
+            {{"dw_qkv", dw_qkv}, {"dw_out", dw_out}, {"dbias", dbias}}};
+  }
+  std::vector<Output> all_projected(Backend& on) const {
+    Projected got = projected_linear_attention(on, 0, images());
+    got.of_image.insert(got.of_image.end(), got.of_weights.begin(), got.of_weights.end());
+    return got.of_image;
+  }
+
+  int64_t images() const { return qkv.size(0); }
+
+  AttentionArgs args;
+  Tensor qkv, dout;
+  Tensor x, dy;
+  Tensor w_qkv, w_out, bias;
+};
+
+void check(Shape positions, int64_t heads, int64_t width) {
+  const Problem problem(positions, heads, width);
+  const std::string what =
+      positions.str() + ", " + std::to_string(heads) + " heads of " + std::to_string(width);
+  expect_agrees_with_ref([&](Backend& on) { return problem.attention(on, 0, problem.images()); },
+                         what + ", full");
+  expect_agrees_with_ref(
+      [&](Backend& on) { return problem.linear_attention(on, 0, problem.images()); },
+      what + ", linear");
+  expect_agrees_with_ref([&](Backend& on) { return problem.all_projected(on); },
+                         what + ", linear, projected");
+}
+
+class AttentionTest : public EverySimd {};
+
+TEST_P(AttentionTest, AgreesForAnyHeads) {
+  for (int64_t width : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33}) check({2, 3, 4}, 2, width);
+  check({1, 4, 4}, 1, 64);
+  check({2, 4, 4}, 4, 32);
+}
+
+TEST_P(AttentionTest, AgreesForAnyNumberOfPositions) {
+  for (int64_t positions : {1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 129, 300, 511, 513}) {
+    check({1, 1, positions}, 2, 8);
+  }
+}
+
+// Scores of hundreds: weights of nought and one, no overflow.
+TEST_P(AttentionTest, LargeScoresStayFinite) {
+  const Problem problem({1, 13, 11}, 2, 8, 20);
+  CpuBackend cpu;
+  for (const auto& outputs : {problem.attention(cpu, 0, 1), problem.linear_attention(cpu, 0, 1),
+                              problem.all_projected(cpu)}) {
+    for (const Output& output : outputs) {
+      for (float value : output.tensor.values()) ASSERT_TRUE(std::isfinite(value)) << output.name;
+    }
+  }
+}
+
+TEST_P(AttentionTest, BitsDoNotDependOnThreadsOrBatch) {
+  const Problem problem({3, 20, 15}, 4, 16);
+  expect_same_bits_for_any_thread_count([&](Backend& on) { return problem.attention(on, 0, 3); });
+  expect_same_bits_for_any_thread_count(
+      [&](Backend& on) { return problem.linear_attention(on, 0, 3); });
+  expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
+    return problem.attention(on, begin, end);
+  });
+  expect_same_bits_for_any_thread_count([&](Backend& on) { return problem.all_projected(on); });
+  expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
+    return problem.linear_attention(on, begin, end);
+  });
+  expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
+    return problem.projected_linear_attention(on, begin, end).of_image;
+  });
+}
+
+DDPM_FOR_EVERY_SIMD(AttentionTest);
+
+}  // namespace
+}  // namespace ddpm

@@ -1,0 +1,25 @@
+// The choice of the algorithm that suits a layer; conv.cpp acts on it.
+#pragma once
+
+#include <string>
+
+#include "ddpm/kernels/backend.h"
+#include "ddpm/kernels/cpu/conv/conv_shape.h"
+
+namespace ddpm::cpu {
+
+enum class ConvAlgorithm { kDirect, kFewChannels, kWinograd2, kWinograd4 };
+const char* name_of(
+    ConvAlgorithm algorithm);  // "direct", "few channels", "winograd F(2)", "winograd F(4)"
+
+// What a layer takes. Without by_batch the forward pass and backward-data depend on everything in
+// the shape but the batch, so that an image's bits do not depend on its batch; the weights then
+// count as transformed in advance. The environment variable DDPM_CONV overrides the choice:
+// "direct" everywhere, or "winograd" wherever it applies. Throws UsageError for another value.
+ConvAlgorithm conv_algorithm(const ConvShape& shape, ConvPass pass, bool by_batch = false);
+// Outputs per side of a tile, 1 for the direct convolution.
+int64_t tile_of(ConvAlgorithm algorithm);
+// Its name, and why it is not Winograd's where it is not.
+std::string describe_algorithm(const ConvShape& shape, ConvPass pass, bool by_batch = false);
+
+}  // namespace ddpm::cpu

@@ -1,0 +1,138 @@
+#include <gtest/gtest.h>
+
+#include "ddpm/kernels/cpu/ops/backend_test_support.h"
+
+namespace ddpm {
+namespace {
+
+using namespace ddpm::testing;
+
+struct Case {
+  Shape shape;
+  int64_t groups;
+  bool film = true;
+  bool silu = true;
+  float offset = 0;  // added to x, in deviations
+};
+
+struct Inputs {
+  explicit Inputs(const Case& c)
+      : args{.groups = c.groups, .eps = 1e-5, .silu = c.silu},
+        with_film(c.film),
+        x(normal_tensor(c.shape, 1)),
+        dy(normal_tensor(c.shape, 2)),
+        gamma(normal_tensor({c.shape[-1]}, 3)),
+        beta(normal_tensor({c.shape[-1]}, 4)),
+        film(normal_tensor({c.shape[0], 2 * c.shape[-1]}, 5)) {
+    for (int64_t i = 0; i < x.elements(); ++i) x.f32()[i] += c.offset;
+    // Sums of dy that almost cancel would compare rounding errors.
+    for (int64_t i = 0; i < dy.elements(); ++i) dy.f32()[i] += 1;
+  }
+
+  // Forward and backward on images [begin, end); the backward pass from ref's statistics, so that
+  // both backends solve the same problem.
+  std::vector<Output> run(Backend& on, int64_t begin, int64_t end, bool parameters) const {
+    const Tensor xs = x.rows(begin, end), dys = dy.rows(begin, end), films = film.rows(begin, end);
+    const Tensor* f = with_film ? &films : nullptr;
+    const Shape statistics = {end - begin, args.groups};
+    Tensor y = unwritten(xs.shape()), mean = unwritten(statistics), rstd = unwritten(statistics);
+    Tensor dx = unwritten(xs.shape()), dgamma = unwritten(gamma.shape());
+    Tensor dbeta = unwritten(beta.shape()), dfilm = unwritten(films.shape());
+    on.group_norm(args, xs, gamma, beta, f, nullptr, y, mean, rstd);
+    RefBackend ref;
+    Tensor ref_y(xs.shape()), ref_mean(statistics), ref_rstd(statistics);
+    ref.group_norm(args, xs, gamma, beta, f, nullptr, ref_y, ref_mean, ref_rstd);
+    on.group_norm_backward(args, dys, xs, gamma, beta, f, ref_mean, ref_rstd, dx, dgamma, dbeta,
+                           with_film ? &dfilm : nullptr);
+    Tensor again = unwritten(xs.shape()), with_residual = unwritten(xs.shape());
+    on.group_norm_again(args, xs, gamma, beta, f, ref_mean, ref_rstd, again);
+    on.group_norm(args, xs, gamma, beta, f, &dys, with_residual, mean, rstd);
+    std::vector<Output> outputs = {
+        {"y", y},       {"again", again}, {"with residual", with_residual},
+        {"mean", mean}, {"rstd", rstd},   {"dx", dx}};
+    if (with_film) outputs.push_back({"dfilm", dfilm});
+    if (parameters) {
+      outputs.push_back({"dgamma", dgamma});
+      outputs.push_back({"dbeta", dbeta});
+    }
+    return outputs;
+  }
+
+  NormArgs args;
+  bool with_film;
+  Tensor x, dy, gamma, beta, film;
+};
+
+void check(const Case& c) {
+  const Inputs inputs(c);
+  expect_agrees_with_ref([&](Backend& on) { return inputs.run(on, 0, inputs.x.size(0), true); },
+                         c.shape.str() + " in " + std::to_string(c.groups) + " groups");
+}
+
+class GroupNormTest : public EverySimd {};
+
+TEST_P(GroupNormTest, AgreesForEveryChannelCountAroundAVector) {
+  for (int64_t channels = 1; channels <= 34; ++channels) {
+    check({.shape = {2, 3, 5, channels}, .groups = 1});
+    check({.shape = {1, 4, 3, channels}, .groups = channels, .film = false});
+  }
+}
+
+TEST_P(GroupNormTest, AgreesForAnyChannelsPerGroup) {
+  for (int64_t width : {1, 2, 3, 8, 64}) check({.shape = {2, 5, 5, 4 * width}, .groups = 4});
+  check({.shape = {3, 4, 4, 512}, .groups = 8});
+}
+
+TEST_P(GroupNormTest, AgreesOverSeveralBlocksOfPositions) {
+  check({.shape = {2, 20, 17, 24}, .groups = 3});
+  check({.shape = {1, 32, 32, 64}, .groups = 4, .silu = false});
+}
+
+TEST_P(GroupNormTest, AgreesWithoutFilmOrSilu) {
+  for (bool film : {false, true}) {
+    for (bool silu : {false, true}) {
+      check({.shape = {2, 7, 3, 12}, .groups = 2, .film = film, .silu = silu});
+    }
+  }
+}
+
+// A mean of a thousand deviations: sums of squares would lose six digits.
+TEST_P(GroupNormTest, StatisticsSurviveALargeMean) {
+  const Inputs inputs({.shape = {2, 16, 16, 8}, .groups = 2, .silu = false, .offset = 1000});
+  RefBackend ref;
+  CpuBackend cpu;
+  const std::vector<Output> got = inputs.run(cpu, 0, 2, false);
+  const std::vector<Output> expected = inputs.run(ref, 0, 2, false);
+  for (size_t i = 0; i < 3; ++i) {  // y, mean, rstd
+    EXPECT_LE(relative_error(got[i].tensor, expected[i].tensor), test::Tolerance::kOperation)
+        << got[i].name;
+  }
+}
+
+TEST_P(GroupNormTest, AConstantImageGivesBetaExactly) {
+  CpuBackend cpu;
+  const Tensor x = Tensor::full({1, 13, 11, 6}, 0.1f), gamma = Tensor::full({6}, 3);
+  const Tensor beta = Tensor::full({6}, 0.25);
+  for (const double eps : {0.0, 1e-5}) {
+    Tensor y(x.shape()), mean({1, 2}), rstd({1, 2});
+    cpu.group_norm({.groups = 2, .eps = eps}, x, gamma, beta, nullptr, nullptr, y, mean, rstd);
+    EXPECT_EQ(y.values(), std::vector<float>(x.elements(), 0.25f));
+  }
+}
+
+TEST_P(GroupNormTest, BitsDoNotDependOnThreadsOrBatch) {
+  for (const Case& c : {Case{.shape = {3, 20, 17, 24}, .groups = 3},
+                        Case{.shape = {5, 4, 4, 40}, .groups = 1, .silu = false}}) {
+    const Inputs inputs(c);
+    expect_same_bits_for_any_thread_count(
+        [&](Backend& on) { return inputs.run(on, 0, c.shape[0], true); });
+    expect_same_bits_for_any_batch(c.shape[0], [&](Backend& on, int64_t begin, int64_t end) {
+      return inputs.run(on, begin, end, false);
+    });
+  }
+}
+
+DDPM_FOR_EVERY_SIMD(GroupNormTest);
+
+}  // namespace
+}  // namespace ddpm

@@ -1,0 +1,92 @@
+#include <gtest/gtest.h>
+
+#include "ddpm/kernels/cpu/ops/backend_test_support.h"
+
+namespace ddpm {
+namespace {
+
+using namespace ddpm::testing;
+
+// Several steps over tensors of several sizes; the second has no moving average.
+std::vector<Output> train(Backend& on, double ema_decay) {
+  std::vector<AdamParameter> parameters;
+  for (int64_t size : {40001, 1, 7, 64}) {
+    parameters.push_back({normal_tensor({size}, 1), Tensor({size}), Tensor::zeros({size}),
+                          Tensor::zeros({size}), normal_tensor({size}, 2)});
+  }
+  parameters[1].ema = Tensor();
+  for (int64_t step = 1; step <= 3; ++step) {
+    for (AdamParameter& p : parameters) {
+      p.grad = normal_tensor(p.weight.shape(), static_cast<uint64_t>(10 + step));
+    }
+    on.adam({.learning_rate = 0.01, .step = step, .grad_scale = 0.7, .ema_decay = ema_decay},
+            parameters);
+  }
+  std::vector<Output> outputs;
+  for (AdamParameter& p : parameters) {
+    outputs.push_back({"weight", p.weight});
+    outputs.push_back({"moment1", p.moment1});
+    outputs.push_back({"moment2", p.moment2});
+    if (p.ema.defined()) outputs.push_back({"ema", p.ema});
+  }
+  return outputs;
+}
+
+class OptimizerTest : public EverySimd {};
+
+TEST_P(OptimizerTest, AdamAgreesWithRef) {
+  for (double decay : {0.0, 0.3, 0.995}) {
+    expect_agrees_with_ref([&](Backend& on) { return train(on, decay); },
+                           "decay " + std::to_string(decay));
+  }
+}
+
+TEST_P(OptimizerTest, AnAverageThatHasArrivedStays) {
+  CpuBackend cpu;
+  const Tensor w = normal_tensor({33}, 1);
+  std::vector<AdamParameter> parameters = {
+      {w.clone(), Tensor::zeros({33}), Tensor::zeros({33}), Tensor::zeros({33}), w.clone()}};
+  cpu.adam({.ema_decay = 0.9999}, parameters);
+  EXPECT_TRUE(same_bits(parameters[0].ema, w));
+}
+
+TEST_P(OptimizerTest, SumOfSquaresAgreesForEveryLength) {
+  RefBackend ref;
+  CpuBackend cpu;
+  std::vector<Tensor> tensors;
+  for (int64_t length = 0; length <= 35; ++length) tensors.push_back(normal_tensor({length}, 1));
+  tensors.push_back(normal_tensor({70001}, 2));
+  const double expected = ref.sum_of_squares(tensors);
+  EXPECT_NEAR(cpu.sum_of_squares(tensors), expected, 1e-13 * expected);
+  for (const Tensor& tensor : tensors) {
+    const double one = ref.sum_of_squares({tensor});
+    EXPECT_NEAR(cpu.sum_of_squares({tensor}), one, 1e-13 * one) << tensor.elements();
+  }
+}
+
+TEST_P(OptimizerTest, BitsDoNotDependOnTheThreadCount) {
+  expect_same_bits_for_any_thread_count([](Backend& on) { return train(on, 0.9); });
+  CpuBackend cpu;
+  const std::vector<Tensor> tensors = {normal_tensor({70001}, 1), normal_tensor({40001}, 2)};
+  set_num_threads(1);
+  const double expected = cpu.sum_of_squares(tensors);
+  set_num_threads(3);
+  EXPECT_EQ(cpu.sum_of_squares(tensors), expected);
+}
+
+TEST_P(OptimizerTest, NormalGivesRefsNumbersExactly) {
+  for (int64_t channels : {1, 3, 50}) {
+    expect_agrees_with_ref(
+        [&](Backend& on) {
+          Tensor x = unwritten({2, 11, 13, channels});
+          on.normal({7, 8}, 5, x);
+          return std::vector<Output>{{"x", x}};
+        },
+        std::to_string(channels) + " channels", test::Tolerance::kMove);
+  }
+}
+
+DDPM_FOR_EVERY_SIMD(OptimizerTest);
+
+}  // namespace
+}  // namespace ddpm

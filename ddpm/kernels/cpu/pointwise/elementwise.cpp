@@ -1,0 +1,182 @@
+// Element-wise operations: one pass over memory each, cut over threads anywhere, because a lane's
+// result does not depend on its neighbours.
+#include "ddpm/kernels/cpu/pointwise/elementwise.h"
+
+#include <algorithm>
+
+#include "ddpm/base/threads.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/pointwise/elementwise.cpp"
+#include "ddpm/kernels/cpu/simd/simd_targets.h"
+// clang-format off
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ddpm/kernels/cpu/simd/vector_math-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace ddpm::cpu::HWY_NAMESPACE {
+namespace {
+
+struct Silu {
+  HWY_INLINE Vec value(Vec x) const { return silu(x); }
+  HWY_INLINE Vec slope(Vec x) const { return silu_slope(x); }
+};
+struct Gelu {
+  HWY_INLINE Vec value(Vec x) const { return gelu(x); }
+  HWY_INLINE Vec slope(Vec x) const { return gelu_slope(x); }
+};
+
+template <class Function>
+struct Apply {
+  const float* x;
+  float* y;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+    lanes.store(Function().value(lanes.load(x + i)), y + i);
+  }
+};
+
+template <class Function>
+struct ApplySlope {
+  const float* dy;
+  const float* x;
+  float* dx;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+    const Vec slope = Function().slope(lanes.load(x + i));
+    lanes.store(hn::Mul(lanes.load(dy + i), slope), dx + i);
+  }
+};
+
+struct Add {
+  const float* a;
+  const float* b;
+  float* y;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+    lanes.store(hn::Add(lanes.load(a + i), lanes.load(b + i)), y + i);
+  }
+};
+
+template <int kTerms>
+struct Combine {
+  const float* const* inputs;
+  const float* factors;
+  float* y;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+    Vec sum = hn::Mul(set(factors[0]), lanes.load(inputs[0] + i));
+    for (int term = 1; term < kTerms; ++term) {
+      sum = hn::MulAdd(set(factors[term]), lanes.load(inputs[term] + i), sum);
+    }
+    lanes.store(sum, y + i);
+  }
+};
+
+struct Clamp {
+  float low, high;
+  float* x;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+    lanes.store(at_most(at_least(lanes.load(x + i), low), high), x + i);
+  }
+};
+
+void activate(Curve curve, const float* x, int64_t count, float* y) {
+  if (curve == Curve::kSilu) {
+    for_each_vector(count, Apply<Silu>{x, y});
+  } else {
+    for_each_vector(count, Apply<Gelu>{x, y});
+  }
+}
+
+void activate_backward(Curve curve, const float* dy, const float* x, int64_t count, float* dx) {
+  if (curve == Curve::kSilu) {
+    for_each_vector(count, ApplySlope<Silu>{dy, x, dx});
+  } else {
+    for_each_vector(count, ApplySlope<Gelu>{dy, x, dx});
+  }
+}
+
+void add_rows(const float* a, const float* b, int64_t count, float* y) {
+  for_each_vector(count, Add{a, b, y});
+}
+
+void combine_rows(int terms, const float* const* inputs, const float* factors, int64_t count,
+                  float* y) {
+  if (terms == 1) for_each_vector(count, Combine<1>{inputs, factors, y});
+  if (terms == 2) for_each_vector(count, Combine<2>{inputs, factors, y});
+  if (terms == 3) for_each_vector(count, Combine<3>{inputs, factors, y});
+}
+
+void clamp_row(float low, float high, int64_t count, float* x) {
+  for_each_vector(count, Clamp{low, high, x});
+}
+
+}  // namespace
+}  // namespace ddpm::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ddpm::cpu {
+namespace {
+
+DDPM_SIMD_TABLE(activate);
+DDPM_SIMD_TABLE(activate_backward);
+DDPM_SIMD_TABLE(add_rows);
+DDPM_SIMD_TABLE(combine_rows);
+DDPM_SIMD_TABLE(clamp_row);
+
+// Elements per thread below which waking another costs more than it brings.
+constexpr int64_t kGrain = 16384;
+
+}  // namespace
+
+void activate(Curve curve, const float* x, int64_t count, float* y) {
+  const auto kernel = DDPM_SIMD_CHOOSE(activate);
+  parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    kernel(curve, x + begin, end - begin, y + begin);
+  });
+}
+
+void activate_backward(Curve curve, const float* dy, const float* x, int64_t count, float* dx) {
+  const auto kernel = DDPM_SIMD_CHOOSE(activate_backward);
+  parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    kernel(curve, dy + begin, x + begin, end - begin, dx + begin);
+  });
+}
+
+void add(const float* a, const float* b, int64_t count, float* y) {
+  const auto kernel = DDPM_SIMD_CHOOSE(add_rows);
+  parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    kernel(a + begin, b + begin, end - begin, y + begin);
+  });
+}
+
+void combine(int64_t images, int64_t size, const std::vector<Term>& terms, float* y) {
+  const auto kernel = DDPM_SIMD_CHOOSE(combine_rows);
+  const int count = static_cast<int>(terms.size());
+  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(size, 1));
+  parallel_for(images, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      const float* rows[kMostTerms];
+      float factors[kMostTerms];
+      for (int i = 0; i < count; ++i) {
+        rows[i] = terms[i].input + n * size;
+        factors[i] = terms[i].factors[n];
+      }
+      kernel(count, rows, factors, size, y + n * size);
+    }
+  });
+}
+
+void clamp(float low, float high, int64_t count, float* x) {
+  const auto kernel = DDPM_SIMD_CHOOSE(clamp_row);
+  parallel_for(count, kGrain,
+               [&](int64_t begin, int64_t end) { kernel(low, high, end - begin, x + begin); });
+}
+
+}  // namespace ddpm::cpu
+#endif

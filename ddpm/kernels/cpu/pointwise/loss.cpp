@@ -1,0 +1,134 @@
+// Losses: differences and sums in double, in chunks of a fixed size whose sums are added in order,
+// so that no thread count changes them.
+#include "ddpm/kernels/cpu/pointwise/loss.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/cpu/work/tasks.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/pointwise/loss.cpp"
+#include "ddpm/kernels/cpu/simd/simd_targets.h"
+// clang-format off
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ddpm/kernels/cpu/simd/vector_math-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace ddpm::cpu::HWY_NAMESPACE {
+namespace {
+
+template <LossShape kShape>
+HWY_INLINE DoubleVec loss_at(DoubleVec difference) {
+  const Doubles d;
+  const DoubleVec size = hn::Abs(difference), square = hn::Mul(difference, difference);
+  if (kShape == LossShape::kSquare) return square;
+  if (kShape == LossShape::kAbsolute) return size;
+  const DoubleVec half = hn::Set(d, 0.5);
+  return hn::IfThenElse(hn::Le(size, hn::Set(d, 1)), hn::Mul(half, square), hn::Sub(size, half));
+}
+
+template <LossShape kShape>
+double loss_of(const float* prediction, const float* target, int64_t count) {
+  const Doubles d;
+  const auto difference = [&](int64_t i) {
+    return hn::Sub(load_double(prediction + i), load_double(target + i));
+  };
+  DoubleVec even = hn::Zero(d), odd = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + 2 * kDoubleLanes <= count; i += 2 * kDoubleLanes) {
+    even = hn::Add(even, loss_at<kShape>(difference(i)));
+    odd = hn::Add(odd, loss_at<kShape>(difference(i + kDoubleLanes)));
+  }
+  double sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
+  for (; i < count; ++i) {
+    sum += hn::GetLane(loss_at<kShape>(hn::Set(d, double{prediction[i]} - target[i])));
+  }
+  return sum;
+}
+
+// NaN compares false with everything and so stays.
+HWY_INLINE Vec sign(Vec x) {
+  const Vec zero = hn::Zero(Floats());
+  return hn::IfThenElse(hn::Gt(x, zero), set(1), hn::IfThenElse(hn::Lt(x, zero), set(-1), x));
+}
+
+template <LossShape kShape>
+struct Slope {
+  const float* prediction;
+  const float* target;
+  float factor;
+  float* out;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+    const Vec x = hn::Sub(lanes.load(prediction + i), lanes.load(target + i));
+    Vec slope = hn::Add(x, x);
+    if (kShape == LossShape::kAbsolute) slope = sign(x);
+    if (kShape == LossShape::kHuber) slope = hn::IfThenElse(hn::Le(hn::Abs(x), set(1)), x, sign(x));
+    lanes.store(hn::Mul(slope, set(factor)), out + i);
+  }
+};
+
+double loss_sum(LossShape shape, const float* prediction, const float* target, int64_t count) {
+  switch (shape) {
+    case LossShape::kSquare:
+      return loss_of<LossShape::kSquare>(prediction, target, count);
+    case LossShape::kAbsolute:
+      return loss_of<LossShape::kAbsolute>(prediction, target, count);
+    case LossShape::kHuber:
+      return loss_of<LossShape::kHuber>(prediction, target, count);
+  }
+  return 0;
+}
+
+void loss_slope(LossShape shape, const float* prediction, const float* target, float factor,
+                int64_t count, float* out) {
+  switch (shape) {
+    case LossShape::kSquare:
+      return for_each_vector(count, Slope<LossShape::kSquare>{prediction, target, factor, out});
+    case LossShape::kAbsolute:
+      return for_each_vector(count, Slope<LossShape::kAbsolute>{prediction, target, factor, out});
+    case LossShape::kHuber:
+      return for_each_vector(count, Slope<LossShape::kHuber>{prediction, target, factor, out});
+  }
+}
+
+}  // namespace
+}  // namespace ddpm::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ddpm::cpu {
+namespace {
+DDPM_SIMD_TABLE(loss_sum);
+DDPM_SIMD_TABLE(loss_slope);
+constexpr int64_t kChunk = 16384;
+}  // namespace
+
+double mean_loss(LossShape shape, const float* prediction, const float* target, int64_t count) {
+  const auto kernel = DDPM_SIMD_CHOOSE(loss_sum);
+  const int64_t chunks = ceil_div(count, kChunk);
+  std::vector<double> sums(chunks);
+  for_each_task(chunks, count, [&](int64_t i) {
+    const int64_t first = i * kChunk;
+    sums[i] = kernel(shape, prediction + first, target + first, std::min(kChunk, count - first));
+  });
+  double sum = 0;
+  for (double value : sums) sum += value;
+  return sum / static_cast<double>(count);
+}
+
+void mean_loss_backward(LossShape shape, const float* prediction, const float* target,
+                        int64_t count, float upstream, float* dprediction) {
+  const auto kernel = DDPM_SIMD_CHOOSE(loss_slope);
+  const float factor = static_cast<float>(upstream / static_cast<double>(count));
+  parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
+    kernel(shape, prediction + begin, target + begin, factor, end - begin, dprediction + begin);
+  });
+}
+
+}  // namespace ddpm::cpu
+#endif

@@ -1,0 +1,145 @@
+// The optimizer step: all that happens to a parameter in one pass over memory (gradient scaling,
+// both moments, the update, the moving average), over chunks of all parameters at once, so that
+// many small tensors cost no more than a large one. It moves 36 bytes per parameter and is bound by
+// that.
+#include "ddpm/kernels/cpu/pointwise/optimizer.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "ddpm/kernels/cpu/work/tasks.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/pointwise/optimizer.cpp"
+#include "ddpm/kernels/cpu/simd/simd_targets.h"
+// clang-format off
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ddpm/kernels/cpu/simd/vector_math-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace ddpm::cpu::HWY_NAMESPACE {
+namespace {
+
+template <bool kEma>
+struct Update {
+  const AdamStep& step;
+  const AdamSpan& span;
+  template <class Lanes>
+  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+    const Vec grad = hn::Mul(lanes.load(span.grad + i), set(step.grad_scale));
+    Vec first = lanes.load(span.moment1 + i), second = lanes.load(span.moment2 + i);
+    first = hn::MulAdd(hn::Sub(grad, first), set(step.share1), first);
+    second = hn::MulAdd(hn::Sub(hn::Mul(grad, grad), second), set(step.share2), second);
+    const Vec size = hn::MulAdd(hn::Sqrt(second), set(step.inverse_correction), set(step.eps));
+    const Vec change = hn::Div(hn::Mul(first, set(step.rate)), size);
+    const Vec weight = hn::Sub(lanes.load(span.weight + i), change);
+    lanes.store(first, span.moment1 + i);
+    lanes.store(second, span.moment2 + i);
+    lanes.store(weight, span.weight + i);
+    if (kEma) {
+      const Vec ema = lanes.load(span.ema + i);
+      const Vec distance = hn::Sub(weight, ema);
+      lanes.store(step.ema_share < 0.5f ? hn::MulAdd(distance, set(step.ema_share), ema)
+                                        : hn::NegMulAdd(distance, set(step.ema_decay), weight),
+                  span.ema + i);
+    }
+  }
+};
+
+void adam_span(const AdamStep& step, const AdamSpan& span) {
+  if (span.ema) {
+    for_each_vector(span.count, Update<true>{step, span});
+  } else {
+    for_each_vector(span.count, Update<false>{step, span});
+  }
+}
+
+double square_sum(const float* x, int64_t count) {
+  constexpr int kSums = 4;
+  const Doubles d;
+  DoubleVec sums[kSums];
+  for (int s = 0; s < kSums; ++s) sums[s] = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + kSums * kDoubleLanes <= count; i += kSums * kDoubleLanes) {
+    for (int s = 0; s < kSums; ++s) {
+      const DoubleVec value = load_double(x + i + s * kDoubleLanes);
+      sums[s] = hn::MulAdd(value, value, sums[s]);
+    }
+  }
+  double rest = 0;
+  for (; i < count; ++i) rest += double{x[i]} * x[i];
+  const DoubleVec all = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+  return hn::GetLane(hn::SumOfLanes(d, all)) + rest;
+}
+
+}  // namespace
+}  // namespace ddpm::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ddpm::cpu {
+namespace {
+
+DDPM_SIMD_TABLE(adam_span);
+DDPM_SIMD_TABLE(square_sum);
+
+constexpr int64_t kChunk = 32768;
+
+// Elements [first, first + count) of the array number `array`.
+struct Chunk {
+  size_t array;
+  int64_t first, count;
+};
+template <class Array>
+std::vector<Chunk> chunks_of(const std::vector<Array>& arrays) {
+  std::vector<Chunk> chunks;
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    const int64_t count = arrays[i].count;
+    for (int64_t first = 0; first < count; first += kChunk) {
+      chunks.push_back({i, first, std::min(kChunk, count - first)});
+    }
+  }
+  return chunks;
+}
+
+int64_t work_of(const std::vector<Chunk>& chunks) {
+  constexpr int64_t kCost = 8;  // of an element, in multiply-adds
+  int64_t elements = 0;
+  for (const Chunk& chunk : chunks) elements += chunk.count;
+  return kCost * elements;
+}
+
+}  // namespace
+
+double sum_of_squares(const std::vector<Span>& spans) {
+  const auto kernel = DDPM_SIMD_CHOOSE(square_sum);
+  const std::vector<Chunk> chunks = chunks_of(spans);
+  std::vector<double> sums(chunks.size());
+  for_each_task(static_cast<int64_t>(chunks.size()), work_of(chunks), [&](int64_t i) {
+    const Chunk& chunk = chunks[i];
+    sums[i] = kernel(spans[chunk.array].data + chunk.first, chunk.count);
+  });
+  double sum = 0;
+  for (double value : sums) sum += value;
+  return sum;
+}
+
+void adam(const AdamStep& step, const std::vector<AdamSpan>& parameters) {
+  const auto kernel = DDPM_SIMD_CHOOSE(adam_span);
+  const std::vector<Chunk> chunks = chunks_of(parameters);
+  for_each_task(static_cast<int64_t>(chunks.size()), work_of(chunks), [&](int64_t i) {
+    const Chunk& chunk = chunks[i];
+    const AdamSpan& p = parameters[chunk.array];
+    kernel(step, {.count = chunk.count,
+                  .weight = p.weight + chunk.first,
+                  .grad = p.grad + chunk.first,
+                  .moment1 = p.moment1 + chunk.first,
+                  .moment2 = p.moment2 + chunk.first,
+                  .ema = p.ema ? p.ema + chunk.first : nullptr});
+  });
+}
+
+}  // namespace ddpm::cpu
+#endif

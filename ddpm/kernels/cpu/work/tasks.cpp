@@ -1,0 +1,36 @@
+#include "ddpm/kernels/cpu/work/tasks.h"
+
+#include <algorithm>
+
+#include "ddpm/base/threads.h"
+#include "ddpm/tensor/allocator.h"
+
+namespace ddpm::cpu {
+
+void for_each_task(int64_t count, const std::function<void(int64_t)>& run) {
+  parallel_tasks(count, run);
+}
+
+int64_t even_tasks(int64_t count) {
+  const int64_t threads = num_threads();
+  return ceil_div(count, threads) * threads;
+}
+
+void add_parts(const float* partial, int64_t parts, int64_t stride, int64_t count, float* total) {
+  constexpr int64_t kPiece = 4096;
+  for_each_task(ceil_div(count, kPiece), parts * count, [&](int64_t task) {
+    const int64_t begin = task * kPiece, end = std::min(count, begin + kPiece);
+    for (int64_t i = begin; i < end; ++i) total[i] = partial[i];
+    for (int64_t part = 1; part < parts; ++part) {
+      for (int64_t i = begin; i < end; ++i) total[i] += partial[part * stride + i];
+    }
+  });
+}
+
+Scratch::Scratch(int64_t bytes)
+    : block_(allocate_bytes(static_cast<size_t>(std::max<int64_t>(bytes, 1)))),
+      bytes_(std::max<int64_t>(bytes, 1)) {}
+
+Scratch::~Scratch() { release_bytes(block_, static_cast<size_t>(bytes_)); }
+
+}  // namespace ddpm::cpu

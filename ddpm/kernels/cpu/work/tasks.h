@@ -1,0 +1,63 @@
+// Work of a kernel cut into tasks that threads share, and the scratch memory of a task.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace ddpm::cpu {
+
+// parallel_tasks: run(task) once for every task in [0, count), neighbours mostly on one thread, so
+// put first what a task shares with those of other loops: images, then rows, then channels. Serial
+// inside a parallel region. A result must not depend on which thread ran a task. Exceptions reach
+// the caller.
+void for_each_task(int64_t count, const std::function<void(int64_t task)>& run);
+
+// The same on this thread alone where all tasks together are less than kSerialWork multiply-adds or
+// the like: waking and joining threads takes some microseconds, on a busy machine far more.
+inline constexpr int64_t kSerialWork = 1 << 19;
+inline void for_each_task(int64_t count, int64_t work,
+                          const std::function<void(int64_t task)>& run) {
+  if (work >= kSerialWork) return for_each_task(count, run);
+  for (int64_t task = 0; task < count; ++task) run(task);
+}
+
+// The least number of tasks, `count` or more, of which all threads get equally many.
+int64_t even_tasks(int64_t count);
+
+// total[i] = sum over parts, in order, of partial[part * stride + i], i < count.
+void add_parts(const float* partial, int64_t parts, int64_t stride, int64_t count, float* total);
+
+// Uninitialised floats (or other plain values) from the caching allocator, 64-byte aligned.
+class Scratch {
+ public:
+  explicit Scratch(int64_t bytes);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  template <class T = float>
+  T* as() {
+    return static_cast<T*>(block_);
+  }
+  template <class T = float>
+  const T* as() const {
+    return static_cast<const T*>(block_);
+  }
+
+ private:
+  void* block_;
+  int64_t bytes_;
+};
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Piece `index` of [0, n) cut into `pieces` parts that differ by at most one.
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+inline Range piece(int64_t n, int64_t pieces, int64_t index) {
+  return {n * index / pieces, n * (index + 1) / pieces};
+}
+
+}  // namespace ddpm::cpu
