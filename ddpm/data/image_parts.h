@@ -7,7 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "ddpm/data/image.h"
+#include "ddpm/data/resize.h"
+#include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
 

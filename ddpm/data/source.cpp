@@ -243,22 +243,4 @@ void require_folder(const std::string& folder, std::string_view looked_for) {
   }
 }
 
-bool is_run_directory(const std::string& path) {
-  const auto holds = [&](const char* name, FileType type) {
-    try {
-      const std::optional<FileStatus> found = find_file(join_path(path, name));
-      return found && found->type == type;
-    } catch (const SystemError& error) {
-      if (is_transient(error.code())) throw;
-      return false;
-    }
-  };
-  const bool checkpoints = holds("checkpoints", FileType::kFolder);
-  const bool metrics = holds("metrics.jsonl", FileType::kRegular);
-  // One file may be lost and the directory is still a run.
-  const int others =
-      holds("config.json", FileType::kRegular) + holds("model.safetensors", FileType::kRegular);
-  return (checkpoints && metrics) || ((checkpoints || metrics) && others > 0);
-}
-
 }  // namespace ddpm

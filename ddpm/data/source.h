@@ -14,6 +14,7 @@
 
 #include "ddpm/data/dataset.h"
 #include "ddpm/data/fingerprint.h"
+#include "ddpm/data/load_report.h"
 
 namespace ddpm {
 
@@ -23,18 +24,6 @@ struct SourceOptions {
   std::string background = "white";  // under transparency that is not kept; as parse_colour takes
   // Of an earlier loading, or null: contents are hashed again only where size or time changed.
   const DataFingerprint* known = nullptr;
-};
-
-struct SkippedFile {
-  std::string path;
-  std::string reason;
-};
-
-struct LoadReport {
-  int64_t loaded = 0;
-  std::vector<SkippedFile> skipped;  // damaged or unreadable, in the source's order
-  std::string looked_for;            // what the source takes, and where it looked
-  std::string note;                  // what else a user should know; may be empty
 };
 
 struct LoadedSource {
@@ -58,9 +47,6 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
 // The same source named from every working directory: "photos" -> "/home/x/photos", "mnist:d" ->
 // "mnist:/home/x/d", "emoji:g" as it is. Throws UsageError where load_source does for the name.
 std::string absolute_source(const std::string& source);
-
-// Is it a directory that a training writes? Its pictures are samples, so it is never a source.
-bool is_run_directory(const std::string& path);
 
 struct SourceKind {
   std::string form;   // "emoji[:GROUP]"

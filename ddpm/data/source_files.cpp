@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <system_error>
 
 #include "ddpm/base/hash.h"
@@ -118,6 +119,24 @@ FileReader::Contents FileReader::read(const std::string& path, const std::string
                     known->second.modified_ns == status.modified_ns;
   contents.file.hash = same ? known->second.hash : hash_hex(contents.bytes);
   return contents;
+}
+
+bool is_run_directory(const std::string& path) {
+  const auto holds = [&](const char* name, FileType type) {
+    try {
+      const std::optional<FileStatus> found = find_file(join_path(path, name));
+      return found && found->type == type;
+    } catch (const SystemError& error) {
+      if (is_transient(error.code())) throw;
+      return false;
+    }
+  };
+  const bool checkpoints = holds("checkpoints", FileType::kFolder);
+  const bool metrics = holds("metrics.jsonl", FileType::kRegular);
+  // One file may be lost and the directory is still a run.
+  const int others =
+      holds("config.json", FileType::kRegular) + holds("model.safetensors", FileType::kRegular);
+  return (checkpoints && metrics) || ((checkpoints || metrics) && others > 0);
 }
 
 }  // namespace ddpm

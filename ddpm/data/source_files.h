@@ -27,6 +27,9 @@ std::string read_start(const std::string& path, size_t bytes);
 // again where it says nothing about the file. To be called where the error was caught.
 std::string reason_to_skip(const Error& error);
 
+// Is it a folder that a training writes? Its pictures are samples, so it is never a source.
+bool is_run_directory(const std::string& path);
+
 // Reads whole files and tells their hashes. Thread-safe.
 class FileReader {
  public:

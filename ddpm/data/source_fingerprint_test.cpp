@@ -8,6 +8,7 @@
 
 #include "ddpm/base/hash.h"
 #include "ddpm/data/source.h"
+#include "ddpm/data/source_files.h"
 #include "ddpm/data/source_test_support.h"
 
 namespace ddpm {

@@ -7,8 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "ddpm/data/source.h"
+#include "ddpm/data/fingerprint.h"
+#include "ddpm/data/load_report.h"
+#include "ddpm/data/resize.h"
 #include "ddpm/data/source_files.h"
+#include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
 

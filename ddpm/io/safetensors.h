@@ -12,22 +12,12 @@
 #include <vector>
 
 #include "ddpm/io/layout.h"
+#include "ddpm/io/safetensors_entry.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
 
 class AtomicFile;
-
-using SafetensorsMetadata = std::map<std::string, std::string, std::less<>>;
-
-// One tensor as the file describes it: its shape is in PyTorch's order.
-struct SafetensorsEntry {
-  std::string name;
-  std::string dtype;  // as the format spells it: "F32", "I64", ...
-  Shape shape;
-  int64_t begin = 0;  // bytes [begin, end) of the data that follows the header
-  int64_t end = 0;
-};
 
 // The checksum over header and data that the writer leaves in the metadata (base/hash.h).
 inline constexpr char kChecksumKey[] = "ddpm.checksum";

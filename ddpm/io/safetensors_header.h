@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ddpm/io/safetensors.h"
+#include "ddpm/io/safetensors_entry.h"
 
 namespace ddpm {
 
