@@ -13,7 +13,7 @@ packages=(
   libjpeg62-turbo-dev liblcms2-dev    # JPEG files and their damage; colour profiles
   libfreetype-dev zlib1g-dev          # the emoji font; gzipped data sets
   fonts-noto-color-emoji unicode-data # the emoji and their groups
-  libgtest-dev                        # tests
+  libgtest-dev python3                # tests
 )
 case "${1:-}" in
   '') ;;
