@@ -18,18 +18,13 @@ import sys
 import tempfile
 import time
 
+from network_cases import CASES
+
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 TOOLS = os.path.join(ROOT, "bench/pytorch")
 PYTORCH = os.path.join(TOOLS, "bench_unet.py")
 FORMATS = ("contiguous", "channels_last")
 
-CASES = {
-    "batch 8, 32x32": "--dim 64 --dim-mults 1,2,4,8 --size 32 --batch 8",
-    "batch 1, 32x32": "--dim 64 --dim-mults 1,2,4,8 --size 32 --batch 1",
-    "batch 4, 64x64": "--dim 64 --dim-mults 1,2,4,8 --size 64 --batch 4",
-    "dim 32, mults 1 2 4, batch 32, 32x32": "--dim 32 --dim-mults 1,2,4 --size 32 --batch 32",
-    "dim 128, mults 1 2 2 2, batch 4, 32x32": "--dim 128 --dim-mults 1,2,2,2 --size 32 --batch 4",
-}
 MEMORY_CASE = "--dim 64 --dim-mults 1,2,4,8 --size 32 --batch 32"
 SAMPLING_NETWORK = "--dim 64 --dim-mults 1,2,4,8 --size 32"
 
