@@ -8,24 +8,14 @@ if(DDPM_BUILD_TRAIN)
   install(TARGETS ddpm_train EXPORT ddpmTrainTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(EXPORT ddpmTrainTargets NAMESPACE ddpm:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ddpm)
 endif()
-# Public headers: every room's but what only its own sources include (kernels of one backend, marked private, support of tests).
-install(DIRECTORY ddpm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
-        PATTERN "*.h"
-        PATTERN "*-inl.h" EXCLUDE
-        PATTERN "*_test_support.h" EXCLUDE
-        PATTERN "checks.h" EXCLUDE
-        PATTERN "gzip.h" EXCLUDE
-        PATTERN "picture_store.h" EXCLUDE
-        PATTERN "source_files.h" EXCLUDE
-        PATTERN "source_kinds.h" EXCLUDE
-        PATTERN "unread_formats.h" EXCLUDE
-        PATTERN "image_parts.h" EXCLUDE
-        PATTERN "safetensors_header.h" EXCLUDE
-        PATTERN "metrics_log.h" EXCLUDE
-        PATTERN "run_directory.h" EXCLUDE
-        PATTERN "weights.h" EXCLUDE
-        PATTERN "kernels/ref" EXCLUDE
-        PATTERN "kernels/cpu" EXCLUDE)
+if(DDPM_BUILD_CLI)
+  install(TARGETS ddpm_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+include(cmake/public_headers.cmake)
+foreach(header ${DDPM_PUBLIC_HEADERS})
+  cmake_path(GET header PARENT_PATH folder)
+  install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/${folder})
+endforeach()
 configure_package_config_file(cmake/ddpmConfig.cmake.in ${PROJECT_BINARY_DIR}/ddpmConfig.cmake
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ddpm)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/ddpmConfigVersion.cmake COMPATIBILITY SameMinorVersion)

@@ -6,10 +6,7 @@
 #include <iostream>
 #include <string>
 
-#include "ddpm/base/error.h"
-#include "ddpm/base/text.h"
-#include "ddpm/engine/generator.h"
-#include "ddpm/engine/model.h"
+#include "ddpm/ddpm.h"
 
 namespace {
 

@@ -68,6 +68,12 @@ class CheckLayers(unittest.TestCase):
         self.fails({"ddpm/other/a.h": includes("ddpm/low/a.h")},
                    "other/a.h belongs to no room of LAYERS")
 
+    def test_the_header_of_all_headers_stands_above_all_rooms(self):
+        umbrella = {"ddpm/ddpm.h": includes("ddpm/low/a.h", "ddpm/high/inner/x.h")}
+        self.passes(umbrella)
+        self.fails({**umbrella, "ddpm/low/b.cpp": includes("ddpm/ddpm.h")},
+                   "ddpm/low/b.cpp:1: ddpm.h belongs to no room of LAYERS")
+
     # Cycles
 
     def test_headers_that_include_each_other_are_a_cycle(self):

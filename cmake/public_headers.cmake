@@ -1,0 +1,34 @@
+# The headers that are installed. Whatever one of them includes stands here too, and ddpm/ddpm.h includes them all;
+# tests/package checks both.
+set(DDPM_PUBLIC_HEADERS
+  ddpm/ddpm.h
+  ddpm/autograd/functions.h
+  ddpm/autograd/variable.h
+  ddpm/base/error.h
+  ddpm/base/json.h
+  ddpm/base/options.h
+  ddpm/base/text.h
+  ddpm/data/dataset.h
+  ddpm/data/fingerprint.h
+  ddpm/data/load_report.h
+  ddpm/data/pixels.h
+  ddpm/data/source.h
+  ddpm/diffusion/sampler.h
+  ddpm/diffusion/schedule.h
+  ddpm/engine/generator.h
+  ddpm/engine/model.h
+  ddpm/engine/run.h
+  ddpm/engine/train_options.h
+  ddpm/engine/trainer.h
+  ddpm/kernels/backend.h
+  ddpm/nn/attention.h
+  ddpm/nn/layers.h
+  ddpm/nn/module.h
+  ddpm/nn/resample.h
+  ddpm/nn/residual.h
+  ddpm/nn/resnet_block.h
+  ddpm/nn/time_embedding.h
+  ddpm/nn/unet.h
+  ddpm/optim/adam.h
+  ddpm/tensor/shape.h
+  ddpm/tensor/tensor.h)
