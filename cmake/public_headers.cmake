@@ -7,12 +7,16 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/base/error.h
   ddpm/base/json.h
   ddpm/base/options.h
+  ddpm/base/philox.h
   ddpm/base/text.h
   ddpm/data/dataset.h
   ddpm/data/fingerprint.h
   ddpm/data/load_report.h
   ddpm/data/pixels.h
   ddpm/data/source.h
+  ddpm/diffusion/level.h
+  ddpm/diffusion/objective.h
+  ddpm/diffusion/process.h
   ddpm/diffusion/sampler.h
   ddpm/diffusion/schedule.h
   ddpm/engine/generator.h

@@ -1,11 +1,9 @@
-// Checks a request once, picks the sampler from the table and walks it. Everything per pixel is a
-// backend operation with one coefficient per image; the host only computes scalars.
+// The table of samplers; checks a request once and runs the one that it names.
 #include "ddpm/diffusion/sampler.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
@@ -15,12 +13,12 @@
 
 namespace ddpm {
 
+// One row each, from samplers/<name>.cpp.
+SamplerKind ddpm_sampler();
+SamplerKind ddim_sampler();
+
 const std::vector<SamplerKind>& sampler_kinds() {
-  static const std::vector<SamplerKind> kinds = {
-      {"ddpm", "ancestral sampling with fresh noise in each step; best with all steps", 0,
-       sample_ddpm},
-      {"ddim", "few steps; without noise between them at eta 0", 50, sample_ddim},
-  };
+  static const std::vector<SamplerKind> kinds = {ddpm_sampler(), ddim_sampler()};
   return kinds;
 }
 
@@ -53,53 +51,19 @@ Tensor initial_noise(const std::vector<uint64_t>& image_seeds, const Shape& imag
   return x;
 }
 
-Tensor SampleLoop::start() const {
-  return initial_noise(request_.image_seeds, request_.image, request_.device);
+int64_t sampling_steps(const SamplerKind& kind, const Process& process,
+                       std::optional<int64_t> asked) {
+  const int64_t all = process.most_steps();
+  const int64_t usual = kind.default_steps == 0 ? all : std::min(kind.default_steps, all);
+  const int64_t steps = asked.value_or(usual);
+  if (steps < 1 || steps > all) {
+    fail_usage("sample", fmt::format("{} steps; this model was trained with {}, choose 1 to {}",
+                                     steps, all, all));
+  }
+  return steps;
 }
 
-Tensor SampleLoop::predict_x0(const Tensor& x, int64_t i) const {
-  const auto images = static_cast<size_t>(x.size(0));
-  const Tensor t =
-      Tensor::full({x.size(0)}, static_cast<float>(schedule_.timestep(i)), request_.device);
-  const Tensor noise = denoiser_(x, t);  // [N, H, W, C]
-  if (!noise.defined() || noise.shape() != x.shape()) {
-    fail("sample", fmt::format("the network returned {} for images {}; it must return their shape",
-                               noise.shape().str(), x.shape().str()));
-  }
-  const double alpha_bar = schedule_.alpha_bar(i);
-  const std::vector<float> from_x(images, static_cast<float>(1 / std::sqrt(alpha_bar)));
-  const std::vector<float> from_noise(images,
-                                      static_cast<float>(-std::sqrt((1 - alpha_bar) / alpha_bar)));
-  Backend& backend = backend_for(request_.device);
-  Tensor x0(x.shape(), DType::kFloat32, request_.device);
-  backend.combine({&x, &noise}, {from_x, from_noise}, x0);
-  if (request_.clip) backend.clamp(-1, 1, x0);
-  return x0;
-}
-
-void SampleLoop::advance(int64_t i, const Update& update, const Tensor& x0, Tensor& x) const {
-  const auto images = static_cast<size_t>(x.size(0));
-  std::vector<const Tensor*> inputs = {&x0, &x};
-  std::vector<std::vector<float>> coefficients = {
-      std::vector<float>(images, static_cast<float>(update.from_x0)),
-      std::vector<float>(images, static_cast<float>(update.from_x))};
-  Backend& backend = backend_for(request_.device);
-  Tensor z;  // [N, H, W, C]
-  if (update.from_noise != 0) {
-    z = Tensor(x.shape(), DType::kFloat32, request_.device);
-    backend.normal(request_.image_seeds, 1 + static_cast<uint64_t>(schedule_.timestep(i)), z);
-    inputs.push_back(&z);
-    coefficients.emplace_back(images, static_cast<float>(update.from_noise));
-  }
-  backend.combine(inputs, coefficients, x);
-
-  const int64_t done = schedule_.steps() - i;
-  if (request_.progress && !request_.progress({done, schedule_.steps(), &x, &x0})) {
-    fail("sample", fmt::format("cancelled after step {} of {}", done, schedule_.steps()));
-  }
-}
-
-Tensor sample(const Schedule& schedule, const Denoiser& denoiser, const SampleRequest& request) {
+Tensor sample(const Process& process, const Denoiser& network, const SampleRequest& request) {
   const SamplerKind& kind = find_sampler(request.sampler);
   if (!(request.eta >= 0 && request.eta <= 1)) {
     fail_usage("sample", fmt::format("eta is {}; it lies between 0 and 1", request.eta));
@@ -110,14 +74,8 @@ Tensor sample(const Schedule& schedule, const Denoiser& denoiser, const SampleRe
                                      request.image.str()));
   }
   if (request.image_seeds.empty()) fail_usage("sample", "no images; at least 1 seed is needed");
-  const int64_t all = schedule.steps();
-  const int64_t steps =
-      request.steps.value_or(kind.default_steps == 0 ? all : std::min(kind.default_steps, all));
-  if (steps < 1 || steps > all) {
-    fail_usage("sample", fmt::format("{} steps; this model was trained with {}, choose 1 to {}",
-                                     steps, all, all));
-  }
-  SampleLoop loop(schedule.respaced(steps), denoiser, request);
+  SampleLoop loop(process, process.steps(sampling_steps(kind, process, request.steps)), network,
+                  request);
   return kind.run(loop);
 }
 

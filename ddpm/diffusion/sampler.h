@@ -1,6 +1,7 @@
-// From noise to images. A sampler sees the network as a callable and the process as a Schedule; an
-// image is a function of the network, the request and its own seed, whatever stands beside it in
-// the batch and however many threads compute it (as far as the network keeps to that).
+// From noise to images. A sampler sees the network as a callable and the process as steps between
+// levels of noise. An image is a function of the network, the request and its own seed, whatever
+// stands beside it in the batch and however many threads compute it, as far as the network keeps to
+// that.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +11,13 @@
 #include <string_view>
 #include <vector>
 
-#include "ddpm/diffusion/schedule.h"
+#include "ddpm/diffusion/process.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
 
-// The network's estimate of the noise in x [N, H, W, C], of x's shape; t [N] is the step of each
-// image as a float.
+// The network: its output for x [N, H, W, C], of x's shape, whatever the objective makes it mean; t
+// [N] is what it is told of the level of each image.
 using Denoiser = std::function<Tensor(const Tensor& x, const Tensor& t)>;
 
 // After each step. The tensors are the sampler's own and valid during the call: clone to keep.
@@ -31,9 +32,9 @@ struct SampleRequest {
   std::string sampler = "ddpm";
   Shape image = {};                        // [H, W, C]
   std::vector<uint64_t> image_seeds = {};  // one per image, see image_seeds()
-  std::optional<int64_t> steps = {};  // 1 ... the schedule's; the sampler's own default if absent
-  double eta = 0;                     // DDIM: 0 (no noise added) ... 1 (as much as DDPM)
-  bool clip = true;                   // keep each estimate of the image within [-1, 1]
+  std::optional<int64_t> steps = {};       // see sampling_steps()
+  double eta = 0;                          // DDIM: 0 (no noise added) ... 1 (as much as DDPM)
+  bool clip = true;                        // keep each estimate of the image within [-1, 1]
   Device device = Device::kCpu;
   // Returning false cancels: sample() throws Error, so that no half-denoised picture passes for a
   // sample. May be empty.
@@ -46,7 +47,7 @@ class SampleLoop;
 struct SamplerKind {
   const char* name;
   const char* help;
-  int64_t default_steps;  // where the request names none; 0: all of the schedule's
+  int64_t default_steps;  // where the request names none; 0: all of the process's
   Tensor (*run)(SampleLoop& loop);
 };
 const std::vector<SamplerKind>& sampler_kinds();
@@ -54,17 +55,22 @@ std::vector<std::string> sampler_names();
 // Throws UsageError naming the choices.
 const SamplerKind& find_sampler(std::string_view name);
 
+// How many steps sampling takes: those asked for, or the sampler's default, at most those of the
+// process. Throws UsageError where more or fewer than 1 are asked for.
+int64_t sampling_steps(const SamplerKind& kind, const Process& process,
+                       std::optional<int64_t> asked = {});
+
 // The seeds of images first ... first + count - 1 of a seed: mix_seed(seed, k), so image k is the
 // same picture in every batch.
 std::vector<uint64_t> image_seeds(uint64_t seed, int64_t first, int64_t count);
 
 // [N, H, W, C], what sampling starts from: normal numbers of each image's seed, stream 0. Noise
-// added at step t comes from stream 1 + t.
+// that is added later comes from the stream of its NoiseStep.
 Tensor initial_noise(const std::vector<uint64_t>& image_seeds, const Shape& image, Device device);
 
 // The images [N, H, W, C]. Throws UsageError for a request that cannot work (unknown sampler, steps
 // out of range, eta outside [0, 1], a shape without pixels), Error when cancelled or when the
 // network returns another shape.
-Tensor sample(const Schedule& schedule, const Denoiser& denoiser, const SampleRequest& request);
+Tensor sample(const Process& process, const Denoiser& network, const SampleRequest& request);
 
 }  // namespace ddpm

@@ -1,6 +1,3 @@
-// The network's place is taken by the exact denoiser of a Gaussian data set N(mu, Sigma): x_t is
-// then Gaussian as well, and E[noise | x_t] = sqrt(1 - a) (a Sigma + (1 - a) I)^-1 (x_t - sqrt(a)
-// mu). What comes out of a sampler has a mean and a covariance in closed form.
 #include "ddpm/diffusion/sampler.h"
 
 #include <gtest/gtest.h>
@@ -12,62 +9,10 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/diffusion/sampler_test_support.h"
 
-namespace ddpm {
+namespace ddpm::test {
 namespace {
-
-constexpr int kD = 4;  // pixels x channels of the tiny images
-using Vector = std::array<double, kD>;
-using Matrix = std::array<Vector, kD>;
-
-Matrix inverse(Matrix m) {  // Gauss-Jordan; symmetric positive definite, so no pivoting
-  Matrix out{};
-  for (int i = 0; i < kD; ++i) out[i][i] = 1;
-  for (int p = 0; p < kD; ++p) {
-    const double pivot = m[p][p];
-    for (int j = 0; j < kD; ++j) m[p][j] /= pivot, out[p][j] /= pivot;
-    for (int i = 0; i < kD; ++i) {
-      if (i == p) continue;
-      const double factor = m[i][p];
-      for (int j = 0; j < kD; ++j) m[i][j] -= factor * m[p][j], out[i][j] -= factor * out[p][j];
-    }
-  }
-  return out;
-}
-
-struct Gaussian {
-  Vector mean;
-  Matrix covariance;
-};
-
-const Gaussian kData = {{0.3, -0.2, 0.1, -0.4},
-                        {{{0.30, 0.12, -0.08, 0.05},
-                          {0.12, 0.20, 0.06, -0.04},
-                          {-0.08, 0.06, 0.25, 0.09},
-                          {0.05, -0.04, 0.09, 0.15}}}};
-
-// Exact noise estimate, images [N, 1, 2, 2].
-Denoiser exact_denoiser(const Schedule& schedule, const Gaussian& data) {
-  return [&schedule, &data](const Tensor& x, const Tensor& t) {
-    const double a = schedule.alpha_bar(static_cast<int64_t>(t.f32()[0]));
-    Matrix spread{};
-    for (int i = 0; i < kD; ++i) {
-      for (int j = 0; j < kD; ++j) spread[i][j] = a * data.covariance[i][j] + (i == j ? 1 - a : 0);
-    }
-    const Matrix precision = inverse(spread);
-    Tensor noise(x.shape(), DType::kFloat32, x.device());  // [N, 1, 2, 2]
-    const float* in = x.f32();
-    float* out = noise.f32();
-    for (int64_t n = 0; n < x.size(0); ++n, in += kD, out += kD) {
-      for (int i = 0; i < kD; ++i) {
-        double sum = 0;
-        for (int j = 0; j < kD; ++j) sum += precision[i][j] * (in[j] - std::sqrt(a) * data.mean[j]);
-        out[i] = static_cast<float>(std::sqrt(1 - a) * sum);
-      }
-    }
-    return noise;
-  };
-}
 
 Gaussian statistics(const Tensor& images) {
   Gaussian found{};
@@ -105,16 +50,6 @@ void expect_gaussian(const Tensor& images, const Gaussian& data, double bias) {
   }
 }
 
-SampleRequest request_of(const std::string& sampler, int64_t images, std::optional<int64_t> steps) {
-  SampleRequest request;
-  request.sampler = sampler;
-  request.image = {1, 2, 2};
-  request.image_seeds = image_seeds(17, 0, images);
-  request.steps = steps;
-  request.clip = false;
-  return request;
-}
-
 // Thousands of small operations: on a machine that others load, waking threads would dwarf them.
 class Samplers : public testing::Test {
  protected:
@@ -122,51 +57,43 @@ class Samplers : public testing::Test {
 };
 
 TEST_F(Samplers, DdpmWithAllStepsDrawsFromTheData) {
-  const Schedule schedule("cosine", 1000);
+  const Trained trained("cosine", 1000);
   const Tensor images =
-      sample(schedule, exact_denoiser(schedule, kData), request_of("ddpm", 4000, {}));
+      sample(trained.process, exact_denoiser(trained, kData), request_of("ddpm", 4000, {}));
   expect_gaussian(images, kData, 0.01);
 }
 
 TEST_F(Samplers, DdpmWithFewerStepsDrawsFromTheData) {
-  const Schedule schedule("linear", 1000);
+  const Trained trained("linear", 1000);
   const Tensor images =
-      sample(schedule, exact_denoiser(schedule, kData), request_of("ddpm", 10000, 200));
+      sample(trained.process, exact_denoiser(trained, kData), request_of("ddpm", 10000, 200));
   expect_gaussian(images, kData, 0.03);
 }
 
 TEST_F(Samplers, DdimWithoutNoiseDrawsFromTheData) {
-  const Schedule schedule("linear", 1000);
+  const Trained trained("linear", 1000);
   const Tensor images =
-      sample(schedule, exact_denoiser(schedule, kData), request_of("ddim", 8000, 500));
+      sample(trained.process, exact_denoiser(trained, kData), request_of("ddim", 8000, 500));
   expect_gaussian(images, kData, 0.02);
 }
 
 TEST_F(Samplers, DdimWithNoiseDrawsFromTheData) {
-  const Schedule schedule("cosine", 1000);
+  const Trained trained("cosine", 1000);
   SampleRequest request = request_of("ddim", 10000, 200);
   request.eta = 1;
-  const Tensor images = sample(schedule, exact_denoiser(schedule, kData), request);
+  const Tensor images = sample(trained.process, exact_denoiser(trained, kData), request);
   expect_gaussian(images, kData, 0.03);
-}
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  double largest = 0;
-  for (int64_t i = 0; i < a.elements(); ++i) {
-    largest = std::max(largest, std::abs(double{a.f32()[i]} - double{b.f32()[i]}));
-  }
-  return largest;
 }
 
 // Song et al. 2020, section 4.2: at eta 1 DDIM is the ancestral sampler, here with the same noise.
 TEST_F(Samplers, DdimAtEtaOneIsDdpm) {
-  const Schedule schedule("linear", 1000);
-  const Denoiser denoiser = exact_denoiser(schedule, kData);
+  const Trained trained("linear", 1000);
+  const Denoiser denoiser = exact_denoiser(trained, kData);
   SampleRequest request = request_of("ddim", 8, 50);
   request.eta = 1;
-  const Tensor ddim = sample(schedule, denoiser, request);
+  const Tensor ddim = sample(trained.process, denoiser, request);
   request.sampler = "ddpm";
-  EXPECT_LT(largest_difference(ddim, sample(schedule, denoiser, request)), 1e-4);
+  EXPECT_LT(largest_difference(ddim, sample(trained.process, denoiser, request)), 1e-4);
 }
 
 // The probability flow of a Gaussian keeps (x - sqrt(a) mu) / sqrt(a s^2 + 1 - a) constant for each
@@ -175,18 +102,18 @@ TEST_F(Samplers, DdimWithoutNoiseFollowsTheFlow) {
   const double mean = 0.2, deviation = 0.5;
   Gaussian data{};
   for (int i = 0; i < kD; ++i) data.mean[i] = mean, data.covariance[i][i] = deviation * deviation;
-  const Schedule schedule("linear", 1000);
+  const Trained trained("linear", 1000);
   double error[2];
   for (const int round : {0, 1}) {
     SampleRequest request = request_of("ddim", 64, round == 0 ? 250 : 500);
     Tensor start;  // [N, 1, 2, 2]
-    const Denoiser exact = exact_denoiser(schedule, data);
+    const Denoiser exact = exact_denoiser(trained, data);
     const Denoiser watched = [&](const Tensor& x, const Tensor& t) {
       if (!start.defined()) start = x.clone();
       return exact(x, t);
     };
-    const Tensor images = sample(schedule, watched, request);
-    const double a = schedule.alpha_bar(999);
+    const Tensor images = sample(trained.process, watched, request);
+    const double a = trained.schedule.alpha_bar(999);
     Tensor expected(images.shape());  // [N, 1, 2, 2]
     for (int64_t i = 0; i < images.elements(); ++i) {
       const double z =
@@ -199,12 +126,27 @@ TEST_F(Samplers, DdimWithoutNoiseFollowsTheFlow) {
   EXPECT_NEAR(error[0] / error[1], 2, 0.2);
 }
 
+// The estimates of a network that knows the data are the same whatever it was asked for, and so are
+// the images.
+TEST_F(Samplers, ObjectivesAgree) {
+  const Trained noise("cosine", 200);
+  for (const std::string& objective : objective_names()) {
+    const Trained trained("cosine", 200, objective);
+    for (const std::string& sampler : sampler_names()) {
+      const SampleRequest request = request_of(sampler, 16, 40);
+      const Tensor images = sample(trained.process, exact_denoiser(trained, kData), request);
+      const Tensor expected = sample(noise.process, exact_denoiser(noise, kData), request);
+      EXPECT_LT(largest_difference(images, expected), 1e-4) << objective << " " << sampler;
+    }
+  }
+}
+
 // With the image known exactly, every sampler returns it whatever the noise on the way.
 TEST_F(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
-  const Schedule schedule("cosine", 100);
+  const Trained trained("cosine", 100);
   const std::array<float, 4> image = {0.5f, -1.0f, 0.25f, 1.0f};
   const Denoiser sure = [&](const Tensor& x, const Tensor& t) {
-    const double a = schedule.alpha_bar(static_cast<int64_t>(t.f32()[0]));
+    const double a = trained.schedule.alpha_bar(static_cast<int64_t>(t.f32()[0]));
     Tensor noise(x.shape());  // [N, 1, 2, 2]
     for (int64_t i = 0; i < x.elements(); ++i) {
       noise.f32()[i] =
@@ -213,12 +155,13 @@ TEST_F(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
     return noise;
   };
   // The first estimate divides the rounding of numbers up to 4 by sqrt(alpha_bar) of the last step.
-  const double bound = 4 * 0x1p-23 / std::sqrt(schedule.alpha_bar(schedule.steps() - 1));
+  const double bound =
+      4 * 0x1p-23 / std::sqrt(trained.schedule.alpha_bar(trained.schedule.steps() - 1));
   for (const std::string& sampler : sampler_names()) {
     for (const int64_t steps : {1, 2, 10, 100}) {
       SampleRequest request = request_of(sampler, 3, steps);
       request.clip = true;
-      const Tensor images = sample(schedule, sure, request);
+      const Tensor images = sample(trained.process, sure, request);
       for (int64_t i = 0; i < images.elements(); ++i) {
         EXPECT_NEAR(images.f32()[i], image[i % 4], steps == 1 ? bound : 1e-4)
             << sampler << " " << steps;
@@ -228,7 +171,7 @@ TEST_F(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
 }
 
 TEST_F(Samplers, ClippingKeepsEachEstimateInRange) {
-  const Schedule schedule("linear", 50);
+  const Trained trained("linear", 50);
   const Denoiser wild = [](const Tensor& x, const Tensor&) {
     return Tensor::full(x.shape(), -30, x.device());
   };
@@ -241,14 +184,14 @@ TEST_F(Samplers, ClippingKeepsEachEstimateInRange) {
       for (const float value : progress.x0->values()) EXPECT_EQ(value, 1) << sampler;
       return true;
     };
-    for (const float value : sample(schedule, wild, request).values()) EXPECT_EQ(value, 1);
+    for (const float value : sample(trained.process, wild, request).values()) EXPECT_EQ(value, 1);
     EXPECT_EQ(calls, 10);
   }
 }
 
 // improved-diffusion's rule: after clipping, the direction is what explains x from the clipped x0.
 TEST_F(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
-  const Schedule schedule("linear", 1000);
+  const Trained trained("linear", 1000);
   const Denoiser wild = [](const Tensor& x, const Tensor&) {
     return Tensor::full(x.shape(), -30, x.device());
   };
@@ -263,8 +206,8 @@ TEST_F(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
     if (progress.step == 1) after = progress.x->clone();
     return true;
   };
-  sample(schedule, watched, request);
-  const double a = schedule.alpha_bar(999), before = schedule.alpha_bar(0);
+  sample(trained.process, watched, request);
+  const double a = trained.schedule.alpha_bar(999), before = trained.schedule.alpha_bar(0);
   for (int i = 0; i < kD; ++i) {
     const double noise = (start.f32()[i] - std::sqrt(a)) / std::sqrt(1 - a);
     EXPECT_NEAR(after.f32()[i], std::sqrt(before) + std::sqrt(1 - before) * noise, 1e-5);
@@ -272,7 +215,7 @@ TEST_F(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
 }
 
 TEST_F(Samplers, TellTheNetworkTheTrainedSteps) {
-  const Schedule schedule("linear", 1000);
+  const Trained trained("linear", 1000);
   for (const std::string& sampler : sampler_names()) {
     std::vector<float> told;
     const Denoiser watched = [&](const Tensor& x, const Tensor& t) {
@@ -281,24 +224,24 @@ TEST_F(Samplers, TellTheNetworkTheTrainedSteps) {
       told.push_back(t.f32()[0]);
       return Tensor::zeros(x.shape(), x.device());
     };
-    sample(schedule, watched, request_of(sampler, 2, 4));
+    sample(trained.process, watched, request_of(sampler, 2, 4));
     EXPECT_EQ(told, (std::vector<float>{999, 666, 333, 0})) << sampler;
   }
 }
 
 TEST_F(Samplers, AnImageDependsOnItsSeedAlone) {
-  const Schedule schedule("cosine", 20);
-  const Denoiser denoiser = exact_denoiser(schedule, kData);
+  const Trained trained("cosine", 20);
+  const Denoiser denoiser = exact_denoiser(trained, kData);
   for (const std::string& sampler : sampler_names()) {
     SampleRequest request = request_of(sampler, 5, 10);
     request.eta = sampler == "ddim" ? 0.5 : 0;
     request.image_seeds = image_seeds(3, 0, 5);
     set_num_threads(2);
-    const Tensor together = sample(schedule, denoiser, request);  // [5, 1, 2, 2]
+    const Tensor together = sample(trained.process, denoiser, request);  // [5, 1, 2, 2]
     set_num_threads(1);
     for (int64_t k = 0; k < 5; ++k) {
       request.image_seeds = image_seeds(3, k, 1);
-      const Tensor alone = sample(schedule, denoiser, request);  // [1, 1, 2, 2]
+      const Tensor alone = sample(trained.process, denoiser, request);  // [1, 1, 2, 2]
       EXPECT_EQ(std::memcmp(alone.f32(), together.rows(k, k + 1).f32(),
                             static_cast<size_t>(alone.bytes())),
                 0)
@@ -308,7 +251,7 @@ TEST_F(Samplers, AnImageDependsOnItsSeedAlone) {
 }
 
 TEST_F(Samplers, StartFromTheInitialNoise) {
-  const Schedule schedule("linear", 10);
+  const Trained trained("linear", 10);
   for (const std::string& sampler : sampler_names()) {
     const SampleRequest request = request_of(sampler, 3, {});
     Tensor start;  // [3, 1, 2, 2]
@@ -316,7 +259,7 @@ TEST_F(Samplers, StartFromTheInitialNoise) {
       if (!start.defined()) start = x.clone();
       return Tensor::zeros(x.shape(), x.device());
     };
-    sample(schedule, watched, request);
+    sample(trained.process, watched, request);
     EXPECT_EQ(start.values(),
               initial_noise(request.image_seeds, request.image, request.device).values())
         << sampler;
@@ -331,7 +274,7 @@ TEST_F(Samplers, ImagesOfOneSeedDiffer) {
 }
 
 TEST_F(Samplers, ReportEveryStepAndStopWhenAsked) {
-  const Schedule schedule("linear", 10);
+  const Trained trained("linear", 10);
   for (const std::string& sampler : sampler_names()) {
     SampleRequest request = request_of(sampler, 1, {});
     std::vector<int64_t> steps;
@@ -341,7 +284,7 @@ TEST_F(Samplers, ReportEveryStepAndStopWhenAsked) {
       return progress.step < 3;
     };
     try {
-      sample(schedule, exact_denoiser(schedule, kData), request);
+      sample(trained.process, exact_denoiser(trained, kData), request);
       ADD_FAILURE() << sampler << " did not stop";
     } catch (const Error& error) {
       EXPECT_STREQ(error.what(), "[sample] cancelled after step 3 of 10");
@@ -351,9 +294,9 @@ TEST_F(Samplers, ReportEveryStepAndStopWhenAsked) {
 }
 
 std::string usage_error(const SampleRequest& request) {
-  const Schedule schedule("linear", 10);
+  const Trained trained("linear", 10);
   try {
-    sample(schedule, exact_denoiser(schedule, kData), request);
+    sample(trained.process, exact_denoiser(trained, kData), request);
   } catch (const UsageError& error) {
     return error.what();
   }
@@ -382,12 +325,12 @@ TEST_F(Samplers, RefuseWhatCannotWork) {
 }
 
 TEST_F(Samplers, RefuseANetworkOfAnotherShape) {
-  const Schedule schedule("linear", 10);
+  const Trained trained("linear", 10);
   const Denoiser wider = [](const Tensor& x, const Tensor&) {
     return Tensor::zeros({x.size(0), 1, 2, 4});
   };
-  EXPECT_THROW(sample(schedule, wider, request_of("ddpm", 1, {})), Error);
+  EXPECT_THROW(sample(trained.process, wider, request_of("ddpm", 1, {})), Error);
 }
 
 }  // namespace
-}  // namespace ddpm
+}  // namespace ddpm::test

@@ -12,14 +12,12 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
-#include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 namespace {
 
 constexpr double kFirstBeta = 1e-4;
 constexpr double kLastBeta = 0.02;
-constexpr int64_t kMaxSteps = 1'000'000;  // far beyond use; keeps a damaged file from eating memory
 
 // Position of step i on [0, 1], both ends taken; 0 for a single step.
 double fraction(int64_t i, int64_t steps) {
@@ -99,8 +97,8 @@ std::vector<std::string> schedule_names() {
 }
 
 Schedule::Schedule(std::string_view name, int64_t steps) {
-  if (steps < 1 || steps > kMaxSteps) {
-    fail_usage("schedule", fmt::format("{} steps; choose 1 to {}", steps, kMaxSteps));
+  if (steps < 1 || steps > kMostTimesteps) {
+    fail_usage("schedule", fmt::format("{} steps; choose 1 to {}", steps, kMostTimesteps));
   }
   const auto& kinds = schedule_kinds();
   const auto kind = std::find_if(kinds.begin(), kinds.end(),
@@ -166,36 +164,18 @@ size_t Schedule::index(int64_t i) const {
   return static_cast<size_t>(i);
 }
 
-double Schedule::posterior_variance(int64_t i) const {
-  return beta(i) * (1 - alpha_bar_previous(i)) / (1 - alpha_bar(i));
+NoiseLevel Schedule::level(int64_t i) const {
+  return {.alpha_squared = alpha_bar(i),
+          .sigma_squared = 1 - alpha_bar(i),
+          .t = static_cast<double>(timestep(i))};
 }
 
-double Schedule::posterior_x0(int64_t i) const {
-  return std::sqrt(alpha_bar_previous(i)) * beta(i) / (1 - alpha_bar(i));
-}
-
-double Schedule::posterior_xt(int64_t i) const {
-  return std::sqrt(alpha(i)) * (1 - alpha_bar_previous(i)) / (1 - alpha_bar(i));
-}
-
-void add_noise(const Schedule& schedule, const Tensor& x0, const std::vector<int64_t>& t,
-               const Tensor& noise, Tensor& xt) {
-  if (noise.shape() != x0.shape() || xt.shape() != x0.shape() || x0.shape().rank() < 1 ||
-      x0.size(0) != static_cast<int64_t>(t.size())) {
-    fail("add_noise",
-         fmt::format("x0 {}, noise {}, xt {} and {} steps do not fit together", x0.shape().str(),
-                     noise.shape().str(), xt.shape().str(), t.size()));
-  }
-  std::vector<float> keep, add;
-  for (const int64_t step : t) {
-    if (step < 0 || step >= schedule.steps()) {
-      fail("add_noise", fmt::format("step {} of a process of {}", step, schedule.steps()));
-    }
-    const double alpha_bar = schedule.alpha_bar(step);
-    keep.push_back(static_cast<float>(std::sqrt(alpha_bar)));
-    add.push_back(static_cast<float>(std::sqrt(1 - alpha_bar)));
-  }
-  backend_for(x0.device()).combine({&x0, &noise}, {keep, add}, xt);
+NoiseStep Schedule::step(int64_t i) const {
+  return {.from = level(i),
+          .to = i == 0 ? NoiseLevel{} : level(i - 1),
+          .kept = alpha(i),
+          .added = beta(i),
+          .stream = 1 + static_cast<uint64_t>(timestep(i))};
 }
 
 }  // namespace ddpm

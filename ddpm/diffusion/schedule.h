@@ -1,6 +1,5 @@
 // Noise schedules: how much noise each of T steps adds, and every coefficient that follows from it
-// (Ho et al. 2020, arXiv:2006.11239). All tables are double; nothing here touches a pixel but
-// add_noise().
+// (Ho et al. 2020, arXiv:2006.11239). All tables are double; nothing here touches a pixel.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ddpm/tensor/tensor.h"
+#include "ddpm/diffusion/level.h"
 
 namespace ddpm {
 
@@ -21,6 +20,9 @@ struct ScheduleKind {
 const std::vector<ScheduleKind>& schedule_kinds();
 std::vector<std::string> schedule_names();
 
+// Far beyond use; keeps a damaged file from taking all memory.
+inline constexpr int64_t kMostTimesteps = 1'000'000;
+
 // No step destroys more than this share of the variance (Nichol & Dhariwal 2021, section 3.2). It
 // also bounds linear and quadratic, whose scaling by 1000 / T would pass 1 for small T.
 inline constexpr double kMaxBeta = 0.999;
@@ -31,7 +33,7 @@ inline constexpr double kMaxBeta = 0.999;
 class Schedule {
  public:
   // linear, cosine, sigmoid or quadratic; throws UsageError for another name, naming the choices,
-  // and unless 1 <= steps <= 1,000,000.
+  // and unless 1 <= steps <= kMostTimesteps.
   explicit Schedule(std::string_view name, int64_t steps = 1000);
 
   // The same process seen at some of its steps only: alpha_bar is taken over, beta follows from
@@ -48,13 +50,10 @@ class Schedule {
   double beta(int64_t i) const { return beta_[index(i)]; }
   double alpha(int64_t i) const { return 1 - beta_[index(i)]; }
   double alpha_bar(int64_t i) const { return alpha_bar_[index(i)]; }
-  // alpha_bar one step nearer to the image; 1 at step 0.
-  double alpha_bar_previous(int64_t i) const { return i == 0 ? 1.0 : alpha_bar_[index(i - 1)]; }
-  // q(x_{i-1} | x_i, x_0) is normal with mean posterior_x0 x_0 + posterior_xt x_i and this variance
-  // (Ho et al. 2020, equations 6 and 7); the variance is 0 at step 0.
-  double posterior_variance(int64_t i) const;
-  double posterior_x0(int64_t i) const;
-  double posterior_xt(int64_t i) const;
+  // The level of step i, and the step of sampling that leaves it: to the level of step i - 1, or to
+  // the image for i = 0.
+  NoiseLevel level(int64_t i) const;
+  NoiseStep step(int64_t i) const;
 
  private:
   Schedule(std::vector<double> alpha_bar, std::vector<int64_t> timesteps);
@@ -64,11 +63,5 @@ class Schedule {
   std::vector<double> alpha_bar_;
   std::vector<int64_t> timesteps_;
 };
-
-// Forward noising: xt[n] = sqrt(alpha_bar_t[n]) x0[n] + sqrt(1 - alpha_bar_t[n]) noise[n], all
-// [N, ...] and one step per image; xt may be x0 or noise. Throws Error where shapes or steps do not
-// fit.
-void add_noise(const Schedule& schedule, const Tensor& x0, const std::vector<int64_t>& t,
-               const Tensor& noise, Tensor& xt);
 
 }  // namespace ddpm

@@ -80,7 +80,7 @@ TEST(Schedule, EveryTableIsSoundAtEveryLength) {
         ASSERT_GT(schedule.beta(t), 0) << name << " " << t << " of " << steps;
         ASSERT_LE(schedule.beta(t), 0.999) << name << " " << t << " of " << steps;
         ASSERT_LT(schedule.alpha_bar(t), previous) << name << " " << t << " of " << steps;
-        ASSERT_EQ(schedule.alpha_bar_previous(t), previous);
+        ASSERT_EQ(schedule.step(t).to.alpha_squared, previous);
         previous = schedule.alpha_bar(t);
       }
     }
@@ -95,26 +95,45 @@ TEST(Schedule, EndsNearPureNoise) {
 }
 
 // Bayes' rule for x0 known: precision and mean of q(x_{t-1} | x_t, x0) from its two factors.
+// Bayes' rule for x0 known: precision and mean of q(x_{t-1} | x_t, x0) from its two factors.
 TEST(Schedule, PosteriorIsBayesRule) {
   const Schedule schedule("cosine", 100);
   for (const int64_t t : {1, 2, 50, 98, 99}) {
+    const NoiseStep step = schedule.step(t);
     const double alpha = schedule.alpha(t);
     const double prior = 1 - schedule.alpha_bar(t - 1);
     const double precision = alpha / schedule.beta(t) + 1 / prior;
-    EXPECT_NEAR(schedule.posterior_variance(t) * precision, 1, 1e-9) << t;
-    EXPECT_NEAR(schedule.posterior_x0(t), std::sqrt(schedule.alpha_bar(t - 1)) / prior / precision,
-                1e-9)
+    EXPECT_NEAR(step.posterior_variance() * precision, 1, 1e-9) << t;
+    EXPECT_NEAR(step.posterior_x0(), std::sqrt(schedule.alpha_bar(t - 1)) / prior / precision, 1e-9)
         << t;
-    EXPECT_NEAR(schedule.posterior_xt(t), std::sqrt(alpha) / schedule.beta(t) / precision, 1e-9)
-        << t;
+    EXPECT_NEAR(step.posterior_x(), std::sqrt(alpha) / schedule.beta(t) / precision, 1e-9) << t;
   }
 }
 
 TEST(Schedule, FirstStepHasNoNoiseLeft) {
-  const Schedule schedule("linear");
-  EXPECT_EQ(schedule.posterior_variance(0), 0);
-  EXPECT_EQ(schedule.posterior_xt(0), 0);
-  EXPECT_NEAR(schedule.posterior_x0(0), 1, 1e-12);
+  const NoiseStep step = Schedule("linear").step(0);
+  EXPECT_EQ(step.posterior_variance(), 0);
+  EXPECT_EQ(step.posterior_x(), 0);
+  EXPECT_NEAR(step.posterior_x0(), 1, 1e-12);
+}
+
+TEST(Schedule, StepsJoinNeighbouringLevels) {
+  const Schedule schedule = Schedule("linear").respaced({3, 10, 999});
+  for (const int64_t i : {0, 1, 2}) {
+    const NoiseStep step = schedule.step(i);
+    EXPECT_EQ(step.from.alpha_squared, schedule.alpha_bar(i));
+    EXPECT_EQ(step.from.sigma_squared, 1 - schedule.alpha_bar(i));
+    EXPECT_EQ(step.from.t, static_cast<double>(schedule.timestep(i)));
+    EXPECT_EQ(step.to.alpha_squared, i == 0 ? 1 : schedule.level(i - 1).alpha_squared);
+    EXPECT_EQ(step.stream, static_cast<uint64_t>(1 + schedule.timestep(i)));
+    // What the schedule knows is what the levels give, up to rounding.
+    const NoiseStep between = step_between(step.from, step.to, step.stream);
+    EXPECT_NEAR(step.kept, between.kept, 1e-15);
+    EXPECT_NEAR(step.added, between.added, 1e-15);
+  }
+  EXPECT_EQ(schedule.step(0).to.sigma_squared, 0);
+  EXPECT_THROW(schedule.step(3), Error);
+  EXPECT_THROW(schedule.level(-1), Error);
 }
 
 TEST(Schedule, RespacedKeepsAlphaBar) {
@@ -123,7 +142,7 @@ TEST(Schedule, RespacedKeepsAlphaBar) {
   ASSERT_EQ(few.steps(), 3);
   EXPECT_EQ(few.timestep(1), 10);
   EXPECT_EQ(few.alpha_bar(1), full.alpha_bar(10));
-  EXPECT_EQ(few.alpha_bar_previous(2), full.alpha_bar(10));
+  EXPECT_EQ(few.step(2).to.alpha_squared, full.alpha_bar(10));
   EXPECT_NEAR((1 - few.beta(2)) * (1 - few.beta(1)) * (1 - few.beta(0)), full.alpha_bar(999),
               1e-15);
 }
@@ -156,32 +175,6 @@ TEST(Schedule, RefusesWhatCannotWork) {
   EXPECT_THROW(schedule.respaced({3, 3}), UsageError);
   EXPECT_THROW(schedule.respaced({0, 10}), UsageError);
   EXPECT_THROW(schedule.beta(10), Error);
-}
-
-TEST(AddNoise, GivesEachImageItsOwnStep) {
-  const Schedule schedule("linear");
-  const Tensor x0 = Tensor::of({2, 1, 1, 2}, {1, -1, 0.5, 0});   // [N, H, W, C]
-  const Tensor noise = Tensor::of({2, 1, 1, 2}, {2, 0, -1, 1});  // [N, H, W, C]
-  Tensor xt(x0.shape());                                         // [N, H, W, C]
-  add_noise(schedule, x0, {0, 700}, noise, xt);
-  const auto mixed = [&](int64_t t, double x, double e) {
-    return std::sqrt(schedule.alpha_bar(t)) * x + std::sqrt(1 - schedule.alpha_bar(t)) * e;
-  };
-  const std::vector<float> values = xt.values();
-  EXPECT_NEAR(values[0], mixed(0, 1, 2), 1e-6);
-  EXPECT_NEAR(values[1], mixed(0, -1, 0), 1e-6);
-  EXPECT_NEAR(values[2], mixed(700, 0.5, -1), 1e-6);
-  EXPECT_NEAR(values[3], mixed(700, 0, 1), 1e-6);
-}
-
-TEST(AddNoise, RefusesWhatDoesNotFit) {
-  const Schedule schedule("linear", 10);
-  const Tensor x0 = Tensor::zeros({2, 1, 1, 2});
-  Tensor xt(x0.shape());
-  EXPECT_THROW(add_noise(schedule, x0, {1}, x0, xt), Error);
-  EXPECT_THROW(add_noise(schedule, x0, {1, 10}, x0, xt), Error);
-  EXPECT_THROW(add_noise(schedule, x0, {1, -1}, x0, xt), Error);
-  EXPECT_THROW(add_noise(schedule, x0, {1, 1}, Tensor::zeros({2, 1, 1, 1}), xt), Error);
 }
 
 }  // namespace

@@ -51,16 +51,16 @@ Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
   require_memory_for_sampling(config, options);
   std::optional<Inference> scope;
   if (options.prepare_weights) scope.emplace();
-  const Schedule schedule(config.schedule, config.timesteps);
+  const Process process({.schedule = config.schedule, .timesteps = config.timesteps});
   const Denoiser denoiser = [&](const Tensor& x, const Tensor& t) {
-    Tensor noise = network(Variable(x), t).value();
-    if (const auto value = find_not_finite(noise)) {
+    Tensor output = network(Variable(x), t).value();
+    if (const auto value = find_not_finite(output)) {
       fail("sample",
-           fmt::format("the network's estimate of the noise holds {} at step {}; its weights "
-                       "are damaged, or its training failed",
+           fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
+                       "training failed",
                        *value, t.f32()[0]));
     }
-    return noise;
+    return output;
   };
   const int64_t channels = config.network.channels;
   Tensor images({options.count, height, width, channels}, DType::kFloat32, network.device());
@@ -78,7 +78,7 @@ Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
       };
     }
     Tensor rows = images.rows(begin, begin + count);
-    rows.copy_from(sample(schedule, denoiser, request));
+    rows.copy_from(sample(process, denoiser, request));
     if (const auto value = find_not_finite(rows)) {
       fail("sample",
            fmt::format("the pictures came out as {}; the network's weights are damaged, or "

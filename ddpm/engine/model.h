@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "ddpm/diffusion/schedule.h"
 #include "ddpm/nn/unet.h"
 
 namespace ddpm {
 
 // The largest numbers that flags and files may hold.
 inline constexpr int64_t kMostBatch = int64_t{1} << 20;
-inline constexpr int64_t kMostTimesteps = 1'000'000;
 inline constexpr int64_t kMostTrainedSteps = int64_t{1} << 40;
 
 struct ModelConfig {

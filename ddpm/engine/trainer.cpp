@@ -6,13 +6,14 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
+#include "ddpm/diffusion/noised_batch.h"
 #include "ddpm/engine/weights.h"
 
 namespace ddpm {
 namespace {
 
 // Independent random numbers for each purpose, all from the run's one seed.
-enum Purpose : uint64_t { kInitialWeights = 1, kTimeSteps = 2, kNoise = 3 };
+enum Purpose : uint64_t { kInitialWeights = 1, kLevels = 2, kNoise = 3 };
 
 std::vector<Variable> variables_of(DiffusionUnet& network, uint64_t seed) {
   network.initialize(mix_seed(seed, kInitialWeights));
@@ -29,7 +30,7 @@ Trainer::Trainer(const TrainOptions& options, const ModelConfig& config, BatchSo
     : options_(options),
       config_(config),
       batches_(std::move(batches)),
-      schedule_(config.schedule, config.timesteps),
+      process_({.schedule = config.schedule, .timesteps = config.timesteps}),
       loss_(loss_kind(options.loss)),
       network_(config.network, device),
       adam_(variables_of(network_, options.seed), {.learning_rate = options.lr,
@@ -41,32 +42,17 @@ Trainer::Trainer(const TrainOptions& options, const ModelConfig& config, BatchSo
 
 StepMetrics Trainer::step() {
   const int64_t step = adam_.steps();
-  const Tensor images = batches_(step);  // [N, H, W, C]
-  const int64_t batch = images.size(0);
-  const Device device = network_.device();
-  Backend& backend = backend_for(device);
-
-  std::vector<int64_t> t(static_cast<size_t>(batch));
-  std::vector<uint64_t> noise_seeds(static_cast<size_t>(batch));
-  // [N]; values are written on the host, which kDry has none of
-  Tensor t_input({batch}, DType::kFloat32, holds_values(device) ? Device::kCpu : device);
-  const Philox times(mix_seed(options_.seed, kTimeSteps));
-  for (int64_t i = 0; holds_values(device) && i < batch; ++i) {
-    const uint64_t drawn = static_cast<uint64_t>(step * batch + i);
-    t[i] = static_cast<int64_t>(times.below(static_cast<uint64_t>(schedule_.steps()), drawn));
-    t_input.f32()[i] = static_cast<float>(t[i]);
-    noise_seeds[i] = mix_seed(mix_seed(options_.seed, kNoise), drawn);
-  }
-  Tensor noise(images.shape(), DType::kFloat32, device),
-      noisy(images.shape(), DType::kFloat32, device);
-  backend.normal(noise_seeds, 0, noise);
-  add_noise(schedule_, images, t, noise, noisy);
+  const Tensor images = batches_(step).on(network_.device());  // [N, H, W, C]
+  const NoisedBatch batch = noised_batch(
+      process_,
+      {.levels = mix_seed(options_.seed, kLevels), .noise = mix_seed(options_.seed, kNoise)},
+      static_cast<uint64_t>(step * images.size(0)), images);
 
   Tape tape;
   Loss loss;
   {
     const Tape::Recording recording(tape);
-    loss = mean_loss(loss_, network_(Variable(noisy), t_input.on(device)), noise);
+    loss = mean_loss(loss_, network_(Variable(batch.input), batch.t), batch.target);
   }
   const auto fail_if_not_finite = [&](const char* what, double value) {
     if (std::isfinite(value)) return;

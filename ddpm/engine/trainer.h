@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "ddpm/diffusion/schedule.h"
+#include "ddpm/diffusion/process.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/optim/adam.h"
@@ -30,7 +30,7 @@ class Trainer {
   Trainer(const TrainOptions& options, const ModelConfig& config, BatchSource batches,
           Device device = Device::kCpu);
 
-  // One step (Ho et al. 2020, algorithm 1): random time steps, noised images, loss, gradients,
+  // One step (Ho et al. 2020, algorithm 1): random levels of noise, noised images, loss, gradients,
   // Adam, average. Throws Error when the loss or the gradient is no longer finite, before the
   // weights are touched.
   StepMetrics step();
@@ -38,7 +38,6 @@ class Trainer {
   int64_t steps() const { return adam_.steps(); }
 
   const ModelConfig& config() const { return config_; }
-  const Schedule& schedule() const { return schedule_; }
   DiffusionUnet& network() { return network_; }
   Adam& adam() { return adam_; }
   // A network that shares the averaged weights' storage: what samples are drawn with.
@@ -48,7 +47,7 @@ class Trainer {
   TrainOptions options_;
   ModelConfig config_;
   BatchSource batches_;
-  Schedule schedule_;
+  Process process_;
   LossKind loss_;
   DiffusionUnet network_;
   Adam adam_;

@@ -2,7 +2,7 @@
 // host backend.
 #include <cmath>
 
-#include "ddpm/diffusion/schedule.h"
+#include "ddpm/diffusion/noised_batch.h"
 #include "ddpm/nn/unet.h"
 #include "ddpm/optim/adam.h"
 #include "tests/parity/parity.h"
@@ -36,10 +36,10 @@ class Training {
     const Fixture::Tensors step = fixture_.group("step" + std::to_string(i) + ".");
     const Tensor x0 = step.at("x0").on(device_), noise = step.at("noise").on(device_),
                  t = step.at("t").on(device_);
-    std::vector<int64_t> steps;
-    for (float value : t.values()) steps.push_back(static_cast<int64_t>(value));
+    std::vector<NoiseLevel> levels;
+    for (float value : t.values()) levels.push_back(schedule_.level(static_cast<int64_t>(value)));
     Tensor noisy(x0.shape(), DType::kFloat32, device_);
-    add_noise(schedule_, x0, steps, noise, noisy);
+    add_noise(levels, x0, noise, noisy);
     EXPECT_LE(relative_l2(noisy, step.at("xt")), Tolerance::kBlock) << "step " << i;
     Tape tape;
     Loss loss;

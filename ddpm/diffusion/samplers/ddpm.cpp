@@ -1,24 +1,27 @@
 // Ancestral sampling (Ho et al. 2020, arXiv:2006.11239, algorithm 2): draw from the posterior
-// q(x_{i-1} | x_i, x0) with the estimated x0 and the variance beta~. Fewer steps walk a respaced
+// q(x_to | x_from, x0) with the estimated x0 and the variance beta~. Fewer steps walk a respaced
 // schedule (Nichol & Dhariwal 2021, arXiv:2102.09672, section 4), whose beta spans the gap.
 #include <cmath>
 
 #include "ddpm/diffusion/samplers/loop.h"
 
 namespace ddpm {
+namespace {
 
-Tensor sample_ddpm(SampleLoop& loop) {
-  const Schedule& schedule = loop.schedule();
+Tensor run(SampleLoop& loop) {
   Tensor x = loop.start();  // [N, H, W, C]
-  for (int64_t i = schedule.steps() - 1; i >= 0; --i) {
-    const Tensor x0 = loop.predict_x0(x, i);
-    loop.advance(i,
-                 {.from_x0 = schedule.posterior_x0(i),
-                  .from_x = schedule.posterior_xt(i),
-                  .from_noise = std::sqrt(schedule.posterior_variance(i))},
-                 x0, x);
+  for (const NoiseStep& step : loop.steps()) {
+    const Tensor x0 = loop.predict_x0(x, step.from);  // [N, H, W, C]
+    loop.advance(step, {{&x0, step.posterior_x0()}, {&x, step.posterior_x()}},
+                 std::sqrt(step.posterior_variance()), x0, x);
   }
   return x;
+}
+
+}  // namespace
+
+SamplerKind ddpm_sampler() {
+  return {"ddpm", "ancestral sampling with fresh noise in each step; best with all steps", 0, run};
 }
 
 }  // namespace ddpm

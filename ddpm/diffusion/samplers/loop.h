@@ -2,40 +2,53 @@
 // the progress call. A sampler is then the arithmetic of one step. Private to this room.
 #pragma once
 
+#include <vector>
+
 #include "ddpm/diffusion/sampler.h"
 
 namespace ddpm {
 
+// A tensor of the images' shape and what it is multiplied by.
+struct Term {
+  const Tensor* tensor = nullptr;
+  double factor = 0;
+};
+
 class SampleLoop {
  public:
-  // schedule is the subsequence to walk; the request is checked already.
-  SampleLoop(Schedule schedule, const Denoiser& denoiser, const SampleRequest& request)
-      : schedule_(std::move(schedule)), denoiser_(denoiser), request_(request) {}
+  // steps: what to walk, from the most noise to the image. The request is checked already; it, the
+  // process and the network must outlive the loop.
+  SampleLoop(const Process& process, std::vector<NoiseStep> steps, const Denoiser& network,
+             const SampleRequest& request)
+      : process_(process), steps_(std::move(steps)), network_(network), request_(request) {}
 
-  const Schedule& schedule() const { return schedule_; }
+  const std::vector<NoiseStep>& steps() const { return steps_; }
   double eta() const { return request_.eta; }
 
   // x before the first step.
   Tensor start() const;  // [N, H, W, C]
-  // x0 = (x - sqrt(1 - alpha_bar) noise) / sqrt(alpha_bar), clipped where the request says so.
-  Tensor predict_x0(const Tensor& x, int64_t i) const;  // [N, H, W, C]
+  // The network's estimate of the image behind x at a level, clipped where the request says so.
+  Tensor predict_x0(const Tensor& x, const NoiseLevel& level) const;  // [N, H, W, C]
+  // The noise that explains x from x0: (x - alpha x0) / sigma. Of a clipped x0 it is not the
+  // network's own estimate.
+  Tensor predict_noise(const Tensor& x, const Tensor& x0,
+                       const NoiseLevel& level) const;  // [N, H, W, C]
 
-  // x becomes from_x0 x0 + from_x x + from_noise z with fresh z of stream 1 + t, where t is the
-  // step that the network was told. Coefficients are double until here.
-  struct Update {
-    double from_x0 = 0;
-    double from_x = 0;
-    double from_noise = 0;
-  };
-  void advance(int64_t i, const Update& update, const Tensor& x0, Tensor& x) const;
+  // out becomes the sum of one or more terms; it may be one of the first three. Factors are double
+  // until here.
+  void sum(const std::vector<Term>& terms, Tensor& out) const;
+
+  // Ends a step: x becomes the sum of the terms, which may hold x as in sum(), and of from_noise
+  // times fresh noise. x0 is the step's estimate, for the progress call.
+  void advance(const NoiseStep& step, std::vector<Term> terms, double from_noise, const Tensor& x0,
+               Tensor& x);
 
  private:
-  Schedule schedule_;
-  const Denoiser& denoiser_;
+  const Process& process_;
+  std::vector<NoiseStep> steps_;
+  const Denoiser& network_;
   const SampleRequest& request_;
+  int64_t done_ = 0;
 };
-
-Tensor sample_ddpm(SampleLoop& loop);
-Tensor sample_ddim(SampleLoop& loop);
 
 }  // namespace ddpm

@@ -1,0 +1,57 @@
+// A level of noise, and a step from one level to a cleaner one. Every process, objective and
+// sampler speaks of these: a schedule's discrete steps, EDM's sigma and the line of rectified flow
+// are all lists of levels.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace ddpm {
+
+// x = alpha x0 + sigma noise, where noise is standard normal; by default the image itself. The
+// squares are stored because they are what schedules give: alpha_squared is the alpha_bar of Ho et
+// al. 2020 (arXiv:2006.11239).
+struct NoiseLevel {
+  double alpha_squared = 1;
+  double sigma_squared = 0;
+  // What the network is told.
+  double t = 0;
+
+  double alpha() const { return std::sqrt(alpha_squared); }
+  double sigma() const { return std::sqrt(sigma_squared); }
+  // log(alpha^2 / sigma^2): infinity for the image, minus infinity for noise alone.
+  double log_snr() const { return std::log(alpha_squared / sigma_squared); }
+};
+
+// One step of sampling, from a level to a cleaner one. The forward process between the two is
+// x_from = sqrt(kept) x_to + sqrt(added) noise.
+struct NoiseStep {
+  NoiseLevel from;
+  NoiseLevel to;
+  // alpha_from^2 / alpha_to^2: the alpha of Ho et al.
+  double kept = 1;
+  // sigma_from^2 - kept sigma_to^2: their beta. Both are stored because a schedule knows them more
+  // exactly than a difference of its products.
+  double added = 0;
+  // The stream of random numbers for noise that a sampler adds in this step; stream 0 is the noise
+  // that sampling starts from.
+  uint64_t stream = 1;
+
+  // q(x_to | x_from, x0) is normal with mean posterior_x0 x0 + posterior_x x_from and this variance
+  // (Ho et al. 2020, equations 6 and 7, for any alpha and sigma).
+  double posterior_variance() const { return added * to.sigma_squared / from.sigma_squared; }
+  double posterior_x0() const { return to.alpha() * added / from.sigma_squared; }
+  double posterior_x() const { return std::sqrt(kept) * to.sigma_squared / from.sigma_squared; }
+};
+
+// The step between two levels that only their alpha and sigma are known of.
+inline NoiseStep step_between(const NoiseLevel& from, const NoiseLevel& to, uint64_t stream) {
+  const double kept = from.alpha_squared / to.alpha_squared;
+  return {.from = from,
+          .to = to,
+          .kept = kept,
+          .added = from.sigma_squared - kept * to.sigma_squared,
+          .stream = stream};
+}
+
+}  // namespace ddpm

@@ -1,0 +1,108 @@
+#include "ddpm/diffusion/noised_batch.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "ddpm/base/error.h"
+#include "ddpm/kernels/backend.h"
+
+namespace ddpm {
+namespace {
+
+TEST(AddNoise, GivesEachImageItsOwnStep) {
+  const Schedule schedule("linear");
+  const Tensor x0 = Tensor::of({2, 1, 1, 2}, {1, -1, 0.5, 0});   // [N, H, W, C]
+  const Tensor noise = Tensor::of({2, 1, 1, 2}, {2, 0, -1, 1});  // [N, H, W, C]
+  Tensor xt(x0.shape());                                         // [N, H, W, C]
+  add_noise({schedule.level(0), schedule.level(700)}, x0, noise, xt);
+  const auto mixed = [&](int64_t t, double x, double e) {
+    return std::sqrt(schedule.alpha_bar(t)) * x + std::sqrt(1 - schedule.alpha_bar(t)) * e;
+  };
+  const std::vector<float> values = xt.values();
+  EXPECT_NEAR(values[0], mixed(0, 1, 2), 1e-6);
+  EXPECT_NEAR(values[1], mixed(0, -1, 0), 1e-6);
+  EXPECT_NEAR(values[2], mixed(700, 0.5, -1), 1e-6);
+  EXPECT_NEAR(values[3], mixed(700, 0, 1), 1e-6);
+}
+
+TEST(AddNoise, RefusesWhatDoesNotFit) {
+  const Schedule schedule("linear", 10);
+  const NoiseLevel level = schedule.level(1);
+  const Tensor x0 = Tensor::zeros({2, 1, 1, 2});
+  Tensor xt(x0.shape()), narrow({2, 1, 1, 1});
+  EXPECT_THROW(add_noise({level}, x0, x0, xt), Error);
+  EXPECT_THROW(add_noise({level, level}, x0, narrow, xt), Error);
+  EXPECT_THROW(add_noise({level, level}, x0, x0, narrow), Error);
+  EXPECT_THROW(noised_batch(Process({}), {level}, x0, x0), Error);
+  EXPECT_THROW(schedule.level(10), Error);
+  EXPECT_THROW(schedule.level(-1), Error);
+}
+
+// Pictures and noise without pattern.
+Tensor random_images(int64_t count, uint64_t seed) {
+  Tensor images({count, 2, 3, 1});
+  Philox(seed).normal(0, images.elements(), images.f32());
+  return images;
+}
+
+TEST(NoisedBatch, InputAndTargetFollowTheObjective) {
+  const Tensor x0 = random_images(3, 1), noise = random_images(3, 2);
+  for (const std::string& name : objective_names()) {
+    const Process process({.timesteps = 50, .objective = name});
+    const Philox random(7);
+    std::vector<NoiseLevel> levels;
+    for (const uint64_t i : {0, 1, 2}) levels.push_back(process.draw(random, i));
+    const NoisedBatch batch = noised_batch(process, levels, x0, noise);
+    for (int64_t i = 0; i < x0.elements(); ++i) {
+      const NoiseLevel& level = levels[static_cast<size_t>(i / 6)];
+      const Preconditioning p = process.preconditioning(level);
+      const double x = x0.f32()[i], e = noise.f32()[i];
+      const double noisy = level.alpha() * x + level.sigma() * e;
+      EXPECT_NEAR(batch.input.f32()[i], p.c_in * noisy, 1e-6) << name;
+      EXPECT_NEAR(batch.target.f32()[i], p.target_x0 * x + p.target_noise * e, 1e-6) << name;
+      EXPECT_EQ(batch.t.f32()[i / 6], static_cast<float>(level.t)) << name;
+    }
+  }
+}
+
+TEST(NoisedBatch, ATargetThatIsThereIsNotCopied) {
+  const Tensor x0 = random_images(2, 1), noise = random_images(2, 2);
+  const std::vector<NoiseLevel> levels(2, Schedule("linear").level(3));
+  EXPECT_EQ(noised_batch(Process({.objective = "eps"}), levels, x0, noise).target.f32(),
+            noise.f32());
+  EXPECT_EQ(noised_batch(Process({.objective = "x0"}), levels, x0, noise).target.f32(), x0.f32());
+}
+
+TEST(NoisedBatch, AnImageDependsOnItsPositionAlone) {
+  const Process process({.schedule = "cosine"});
+  const NoiseSeeds seeds{.levels = 5, .noise = 6};
+  const Tensor x0 = random_images(4, 1);
+  const NoisedBatch all = noised_batch(process, seeds, 100, x0);
+  const NoisedBatch last = noised_batch(process, seeds, 102, x0.rows(2, 4));
+  const auto same = [](const Tensor& a, const Tensor& b) {
+    return a.shape() == b.shape() &&
+           std::memcmp(a.f32(), b.f32(), static_cast<size_t>(a.bytes())) == 0;
+  };
+  EXPECT_TRUE(same(all.input.rows(2, 4), last.input));
+  EXPECT_TRUE(same(all.target.rows(2, 4), last.target));
+  EXPECT_TRUE(same(all.t.rows(2, 4), last.t));
+  EXPECT_FALSE(same(all.target.rows(0, 2), last.target));
+}
+
+// An old run must continue: the numbers that image n of step s draws are these.
+TEST(NoisedBatch, DrawsAreThoseOfOlderRuns) {
+  const Process process({.timesteps = 1000});
+  const Tensor x0 = random_images(2, 1);
+  const NoisedBatch batch = noised_batch(process, {.levels = 5, .noise = 6}, 40, x0);
+  Tensor noise(x0.shape());
+  backend_for(noise.device()).normal({mix_seed(6, 40), mix_seed(6, 41)}, 0, noise);
+  EXPECT_EQ(batch.target.values(), noise.values());
+  for (const uint64_t n : {0, 1}) {
+    EXPECT_EQ(batch.t.f32()[n], static_cast<float>(Philox(5).below(1000, 40 + n)));
+  }
+}
+
+}  // namespace
+}  // namespace ddpm
