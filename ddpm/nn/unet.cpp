@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "ddpm/autograd/checkpoint.h"
+#include "ddpm/autograd/recompute.h"
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
@@ -243,9 +243,10 @@ Variable DiffusionUnet::in_parts(const Tensor& x, const Tensor& t) const {
   return Variable(y);
 }
 
-// Blocks hold copies of what they read (which share its storage): a checkpoint outlives the pass.
+// Blocks hold copies of what they read (which share its storage): the tape keeps them until the
+// backward pass.
 Variable DiffusionUnet::run(const std::function<Variable()>& block) const {
-  return recompute_ ? checkpoint(block) : block();
+  return recompute_ ? recompute(block) : block();
 }
 
 }  // namespace ddpm

@@ -1,4 +1,4 @@
-#include "ddpm/autograd/checkpoint.h"
+#include "ddpm/autograd/recompute.h"
 
 #include <gtest/gtest.h>
 
@@ -8,11 +8,11 @@
 namespace ddpm {
 namespace {
 
-// x + silu(silu(w x)) twice over, with x used outside of the checkpoint as well.
+// x + silu(silu(w x)) twice over, with x used outside of the recomputed part as well.
 struct Outcome {
   std::vector<float> y, dx, dw;
 };
-Outcome run(bool checkpointed) {
+Outcome run(bool recomputed) {
   const Variable x = Variable::leaf(Tensor::of({3, 2}, {1, -2, 0.3f, 4, 0.7f, -1}));
   const Variable w = Variable::leaf(Tensor::of({2, 2}, {0.3f, -0.7f, 1.1f, 0.2f}));
   Tape tape;
@@ -25,7 +25,7 @@ Outcome run(bool checkpointed) {
         const Variable inner = activation(Activation::kSilu, linear(h, w, nullptr));
         return add(h, activation(Activation::kSilu, inner));
       };
-      h = checkpointed ? checkpoint(block) : block();
+      h = recomputed ? recompute(block) : block();
     }
     y = add(h, x);
   }
@@ -33,19 +33,19 @@ Outcome run(bool checkpointed) {
   return {y.value().values(), x.grad().values(), w.grad().values()};
 }
 
-TEST(Checkpoint, OutputAndGradientsHaveTheSameBits) {
-  const Outcome plain = run(false), checkpointed = run(true);
-  EXPECT_EQ(checkpointed.y, plain.y);
-  EXPECT_EQ(checkpointed.dx, plain.dx);
-  EXPECT_EQ(checkpointed.dw, plain.dw);
+TEST(Recompute, OutputAndGradientsHaveTheSameBits) {
+  const Outcome plain = run(false), recomputed = run(true);
+  EXPECT_EQ(recomputed.y, plain.y);
+  EXPECT_EQ(recomputed.dx, plain.dx);
+  EXPECT_EQ(recomputed.dw, plain.dw);
 }
 
-TEST(Checkpoint, KeepsOnlyTheEnds) {
+TEST(Recompute, KeepsOnlyTheEnds) {
   const Variable x = Variable::leaf(Tensor::full({1 << 16}, 0.5f));
   const int64_t before = allocator_stats().bytes_in_use;
   Tape tape;
   const Tape::Recording recording(tape);
-  const Variable y = checkpoint([x] {
+  const Variable y = recompute([x] {
     Variable h = x;
     for (int i = 0; i < 10; ++i) h = activation(Activation::kSilu, h);
     return h;
@@ -53,9 +53,9 @@ TEST(Checkpoint, KeepsOnlyTheEnds) {
   EXPECT_EQ(allocator_stats().bytes_in_use - before, int64_t{4} << 16);
 }
 
-TEST(Checkpoint, OutsideATapeItIsACall) {
+TEST(Recompute, OutsideATapeItIsACall) {
   const Variable x = Variable::leaf(Tensor::of({1}, {1}));
-  EXPECT_FALSE(checkpoint([x] { return add(x, x); }).requires_grad());
+  EXPECT_FALSE(recompute([x] { return add(x, x); }).requires_grad());
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-#include "ddpm/autograd/checkpoint.h"
+#include "ddpm/autograd/recompute.h"
 
 #include <utility>
 
 namespace ddpm {
 
-Variable checkpoint(std::function<Variable()> function) {
+Variable recompute(std::function<Variable()> function) {
   if (!Tape::training()) return function();
   Tensor value;
   {
@@ -19,7 +19,7 @@ Variable checkpoint(std::function<Variable()> function) {
       again = function();
     }
     // Variables inside `function` share their slots with those of the first call, so gradients
-    // arrive where, and in the order in which, they would have arrived without a checkpoint.
+    // arrive where, and in the order in which, they would have arrived without recomputing.
     tape.backward(again, std::move(dy));
   });
 }
