@@ -64,19 +64,22 @@ struct Pass {
 
 std::vector<Pass> passes(const ConvShape& s, ConvProblem& b) {
   const ConvArgs args{.stride = s.stride, .padding = s.padding};
-  Pass forward{ConvPass::kForward, "forward", {}, [&b, args] {
-                 Tensor y(b.y.shape());
-                 RefBackend().conv2d(args, b.x, b.w, &b.bias, y);
-                 return relative_error(b.y, y);
-               }};
-  Pass data{ConvPass::kBackwardData, "data", {}, [&b, args] {
-              Tensor dx(b.dx.shape());
-              RefBackend().conv2d_backward_data(args, b.dy, b.w, dx, nullptr);
-              return relative_error(b.dx, dx);
-            }};
+  Pass forward{
+      ConvPass::kForward, "forward", {}, [&b, args] {
+        Tensor y(b.y.shape());
+        RefBackend().run(op::Conv2d{.args = args, .x = b.x, .w = b.w, .bias = &b.bias, .y = y});
+        return relative_error(b.y, y);
+      }};
+  Pass data{
+      ConvPass::kBackwardData, "data", {}, [&b, args] {
+        Tensor dx(b.dx.shape());
+        RefBackend().run(op::Conv2dBackwardData{.args = args, .dy = b.dy, .w = b.w, .dx = dx});
+        return relative_error(b.dx, dx);
+      }};
   Pass weights{ConvPass::kBackwardWeights, "weights", {}, [&b, args] {
                  Tensor dw(b.dw.shape()), dbias(b.dbias.shape());
-                 RefBackend().conv2d_backward_weights(args, b.x, b.dy, dw, &dbias);
+                 RefBackend().run(op::Conv2dBackwardWeights{
+                     .args = args, .x = b.x, .dy = b.dy, .dw = dw, .dbias = &dbias});
                  return std::max(relative_error(b.dw, dw), relative_error(b.dbias, dbias));
                }};
   forward.candidates.push_back(

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "bench/conv_problem.h"
-#include "ddpm/kernels/backend.h"
+#include "ddpm/kernels/cpu/ops/conv_select.h"
 
 namespace ddpm::bench {
+
+using cpu::ConvPass;
 
 struct OnednnCandidate {
   std::string form;            // "nhwc", "any" or "winograd"

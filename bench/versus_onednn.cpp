@@ -63,14 +63,17 @@ const char* name_of_pass(ConvPass pass) {
 // As a training step does.
 void run_ours(ConvProblem& p, ConvPass pass) {
   CpuBackend backend;
-  const ConvArgs args{.stride = p.shape.stride, .padding = p.shape.padding, .by_batch = true};
+  const ConvArgs args{.stride = p.shape.stride, .padding = p.shape.padding};
   switch (pass) {
     case ConvPass::kForward:
-      return backend.conv2d(args, p.x, p.w, &p.bias, p.y);
+      return backend.run(op::Conv2d{
+          .args = args, .x = p.x, .w = p.w, .bias = &p.bias, .y = p.y, .training = true});
     case ConvPass::kBackwardData:
-      return backend.conv2d_backward_data(args, p.dy, p.w, p.dx, nullptr);
+      return backend.run(
+          op::Conv2dBackwardData{.args = args, .dy = p.dy, .w = p.w, .dx = p.dx, .training = true});
     case ConvPass::kBackwardWeights:
-      return backend.conv2d_backward_weights(args, p.x, p.dy, p.dw, &p.dbias);
+      return backend.run(op::Conv2dBackwardWeights{
+          .args = args, .x = p.x, .dy = p.dy, .dw = p.dw, .dbias = &p.dbias});
   }
 }
 

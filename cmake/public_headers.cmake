@@ -24,7 +24,7 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/engine/run.h
   ddpm/engine/train_options.h
   ddpm/engine/trainer.h
-  ddpm/kernels/backend.h
+  ddpm/kernels/arguments.h
   ddpm/nn/attention.h
   ddpm/nn/layers.h
   ddpm/nn/module.h

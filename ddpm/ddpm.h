@@ -24,7 +24,7 @@
 #include "ddpm/engine/run.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/engine/trainer.h"
-#include "ddpm/kernels/backend.h"
+#include "ddpm/kernels/arguments.h"
 #include "ddpm/nn/attention.h"
 #include "ddpm/nn/layers.h"
 #include "ddpm/nn/module.h"

@@ -144,7 +144,7 @@ Measured measure(const Request& request, Device device) {
   std::vector<uint64_t> seeds(static_cast<size_t>(options.batch));
   for (size_t i = 0; i < seeds.size(); ++i) seeds[i] = i;
   Backend& backend = backend_for(device);
-  backend.normal(seeds, 0, images);
+  backend.run(op::Normal{.seeds = seeds, .stream = 0, .x = images});
   Tensor t({options.batch});
   for (int64_t i = 0; i < options.batch; ++i) t.f32()[i] = static_cast<float>(i * 37 % 1000);
 

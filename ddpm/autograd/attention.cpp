@@ -1,5 +1,6 @@
 #include "ddpm/autograd/checks.h"
 #include "ddpm/autograd/functions.h"
+#include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 namespace {
@@ -22,11 +23,18 @@ Variable attention(const Variable& qkv, const AttentionArgs& args) {
   const int64_t images = value.size(0), positions = value.size(1) * value.size(2);
   Tensor out = beside(value, {images, value.size(1), value.size(2), width});
   Tensor logsumexp = beside(value, {images, args.heads, positions});
-  backend_for(out.device()).attention(args, value, out, logsumexp);
+  backend_for(out.device())
+      .run(op::Attention{.args = args, .qkv = value, .out = out, .logsumexp = logsumexp});
   if (!Tape::recording({&qkv})) return Variable(out);
   return Tape::record(out, [args, value, out, logsumexp, slot = qkv.slot()](Tensor dout) {
     Tensor dqkv = like(value);
-    backend_for(dout.device()).attention_backward(args, dout, value, out, logsumexp, dqkv);
+    backend_for(dout.device())
+        .run(op::AttentionBackward{.args = args,
+                                   .dout = dout,
+                                   .qkv = value,
+                                   .out = out,
+                                   .logsumexp = logsumexp,
+                                   .dqkv = dqkv});
     slot->accumulate(std::move(dqkv));
   });
 }
@@ -38,13 +46,25 @@ Variable linear_attention(const Variable& qkv, const AttentionArgs& args) {
   Tensor out = beside(value, {images, value.size(1), value.size(2), width});
   Tensor context = beside(value, {images, args.heads, head, head});
   Tensor k_max = beside(value, {images, width}), k_sum = beside(value, {images, width});
-  backend_for(out.device()).linear_attention(args, value, out, context, k_max, k_sum);
+  backend_for(out.device())
+      .run(op::LinearAttention{.args = args,
+                               .qkv = value,
+                               .out = out,
+                               .context = context,
+                               .k_max = k_max,
+                               .k_sum = k_sum});
   if (!Tape::recording({&qkv})) return Variable(out);
   return Tape::record(out, [args, value, context, k_max, k_sum, slot = qkv.slot()](Tensor dout) {
     // The largest tensors of a network: where nobody else holds qkv, its gradient takes its place.
     Tensor dqkv = value.unique() ? value : like(value);
     backend_for(dout.device())
-        .linear_attention_backward(args, dout, value, context, k_max, k_sum, dqkv);
+        .run(op::LinearAttentionBackward{.args = args,
+                                         .dout = dout,
+                                         .qkv = value,
+                                         .context = context,
+                                         .k_max = k_max,
+                                         .k_sum = k_sum,
+                                         .dqkv = dqkv});
     slot->accumulate(std::move(dqkv));
   });
 }
@@ -59,10 +79,8 @@ Variable linear_attention(const Variable& x, const Variable& w_qkv, const Variab
   check_shape("linear_attention", "w_qkv", w_qkv.shape(), {1, 1, channels, 3 * width});
   check_shape("linear_attention", "w_out", w_out.shape(), {1, 1, width, outputs});
   check_shape("linear_attention", "bias", bias.shape(), {outputs});
-  // Then the sum over positions is taken over x rather than v: 2 positions width d multiply-adds
-  // less for an image, 2 channels width d more.
-  const bool one_operation = x.shape()[1] * x.shape()[2] > channels;
-  if (!one_operation) {
+  Backend& backend = backend_for(x.value().device());
+  if (!backend.projects_attention(x.shape())) {
     return conv2d(linear_attention(conv2d(x, w_qkv, nullptr, {}), args), w_out, &bias, {});
   }
   const Tensor& xv = x.value();
@@ -70,8 +88,11 @@ Variable linear_attention(const Variable& x, const Variable& w_qkv, const Variab
   LinearAttentionSums sums{.k_max = beside(xv, {images, width}),
                            .k_sum = beside(xv, {images, width}),
                            .gathered = beside(xv, {images, width, channels})};
-  backend_for(y.device())
-      .projected_linear_attention(args, xv, {w_qkv.value(), w_out.value(), bias.value()}, y, sums);
+  backend.run(op::ProjectedLinearAttention{.args = args,
+                                           .x = xv,
+                                           .w = {w_qkv.value(), w_out.value(), bias.value()},
+                                           .y = y,
+                                           .sums = sums});
   if (!Tape::recording({&x, &w_qkv, &w_out, &bias})) return Variable(y);
   return Tape::record(y, [args, x = x.saved(), xs = x.slot(), qkv = w_qkv.value(),
                           qs = w_qkv.slot(), out = w_out.value(), os = w_out.slot(),
@@ -79,8 +100,15 @@ Variable linear_attention(const Variable& x, const Variable& w_qkv, const Variab
     const Tensor xv = x.get();
     Tensor dx = like(xv), dqkv = like(qkv), dout = like(out), dbias = like(bv);
     backend_for(dy.device())
-        .projected_linear_attention_backward(args, dy, xv, {qkv, out, bv}, sums, dx, dqkv, dout,
-                                             dbias);
+        .run(op::ProjectedLinearAttentionBackward{.args = args,
+                                                  .dy = dy,
+                                                  .x = xv,
+                                                  .w = {qkv, out, bv},
+                                                  .sums = sums,
+                                                  .dx = dx,
+                                                  .dw_qkv = dqkv,
+                                                  .dw_out = dout,
+                                                  .dbias = dbias});
     if (xs) xs->accumulate(std::move(dx));
     if (qs) qs->accumulate(std::move(dqkv));
     if (os) os->accumulate(std::move(dout));

@@ -1,6 +1,7 @@
 #include "ddpm/autograd/checks.h"
 #include "ddpm/autograd/functions.h"
 #include "ddpm/autograd/inference.h"
+#include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 namespace {
@@ -50,16 +51,20 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, cons
   if (extras.standardize_eps && !mean.defined()) {
     mean = beside(w.value(), {outputs});
     rstd = beside(w.value(), {outputs});
-    backend.weight_moments(*extras.standardize_eps, w.value(), mean, rstd);
+    backend.run(op::WeightMoments{
+        .eps = *extras.standardize_eps, .w = w.value(), .mean = mean, .rstd = rstd});
     if (kept) kept->mean = mean, kept->rstd = rstd;
   }
-  ConvArgs chosen = args;
-  chosen.by_batch = Tape::training();
   ConvWeights weights = weights_of(w.value(), mean, rstd);
   weights.prepared = kept ? &kept->backend : nullptr;
-  backend.conv2d(chosen, input_of(x.value(), more), weights, bias ? &bias->value() : nullptr, y);
+  backend.run(op::Conv2d{.args = args,
+                         .x = input_of(x.value(), more),
+                         .w = weights,
+                         .bias = bias ? &bias->value() : nullptr,
+                         .y = y,
+                         .training = Tape::training()});
   if (!recording) return Variable(y);
-  return Tape::record(y, [args = chosen, x = x.saved(), xs = x.slot(), x_shape = x.shape(),
+  return Tape::record(y, [args, x = x.saved(), xs = x.slot(), x_shape = x.shape(),
                           more = extras.more ? extras.more->saved() : Saved(),
                           ms = extras.more ? extras.more->slot() : nullptr,
                           more_shape = more.shape(), wv = w.value(), ws = w.slot(), mean, rstd,
@@ -68,17 +73,26 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, cons
     if (ws || bs) {
       Tensor dw = like(wv);
       Tensor dbias = bs ? beside(wv, {wv.size(3)}) : Tensor();
-      backend.conv2d_backward_weights(args, input_of(x.get(), more.get()), dy, dw,
-                                      bs ? &dbias : nullptr);
-      if (ws && mean.defined()) backend.weight_standardize_backward(dw, wv, mean, rstd, dw);
+      backend.run(op::Conv2dBackwardWeights{.args = args,
+                                            .x = input_of(x.get(), more.get()),
+                                            .dy = dy,
+                                            .dw = dw,
+                                            .dbias = bs ? &dbias : nullptr});
+      if (ws && mean.defined())
+        backend.run(op::WeightStandardizeBackward{
+            .dstandardized = dw, .w = wv, .mean = mean, .rstd = rstd, .dw = dw});
       if (ws) ws->accumulate(std::move(dw));
       if (bs) bs->accumulate(std::move(dbias));
     }
     if (xs || ms) {
       Tensor dx = beside(dy, x_shape);
       Tensor dmore = more.defined() ? beside(dy, more_shape) : Tensor();
-      backend.conv2d_backward_data(args, dy, weights_of(wv, mean, rstd), dx,
-                                   more.defined() ? &dmore : nullptr);
+      backend.run(op::Conv2dBackwardData{.args = args,
+                                         .dy = dy,
+                                         .w = weights_of(wv, mean, rstd),
+                                         .dx = dx,
+                                         .dmore = more.defined() ? &dmore : nullptr,
+                                         .training = true});
       if (xs) xs->accumulate(std::move(dx));
       if (ms) ms->accumulate(std::move(dmore));
     }

@@ -1,15 +1,16 @@
 #include "ddpm/autograd/checks.h"
 #include "ddpm/autograd/functions.h"
+#include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 
 Variable activation(Activation kind, const Variable& x) {
   Tensor y = like(x.value());
-  backend_for(y.device()).activation(kind, x.value(), y);
+  backend_for(y.device()).run(op::Activate{.kind = kind, .x = x.value(), .y = y});
   if (!Tape::recording({&x})) return Variable(y);
   return Tape::record(y, [kind, xv = x.value(), xs = x.slot()](Tensor dy) {
     Tensor dx = like(xv);
-    backend_for(dy.device()).activation_backward(kind, dy, xv, dx);
+    backend_for(dy.device()).run(op::ActivateBackward{.kind = kind, .dy = dy, .x = xv, .dx = dx});
     xs->accumulate(std::move(dx));
   });
 }
@@ -17,7 +18,7 @@ Variable activation(Activation kind, const Variable& x) {
 Variable add(const Variable& a, const Variable& b) {
   check_shape("add", "the second term", b.shape(), a.shape());
   Tensor y = like(a.value());
-  backend_for(y.device()).add(a.value(), b.value(), y);
+  backend_for(y.device()).run(op::Add{.a = a.value(), .b = b.value(), .y = y});
   if (!Tape::recording({&a, &b})) return Variable(y);
   return Tape::record(y, [as = a.slot(), bs = b.slot()](Tensor dy) {
     if (as) as->accumulate(dy);

@@ -1,12 +1,12 @@
-// The differentiable operations, one per method pair of Backend (whose comments give the formulas).
-// Each checks its shapes and throws Error naming them; each runs on the device of its first
-// argument. An optional Variable is a pointer that may be null.
+// The differentiable operations. Each checks its shapes and throws Error naming them, runs an
+// operation of kernels/operations.h (which gives the formulas) on the device of its first argument
+// and records the backward pass. An optional Variable is a pointer that may be null.
 #pragma once
 
 #include <optional>
 
 #include "ddpm/autograd/variable.h"
-#include "ddpm/kernels/backend.h"
+#include "ddpm/kernels/arguments.h"
 
 namespace ddpm {
 
@@ -31,8 +31,8 @@ Variable add(const Variable& a, const Variable& b);
 Variable attention(const Variable& qkv, const AttentionArgs& args);
 Variable linear_attention(const Variable& qkv, const AttentionArgs& args);
 // The same between 1x1 convolutions: conv2d(linear_attention(conv2d(x, w_qkv)), w_out, bias), x [N,
-// H, W, C], w_qkv [1, 1, C, 3 heads d], w_out [1, 1, heads d, K], bias [K] -> [N, H, W, K]. Images
-// of more positions than channels take one operation that stores neither q, k, v nor the result of
+// H, W, C], w_qkv [1, 1, C, 3 heads d], w_out [1, 1, heads d, K], bias [K] -> [N, H, W, K]. Where
+// the backend finds it faster, this is one operation that stores neither q, k, v nor the result of
 // the attention.
 Variable linear_attention(const Variable& x, const Variable& w_qkv, const Variable& w_out,
                           const Variable& bias, const AttentionArgs& args);
@@ -43,14 +43,21 @@ Variable upsample_nearest(const Variable& x);
 // [N, H, W, A], [N, H, W, B] -> [N, H, W, A + B].
 Variable concat_channels(const Variable& a, const Variable& b);
 
-// The mean loss and the start of its backward pass: after `backward`, gradients lie in the leaves.
+// t [N] -> [N, dim], dim even. It has no gradient.
+Tensor sinusoidal_embedding(const Tensor& t, int64_t dim);
+
+// A mean loss. backward() starts the backward pass, which leaves gradients in the leaves.
 struct Loss {
   double value = 0;
   Variable prediction;
   Tensor target;
+  Tensor weights;  // empty: all are 1
   LossKind kind = LossKind::kMse;
   void backward(Tape& tape) const;
 };
-Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target);
+// The mean over all elements of weights[n] * loss(prediction - target); prediction and target [N,
+// ...], weights [N] or empty.
+Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target,
+               const Tensor& weights = {});
 
 }  // namespace ddpm

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "ddpm/autograd/functions.h"
+#include "tests/support/compare.h"
 #include "tests/support/gradients.h"
 
 namespace ddpm {
@@ -14,9 +15,7 @@ using test::random_tensor;
 using test::worst_gradient_error;
 using Inputs = std::vector<Variable>;
 
-// What float32 outputs and a step of 0.03 leave of a five-point stencil; a wrong formula is off by
-// 1e-2 or more.
-constexpr double kBound = 2e-3;
+constexpr double kBound = test::Tolerance::kGradient;
 
 class Gradients : public ::testing::TestWithParam<Device> {
  protected:
@@ -169,33 +168,38 @@ TEST_P(Gradients, Resampling) {
 }
 
 // mean_loss() returns a number rather than a Variable, so it is differenced here.
+void check_loss(LossKind kind, const Tensor& x, const Tensor& target, const Tensor& weights) {
+  const Variable prediction = Variable::leaf(x.clone());
+  Tape tape;
+  Loss loss;
+  {
+    Tape::Recording recording(tape);
+    loss = mean_loss(kind, prediction, target, weights);
+  }
+  loss.backward(tape);
+  const std::vector<float> got = prediction.grad().values();
+  Tensor moved = prediction.value();
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double step = 1e-3;
+    const float original = moved.f32()[i];
+    // The kinks of L1 and Huber have no slope to compare with.
+    const double distance = std::abs(original - target.f32()[i]);
+    if (kind != LossKind::kMse && (distance < 2 * step || std::abs(distance - 1) < 2 * step))
+      continue;
+    moved.f32()[i] = static_cast<float>(original + step);
+    const double above = mean_loss(kind, prediction, target, weights).value;
+    moved.f32()[i] = static_cast<float>(original - step);
+    const double below = mean_loss(kind, prediction, target, weights).value;
+    moved.f32()[i] = original;
+    EXPECT_NEAR((above - below) / (2 * step), got[i], test::Tolerance::kLossGradient) << i;
+  }
+}
+
 TEST_P(Gradients, Losses) {
   for (LossKind kind : {LossKind::kMse, LossKind::kL1, LossKind::kHuber}) {
-    const Variable prediction = Variable::leaf(random({2, 3, 3, 2}, 1, 2));
-    const Tensor target = random({2, 3, 3, 2}, 2, 2);
-    Tape tape;
-    Loss loss;
-    {
-      Tape::Recording recording(tape);
-      loss = mean_loss(kind, prediction, target);
-    }
-    loss.backward(tape);
-    const std::vector<float> got = prediction.grad().values();
-    Tensor moved = prediction.value();
-    for (size_t i = 0; i < got.size(); ++i) {
-      const double step = 1e-3;
-      const float original = moved.f32()[i];
-      // The kinks of L1 and Huber have no slope to compare with.
-      const double distance = std::abs(original - target.f32()[i]);
-      if (kind != LossKind::kMse && (distance < 2 * step || std::abs(distance - 1) < 2 * step))
-        continue;
-      moved.f32()[i] = static_cast<float>(original + step);
-      const double above = mean_loss(kind, prediction, target).value;
-      moved.f32()[i] = static_cast<float>(original - step);
-      const double below = mean_loss(kind, prediction, target).value;
-      moved.f32()[i] = original;
-      EXPECT_NEAR((above - below) / (2 * step), got[i], 1e-4) << i;
-    }
+    const Tensor x = random({2, 3, 3, 2}, 1, 2), target = random({2, 3, 3, 2}, 2, 2);
+    check_loss(kind, x, target, {});
+    check_loss(kind, x, target, Tensor::of({2}, {0.25f, 3}, GetParam()));
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "ddpm/kernels/backend.h"
+
 namespace ddpm {
 namespace {
 
@@ -21,5 +23,9 @@ Inference::Prepared* Inference::of(const Tensor& w) {
 }
 
 bool Inference::active() { return current != nullptr; }
+
+int64_t images_at_once(Device device, const Shape& widest) {
+  return backend_for(device).images_at_once(widest);
+}
 
 }  // namespace ddpm

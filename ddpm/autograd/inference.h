@@ -1,6 +1,7 @@
 // Forward passes with weights that stay as they are: sampling.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <utility>
@@ -33,5 +34,9 @@ class Inference {
   std::map<std::pair<const void*, int64_t>, Prepared> prepared_;  // by Tensor::identity()
   Inference* previous_;
 };
+
+// How many images a pass should take at once on a device, given the shape of one image's widest
+// activation, [H, W, C]; at least 1.
+int64_t images_at_once(Device device, const Shape& widest);
 
 }  // namespace ddpm

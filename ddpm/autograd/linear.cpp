@@ -1,5 +1,6 @@
 #include "ddpm/autograd/checks.h"
 #include "ddpm/autograd/functions.h"
+#include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 
@@ -11,7 +12,9 @@ Variable linear(const Variable& x, const Variable& w, const Variable* bias) {
   }
   if (bias != nullptr) check_shape("linear", "bias", bias->shape(), {w.shape()[1]});
   Tensor y = beside(x.value(), {x.shape()[0], w.shape()[1]});
-  backend_for(y.device()).linear(x.value(), w.value(), bias ? &bias->value() : nullptr, y);
+  backend_for(y.device())
+      .run(op::Linear{
+          .x = x.value(), .w = w.value(), .bias = bias ? &bias->value() : nullptr, .y = y});
   if (!Tape::recording({&x, &w, bias})) return Variable(y);
   return Tape::record(y, [xv = x.value(), xs = x.slot(), wv = w.value(), ws = w.slot(),
                           bs = bias ? bias->slot() : nullptr](Tensor dy) {
@@ -19,13 +22,14 @@ Variable linear(const Variable& x, const Variable& w, const Variable* bias) {
     if (ws || bs) {
       Tensor dw = like(wv);
       Tensor dbias = bs ? beside(wv, {wv.size(1)}) : Tensor();
-      backend.linear_backward_weights(xv, dy, dw, bs ? &dbias : nullptr);
+      backend.run(
+          op::LinearBackwardWeights{.x = xv, .dy = dy, .dw = dw, .dbias = bs ? &dbias : nullptr});
       if (ws) ws->accumulate(std::move(dw));
       if (bs) bs->accumulate(std::move(dbias));
     }
     if (xs) {
       Tensor dx = like(xv);
-      backend.linear_backward_data(dy, wv, dx);
+      backend.run(op::LinearBackwardData{.dy = dy, .w = wv, .dx = dx});
       xs->accumulate(std::move(dx));
     }
   });

@@ -1,17 +1,33 @@
 #include "ddpm/autograd/checks.h"
 #include "ddpm/autograd/functions.h"
+#include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 
-Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target) {
+Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target,
+               const Tensor& weights) {
   check_shape("loss", "the target", target.shape(), prediction.shape());
-  return {backend_for(target.device()).loss(kind, prediction.value(), target), prediction, target,
-          kind};
+  if (weights.defined()) {
+    check_shape("loss", "the weights", weights.shape(), {prediction.shape()[0]});
+  }
+  Loss loss{.prediction = prediction, .target = target, .weights = weights, .kind = kind};
+  backend_for(target.device())
+      .run(op::Loss{.kind = kind,
+                    .prediction = prediction.value(),
+                    .target = target,
+                    .weights = weights.defined() ? &weights : nullptr,
+                    .mean = loss.value});
+  return loss;
 }
 
 void Loss::backward(Tape& tape) const {
   Tensor dprediction = like(prediction.value());
-  backend_for(target.device()).loss_backward(kind, prediction.value(), target, 1.0f, dprediction);
+  backend_for(target.device())
+      .run(op::LossBackward{.kind = kind,
+                            .prediction = prediction.value(),
+                            .target = target,
+                            .weights = weights.defined() ? &weights : nullptr,
+                            .dprediction = dprediction});
   tape.backward(prediction, std::move(dprediction));
 }
 

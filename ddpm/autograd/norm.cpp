@@ -1,5 +1,6 @@
 #include "ddpm/autograd/checks.h"
 #include "ddpm/autograd/functions.h"
+#include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 
@@ -18,8 +19,15 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
   Tensor y = like(xv), mean = beside(xv, {images, args.groups}),
          rstd = beside(xv, {images, args.groups});
   backend_for(y.device())
-      .group_norm(args, xv, gamma.value(), beta.value(), film ? &film->value() : nullptr,
-                  residual ? &residual->value() : nullptr, y, mean, rstd);
+      .run(op::GroupNorm{.args = args,
+                         .x = xv,
+                         .gamma = gamma.value(),
+                         .beta = beta.value(),
+                         .film = film ? &film->value() : nullptr,
+                         .residual = residual ? &residual->value() : nullptr,
+                         .y = y,
+                         .mean = mean,
+                         .rstd = rstd});
   if (!Tape::recording({&x, &gamma, &beta, film, residual})) return Variable(y);
   const Tensor gv = gamma.value(), bv = beta.value(), fv = film ? film->value() : Tensor();
   Variable output =
@@ -29,8 +37,18 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
         Tensor dx = like(xv), dgamma = like(gv), dbeta = like(bv),
                dfilm = fv.defined() ? like(fv) : Tensor();
         backend_for(dy.device())
-            .group_norm_backward(args, dy, xv, gv, bv, fv.defined() ? &fv : nullptr, mean, rstd, dx,
-                                 dgamma, dbeta, fv.defined() ? &dfilm : nullptr);
+            .run(op::GroupNormBackward{.args = args,
+                                       .dy = dy,
+                                       .x = xv,
+                                       .gamma = gv,
+                                       .beta = bv,
+                                       .film = fv.defined() ? &fv : nullptr,
+                                       .mean = mean,
+                                       .rstd = rstd,
+                                       .dx = dx,
+                                       .dgamma = dgamma,
+                                       .dbeta = dbeta,
+                                       .dfilm = fv.defined() ? &dfilm : nullptr});
         if (xs) xs->accumulate(std::move(dx));
         if (gs) gs->accumulate(std::move(dgamma));
         if (bs) bs->accumulate(std::move(dbeta));
@@ -42,7 +60,14 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
     output.recompute_by([args, xv, mean, rstd, gv, bv, fv] {
       Tensor again = like(xv);
       backend_for(again.device())
-          .group_norm_again(args, xv, gv, bv, fv.defined() ? &fv : nullptr, mean, rstd, again);
+          .run(op::GroupNormAgain{.args = args,
+                                  .x = xv,
+                                  .gamma = gv,
+                                  .beta = bv,
+                                  .film = fv.defined() ? &fv : nullptr,
+                                  .mean = mean,
+                                  .rstd = rstd,
+                                  .y = again});
       return again;
     });
   }

@@ -1,5 +1,6 @@
 #include "ddpm/autograd/checks.h"
 #include "ddpm/autograd/functions.h"
+#include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 
@@ -12,11 +13,11 @@ Variable space_to_depth(const Variable& x, int64_t size) {
   }
   Tensor y =
       beside(x.value(), {shape[0], shape[1] / size, shape[2] / size, shape[3] * size * size});
-  backend_for(y.device()).space_to_depth(size, x.value(), y);
+  backend_for(y.device()).run(op::SpaceToDepth{.size = size, .x = x.value(), .y = y});
   if (!Tape::recording({&x})) return Variable(y);
   return Tape::record(y, [size, shape, slot = x.slot()](Tensor dy) {
     Tensor dx = beside(dy, shape);
-    backend_for(dy.device()).depth_to_space(size, dy, dx);
+    backend_for(dy.device()).run(op::DepthToSpace{.size = size, .x = dy, .y = dx});
     slot->accumulate(std::move(dx));
   });
 }
@@ -25,11 +26,11 @@ Variable upsample_nearest(const Variable& x) {
   check_rank("upsample_nearest", "x", x.shape(), 4);
   const Shape& shape = x.shape();
   Tensor y = beside(x.value(), {shape[0], 2 * shape[1], 2 * shape[2], shape[3]});
-  backend_for(y.device()).upsample_nearest(x.value(), y);
+  backend_for(y.device()).run(op::UpsampleNearest{.x = x.value(), .y = y});
   if (!Tape::recording({&x})) return Variable(y);
   return Tape::record(y, [shape, slot = x.slot()](Tensor dy) {
     Tensor dx = beside(dy, shape);
-    backend_for(dy.device()).upsample_nearest_backward(dy, dx);
+    backend_for(dy.device()).run(op::UpsampleNearestBackward{.dy = dy, .dx = dx});
     slot->accumulate(std::move(dx));
   });
 }
@@ -43,11 +44,12 @@ Variable concat_channels(const Variable& a, const Variable& b) {
          fmt::format("{} and {} differ in more than their channels", as.str(), bs.str()));
   }
   Tensor y = beside(a.value(), {as[0], as[1], as[2], as[3] + bs[3]});
-  backend_for(y.device()).concat_channels(a.value(), b.value(), y);
+  backend_for(y.device()).run(op::ConcatChannels{.a = a.value(), .b = b.value(), .y = y});
   if (!Tape::recording({&a, &b})) return Variable(y);
   return Tape::record(y, [as, bs, a_slot = a.slot(), b_slot = b.slot()](Tensor dy) {
     Tensor da = a_slot ? beside(dy, as) : Tensor(), db = b_slot ? beside(dy, bs) : Tensor();
-    backend_for(dy.device()).split_channels(dy, a_slot ? &da : nullptr, b_slot ? &db : nullptr);
+    backend_for(dy.device())
+        .run(op::SplitChannels{.y = dy, .a = a_slot ? &da : nullptr, .b = b_slot ? &db : nullptr});
     if (a_slot) a_slot->accumulate(std::move(da));
     if (b_slot) b_slot->accumulate(std::move(db));
   });

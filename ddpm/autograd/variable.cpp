@@ -21,13 +21,13 @@ void GradSlot::accumulate(Tensor contribution) {
   }
   Backend& backend = backend_for(grad_.device());
   if (grad_.unique()) {
-    backend.add(grad_, contribution, grad_);
+    backend.run(op::Add{.a = grad_, .b = contribution, .y = grad_});
   } else if (contribution.unique()) {
-    backend.add(grad_, contribution, contribution);
+    backend.run(op::Add{.a = grad_, .b = contribution, .y = contribution});
     grad_ = std::move(contribution);
   } else {
     Tensor sum(grad_.shape(), grad_.dtype(), grad_.device());
-    backend.add(grad_, contribution, sum);
+    backend.run(op::Add{.a = grad_, .b = contribution, .y = sum});
     grad_ = std::move(sum);
   }
 }

@@ -92,6 +92,7 @@ TEST(Doors, WrongShapesAreNamed) {
   EXPECT_THROW(space_to_depth(x, 3), Error);
   EXPECT_THROW(concat_channels(x, Variable(Tensor({1, 4, 5, 3}))), Error);
   EXPECT_THROW(mean_loss(LossKind::kMse, x, Tensor({1, 4, 4, 4})), Error);
+  EXPECT_THROW(mean_loss(LossKind::kMse, x, x.value(), Tensor({2})), Error);
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ void mix(const std::vector<Mix>& mixes, const Tensor& x0, const Tensor& noise, T
     from_x0.push_back(static_cast<float>(mix.x0));
     from_noise.push_back(static_cast<float>(mix.noise));
   }
-  backend_for(x0.device()).combine({&x0, &noise}, {from_x0, from_noise}, out);
+  backend_for(x0.device())
+      .run(op::Combine{.inputs = {&x0, &noise}, .coefficients = {from_x0, from_noise}, .y = out});
 }
 
 Tensor target_of(const std::vector<Mix>& mixes, const Tensor& x0, const Tensor& noise) {
@@ -99,7 +100,7 @@ NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64
     noise_seeds[n] = mix_seed(seeds.noise, first + n);
   }
   Tensor noise(x0.shape(), DType::kFloat32, x0.device());  // [N, H, W, C]
-  backend_for(x0.device()).normal(noise_seeds, 0, noise);
+  backend_for(x0.device()).run(op::Normal{.seeds = noise_seeds, .stream = 0, .x = noise});
   return noised_batch(process, levels, x0, noise);
 }
 

@@ -97,7 +97,8 @@ TEST(NoisedBatch, DrawsAreThoseOfOlderRuns) {
   const Tensor x0 = random_images(2, 1);
   const NoisedBatch batch = noised_batch(process, {.levels = 5, .noise = 6}, 40, x0);
   Tensor noise(x0.shape());
-  backend_for(noise.device()).normal({mix_seed(6, 40), mix_seed(6, 41)}, 0, noise);
+  backend_for(noise.device())
+      .run(op::Normal{.seeds = {mix_seed(6, 40), mix_seed(6, 41)}, .stream = 0, .x = noise});
   EXPECT_EQ(batch.target.values(), noise.values());
   for (const uint64_t n : {0, 1}) {
     EXPECT_EQ(batch.t.f32()[n], static_cast<float>(Philox(5).below(1000, 40 + n)));

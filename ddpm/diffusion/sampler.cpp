@@ -47,7 +47,7 @@ std::vector<uint64_t> image_seeds(uint64_t seed, int64_t first, int64_t count) {
 Tensor initial_noise(const std::vector<uint64_t>& image_seeds, const Shape& image, Device device) {
   Tensor x({static_cast<int64_t>(image_seeds.size()), image[0], image[1], image[2]},
            DType::kFloat32, device);
-  backend_for(device).normal(image_seeds, 0, x);
+  backend_for(device).run(op::Normal{.seeds = image_seeds, .stream = 0, .x = x});
   return x;
 }
 

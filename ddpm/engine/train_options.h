@@ -9,7 +9,7 @@
 #include "ddpm/base/options.h"
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/model.h"
-#include "ddpm/kernels/backend.h"
+#include "ddpm/kernels/arguments.h"
 
 namespace ddpm {
 

@@ -17,9 +17,7 @@ SinusoidalPositionEmbedding::SinusoidalPositionEmbedding(int64_t dim) : dim_(dim
 Tensor SinusoidalPositionEmbedding::operator()(const Tensor& t) const {
   if (t.shape().rank() != 1)
     fail("time embedding", fmt::format("t must be [N] but is {}", t.shape().str()));
-  Tensor y({t.size(0), dim_}, DType::kFloat32, t.device());
-  backend_for(t.device()).sinusoidal_embedding(t, y);
-  return y;
+  return sinusoidal_embedding(t, dim_);
 }
 
 TimeMlp::TimeMlp(int64_t dim, Device device)

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "ddpm/autograd/recompute.h"
 #include "ddpm/autograd/inference.h"
+#include "ddpm/autograd/recompute.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
 
@@ -215,11 +215,10 @@ Variable DiffusionUnet::operator()(const Variable& x, const Tensor& t) const {
   return final_conv_(h);
 }
 
-// The largest activation, all heads of the first attention, then stays in the last-level cache.
+// All heads of the first attention are the largest activation.
 int64_t DiffusionUnet::images_at_once(const Shape& x) const {
-  constexpr int64_t kBytes = int64_t{16} << 20;
   const int64_t widest = config_.attention_heads * config_.attention_dim_head;
-  return std::max<int64_t>(1, kBytes / (x[1] * x[2] * widest * size_of(DType::kFloat32)));
+  return ddpm::images_at_once(device_, {x[1], x[2], widest});
 }
 
 Variable DiffusionUnet::in_parts(const Tensor& x, const Tensor& t) const {

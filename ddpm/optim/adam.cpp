@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ddpm/kernels/backend.h"
+
 namespace ddpm {
 
 double ema_decay_at(double decay, int64_t step) {
@@ -25,7 +27,9 @@ double Adam::gradient_norm() const {
     if (parameter.grad().defined()) gradients.push_back(parameter.grad());
   }
   if (gradients.empty()) return 0;
-  return std::sqrt(backend_for(gradients.front().device()).sum_of_squares(gradients));
+  double sum = 0;
+  backend_for(gradients.front().device()).run(op::SumOfSquares{.tensors = gradients, .sum = sum});
+  return std::sqrt(sum);
 }
 
 void Adam::step(double gradient_norm) {
@@ -48,7 +52,7 @@ void Adam::step(double gradient_norm) {
         {parameter.value(), gradient, moment1_[i], moment2_[i], ema_.empty() ? Tensor() : ema_[i]});
   }
   if (updates.empty()) return;
-  backend_for(updates.front().weight.device()).adam(args, updates);
+  backend_for(updates.front().weight.device()).run(op::Adam{.args = args, .parameters = updates});
   for (Variable& parameter : parameters_) parameter.clear_grad();
 }
 

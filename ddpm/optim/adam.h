@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "ddpm/autograd/variable.h"
-#include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 

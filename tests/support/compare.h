@@ -37,9 +37,12 @@ struct Tolerance {
   static constexpr double kOperation = 2e-6;   // sums of products, norms, activations
   static constexpr double kWinograd = kBlock;  // transforms lose a further digit
 
-  // An operation's gradient against central differences of its float32 forward pass, where the
-  // differences' own rounding dominates.
-  static constexpr double kFiniteDifference = 5e-3;
+  // An operation's gradient against finite differences of its float32 forward pass, whose rounding
+  // dominates: with the five-point stencil of worst_gradient_error(), relative to the largest
+  // gradient. A wrong formula is off by 1e-2 or more.
+  static constexpr double kGradient = 2e-3;
+  // A loss's gradient against central differences of the loss, absolute.
+  static constexpr double kLossGradient = 1e-4;
 };
 
 }  // namespace ddpm::test

@@ -24,7 +24,8 @@ void SampleLoop::sum(const std::vector<Term>& terms, Tensor& out) const {
     inputs.push_back(terms[i].tensor);
     factors.emplace_back(images, static_cast<float>(terms[i].factor));
     if (inputs.size() < kAtOnce && i + 1 < terms.size()) continue;
-    backend_for(request_.device).combine(inputs, factors, out);
+    backend_for(request_.device)
+        .run(op::Combine{.inputs = inputs, .coefficients = factors, .y = out});
     inputs = {&out};
     factors = {std::vector<float>(images, 1.0f)};
   }
@@ -47,7 +48,7 @@ Tensor SampleLoop::predict_x0(const Tensor& x, const NoiseLevel& level) const {
   if (p.c_skip != 0) terms.insert(terms.begin(), {&x, p.c_skip});
   Tensor x0(x.shape(), DType::kFloat32, request_.device);
   sum(terms, x0);
-  if (request_.clip) backend_for(request_.device).clamp(-1, 1, x0);
+  if (request_.clip) backend_for(request_.device).run(op::Clamp{.low = -1, .high = 1, .x = x0});
   return x0;
 }
 
@@ -62,7 +63,8 @@ void SampleLoop::advance(const NoiseStep& step, std::vector<Term> terms, double 
   Tensor noise;  // [N, H, W, C]
   if (from_noise != 0) {
     noise = Tensor(x.shape(), DType::kFloat32, request_.device);
-    backend_for(request_.device).normal(request_.image_seeds, step.stream, noise);
+    backend_for(request_.device)
+        .run(op::Normal{.seeds = request_.image_seeds, .stream = step.stream, .x = noise});
     terms.push_back({&noise, from_noise});
   }
   sum(terms, x);

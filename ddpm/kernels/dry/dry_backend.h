@@ -14,7 +14,8 @@ namespace ddpm {
 // thread since the last call; elementwise work is not counted.
 double take_dry_flops();
 
-// `model` is the backend whose memory for prepared weights it tells; it must outlive this one.
+// `model` is the backend that it stands for: it answers its queries and takes the memory that it
+// would keep for prepared weights. `model` must outlive it.
 std::unique_ptr<Backend> make_dry_backend(const Backend& model);
 
 }  // namespace ddpm

@@ -1,5 +1,5 @@
-// Times every operation of a backend without the models knowing: a decorator that passes each call
-// on to the backend it stands before and to kernels/dry, which counts the arithmetic.
+// Times every operation of a backend without the models knowing: it stands before the backend and
+// passes each call on.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,7 @@ struct ProfiledOperation {
   double flops = 0;    // of matrix products and convolutions, a multiply-add being two
 };
 
-// While one lives, operations on `device` are timed. One at a time, and no operation may run while
-// it is made or destroyed.
+// While one lives, this thread's operations on `device` are timed. One at a time on each thread.
 class Profile {
  public:
   explicit Profile(Device device);

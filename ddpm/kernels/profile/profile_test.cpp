@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <thread>
 
 namespace ddpm {
 namespace {
@@ -10,7 +11,9 @@ namespace {
 struct Convolution {
   Tensor x = Tensor::full({2, 8, 8, 32}, 1), w = Tensor::full({3, 3, 32, 48}, 1);
   Tensor y{{2, 8, 8, 48}};
-  void run() { backend_for(Device::kCpu).conv2d({.padding = 1}, x, w, nullptr, y); }
+  void run() {
+    backend_for(Device::kCpu).run(op::Conv2d{.args = {.padding = 1}, .x = x, .w = w, .y = y});
+  }
 };
 
 TEST(Profile, SumsAlikeCallsAndCountsTheirArithmetic) {
@@ -38,13 +41,44 @@ TEST(Profile, TheBackendStillComputes) {
   EXPECT_NEAR(convolution.y.f32()[(8 + 1) * 48], 9 * 32, 1e-2);
 }
 
+TEST(Profile, TimesItsOwnThreadOnly) {
+  Convolution convolution;
+  Profile profile(Device::kCpu);
+  std::thread([&] { convolution.run(); }).join();
+  EXPECT_TRUE(profile.take().empty());
+}
+
+// Which arguments an operation has is part of its name, so that like is summed with like.
+TEST(Profile, NamesWhatAnOperationDoes) {
+  const Tensor x({1, 2, 2, 4}), gamma({4}), beta({4}), film({1, 8});
+  Tensor y({1, 2, 2, 4}), mean({1, 2}), rstd({1, 2});
+  Profile profile(Device::kRef);
+  backend_for(Device::kRef)
+      .run(op::GroupNorm{.args = {.groups = 2, .silu = true},
+                         .x = x,
+                         .gamma = gamma,
+                         .beta = beta,
+                         .film = &film,
+                         .residual = &x,
+                         .y = y,
+                         .mean = mean,
+                         .rstd = rstd});
+  backend_for(Device::kRef).run(op::Add{.a = x, .b = x, .y = y});
+  const std::vector<ProfiledOperation> operations = profile.take();
+  ASSERT_EQ(operations.size(), 2u);
+  EXPECT_EQ(operations[0].operation, "group_norm film silu add");
+  EXPECT_EQ(operations[0].shape, "1x2x2x4");
+  EXPECT_EQ(operations[1].operation, "add");
+}
+
 TEST(Profile, TellsTheAlgorithmAndWhyItIsNotAFasterOne) {
   if (std::getenv("DDPM_CONV")) GTEST_SKIP() << "DDPM_CONV overrides the choice";
   const Tensor x({1, 16, 16, 64}), narrow({1, 16, 16, 8});
   const Tensor w({3, 3, 64, 64}), few({3, 3, 8, 64}), large({5, 5, 64, 64}), one({1, 1, 64, 64});
   const Backend& backend = backend_for(Device::kCpu);
+  Tensor unused;
   const auto algorithm = [&](const ConvArgs& args, const Tensor& image, const Tensor& weights) {
-    return backend.conv2d_algorithm(ConvPass::kForward, args, image, weights);
+    return backend.algorithm(op::Conv2d{.args = args, .x = image, .w = weights, .y = unused});
   };
   EXPECT_EQ(algorithm({.padding = 1}, x, w), "winograd F(4)");
   EXPECT_EQ(algorithm({.padding = 1}, narrow, few), "direct: below 16 channels");

@@ -20,13 +20,13 @@ double dot(int64_t count, const float* a, const float* b) {
 
 }  // namespace
 
-void RefBackend::attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
-                           Tensor& logsumexp) {
-  const int64_t N = qkv.size(0), heads = args.heads, hidden = qkv.size(-1) / 3, d = hidden / heads;
-  const int64_t positions = out.elements() / std::max<int64_t>(N * hidden, 1);
+void RefBackend::run(const op::Attention& o) {
+  const int64_t N = o.qkv.size(0), heads = o.args.heads, hidden = o.qkv.size(-1) / 3,
+                d = hidden / heads;
+  const int64_t positions = o.out.elements() / std::max<int64_t>(N * hidden, 1);
   const double scale = 1 / std::sqrt(static_cast<double>(d));
-  const float* from = qkv.f32();
-  float *to = out.f32(), *lse = logsumexp.f32();
+  const float* from = o.qkv.f32();
+  float *to = o.out.f32(), *lse = o.logsumexp.f32();
   parallel_for(
       N * heads * positions, ref::grain(positions * (2 * d + 32)), [&](int64_t begin, int64_t end) {
         std::vector<double> weight(positions), sum(d);
@@ -55,15 +55,15 @@ void RefBackend::attention(const AttentionArgs& args, const Tensor& qkv, Tensor&
 
 // With p = exp(s - logsumexp): dv_j = sum_i p_ij dout_i; ds_ij = p_ij (dout_i . v_j - dout_i .
 // out_i); dq_i = scale sum_j ds_ij k_j; dk_j = scale sum_i ds_ij q_i.
-void RefBackend::attention_backward(const AttentionArgs& args, const Tensor& dout,
-                                    const Tensor& qkv, const Tensor& out, const Tensor& logsumexp,
-                                    Tensor& dqkv) {
-  const int64_t N = qkv.size(0), heads = args.heads, hidden = qkv.size(-1) / 3, d = hidden / heads;
-  const int64_t positions = out.elements() / std::max<int64_t>(N * hidden, 1);
+void RefBackend::run(const op::AttentionBackward& o) {
+  const int64_t N = o.qkv.size(0), heads = o.args.heads, hidden = o.qkv.size(-1) / 3,
+                d = hidden / heads;
+  const int64_t positions = o.out.elements() / std::max<int64_t>(N * hidden, 1);
   const int64_t stride = 3 * hidden;
   const double scale = 1 / std::sqrt(static_cast<double>(d));
-  const float *grad = dout.f32(), *from = qkv.f32(), *result = out.f32(), *lse = logsumexp.f32();
-  float* to = dqkv.f32();
+  const float *grad = o.dout.f32(), *from = o.qkv.f32(), *result = o.out.f32(),
+              *lse = o.logsumexp.f32();
+  float* to = o.dqkv.f32();
   parallel_for(
       N * heads, ref::grain(positions * positions * (5 * d + 32)), [&](int64_t begin, int64_t end) {
         std::vector<double> dq(positions * d), dk(positions * d), dv(positions * d);

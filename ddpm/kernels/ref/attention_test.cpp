@@ -15,7 +15,7 @@ TEST(RefAttention, WeighsValuesByTheSoftmaxOfScores) {
   RefBackend ref;
   const Tensor qkv = Tensor::of({1, 1, 2, 3}, {1, 0, 10, 2, std::log(3.0f), 20});
   Tensor out({1, 1, 2, 1}), lse({1, 1, 2});
-  ref.attention({.heads = 1}, qkv, out, lse);
+  ref.run(op::Attention{.args = {.heads = 1}, .qkv = qkv, .out = out, .logsumexp = lse});
   EXPECT_FLOAT_EQ(out.f32()[0], 17.5f);  // weights 1/4, 3/4
   EXPECT_FLOAT_EQ(out.f32()[1], 19.0f);  // weights 1/10, 9/10
   EXPECT_FLOAT_EQ(lse.f32()[0], std::log(4.0f));
@@ -32,7 +32,7 @@ TEST(RefAttention, HeadsAreConsecutiveChannelsScaledByTheRootOfTheirWidth) {
   }
   for (int64_t c = 0; c < 8; ++c) qkv.f32()[24 + 16 + c] = 4;
   Tensor out({1, 1, 2, 8}), lse({1, 2, 2});
-  ref.attention({.heads = 2}, qkv, out, lse);
+  ref.run(op::Attention{.args = {.heads = 2}, .qkv = qkv, .out = out, .logsumexp = lse});
   for (int64_t c = 0; c < 8; ++c) EXPECT_FLOAT_EQ(out.f32()[c], c < 4 ? 2 : 3);
 }
 
@@ -40,9 +40,14 @@ TEST(RefAttention, HugeScoresStayFinite) {
   RefBackend ref;
   const Tensor qkv = Tensor::of({1, 1, 2, 3}, {1e3, 1e3, 1, -1e3, -1e3, 2});
   Tensor out({1, 1, 2, 1}), lse({1, 1, 2}), dqkv(qkv.shape());
-  ref.attention({.heads = 1}, qkv, out, lse);
+  ref.run(op::Attention{.args = {.heads = 1}, .qkv = qkv, .out = out, .logsumexp = lse});
   EXPECT_EQ(out.values(), (Values{1, 2}));
-  ref.attention_backward({.heads = 1}, Tensor::full(out.shape(), 1), qkv, out, lse, dqkv);
+  ref.run(op::AttentionBackward{.args = {.heads = 1},
+                                .dout = Tensor::full(out.shape(), 1),
+                                .qkv = qkv,
+                                .out = out,
+                                .logsumexp = lse,
+                                .dqkv = dqkv});
   EXPECT_EQ(dqkv.values(), (Values{0, 0, 1, 0, 0, 1}));
 }
 
@@ -53,7 +58,12 @@ TEST(RefLinearAttention, ReadsTheContextThroughTheSoftmaxOfQ) {
   const Tensor qkv = Tensor::of({1, 1, 2, 6}, {0, 0, 0, 0, 4, 8,  //
                                                log3, 0, log3, 0, 8, 0});
   Tensor out({1, 1, 2, 2}), context({1, 1, 2, 2}), k_max({1, 2}), k_sum({1, 2});
-  ref.linear_attention({.heads = 1}, qkv, out, context, k_max, k_sum);
+  ref.run(op::LinearAttention{.args = {.heads = 1},
+                              .qkv = qkv,
+                              .out = out,
+                              .context = context,
+                              .k_max = k_max,
+                              .k_sum = k_sum});
   const Values expected_context = {7, 2, 6, 4};
   const float root = std::sqrt(2.0f);
   const Values expected = {6.5f / root, 3 / root, 6.75f / root, 2.5f / root};
@@ -90,13 +100,14 @@ TEST(RefAttention, GradientMatchesFiniteDifferences) {
   RefBackend ref;
   const AttentionArgs args{.heads = 2};
   Tensor qkv({2, 2, 2, 18}), dout({2, 2, 2, 6}), out({2, 2, 2, 6}), lse({2, 2, 4});
-  ref.normal({1, 2}, 0, qkv);
-  ref.normal({3, 4}, 0, dout);
+  ref.run(op::Normal{.seeds = {1, 2}, .stream = 0, .x = qkv});
+  ref.run(op::Normal{.seeds = {3, 4}, .stream = 0, .x = dout});
   Tensor dqkv(qkv.shape());
-  ref.attention(args, qkv, out, lse);
-  ref.attention_backward(args, dout, qkv, out, lse, dqkv);
+  ref.run(op::Attention{.args = args, .qkv = qkv, .out = out, .logsumexp = lse});
+  ref.run(op::AttentionBackward{
+      .args = args, .dout = dout, .qkv = qkv, .out = out, .logsumexp = lse, .dqkv = dqkv});
   expect_gradient(qkv, dqkv, dout, [&] {
-    ref.attention(args, qkv, out, lse);
+    ref.run(op::Attention{.args = args, .qkv = qkv, .out = out, .logsumexp = lse});
     return out;
   });
 }
@@ -106,13 +117,21 @@ TEST(RefLinearAttention, GradientMatchesFiniteDifferences) {
   const AttentionArgs args{.heads = 2};
   Tensor qkv({2, 2, 2, 18}), dout({2, 2, 2, 6}), out({2, 2, 2, 6});
   Tensor context({2, 2, 3, 3}), k_max({2, 6}), k_sum({2, 6});
-  ref.normal({1, 2}, 0, qkv);
-  ref.normal({3, 4}, 0, dout);
+  ref.run(op::Normal{.seeds = {1, 2}, .stream = 0, .x = qkv});
+  ref.run(op::Normal{.seeds = {3, 4}, .stream = 0, .x = dout});
   Tensor dqkv(qkv.shape());
-  ref.linear_attention(args, qkv, out, context, k_max, k_sum);
-  ref.linear_attention_backward(args, dout, qkv, context, k_max, k_sum, dqkv);
+  ref.run(op::LinearAttention{
+      .args = args, .qkv = qkv, .out = out, .context = context, .k_max = k_max, .k_sum = k_sum});
+  ref.run(op::LinearAttentionBackward{.args = args,
+                                      .dout = dout,
+                                      .qkv = qkv,
+                                      .context = context,
+                                      .k_max = k_max,
+                                      .k_sum = k_sum,
+                                      .dqkv = dqkv});
   expect_gradient(qkv, dqkv, dout, [&] {
-    ref.linear_attention(args, qkv, out, context, k_max, k_sum);
+    ref.run(op::LinearAttention{
+        .args = args, .qkv = qkv, .out = out, .context = context, .k_max = k_max, .k_sum = k_sum});
     return out;
   });
 }

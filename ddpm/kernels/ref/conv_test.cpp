@@ -16,7 +16,7 @@ TEST(RefConv, SumsTheNeighbourhoodWithZerosOutside) {
   const Tensor w = Tensor::full({3, 3, 1, 1}, 1);
   const Tensor bias = Tensor::of({1}, {0.5});
   Tensor y({1, 2, 3, 1});
-  ref.conv2d({.stride = 1, .padding = 1}, x, w, &bias, y);
+  ref.run(op::Conv2d{.args = {.stride = 1, .padding = 1}, .x = x, .w = w, .bias = &bias, .y = y});
   EXPECT_EQ(y.values(), (Values{12.5, 21.5, 16.5, 12.5, 21.5, 16.5}));
 }
 
@@ -30,7 +30,7 @@ TEST(RefConv, TakesTheKernelUnflippedAndChannelsInOrder) {
   const Values tap = {2, 3, 4, 5};  // [C, K]
   std::copy(tap.begin(), tap.end(), w.f32() + 1 * 4);
   Tensor y({1, 1, 1, 2});
-  ref.conv2d({.stride = 2, .padding = 0}, x, w, nullptr, y);
+  ref.run(op::Conv2d{.args = {.stride = 2, .padding = 0}, .x = x, .w = w, .y = y});
   EXPECT_EQ(y.values(), (Values{42, 53}));
 }
 
@@ -52,9 +52,9 @@ TEST(RefConv, GradientsAreTheAdjoints) {
   const Tensor x = fill(Tensor({2, 5, 6, 3}), 7), w = fill(Tensor({5, 3, 3, 2}), 5);
   const Tensor dy = fill(Tensor({2, 3, 4, 2}), 3);
   Tensor y({2, 3, 4, 2}), dx({2, 5, 6, 3}), dw({5, 3, 3, 2}), dbias({2});
-  ref.conv2d(args, x, w, nullptr, y);
-  ref.conv2d_backward_data(args, dy, w, dx, nullptr);
-  ref.conv2d_backward_weights(args, x, dy, dw, &dbias);
+  ref.run(op::Conv2d{.args = args, .x = x, .w = w, .y = y});
+  ref.run(op::Conv2dBackwardData{.args = args, .dy = dy, .w = w, .dx = dx});
+  ref.run(op::Conv2dBackwardWeights{.args = args, .x = x, .dy = dy, .dw = dw, .dbias = &dbias});
   EXPECT_EQ(inner(dx, x), inner(dy, y));
   EXPECT_EQ(inner(dw, w), inner(dy, y));
   EXPECT_EQ(inner(dbias, Tensor::full({2}, 1)), inner(dy, Tensor::full({2, 3, 4, 2}, 1)));
@@ -63,13 +63,13 @@ TEST(RefConv, GradientsAreTheAdjoints) {
 TEST(RefConv, DoesNotDependOnTheThreadCount) {
   RefBackend ref;
   Tensor x({2, 7, 5, 3}), w({3, 3, 3, 4}), once({2, 7, 5, 4}), again({2, 7, 5, 4});
-  ref.normal({1, 2}, 0, x);
-  ref.normal({3, 4, 5}, 0, w);
+  ref.run(op::Normal{.seeds = {1, 2}, .stream = 0, .x = x});
+  ref.run(op::Normal{.seeds = {3, 4, 5}, .stream = 0, .x = w});
   const int threads = num_threads();
   set_num_threads(1);
-  ref.conv2d({.padding = 1}, x, w, nullptr, once);
+  ref.run(op::Conv2d{.args = {.padding = 1}, .x = x, .w = w, .y = once});
   set_num_threads(3);
-  ref.conv2d({.padding = 1}, x, w, nullptr, again);
+  ref.run(op::Conv2d{.args = {.padding = 1}, .x = x, .w = w, .y = again});
   set_num_threads(threads);
   EXPECT_EQ(once.values(), again.values());
 }

@@ -20,14 +20,15 @@ Tensor row(const Values& values) {
 Values apply(Activation kind, const Values& x) {
   RefBackend ref;
   Tensor y = row(x);
-  ref.activation(kind, row(x), y);
+  ref.run(op::Activate{.kind = kind, .x = row(x), .y = y});
   return y.values();
 }
 
 Values slope(Activation kind, const Values& x) {
   RefBackend ref;
   Tensor dx = row(x);
-  ref.activation_backward(kind, row(Values(x.size(), 1)), row(x), dx);
+  ref.run(
+      op::ActivateBackward{.kind = kind, .dy = row(Values(x.size(), 1)), .x = row(x), .dx = dx});
   return dx.values();
 }
 
@@ -55,7 +56,7 @@ TEST(RefActivation, TakesItsLimitsFarOut) {
 TEST(RefElementwise, AddMayWriteOverItsInput) {
   RefBackend ref;
   Tensor a = row({1, 2}), b = row({10, 20});
-  ref.add(a, b, b);
+  ref.run(op::Add{.a = a, .b = b, .y = b});
   EXPECT_EQ(b.values(), (Values{11, 22}));
 }
 
@@ -63,14 +64,14 @@ TEST(RefElementwise, CombineHasOneCoefficientPerImage) {
   RefBackend ref;
   Tensor a = Tensor::of({2, 2}, {1, 2, 3, 4});
   const Tensor b = Tensor::of({2, 2}, {5, 6, 7, 8});
-  ref.combine({&a, &b}, {{1, 2}, {10, 100}}, a);
+  ref.run(op::Combine{.inputs = {&a, &b}, .coefficients = {{1, 2}, {10, 100}}, .y = a});
   EXPECT_EQ(a.values(), (Values{51, 62, 706, 808}));
 }
 
 TEST(RefElementwise, ClampKeepsNan) {
   RefBackend ref;
   Tensor x = row({-3, 0.5, 3, NAN, kInf});
-  ref.clamp(-1, 1, x);
+  ref.run(op::Clamp{.low = -1, .high = 1, .x = x});
   const Values values = x.values();
   EXPECT_EQ((Values{values[0], values[1], values[2], values[4]}), (Values{-1, 0.5, 1, 1}));
   EXPECT_TRUE(std::isnan(values[3]));

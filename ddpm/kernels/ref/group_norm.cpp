@@ -12,14 +12,12 @@
 
 namespace ddpm {
 
-void RefBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma,
-                            const Tensor& beta, const Tensor* film, const Tensor* residual,
-                            Tensor& y, Tensor& mean, Tensor& rstd) {
-  const int64_t N = x.size(0), C = x.size(-1), G = args.groups, width = C / G;
-  const int64_t positions = x.elements() / std::max<int64_t>(N * C, 1);
+void RefBackend::run(const op::GroupNorm& o) {
+  const int64_t N = o.x.size(0), C = o.x.size(-1), G = o.args.groups, width = C / G;
+  const int64_t positions = o.x.elements() / std::max<int64_t>(N * C, 1);
   const double count = static_cast<double>(positions * width);
-  const float* from = x.f32();
-  float *means = mean.f32(), *rstds = rstd.f32();
+  const float* from = o.x.f32();
+  float *means = o.mean.f32(), *rstds = o.rstd.f32();
   parallel_for(N * G, ref::grain(32 * positions * width), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const float* in = from + item / G * positions * C + item % G * width;
@@ -31,24 +29,29 @@ void RefBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor&
       for (int64_t p = 0; p < positions; ++p) {
         for (int64_t c = 0; c < width; ++c) variance += (in[p * C + c] - m) * (in[p * C + c] - m);
       }
-      const double spread = variance / count + args.eps;
+      const double spread = variance / count + o.args.eps;
       means[item] = static_cast<float>(m);
       rstds[item] = static_cast<float>(spread == 0 ? 0 : 1 / std::sqrt(spread));
     }
   });
-  group_norm_again(args, x, gamma, beta, film, mean, rstd, y);
-  if (residual) add(y, *residual, y);
+  run(op::GroupNormAgain{.args = o.args,
+                         .x = o.x,
+                         .gamma = o.gamma,
+                         .beta = o.beta,
+                         .film = o.film,
+                         .mean = o.mean,
+                         .rstd = o.rstd,
+                         .y = o.y});
+  if (o.residual) run(op::Add{.a = o.y, .b = *o.residual, .y = o.y});
 }
 
-void RefBackend::group_norm_again(const NormArgs& args, const Tensor& x, const Tensor& gamma,
-                                  const Tensor& beta, const Tensor* film, const Tensor& mean,
-                                  const Tensor& rstd, Tensor& y) {
-  const int64_t N = x.size(0), C = x.size(-1), G = args.groups, width = C / G;
-  const int64_t positions = x.elements() / std::max<int64_t>(N * C, 1);
-  const float *from = x.f32(), *ga = gamma.f32(), *be = beta.f32();
-  const float* fi = film ? film->f32() : nullptr;
-  const float *means = mean.f32(), *rstds = rstd.f32();
-  float* to = y.f32();
+void RefBackend::run(const op::GroupNormAgain& o) {
+  const int64_t N = o.x.size(0), C = o.x.size(-1), G = o.args.groups, width = C / G;
+  const int64_t positions = o.x.elements() / std::max<int64_t>(N * C, 1);
+  const float *from = o.x.f32(), *ga = o.gamma.f32(), *be = o.beta.f32();
+  const float* fi = o.film ? o.film->f32() : nullptr;
+  const float *means = o.mean.f32(), *rstds = o.rstd.f32();
+  float* to = o.y.f32();
   parallel_for(N * G, ref::grain(32 * positions * width), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t n = item / G, first = item % G * width;
@@ -62,24 +65,21 @@ void RefBackend::group_norm_again(const NormArgs& args, const Tensor& x, const T
           if (fi) {
             u = u * (double{fi[n * 2 * C + channel]} + 1) + fi[n * 2 * C + C + channel];
           }
-          out[p * C + c] = static_cast<float>(args.silu ? ref::silu(u) : u);
+          out[p * C + c] = static_cast<float>(o.args.silu ? ref::silu(u) : u);
         }
       }
     }
   });
 }
 
-void RefBackend::group_norm_backward(const NormArgs& args, const Tensor& dy, const Tensor& x,
-                                     const Tensor& gamma, const Tensor& beta, const Tensor* film,
-                                     const Tensor& mean, const Tensor& rstd, Tensor& dx,
-                                     Tensor& dgamma, Tensor& dbeta, Tensor* dfilm) {
-  const int64_t N = x.size(0), C = x.size(-1), G = args.groups, width = C / G;
-  const int64_t positions = x.elements() / std::max<int64_t>(N * C, 1);
+void RefBackend::run(const op::GroupNormBackward& o) {
+  const int64_t N = o.x.size(0), C = o.x.size(-1), G = o.args.groups, width = C / G;
+  const int64_t positions = o.x.elements() / std::max<int64_t>(N * C, 1);
   const double count = static_cast<double>(positions * width);
-  const float *grad = dy.f32(), *from = x.f32(), *ga = gamma.f32(), *be = beta.f32();
-  const float* fi = film ? film->f32() : nullptr;
-  const float *means = mean.f32(), *rstds = rstd.f32();
-  float *to = dx.f32(), *dfi = dfilm ? dfilm->f32() : nullptr;
+  const float *grad = o.dy.f32(), *from = o.x.f32(), *ga = o.gamma.f32(), *be = o.beta.f32();
+  const float* fi = o.film ? o.film->f32() : nullptr;
+  const float *means = o.mean.f32(), *rstds = o.rstd.f32();
+  float *to = o.dx.f32(), *dfi = o.dfilm ? o.dfilm->f32() : nullptr;
   // Per image and channel, as every image is a task of its own: sums of du and of du h.
   std::vector<double> du_sum(N * C), duh_sum(N * C);
   parallel_for(N * G, ref::grain(32 * positions * width), [&](int64_t begin, int64_t end) {
@@ -93,7 +93,7 @@ void RefBackend::group_norm_backward(const NormArgs& args, const Tensor& dy, con
       };
       const auto du_at = [&](int64_t p, int64_t c) {
         const double u = (h_at(p, c) * ga[c] + be[c]) * scale(c) + shift(c);
-        return grad[(n * positions + p) * C + c] * (args.silu ? ref::silu_slope(u) : 1.0);
+        return grad[(n * positions + p) * C + c] * (o.args.silu ? ref::silu_slope(u) : 1.0);
       };
       double average = 0, slope = 0;  // of dh and of dh h over the group
       for (int64_t c = first; c < first + width; ++c) {
@@ -121,7 +121,7 @@ void RefBackend::group_norm_backward(const NormArgs& args, const Tensor& dy, con
       }
     }
   });
-  float *dga = dgamma.f32(), *dbe = dbeta.f32();
+  float *dga = o.dgamma.f32(), *dbe = o.dbeta.f32();
   for (int64_t c = 0; c < C; ++c) {
     double dg = 0, db = 0;
     for (int64_t n = 0; n < N; ++n) {

@@ -13,10 +13,16 @@ using Values = std::vector<float>;
 TEST(RefGroupNorm, NormalisesEachGroupOfEachImage) {
   RefBackend ref;
   Tensor x({2, 3, 4, 6}), y({2, 3, 4, 6}), mean({2, 2}), rstd({2, 2});
-  ref.normal({1, 2}, 0, x);
+  ref.run(op::Normal{.seeds = {1, 2}, .stream = 0, .x = x});
   for (int64_t i = 0; i < x.elements(); ++i) x.f32()[i] = 3 * x.f32()[i] + 5;
   const Tensor one = Tensor::full({6}, 1), zero = Tensor::zeros({6});
-  ref.group_norm({.groups = 2, .eps = 0}, x, one, zero, nullptr, nullptr, y, mean, rstd);
+  ref.run(op::GroupNorm{.args = {.groups = 2, .eps = 0},
+                        .x = x,
+                        .gamma = one,
+                        .beta = zero,
+                        .y = y,
+                        .mean = mean,
+                        .rstd = rstd});
   for (int64_t n = 0; n < 2; ++n) {
     for (int64_t group = 0; group < 2; ++group) {
       double sum = 0, squares = 0;
@@ -40,12 +46,25 @@ TEST(RefGroupNorm, AppliesAffineThenFilmThenSilu) {
   const Tensor gamma = Tensor::of({2}, {2, 3}), beta = Tensor::of({2}, {1, -1});
   const Tensor film = Tensor::of({1, 4}, {0.5, -2, 10, 20});  // scales, then shifts
   Tensor y({1, 1, 1, 2}), mean({1, 1}), rstd({1, 1});
-  ref.group_norm({.groups = 1, .eps = 0}, x, gamma, beta, &film, nullptr, y, mean, rstd);
+  ref.run(op::GroupNorm{.args = {.groups = 1, .eps = 0},
+                        .x = x,
+                        .gamma = gamma,
+                        .beta = beta,
+                        .film = &film,
+                        .y = y,
+                        .mean = mean,
+                        .rstd = rstd});
   EXPECT_EQ(y.values(), (Values{8.5, 18}));
   EXPECT_EQ(mean.values(), Values{0});
   EXPECT_EQ(rstd.values(), Values{1});
-  ref.group_norm({.groups = 1, .eps = 0, .silu = true}, x, gamma, beta, &film, nullptr, y, mean,
-                 rstd);
+  ref.run(op::GroupNorm{.args = {.groups = 1, .eps = 0, .silu = true},
+                        .x = x,
+                        .gamma = gamma,
+                        .beta = beta,
+                        .film = &film,
+                        .y = y,
+                        .mean = mean,
+                        .rstd = rstd});
   EXPECT_FLOAT_EQ(y.f32()[0], static_cast<float>(8.5 / (1 + std::exp(-8.5))));
 }
 
@@ -55,7 +74,13 @@ TEST(RefGroupNorm, AConstantGroupGivesBeta) {
   const Tensor beta = Tensor::full({1}, 0.25);
   Tensor y({1, 2, 2, 1}), mean({1, 1}), rstd({1, 1});
   for (const double eps : {0.0, 1e-5}) {
-    ref.group_norm({.groups = 1, .eps = eps}, x, gamma, beta, nullptr, nullptr, y, mean, rstd);
+    ref.run(op::GroupNorm{.args = {.groups = 1, .eps = eps},
+                          .x = x,
+                          .gamma = gamma,
+                          .beta = beta,
+                          .y = y,
+                          .mean = mean,
+                          .rstd = rstd});
     EXPECT_EQ(y.values(), Values(4, 0.25));
   }
 }
@@ -65,22 +90,47 @@ TEST(RefGroupNorm, GradientsMatchFiniteDifferences) {
   RefBackend ref;
   const NormArgs args{.groups = 2, .eps = 1e-3, .silu = true};
   Tensor x({2, 2, 3, 4}), dy({2, 2, 3, 4}), gamma({4}), beta({4}), film({2, 8});
-  ref.normal({1, 2}, 0, x);
-  ref.normal({3, 4}, 0, dy);
-  ref.normal({5, 6, 7, 8}, 0, gamma);
-  ref.normal({5, 6, 7, 8}, 1, beta);
-  ref.normal({9, 10}, 0, film);
+  ref.run(op::Normal{.seeds = {1, 2}, .stream = 0, .x = x});
+  ref.run(op::Normal{.seeds = {3, 4}, .stream = 0, .x = dy});
+  ref.run(op::Normal{.seeds = {5, 6, 7, 8}, .stream = 0, .x = gamma});
+  ref.run(op::Normal{.seeds = {5, 6, 7, 8}, .stream = 1, .x = beta});
+  ref.run(op::Normal{.seeds = {9, 10}, .stream = 0, .x = film});
   Tensor y(x.shape()), mean({2, 2}), rstd({2, 2});
   const auto objective = [&] {
     Tensor other_mean({2, 2}), other_rstd({2, 2});
-    ref.group_norm(args, x, gamma, beta, &film, nullptr, y, other_mean, other_rstd);
+    ref.run(op::GroupNorm{.args = args,
+                          .x = x,
+                          .gamma = gamma,
+                          .beta = beta,
+                          .film = &film,
+                          .y = y,
+                          .mean = other_mean,
+                          .rstd = other_rstd});
     double sum = 0;
     for (int64_t i = 0; i < y.elements(); ++i) sum += double{y.f32()[i]} * dy.f32()[i];
     return sum;
   };
-  ref.group_norm(args, x, gamma, beta, &film, nullptr, y, mean, rstd);
+  ref.run(op::GroupNorm{.args = args,
+                        .x = x,
+                        .gamma = gamma,
+                        .beta = beta,
+                        .film = &film,
+                        .y = y,
+                        .mean = mean,
+                        .rstd = rstd});
   Tensor dx(x.shape()), dgamma({4}), dbeta({4}), dfilm({2, 8});
-  ref.group_norm_backward(args, dy, x, gamma, beta, &film, mean, rstd, dx, dgamma, dbeta, &dfilm);
+  ref.run(op::GroupNormBackward{.args = args,
+                                .dy = dy,
+                                .x = x,
+                                .gamma = gamma,
+                                .beta = beta,
+                                .film = &film,
+                                .mean = mean,
+                                .rstd = rstd,
+                                .dx = dx,
+                                .dgamma = dgamma,
+                                .dbeta = dbeta,
+                                .dfilm = &dfilm});
   const auto check = [&](const char* name, Tensor& input, const Tensor& gradient) {
     for (int64_t i = 0; i < input.elements(); ++i) {
       const float kept = input.f32()[i], h = 0x1p-7f;

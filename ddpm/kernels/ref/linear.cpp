@@ -9,11 +9,11 @@
 
 namespace ddpm {
 
-void RefBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
-  const int64_t in = w.size(0), out = w.size(1);
-  const float *from = x.f32(), *weight = w.f32(), *b = bias ? bias->f32() : nullptr;
-  float* to = y.f32();
-  parallel_for(y.elements() / std::max<int64_t>(out, 1), ref::grain(in * out),
+void RefBackend::run(const op::Linear& o) {
+  const int64_t in = o.w.size(0), out = o.w.size(1);
+  const float *from = o.x.f32(), *weight = o.w.f32(), *b = o.bias ? o.bias->f32() : nullptr;
+  float* to = o.y.f32();
+  parallel_for(o.y.elements() / std::max<int64_t>(out, 1), ref::grain(in * out),
                [&](int64_t begin, int64_t end) {
                  std::vector<double> sum(out);
                  for (int64_t row = begin; row < end; ++row) {
@@ -27,11 +27,11 @@ void RefBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Te
                });
 }
 
-void RefBackend::linear_backward_data(const Tensor& dy, const Tensor& w, Tensor& dx) {
-  const int64_t in = w.size(0), out = w.size(1);
-  const float *grad = dy.f32(), *weight = w.f32();
-  float* to = dx.f32();
-  parallel_for(dx.elements() / std::max<int64_t>(in, 1), ref::grain(in * out),
+void RefBackend::run(const op::LinearBackwardData& o) {
+  const int64_t in = o.w.size(0), out = o.w.size(1);
+  const float *grad = o.dy.f32(), *weight = o.w.f32();
+  float* to = o.dx.f32();
+  parallel_for(o.dx.elements() / std::max<int64_t>(in, 1), ref::grain(in * out),
                [&](int64_t begin, int64_t end) {
                  for (int64_t row = begin; row < end; ++row) {
                    for (int64_t i = 0; i < in; ++i) {
@@ -44,12 +44,11 @@ void RefBackend::linear_backward_data(const Tensor& dy, const Tensor& w, Tensor&
                });
 }
 
-void RefBackend::linear_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw,
-                                         Tensor* dbias) {
-  const int64_t in = dw.size(0), out = dw.size(1);
-  const int64_t rows = x.elements() / std::max<int64_t>(in, 1);
-  const float *from = x.f32(), *grad = dy.f32();
-  float* to = dw.f32();
+void RefBackend::run(const op::LinearBackwardWeights& o) {
+  const int64_t in = o.dw.size(0), out = o.dw.size(1);
+  const int64_t rows = o.x.elements() / std::max<int64_t>(in, 1);
+  const float *from = o.x.f32(), *grad = o.dy.f32();
+  float* to = o.dw.f32();
   parallel_for(in, ref::grain(rows * out), [&](int64_t begin, int64_t end) {
     std::vector<double> sum(out);
     for (int64_t i = begin; i < end; ++i) {
@@ -61,12 +60,12 @@ void RefBackend::linear_backward_weights(const Tensor& x, const Tensor& dy, Tens
       std::copy(sum.begin(), sum.end(), to + i * out);
     }
   });
-  if (dbias) {
+  if (o.dbias) {
     std::vector<double> sum(out);
     for (int64_t row = 0; row < rows; ++row) {
       for (int64_t o = 0; o < out; ++o) sum[o] += grad[row * out + o];
     }
-    std::copy(sum.begin(), sum.end(), dbias->f32());
+    std::copy(sum.begin(), sum.end(), o.dbias->f32());
   }
 }
 

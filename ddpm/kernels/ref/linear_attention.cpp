@@ -23,13 +23,14 @@ void soften(int64_t d, const float* q, double* out) {
 
 }  // namespace
 
-void RefBackend::linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
-                                  Tensor& context, Tensor& k_max, Tensor& k_sum) {
-  const int64_t N = qkv.size(0), heads = args.heads, hidden = qkv.size(-1) / 3, d = hidden / heads;
-  const int64_t positions = out.elements() / std::max<int64_t>(N * hidden, 1);
+void RefBackend::run(const op::LinearAttention& o) {
+  const int64_t N = o.qkv.size(0), heads = o.args.heads, hidden = o.qkv.size(-1) / 3,
+                d = hidden / heads;
+  const int64_t positions = o.out.elements() / std::max<int64_t>(N * hidden, 1);
   const int64_t stride = 3 * hidden;
-  const float* from = qkv.f32();
-  float *to = out.f32(), *contexts = context.f32(), *maxima = k_max.f32(), *sums = k_sum.f32();
+  const float* from = o.qkv.f32();
+  float *to = o.out.f32(), *contexts = o.context.f32(), *maxima = o.k_max.f32(),
+        *sums = o.k_sum.f32();
   parallel_for(
       N * heads, ref::grain(positions * d * (2 * d + 32)), [&](int64_t begin, int64_t end) {
         std::vector<double> highest(d), total(d), ctx(d * d), a(d), sum(d);
@@ -70,16 +71,15 @@ void RefBackend::linear_attention(const AttentionArgs& args, const Tensor& qkv, 
 
 // da = context dout, dcontext = sum_n a dout, db = dcontext v, dv = b dcontext; then through the
 // two softmaxes: dq = a (da - sum_d a' da) with a' the softmax itself, dk = b (db - sum_n b db).
-void RefBackend::linear_attention_backward(const AttentionArgs& args, const Tensor& dout,
-                                           const Tensor& qkv, const Tensor& context,
-                                           const Tensor& k_max, const Tensor& k_sum, Tensor& dqkv) {
-  const int64_t N = qkv.size(0), heads = args.heads, hidden = qkv.size(-1) / 3, d = hidden / heads;
-  const int64_t positions = dout.elements() / std::max<int64_t>(N * hidden, 1);
+void RefBackend::run(const op::LinearAttentionBackward& o) {
+  const int64_t N = o.qkv.size(0), heads = o.args.heads, hidden = o.qkv.size(-1) / 3,
+                d = hidden / heads;
+  const int64_t positions = o.dout.elements() / std::max<int64_t>(N * hidden, 1);
   const int64_t stride = 3 * hidden;
   const double root = std::sqrt(static_cast<double>(d));
-  const float *grad = dout.f32(), *from = qkv.f32(), *contexts = context.f32();
-  const float *maxima = k_max.f32(), *sums = k_sum.f32();
-  float* to = dqkv.f32();
+  const float *grad = o.dout.f32(), *from = o.qkv.f32(), *contexts = o.context.f32();
+  const float *maxima = o.k_max.f32(), *sums = o.k_sum.f32();
+  float* to = o.dqkv.f32();
   parallel_for(
       N * heads, ref::grain(positions * d * (2 * d + 32)), [&](int64_t begin, int64_t end) {
         std::vector<double> dctx(d * d), a(d), da(d), b(positions * d), db(positions * d), mix(d),

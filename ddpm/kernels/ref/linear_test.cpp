@@ -14,7 +14,7 @@ TEST(RefLinear, MultipliesRowsByTheMatrix) {
   const Tensor x = Tensor::of({2, 2}, {1, 2, 3, 4}), w = Tensor::of({2, 3}, {1, 2, 3, 4, 5, 6});
   const Tensor bias = Tensor::of({3}, {10, 20, 30});
   Tensor y({2, 3});
-  ref.linear(x, w, &bias, y);
+  ref.run(op::Linear{.x = x, .w = w, .bias = &bias, .y = y});
   EXPECT_EQ(y.values(), (Values{19, 32, 45, 29, 46, 63}));
 }
 
@@ -23,8 +23,8 @@ TEST(RefLinear, GradientsMultiplyByTheTransposes) {
   const Tensor x = Tensor::of({2, 2}, {1, 2, 3, 4}), w = Tensor::of({2, 3}, {1, 2, 3, 4, 5, 6});
   const Tensor dy = Tensor::of({2, 3}, {1, 0, 2, 0, 3, 1});
   Tensor dx({2, 2}), dw({2, 3}), dbias({3});
-  ref.linear_backward_data(dy, w, dx);
-  ref.linear_backward_weights(x, dy, dw, &dbias);
+  ref.run(op::LinearBackwardData{.dy = dy, .w = w, .dx = dx});
+  ref.run(op::LinearBackwardWeights{.x = x, .dy = dy, .dw = dw, .dbias = &dbias});
   EXPECT_EQ(dx.values(), (Values{7, 16, 9, 21}));
   EXPECT_EQ(dw.values(), (Values{1, 9, 5, 2, 12, 8}));
   EXPECT_EQ(dbias.values(), (Values{1, 3, 3}));

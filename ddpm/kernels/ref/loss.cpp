@@ -1,6 +1,7 @@
-// The time embedding, and the losses with their gradients: mean over all elements, summed in double
-// from first to last.
+// The time embedding, and the losses with their gradients: weighted means over all elements, summed
+// in double from first to last.
 
+#include <algorithm>
 #include <cmath>
 
 #include "ddpm/kernels/ref/ref_backend.h"
@@ -37,32 +38,40 @@ double slope_at(LossKind kind, double difference) {
 
 }  // namespace
 
-void RefBackend::sinusoidal_embedding(const Tensor& t, Tensor& y) {
-  const int64_t dim = y.size(1);
-  for (int64_t n = 0; n < t.size(0); ++n) {
+void RefBackend::run(const op::SinusoidalEmbedding& o) {
+  const int64_t dim = o.y.size(1);
+  for (int64_t n = 0; n < o.t.size(0); ++n) {
     for (int64_t i = 0; i < dim; i += 2) {
       const double angle =
-          t.f32()[n] / std::pow(10000.0, static_cast<double>(i) / static_cast<double>(dim));
-      y.f32()[n * dim + i] = static_cast<float>(std::sin(angle));
-      y.f32()[n * dim + i + 1] = static_cast<float>(std::cos(angle));
+          o.t.f32()[n] / std::pow(10000.0, static_cast<double>(i) / static_cast<double>(dim));
+      o.y.f32()[n * dim + i] = static_cast<float>(std::sin(angle));
+      o.y.f32()[n * dim + i + 1] = static_cast<float>(std::cos(angle));
     }
   }
 }
 
-double RefBackend::loss(LossKind kind, const Tensor& prediction, const Tensor& target) {
-  const float *p = prediction.f32(), *t = target.f32();
+void RefBackend::run(const op::Loss& o) {
+  const int64_t count = o.prediction.elements(), images = o.prediction.size(0);
+  const int64_t size = count / std::max<int64_t>(images, 1);
+  const float *p = o.prediction.f32(), *t = o.target.f32();
+  const float* weights = o.weights ? o.weights->f32() : nullptr;
   double sum = 0;
-  for (int64_t i = 0; i < prediction.elements(); ++i) sum += loss_at(kind, double{p[i]} - t[i]);
-  return sum / static_cast<double>(prediction.elements());
+  for (int64_t i = 0; i < count; ++i) {
+    sum += (weights ? weights[i / size] : 1) * loss_at(o.kind, double{p[i]} - t[i]);
+  }
+  o.mean = sum / static_cast<double>(count);
 }
 
-void RefBackend::loss_backward(LossKind kind, const Tensor& prediction, const Tensor& target,
-                               float upstream, Tensor& dprediction) {
-  const float *p = prediction.f32(), *t = target.f32();
-  const double factor = upstream / static_cast<double>(prediction.elements());
-  float* to = dprediction.f32();
-  for (int64_t i = 0; i < prediction.elements(); ++i) {
-    to[i] = static_cast<float>(factor * slope_at(kind, double{p[i]} - t[i]));
+void RefBackend::run(const op::LossBackward& o) {
+  const int64_t count = o.prediction.elements(), images = o.prediction.size(0);
+  const int64_t size = count / std::max<int64_t>(images, 1);
+  const float *p = o.prediction.f32(), *t = o.target.f32();
+  const float* weights = o.weights ? o.weights->f32() : nullptr;
+  const double factor = o.upstream / static_cast<double>(count);
+  float* to = o.dprediction.f32();
+  for (int64_t i = 0; i < count; ++i) {
+    const double slope = factor * slope_at(o.kind, double{p[i]} - t[i]);
+    to[i] = static_cast<float>((weights ? weights[i / size] : 1) * slope);
   }
 }
 

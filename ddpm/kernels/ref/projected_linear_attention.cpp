@@ -24,8 +24,13 @@ Attended attend(RefBackend& ref, const AttentionArgs& args, const Tensor& x,
                 .context = Tensor({images, args.heads, width, width}),
                 .k_max = Tensor({images, hidden}),
                 .k_sum = Tensor({images, hidden})};
-  ref.conv2d({}, x, w.qkv, nullptr, made.qkv);
-  ref.linear_attention(args, made.qkv, made.out, made.context, made.k_max, made.k_sum);
+  ref.run(op::Conv2d{.x = x, .w = w.qkv, .y = made.qkv});
+  ref.run(op::LinearAttention{.args = args,
+                              .qkv = made.qkv,
+                              .out = made.out,
+                              .context = made.context,
+                              .k_max = made.k_max,
+                              .k_sum = made.k_sum});
   return made;
 }
 
@@ -50,30 +55,30 @@ void gather(const Tensor& x, const Attended& from, Tensor& gathered) {
 
 }  // namespace
 
-void RefBackend::projected_linear_attention(const AttentionArgs& args, const Tensor& x,
-                                            const AttentionProjections& w, Tensor& y,
-                                            LinearAttentionSums& sums) {
+void RefBackend::run(const op::ProjectedLinearAttention& o) {
   RefBackend ref;
-  const Attended made = attend(ref, args, x, w);
-  ref.conv2d({}, made.out, w.out, &w.bias, y);
-  std::copy_n(made.k_max.f32(), made.k_max.elements(), sums.k_max.f32());
-  std::copy_n(made.k_sum.f32(), made.k_sum.elements(), sums.k_sum.f32());
-  gather(x, made, sums.gathered);
+  const Attended made = attend(ref, o.args, o.x, o.w);
+  ref.run(op::Conv2d{.x = made.out, .w = o.w.out, .bias = &o.w.bias, .y = o.y});
+  std::copy_n(made.k_max.f32(), made.k_max.elements(), o.sums.k_max.f32());
+  std::copy_n(made.k_sum.f32(), made.k_sum.elements(), o.sums.k_sum.f32());
+  gather(o.x, made, o.sums.gathered);
 }
 
-void RefBackend::projected_linear_attention_backward(const AttentionArgs& args, const Tensor& dy,
-                                                     const Tensor& x, const AttentionProjections& w,
-                                                     const LinearAttentionSums&, Tensor& dx,
-                                                     Tensor& dw_qkv, Tensor& dw_out,
-                                                     Tensor& dbias) {
+void RefBackend::run(const op::ProjectedLinearAttentionBackward& o) {
   RefBackend ref;
-  const Attended made = attend(ref, args, x, w);
+  const Attended made = attend(ref, o.args, o.x, o.w);
   Tensor dout(made.out.shape()), dqkv(made.qkv.shape());
-  ref.conv2d_backward_weights({}, made.out, dy, dw_out, &dbias);
-  ref.conv2d_backward_data({}, dy, w.out, dout, nullptr);
-  ref.linear_attention_backward(args, dout, made.qkv, made.context, made.k_max, made.k_sum, dqkv);
-  ref.conv2d_backward_weights({}, x, dqkv, dw_qkv, nullptr);
-  ref.conv2d_backward_data({}, dqkv, w.qkv, dx, nullptr);
+  ref.run(op::Conv2dBackwardWeights{.x = made.out, .dy = o.dy, .dw = o.dw_out, .dbias = &o.dbias});
+  ref.run(op::Conv2dBackwardData{.dy = o.dy, .w = o.w.out, .dx = dout});
+  ref.run(op::LinearAttentionBackward{.args = o.args,
+                                      .dout = dout,
+                                      .qkv = made.qkv,
+                                      .context = made.context,
+                                      .k_max = made.k_max,
+                                      .k_sum = made.k_sum,
+                                      .dqkv = dqkv});
+  ref.run(op::Conv2dBackwardWeights{.x = o.x, .dy = dqkv, .dw = o.dw_qkv});
+  ref.run(op::Conv2dBackwardData{.dy = dqkv, .w = o.w.qkv, .dx = o.dx});
 }
 
 }  // namespace ddpm

@@ -9,12 +9,12 @@
 
 namespace ddpm {
 
-void RefBackend::normal(const std::vector<uint64_t>& seeds, uint64_t stream, Tensor& x) {
-  const int64_t images = x.size(0), size = x.elements() / std::max<int64_t>(images, 1);
-  float* to = x.f32();
+void RefBackend::run(const op::Normal& o) {
+  const int64_t images = o.x.size(0), size = o.x.elements() / std::max<int64_t>(images, 1);
+  float* to = o.x.f32();
   parallel_for(images, ref::grain(64 * size), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
-      Philox(seeds[n], stream).normal(0, size, to + n * size);
+      Philox(o.seeds[n], o.stream).normal(0, size, to + n * size);
     }
   });
 }

@@ -11,8 +11,8 @@ namespace {
 TEST(RefNormal, EachRowIsItsSeedsStreamWhateverTheBatch) {
   RefBackend ref;
   Tensor batch({2, 3, 3, 3}), alone({1, 3, 3, 3});
-  ref.normal({5, 6}, 7, batch);
-  ref.normal({6}, 7, alone);
+  ref.run(op::Normal{.seeds = {5, 6}, .stream = 7, .x = batch});
+  ref.run(op::Normal{.seeds = {6}, .stream = 7, .x = alone});
   std::vector<float> expected(27);
   Philox(6, 7).normal(0, 27, expected.data());
   EXPECT_EQ(batch.rows(1, 2).values(), expected);

@@ -25,23 +25,23 @@ void for_each_fold(int64_t s, const Tensor& image, Function&& function) {
 
 }  // namespace
 
-void RefBackend::space_to_depth(int64_t size, const Tensor& x, Tensor& y) {
-  const float* from = x.f32();
-  float* to = y.f32();
-  for_each_fold(size, x, [&](int64_t flat, int64_t folded) { to[folded] = from[flat]; });
+void RefBackend::run(const op::SpaceToDepth& o) {
+  const float* from = o.x.f32();
+  float* to = o.y.f32();
+  for_each_fold(o.size, o.x, [&](int64_t flat, int64_t folded) { to[folded] = from[flat]; });
 }
 
-void RefBackend::depth_to_space(int64_t size, const Tensor& x, Tensor& y) {
-  const float* from = x.f32();
-  float* to = y.f32();
-  for_each_fold(size, y, [&](int64_t flat, int64_t folded) { to[flat] = from[folded]; });
+void RefBackend::run(const op::DepthToSpace& o) {
+  const float* from = o.x.f32();
+  float* to = o.y.f32();
+  for_each_fold(o.size, o.y, [&](int64_t flat, int64_t folded) { to[flat] = from[folded]; });
 }
 
-void RefBackend::upsample_nearest(const Tensor& x, Tensor& y) {
-  const int64_t H = x.size(1), W = x.size(2), C = x.size(3);
-  const float* from = x.f32();
-  float* to = y.f32();
-  for (int64_t row = 0; row < x.size(0) * 2 * H; ++row) {
+void RefBackend::run(const op::UpsampleNearest& o) {
+  const int64_t H = o.x.size(1), W = o.x.size(2), C = o.x.size(3);
+  const float* from = o.x.f32();
+  float* to = o.y.f32();
+  for (int64_t row = 0; row < o.x.size(0) * 2 * H; ++row) {
     const int64_t n = row / (2 * H), h = row % (2 * H) / 2;
     for (int64_t w = 0; w < 2 * W; ++w) {
       std::copy_n(from + ((n * H + h) * W + w / 2) * C, C, to + (row * 2 * W + w) * C);
@@ -49,11 +49,11 @@ void RefBackend::upsample_nearest(const Tensor& x, Tensor& y) {
   }
 }
 
-void RefBackend::upsample_nearest_backward(const Tensor& dy, Tensor& dx) {
-  const int64_t W = dx.size(2), C = dx.size(3);
-  const float* from = dy.f32();
-  float* to = dx.f32();
-  for (int64_t row = 0; row < dx.size(0) * dx.size(1); ++row) {
+void RefBackend::run(const op::UpsampleNearestBackward& o) {
+  const int64_t W = o.dx.size(2), C = o.dx.size(3);
+  const float* from = o.dy.f32();
+  float* to = o.dx.f32();
+  for (int64_t row = 0; row < o.dx.size(0) * o.dx.size(1); ++row) {
     for (int64_t w = 0; w < W; ++w) {
       const float* above = from + (2 * row * 2 * W + 2 * w) * C;
       const float* below = above + 2 * W * C;
@@ -65,23 +65,23 @@ void RefBackend::upsample_nearest_backward(const Tensor& dy, Tensor& dx) {
   }
 }
 
-void RefBackend::concat_channels(const Tensor& a, const Tensor& b, Tensor& y) {
-  const int64_t A = a.size(-1), B = b.size(-1);
-  const float *left = a.f32(), *right = b.f32();
-  float* to = y.f32();
-  for (int64_t p = 0; p < y.elements() / std::max<int64_t>(A + B, 1); ++p) {
+void RefBackend::run(const op::ConcatChannels& o) {
+  const int64_t A = o.a.size(-1), B = o.b.size(-1);
+  const float *left = o.a.f32(), *right = o.b.f32();
+  float* to = o.y.f32();
+  for (int64_t p = 0; p < o.y.elements() / std::max<int64_t>(A + B, 1); ++p) {
     std::copy_n(left + p * A, A, to + p * (A + B));
     std::copy_n(right + p * B, B, to + p * (A + B) + A);
   }
 }
 
-void RefBackend::split_channels(const Tensor& y, Tensor* a, Tensor* b) {
-  const int64_t both = y.size(-1);
-  const int64_t A = a ? a->size(-1) : both - b->size(-1), B = both - A;
-  const float* from = y.f32();
-  for (int64_t p = 0; p < y.elements() / std::max<int64_t>(both, 1); ++p) {
-    if (a) std::copy_n(from + p * both, A, a->f32() + p * A);
-    if (b) std::copy_n(from + p * both + A, B, b->f32() + p * B);
+void RefBackend::run(const op::SplitChannels& o) {
+  const int64_t both = o.y.size(-1);
+  const int64_t A = o.a ? o.a->size(-1) : both - o.b->size(-1), B = both - A;
+  const float* from = o.y.f32();
+  for (int64_t p = 0; p < o.y.elements() / std::max<int64_t>(both, 1); ++p) {
+    if (o.a) std::copy_n(from + p * both, A, o.a->f32() + p * A);
+    if (o.b) std::copy_n(from + p * both + A, B, o.b->f32() + p * B);
   }
 }
 

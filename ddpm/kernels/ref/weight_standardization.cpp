@@ -11,9 +11,9 @@
 
 namespace ddpm {
 
-void RefBackend::weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) {
-  const int64_t K = w.size(-1), rows = w.elements() / std::max<int64_t>(K, 1);
-  const float* weight = w.f32();
+void RefBackend::run(const op::WeightMoments& o) {
+  const int64_t K = o.w.size(-1), rows = o.w.elements() / std::max<int64_t>(K, 1);
+  const float* weight = o.w.f32();
   std::vector<double> m(K), r(K);
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t k = 0; k < K; ++k) m[k] += weight[row * K + k];
@@ -26,19 +26,18 @@ void RefBackend::weight_moments(double eps, const Tensor& w, Tensor& mean, Tenso
     }
   }
   for (double& value : r) {
-    value = 1 / std::sqrt(value / static_cast<double>(rows) + eps);
+    value = 1 / std::sqrt(value / static_cast<double>(rows) + o.eps);
     if (value > std::numeric_limits<float>::max()) value = 0;
   }
-  std::copy(m.begin(), m.end(), mean.f32());
-  std::copy(r.begin(), r.end(), rstd.f32());
+  std::copy(m.begin(), m.end(), o.mean.f32());
+  std::copy(r.begin(), r.end(), o.rstd.f32());
 }
 
 // With s = (w - mean) rstd: dw = rstd (ds - average(ds) - s average(ds s)).
-void RefBackend::weight_standardize_backward(const Tensor& dstandardized, const Tensor& w,
-                                             const Tensor& mean, const Tensor& rstd, Tensor& dw) {
-  const int64_t K = w.size(-1), rows = w.elements() / std::max<int64_t>(K, 1);
-  const float *grad = dstandardized.f32(), *weight = w.f32();
-  const float *m = mean.f32(), *r = rstd.f32();
+void RefBackend::run(const op::WeightStandardizeBackward& o) {
+  const int64_t K = o.w.size(-1), rows = o.w.elements() / std::max<int64_t>(K, 1);
+  const float *grad = o.dstandardized.f32(), *weight = o.w.f32();
+  const float *m = o.mean.f32(), *r = o.rstd.f32();
   std::vector<double> average(K), slope(K);
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t k = 0; k < K; ++k) {
@@ -47,7 +46,7 @@ void RefBackend::weight_standardize_backward(const Tensor& dstandardized, const 
       slope[k] += ds * ((double{weight[row * K + k]} - m[k]) * r[k]);
     }
   }
-  float* to = dw.f32();
+  float* to = o.dw.f32();
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t k = 0; k < K; ++k) {
       const double s = (double{weight[row * K + k]} - m[k]) * r[k];

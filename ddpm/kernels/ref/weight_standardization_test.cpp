@@ -18,13 +18,13 @@ Standardized standardize(const Tensor& w, double eps) {
   RefBackend ref;
   const int64_t filters = w.size(-1), rows = w.elements() / filters;
   Standardized result{Tensor(w.shape()), Tensor({filters}), Tensor({filters})};
-  ref.weight_moments(eps, w, result.mean, result.rstd);
+  ref.run(op::WeightMoments{.eps = eps, .w = w, .mean = result.mean, .rstd = result.rstd});
   // One pixel per row of w, seen by a 1x1 convolution, is that row.
   Tensor rows_of_identity = Tensor::zeros({1, rows, 1, rows});
   for (int64_t i = 0; i < rows; ++i) rows_of_identity.f32()[i * (rows + 1)] = 1;
   const Tensor matrix = w.reshape({1, 1, rows, filters});
   Tensor y({1, rows, 1, filters});
-  ref.conv2d({}, rows_of_identity, {matrix, &result.mean, &result.rstd}, nullptr, y);
+  ref.run(op::Conv2d{.x = rows_of_identity, .w = {matrix, &result.mean, &result.rstd}, .y = y});
   result.weight = y.reshape(w.shape());
   return result;
 }
@@ -49,7 +49,11 @@ TEST(RefWeightStandardization, AConstantFilterBecomesZerosAndHasNoGradient) {
   EXPECT_EQ(result.weight.values(), Values(90, 0.0f));
   EXPECT_EQ(result.rstd.values(), (Values{0, 0}));
   Tensor dw(w.shape());
-  ref.weight_standardize_backward(Tensor::full(w.shape(), 2), w, result.mean, result.rstd, dw);
+  ref.run(op::WeightStandardizeBackward{.dstandardized = Tensor::full(w.shape(), 2),
+                                        .w = w,
+                                        .mean = result.mean,
+                                        .rstd = result.rstd,
+                                        .dw = dw});
   EXPECT_EQ(dw.values(), Values(90, 0.0f));
 }
 
@@ -62,10 +66,11 @@ TEST(RefWeightStandardization, ADeviationTooSmallToInvertCountsAsNone) {
 TEST(RefWeightStandardization, GradientIsOrthogonalToShiftAndScale) {
   RefBackend ref;
   Tensor w({3, 3, 2, 1}), grad({3, 3, 2, 1}), dw({3, 3, 2, 1});
-  ref.normal({1, 2, 3}, 0, w);
-  ref.normal({4, 5, 6}, 0, grad);
+  ref.run(op::Normal{.seeds = {1, 2, 3}, .stream = 0, .x = w});
+  ref.run(op::Normal{.seeds = {4, 5, 6}, .stream = 0, .x = grad});
   const Standardized result = standardize(w, 0);
-  ref.weight_standardize_backward(grad, w, result.mean, result.rstd, dw);
+  ref.run(op::WeightStandardizeBackward{
+      .dstandardized = grad, .w = w, .mean = result.mean, .rstd = result.rstd, .dw = dw});
   double sum = 0, along = 0, size = 0;
   for (int64_t i = 0; i < w.elements(); ++i) {
     sum += dw.f32()[i];

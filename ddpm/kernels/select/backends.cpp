@@ -10,8 +10,8 @@ namespace ddpm {
 
 namespace {
 
-Device replaced_device = Device::kCpu;
-Backend* replacement = nullptr;
+thread_local Device replaced_device = Device::kCpu;
+thread_local Backend* replacement = nullptr;
 
 }  // namespace
 

@@ -48,9 +48,10 @@ struct Problem {
     RefBackend ref;
     const ConvArgs args{.stride = shape.stride, .padding = shape.padding};
     Results r = make_results();
-    ref.conv2d(args, x, w, &bias, r.y);
-    ref.conv2d_backward_data(args, dy, w, r.dx, nullptr);
-    ref.conv2d_backward_weights(args, x, dy, r.dw, &r.dbias);
+    ref.run(op::Conv2d{.args = args, .x = x, .w = w, .bias = &bias, .y = r.y});
+    ref.run(op::Conv2dBackwardData{.args = args, .dy = dy, .w = w, .dx = r.dx});
+    ref.run(
+        op::Conv2dBackwardWeights{.args = args, .x = x, .dy = dy, .dw = r.dw, .dbias = &r.dbias});
     return r;
   }
 

@@ -32,9 +32,9 @@ Results run(const ConvShape& s, bool fast) {
     conv_few_backward_weights(s, x.f32(), dy.f32(), r.dw.f32(), r.dbias.f32());
   } else {
     RefBackend ref;
-    ref.conv2d({}, x, w, &bias, r.y);
-    ref.conv2d_backward_data({}, dy, w, r.dx, nullptr);
-    ref.conv2d_backward_weights({}, x, dy, r.dw, &r.dbias);
+    ref.run(op::Conv2d{.x = x, .w = w, .bias = &bias, .y = r.y});
+    ref.run(op::Conv2dBackwardData{.dy = dy, .w = w, .dx = r.dx});
+    ref.run(op::Conv2dBackwardWeights{.x = x, .dy = dy, .dw = r.dw, .dbias = &r.dbias});
   }
   return r;
 }

@@ -31,48 +31,37 @@ cpu::ProjectedShape projected_shape(const AttentionArgs& args, const Tensor& x,
 
 }  // namespace
 
-void CpuBackend::attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
-                           Tensor& logsumexp) {
-  cpu::softmax_attention(attention_shape(args, qkv), qkv.f32(), out.f32(), logsumexp.f32());
+void CpuBackend::run(const op::Attention& o) {
+  cpu::softmax_attention(attention_shape(o.args, o.qkv), o.qkv.f32(), o.out.f32(),
+                         o.logsumexp.f32());
 }
 
-void CpuBackend::attention_backward(const AttentionArgs& args, const Tensor& dout,
-                                    const Tensor& qkv, const Tensor& out, const Tensor& logsumexp,
-                                    Tensor& dqkv) {
-  cpu::softmax_attention_backward(attention_shape(args, qkv), dout.f32(), qkv.f32(), out.f32(),
-                                  logsumexp.f32(), dqkv.f32());
+void CpuBackend::run(const op::AttentionBackward& o) {
+  cpu::softmax_attention_backward(attention_shape(o.args, o.qkv), o.dout.f32(), o.qkv.f32(),
+                                  o.out.f32(), o.logsumexp.f32(), o.dqkv.f32());
 }
 
-void CpuBackend::linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
-                                  Tensor& context, Tensor& k_max, Tensor& k_sum) {
-  cpu::linear_attention(attention_shape(args, qkv), qkv.f32(), out.f32(), context.f32(),
-                        k_max.f32(), k_sum.f32());
+void CpuBackend::run(const op::LinearAttention& o) {
+  cpu::linear_attention(attention_shape(o.args, o.qkv), o.qkv.f32(), o.out.f32(), o.context.f32(),
+                        o.k_max.f32(), o.k_sum.f32());
 }
 
-void CpuBackend::linear_attention_backward(const AttentionArgs& args, const Tensor& dout,
-                                           const Tensor& qkv, const Tensor& context,
-                                           const Tensor& k_max, const Tensor& k_sum, Tensor& dqkv) {
-  cpu::linear_attention_backward(attention_shape(args, qkv), dout.f32(), qkv.f32(), context.f32(),
-                                 k_max.f32(), k_sum.f32(), dqkv.f32());
+void CpuBackend::run(const op::LinearAttentionBackward& o) {
+  cpu::linear_attention_backward(attention_shape(o.args, o.qkv), o.dout.f32(), o.qkv.f32(),
+                                 o.context.f32(), o.k_max.f32(), o.k_sum.f32(), o.dqkv.f32());
 }
 
-void CpuBackend::projected_linear_attention(const AttentionArgs& args, const Tensor& x,
-                                            const AttentionProjections& w, Tensor& y,
-                                            LinearAttentionSums& sums) {
-  cpu::projected_linear_attention(projected_shape(args, x, w), x.f32(),
-                                  {w.qkv.f32(), w.out.f32(), w.bias.f32()}, y.f32(),
-                                  sums.k_max.f32(), sums.k_sum.f32(), sums.gathered.f32());
+void CpuBackend::run(const op::ProjectedLinearAttention& o) {
+  cpu::projected_linear_attention(projected_shape(o.args, o.x, o.w), o.x.f32(),
+                                  {o.w.qkv.f32(), o.w.out.f32(), o.w.bias.f32()}, o.y.f32(),
+                                  o.sums.k_max.f32(), o.sums.k_sum.f32(), o.sums.gathered.f32());
 }
 
-void CpuBackend::projected_linear_attention_backward(const AttentionArgs& args, const Tensor& dy,
-                                                     const Tensor& x, const AttentionProjections& w,
-                                                     const LinearAttentionSums& sums, Tensor& dx,
-                                                     Tensor& dw_qkv, Tensor& dw_out,
-                                                     Tensor& dbias) {
-  cpu::projected_linear_attention_backward(projected_shape(args, x, w), dy.f32(), x.f32(),
-                                           {w.qkv.f32(), w.out.f32(), nullptr}, sums.k_max.f32(),
-                                           sums.k_sum.f32(), sums.gathered.f32(),
-                                           {dx.f32(), dw_qkv.f32(), dw_out.f32(), dbias.f32()});
+void CpuBackend::run(const op::ProjectedLinearAttentionBackward& o) {
+  cpu::projected_linear_attention_backward(
+      projected_shape(o.args, o.x, o.w), o.dy.f32(), o.x.f32(),
+      {o.w.qkv.f32(), o.w.out.f32(), nullptr}, o.sums.k_max.f32(), o.sums.k_sum.f32(),
+      o.sums.gathered.f32(), {o.dx.f32(), o.dw_qkv.f32(), o.dw_out.f32(), o.dbias.f32()});
 }
 
 }  // namespace ddpm

@@ -29,11 +29,12 @@ struct Problem {
     const Tensor in = qkv.rows(begin, end), grad = dout.rows(begin, end);
     const Shape lse_shape = {end - begin, args.heads, in.size(1) * in.size(2)};
     Tensor out = unwritten(grad.shape()), lse = unwritten(lse_shape), dqkv = unwritten(in.shape());
-    on.attention(args, in, out, lse);
+    on.run(op::Attention{.args = args, .qkv = in, .out = out, .logsumexp = lse});
     RefBackend ref;
     Tensor ref_out(grad.shape()), ref_lse(lse_shape);
-    ref.attention(args, in, ref_out, ref_lse);
-    on.attention_backward(args, grad, in, ref_out, ref_lse, dqkv);
+    ref.run(op::Attention{.args = args, .qkv = in, .out = ref_out, .logsumexp = ref_lse});
+    on.run(op::AttentionBackward{
+        .args = args, .dout = grad, .qkv = in, .out = ref_out, .logsumexp = ref_lse, .dqkv = dqkv});
     return {{"out", out}, {"logsumexp", lse}, {"dqkv", dqkv}};
   }
 
@@ -43,14 +44,32 @@ struct Problem {
     Tensor out = unwritten(grad.shape()), dqkv = unwritten(in.shape());
     Tensor context = unwritten({images, args.heads, width, width});
     Tensor k_max = unwritten({images, hidden}), k_sum = unwritten({images, hidden});
-    on.linear_attention(args, in, out, context, k_max, k_sum);
+    on.run(op::LinearAttention{
+        .args = args, .qkv = in, .out = out, .context = context, .k_max = k_max, .k_sum = k_sum});
     RefBackend ref;
     Tensor ref_out(out.shape()), ref_context(context.shape()), ref_max(k_max.shape());
     Tensor ref_sum(k_sum.shape());
-    ref.linear_attention(args, in, ref_out, ref_context, ref_max, ref_sum);
-    on.linear_attention_backward(args, grad, in, ref_context, ref_max, ref_sum, dqkv);
+    ref.run(op::LinearAttention{.args = args,
+                                .qkv = in,
+                                .out = ref_out,
+                                .context = ref_context,
+                                .k_max = ref_max,
+                                .k_sum = ref_sum});
+    on.run(op::LinearAttentionBackward{.args = args,
+                                       .dout = grad,
+                                       .qkv = in,
+                                       .context = ref_context,
+                                       .k_max = ref_max,
+                                       .k_sum = ref_sum,
+                                       .dqkv = dqkv});
     Tensor in_place = in.clone();
-    on.linear_attention_backward(args, grad, in_place, ref_context, ref_max, ref_sum, in_place);
+    on.run(op::LinearAttentionBackward{.args = args,
+                                       .dout = grad,
+                                       .qkv = in_place,
+                                       .context = ref_context,
+                                       .k_max = ref_max,
+                                       .k_sum = ref_sum,
+                                       .dqkv = in_place});
     EXPECT_TRUE(same_bits(in_place, dqkv));
     return {{"out", out}, {"context", context}, {"k_max", k_max}, {"k_sum", k_sum}, {"dqkv", dqkv}};
   }
@@ -68,11 +87,20 @@ struct Problem {
     LinearAttentionSums sums = sums_by(unwritten), ref_sums = sums_by(unwritten);
     const AttentionProjections w{w_qkv, w_out, bias};
     Tensor y = unwritten(grad.shape()), ref_y = unwritten(grad.shape());
-    on.projected_linear_attention(args, in, w, y, sums);
-    RefBackend().projected_linear_attention(args, in, w, ref_y, ref_sums);
+    on.run(op::ProjectedLinearAttention{.args = args, .x = in, .w = w, .y = y, .sums = sums});
+    RefBackend().run(
+        op::ProjectedLinearAttention{.args = args, .x = in, .w = w, .y = ref_y, .sums = ref_sums});
     Tensor dx = unwritten(in.shape()), dw_qkv = unwritten(w_qkv.shape());
     Tensor dw_out = unwritten(w_out.shape()), dbias = unwritten(bias.shape());
-    on.projected_linear_attention_backward(args, grad, in, w, ref_sums, dx, dw_qkv, dw_out, dbias);
+    on.run(op::ProjectedLinearAttentionBackward{.args = args,
+                                                .dy = grad,
+                                                .x = in,
+                                                .w = w,
+                                                .sums = ref_sums,
+                                                .dx = dx,
+                                                .dw_qkv = dw_qkv,
+                                                .dw_out = dw_out,
+                                                .dbias = dbias});
     return {{{"y", y},
              {"k_max", sums.k_max},
              {"k_sum", sums.k_sum},

@@ -73,7 +73,7 @@ bool falls_apart(const cpu::ConvShape& s, int64_t first_channels) {
 Tensor concatenated(CpuBackend& backend, const ConvInput& x) {
   if (!x.more) return x.x;
   Tensor all({x.x.size(0), x.x.size(1), x.x.size(2), x.channels()});
-  backend.concat_channels(x.x, *x.more, all);
+  backend.run(op::ConcatChannels{.a = x.x, .b = *x.more, .y = all});
   return all;
 }
 
@@ -93,102 +93,109 @@ PreparedConv* prepared_conv(const ConvWeights& w) {
 
 }  // namespace
 
-void CpuBackend::conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w,
-                        const Tensor* bias, Tensor& y) {
-  const cpu::ConvShape s = conv_shape(args, x.x, w.w);
-  const cpu::ConvAlgorithm algorithm = cpu::conv_algorithm(s, ConvPass::kForward, args.by_batch);
+void CpuBackend::run(const op::Conv2d& o) {
+  const cpu::ConvShape s = conv_shape(o.args, o.x.x, o.w.w);
+  const cpu::ConvAlgorithm algorithm = cpu::conv_algorithm(s, cpu::ConvPass::kForward, o.training);
   const int64_t m = cpu::tile_of(algorithm);
-  PreparedConv* prepared = prepared_conv(w);
+  PreparedConv* prepared = prepared_conv(o.w);
   if (m > 1) {
     if (prepared && (!prepared->winograd || prepared->winograd->tile() != m)) {
-      prepared->winograd = std::make_unique<cpu::PreparedWinograd>(m, s, winograd_weights(w));
+      prepared->winograd = std::make_unique<cpu::PreparedWinograd>(m, s, winograd_weights(o.w));
     }
-    cpu::conv_winograd(m, s, split_map(x), winograd_weights(w), data_of(bias), y.f32(),
+    cpu::conv_winograd(m, s, split_map(o.x), winograd_weights(o.w), data_of(o.bias), o.y.f32(),
                        prepared ? prepared->winograd.get() : nullptr);
     return;
   }
   Tensor weights = prepared ? prepared->standardized : Tensor();
-  if (!weights.defined()) weights = standardized(w);
+  if (!weights.defined()) weights = standardized(o.w);
   if (prepared) prepared->standardized = weights;
-  if (x.more && falls_apart(s, x.x.size(3))) {
-    return cpu::conv_pointwise(s, split_map(x), weights.f32(), data_of(bias), y.f32());
+  if (o.x.more && falls_apart(s, o.x.x.size(3))) {
+    return cpu::conv_pointwise(s, split_map(o.x), weights.f32(), data_of(o.bias), o.y.f32());
   }
-  const auto run = few(algorithm) ? cpu::conv_few : cpu::conv_direct;
-  run(s, concatenated(*this, x).f32(), weights.f32(), data_of(bias), y.f32());
+  const auto kernel = few(algorithm) ? cpu::conv_few : cpu::conv_direct;
+  kernel(s, concatenated(*this, o.x).f32(), weights.f32(), data_of(o.bias), o.y.f32());
 }
 
-void CpuBackend::conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const ConvWeights& w,
-                                      Tensor& dx, Tensor* dmore) {
-  const cpu::ConvShape s = conv_shape(args, dx, w.w);
+void CpuBackend::run(const op::Conv2dBackwardData& o) {
+  const cpu::ConvShape s = conv_shape(o.args, o.dx, o.w.w);
   const cpu::ConvAlgorithm algorithm =
-      cpu::conv_algorithm(s, ConvPass::kBackwardData, args.by_batch);
+      cpu::conv_algorithm(s, cpu::ConvPass::kBackwardData, o.training);
   const int64_t m = cpu::tile_of(algorithm);
   if (m > 1) {
-    cpu::conv_winograd_backward_data(m, s, dy.f32(), winograd_weights(w),
-                                     {dx.f32(), dx.size(3), dmore ? dmore->f32() : nullptr});
+    cpu::conv_winograd_backward_data(
+        m, s, o.dy.f32(), winograd_weights(o.w),
+        {o.dx.f32(), o.dx.size(3), o.dmore ? o.dmore->f32() : nullptr});
     return;
   }
-  const Tensor weights = standardized(w);
-  if (dmore && falls_apart(s, dx.size(3))) {
-    const Halves h = halves_of(s, dx.size(3));
-    cpu::conv_direct_backward_data(h.first, dy.f32(), weights.f32(), dx.f32());
-    cpu::conv_direct_backward_data(h.second, dy.f32(), weights.f32() + h.second_weights,
-                                   dmore->f32());
+  const Tensor weights = standardized(o.w);
+  if (o.dmore && falls_apart(s, o.dx.size(3))) {
+    const Halves h = halves_of(s, o.dx.size(3));
+    cpu::conv_direct_backward_data(h.first, o.dy.f32(), weights.f32(), o.dx.f32());
+    cpu::conv_direct_backward_data(h.second, o.dy.f32(), weights.f32() + h.second_weights,
+                                   o.dmore->f32());
     return;
   }
-  Tensor all = dmore ? Tensor({s.batch, s.height, s.width, s.channels}) : dx;
-  const auto run = few(algorithm) ? cpu::conv_few_backward_data : cpu::conv_direct_backward_data;
-  run(s, dy.f32(), weights.f32(), all.f32());
-  if (dmore) split_channels(all, &dx, dmore);
+  Tensor all = o.dmore ? Tensor({s.batch, s.height, s.width, s.channels}) : o.dx;
+  const auto kernel = few(algorithm) ? cpu::conv_few_backward_data : cpu::conv_direct_backward_data;
+  kernel(s, o.dy.f32(), weights.f32(), all.f32());
+  if (o.dmore) run(op::SplitChannels{.y = all, .a = &o.dx, .b = o.dmore});
 }
 
-void CpuBackend::conv2d_backward_weights(const ConvArgs& args, const ConvInput& x, const Tensor& dy,
-                                         Tensor& dw, Tensor* dbias) {
-  const cpu::ConvShape s = conv_shape(args, x.x, dw);
-  const cpu::ConvAlgorithm algorithm = cpu::conv_algorithm(s, ConvPass::kBackwardWeights, true);
+void CpuBackend::run(const op::Conv2dBackwardWeights& o) {
+  const cpu::ConvShape s = conv_shape(o.args, o.x.x, o.dw);
+  const cpu::ConvAlgorithm algorithm =
+      cpu::conv_algorithm(s, cpu::ConvPass::kBackwardWeights, true);
   const int64_t m = cpu::tile_of(algorithm);
-  float* bias = dbias ? dbias->f32() : nullptr;
+  float* bias = o.dbias ? o.dbias->f32() : nullptr;
   if (m > 1) {
-    cpu::conv_winograd_backward_weights(m, s, split_map(x), dy.f32(), dw.f32(), bias);
+    cpu::conv_winograd_backward_weights(m, s, split_map(o.x), o.dy.f32(), o.dw.f32(), bias);
     return;
   }
-  if (x.more && falls_apart(s, x.x.size(3))) {
-    const Halves h = halves_of(s, x.x.size(3));
-    cpu::conv_direct_backward_weights(h.first, x.x.f32(), dy.f32(), dw.f32(), bias);
-    cpu::conv_direct_backward_weights(h.second, x.more->f32(), dy.f32(),
-                                      dw.f32() + h.second_weights, nullptr);
+  if (o.x.more && falls_apart(s, o.x.x.size(3))) {
+    const Halves h = halves_of(s, o.x.x.size(3));
+    cpu::conv_direct_backward_weights(h.first, o.x.x.f32(), o.dy.f32(), o.dw.f32(), bias);
+    cpu::conv_direct_backward_weights(h.second, o.x.more->f32(), o.dy.f32(),
+                                      o.dw.f32() + h.second_weights, nullptr);
     return;
   }
-  const auto run =
+  const auto kernel =
       few(algorithm) ? cpu::conv_few_backward_weights : cpu::conv_direct_backward_weights;
-  run(s, concatenated(*this, x).f32(), dy.f32(), dw.f32(), bias);
+  kernel(s, concatenated(*this, o.x).f32(), o.dy.f32(), o.dw.f32(), bias);
 }
 
-int64_t CpuBackend::conv2d_prepared_bytes(const ConvArgs& args, const ConvInput& x,
-                                          const ConvWeights& w) const {
-  const cpu::ConvShape s = conv_shape(args, x.x, w.w);
-  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, ConvPass::kForward, args.by_batch));
+int64_t CpuBackend::prepared_bytes(const op::Conv2d& o) const {
+  const cpu::ConvShape s = conv_shape(o.args, o.x.x, o.w.w);
+  const int64_t m = cpu::tile_of(cpu::conv_algorithm(s, cpu::ConvPass::kForward, o.training));
   if (m > 1) return cpu::PreparedWinograd::bytes(m, s);
-  return w.mean ? w.w.bytes() : 0;
+  return o.w.mean ? o.w.w.bytes() : 0;
 }
 
-std::string CpuBackend::conv2d_algorithm(ConvPass pass, const ConvArgs& args, const Tensor& x,
-                                         const Tensor& w) const {
-  return cpu::describe_algorithm(conv_shape(args, x, w), pass, args.by_batch);
+std::string CpuBackend::algorithm(const op::Conv2d& o) const {
+  return cpu::describe_algorithm(conv_shape(o.args, o.x.x, o.w.w), cpu::ConvPass::kForward,
+                                 o.training);
 }
 
-void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
-  cpu::conv_direct(linear_shape(x, w), x.f32(), w.f32(), data_of(bias), y.f32());
+std::string CpuBackend::algorithm(const op::Conv2dBackwardData& o) const {
+  return cpu::describe_algorithm(conv_shape(o.args, o.dx, o.w.w), cpu::ConvPass::kBackwardData,
+                                 o.training);
 }
 
-void CpuBackend::linear_backward_data(const Tensor& dy, const Tensor& w, Tensor& dx) {
-  cpu::conv_direct_backward_data(linear_shape(dy, w), dy.f32(), w.f32(), dx.f32());
+std::string CpuBackend::algorithm(const op::Conv2dBackwardWeights& o) const {
+  return cpu::describe_algorithm(conv_shape(o.args, o.x.x, o.dw), cpu::ConvPass::kBackwardWeights,
+                                 true);
 }
 
-void CpuBackend::linear_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw,
-                                         Tensor* dbias) {
-  cpu::conv_direct_backward_weights(linear_shape(x, dw), x.f32(), dy.f32(), dw.f32(),
-                                    dbias ? dbias->f32() : nullptr);
+void CpuBackend::run(const op::Linear& o) {
+  cpu::conv_direct(linear_shape(o.x, o.w), o.x.f32(), o.w.f32(), data_of(o.bias), o.y.f32());
+}
+
+void CpuBackend::run(const op::LinearBackwardData& o) {
+  cpu::conv_direct_backward_data(linear_shape(o.dy, o.w), o.dy.f32(), o.w.f32(), o.dx.f32());
+}
+
+void CpuBackend::run(const op::LinearBackwardWeights& o) {
+  cpu::conv_direct_backward_weights(linear_shape(o.x, o.dw), o.x.f32(), o.dy.f32(), o.dw.f32(),
+                                    o.dbias ? o.dbias->f32() : nullptr);
 }
 
 }  // namespace ddpm

@@ -15,21 +15,26 @@ struct Layer {
 
 std::vector<Output> run(Backend& on, const Layer& l) {
   const int64_t n = l.batch, h = l.side, w = l.side + 1, channels = l.first + l.second;
-  const ConvArgs args{.padding = l.kernel / 2, .by_batch = true};
+  const ConvArgs args{.padding = l.kernel / 2};
   const Tensor x = normal_tensor({n, h, w, l.first}, 1);
   const Tensor more = normal_tensor({n, h, w, std::max<int64_t>(1, l.second)}, 2);
   const Tensor weights = normal_tensor({l.kernel, l.kernel, channels, l.outputs}, 3);
   const Tensor bias = normal_tensor({l.outputs}, 4), dy = normal_tensor({n, h, w, l.outputs}, 5);
   Tensor mean({l.outputs}), rstd({l.outputs});
-  RefBackend().weight_moments(1e-5, weights, mean, rstd);
+  RefBackend().run(op::WeightMoments{.eps = 1e-5, .w = weights, .mean = mean, .rstd = rstd});
   const ConvInput input(x, l.second ? &more : nullptr);
   const ConvWeights used(weights, l.standardized ? &mean : nullptr,
                          l.standardized ? &rstd : nullptr);
   Tensor y = unwritten(dy.shape()), dx = unwritten(x.shape()), dmore = unwritten(more.shape());
   Tensor dw = unwritten(weights.shape()), dbias = unwritten(bias.shape());
-  on.conv2d(args, input, used, &bias, y);
-  on.conv2d_backward_data(args, dy, used, dx, l.second ? &dmore : nullptr);
-  on.conv2d_backward_weights(args, input, dy, dw, &dbias);
+  on.run(op::Conv2d{.args = args, .x = input, .w = used, .bias = &bias, .y = y, .training = true});
+  on.run(op::Conv2dBackwardData{.args = args,
+                                .dy = dy,
+                                .w = used,
+                                .dx = dx,
+                                .dmore = l.second ? &dmore : nullptr,
+                                .training = true});
+  on.run(op::Conv2dBackwardWeights{.args = args, .x = input, .dy = dy, .dw = dw, .dbias = &dbias});
   std::vector<Output> outputs = {{"y", y}, {"dx", dx}, {"dw", dw}, {"dbias", dbias}};
   if (l.second) outputs.push_back({"dmore", dmore});
   return outputs;
@@ -65,15 +70,15 @@ TEST_P(ConvBackendTest, KeptWeightsAreReadNoMore) {
   for (int64_t channels : {8, 40}) {  // direct and Winograd
     const Tensor x = normal_tensor({1, 9, 9, channels}, 1);
     Tensor w = normal_tensor({3, 3, channels, 36}, 2), mean({36}), rstd({36});
-    cpu.weight_moments(0, w, mean, rstd);
+    cpu.run(op::WeightMoments{.eps = 0, .w = w, .mean = mean, .rstd = rstd});
     ConvWeights weights(w, &mean, &rstd);
     std::shared_ptr<void> kept;
     weights.prepared = &kept;
     Tensor before({1, 9, 9, 36}), after({1, 9, 9, 36});
-    cpu.conv2d({.padding = 1}, x, weights, nullptr, before);
+    cpu.run(op::Conv2d{.args = {.padding = 1}, .x = x, .w = weights, .y = before});
     EXPECT_TRUE(kept);
     std::fill_n(w.f32(), w.elements(), NAN);
-    cpu.conv2d({.padding = 1}, x, weights, nullptr, after);
+    cpu.run(op::Conv2d{.args = {.padding = 1}, .x = x, .w = weights, .y = after});
     EXPECT_TRUE(same_bits(before, after)) << channels;
   }
 }
@@ -83,8 +88,8 @@ TEST_P(ConvBackendTest, AnImageDoesNotDependOnItsBatchUnlessAsked) {
   expect_same_bits_for_any_batch(5, [&](Backend& on, int64_t begin, int64_t end) {
     Tensor y({end - begin, 4, 4, 64}), dx({end - begin, 4, 4, 64});
     const Tensor part = x.rows(begin, end);
-    on.conv2d({.padding = 1}, part, w, nullptr, y);
-    on.conv2d_backward_data({.padding = 1}, part, w, dx, nullptr);
+    on.run(op::Conv2d{.args = {.padding = 1}, .x = part, .w = w, .y = y});
+    on.run(op::Conv2dBackwardData{.args = {.padding = 1}, .dy = part, .w = w, .dx = dx});
     return std::vector<Output>{{"y", y}, {"dx", dx}};
   });
 }

@@ -1,13 +1,14 @@
 // The choice of the algorithm that suits a layer; conv.cpp acts on it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
-#include "ddpm/kernels/backend.h"
 #include "ddpm/kernels/cpu/conv/conv_shape.h"
 
 namespace ddpm::cpu {
 
+enum class ConvPass { kForward, kBackwardData, kBackwardWeights };
 enum class ConvAlgorithm { kDirect, kFewChannels, kWinograd2, kWinograd4 };
 const char* name_of(
     ConvAlgorithm algorithm);  // "direct", "few channels", "winograd F(2)", "winograd F(4)"

@@ -11,74 +11,51 @@ class CpuBackend : public RefBackend {
  public:
   const char* name() const override { return "cpu"; }
 
-  void conv2d(const ConvArgs& args, const ConvInput& x, const ConvWeights& w, const Tensor* bias,
-              Tensor& y) override;
-  void conv2d_backward_data(const ConvArgs& args, const Tensor& dy, const ConvWeights& w,
-                            Tensor& dx, Tensor* dmore) override;
-  void conv2d_backward_weights(const ConvArgs& args, const ConvInput& x, const Tensor& dy,
-                               Tensor& dw, Tensor* dbias) override;
-  std::string conv2d_algorithm(ConvPass pass, const ConvArgs& args, const Tensor& x,
-                               const Tensor& w) const override;
-  int64_t conv2d_prepared_bytes(const ConvArgs& args, const ConvInput& x,
-                                const ConvWeights& w) const override;
+  using RefBackend::run;
+  void run(const op::Conv2d& o) override;
+  void run(const op::Conv2dBackwardData& o) override;
+  void run(const op::Conv2dBackwardWeights& o) override;
+  void run(const op::WeightMoments& o) override;
+  void run(const op::WeightStandardizeBackward& o) override;
 
-  void weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) override;
-  void weight_standardize_backward(const Tensor& dstandardized, const Tensor& w, const Tensor& mean,
-                                   const Tensor& rstd, Tensor& dw) override;
+  void run(const op::GroupNorm& o) override;
+  void run(const op::GroupNormAgain& o) override;
+  void run(const op::GroupNormBackward& o) override;
 
-  void group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                  const Tensor* film, const Tensor* residual, Tensor& y, Tensor& mean,
-                  Tensor& rstd) override;
-  void group_norm_again(const NormArgs& args, const Tensor& x, const Tensor& gamma,
-                        const Tensor& beta, const Tensor* film, const Tensor& mean,
-                        const Tensor& rstd, Tensor& y) override;
-  void group_norm_backward(const NormArgs& args, const Tensor& dy, const Tensor& x,
-                           const Tensor& gamma, const Tensor& beta, const Tensor* film,
-                           const Tensor& mean, const Tensor& rstd, Tensor& dx, Tensor& dgamma,
-                           Tensor& dbeta, Tensor* dfilm) override;
+  void run(const op::Linear& o) override;
+  void run(const op::LinearBackwardData& o) override;
+  void run(const op::LinearBackwardWeights& o) override;
 
-  void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
-  void linear_backward_data(const Tensor& dy, const Tensor& w, Tensor& dx) override;
-  void linear_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw,
-                               Tensor* dbias) override;
+  void run(const op::Activate& o) override;
+  void run(const op::ActivateBackward& o) override;
+  void run(const op::Add& o) override;
+  void run(const op::Combine& o) override;
+  void run(const op::Clamp& o) override;
 
-  void activation(Activation kind, const Tensor& x, Tensor& y) override;
-  void activation_backward(Activation kind, const Tensor& dy, const Tensor& x, Tensor& dx) override;
-  void add(const Tensor& a, const Tensor& b, Tensor& y) override;
-  void combine(const std::vector<const Tensor*>& inputs,
-               const std::vector<std::vector<float>>& coefficients, Tensor& y) override;
-  void clamp(float low, float high, Tensor& x) override;
+  void run(const op::Attention& o) override;
+  void run(const op::AttentionBackward& o) override;
+  void run(const op::LinearAttention& o) override;
+  void run(const op::LinearAttentionBackward& o) override;
+  void run(const op::ProjectedLinearAttention& o) override;
+  void run(const op::ProjectedLinearAttentionBackward& o) override;
 
-  void attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out,
-                 Tensor& logsumexp) override;
-  void attention_backward(const AttentionArgs& args, const Tensor& dout, const Tensor& qkv,
-                          const Tensor& out, const Tensor& logsumexp, Tensor& dqkv) override;
-  void linear_attention(const AttentionArgs& args, const Tensor& qkv, Tensor& out, Tensor& context,
-                        Tensor& k_max, Tensor& k_sum) override;
-  void linear_attention_backward(const AttentionArgs& args, const Tensor& dout, const Tensor& qkv,
-                                 const Tensor& context, const Tensor& k_max, const Tensor& k_sum,
-                                 Tensor& dqkv) override;
-  void projected_linear_attention(const AttentionArgs& args, const Tensor& x,
-                                  const AttentionProjections& w, Tensor& y,
-                                  LinearAttentionSums& sums) override;
-  void projected_linear_attention_backward(const AttentionArgs& args, const Tensor& dy,
-                                           const Tensor& x, const AttentionProjections& w,
-                                           const LinearAttentionSums& sums, Tensor& dx,
-                                           Tensor& dw_qkv, Tensor& dw_out, Tensor& dbias) override;
+  void run(const op::SpaceToDepth& o) override;
+  void run(const op::DepthToSpace& o) override;
+  void run(const op::UpsampleNearest& o) override;
+  void run(const op::UpsampleNearestBackward& o) override;
+  void run(const op::ConcatChannels& o) override;
+  void run(const op::SplitChannels& o) override;
 
-  void space_to_depth(int64_t size, const Tensor& x, Tensor& y) override;
-  void depth_to_space(int64_t size, const Tensor& x, Tensor& y) override;
-  void upsample_nearest(const Tensor& x, Tensor& y) override;
-  void upsample_nearest_backward(const Tensor& dy, Tensor& dx) override;
-  void concat_channels(const Tensor& a, const Tensor& b, Tensor& y) override;
-  void split_channels(const Tensor& y, Tensor* a, Tensor* b) override;
+  void run(const op::Normal& o) override;
+  void run(const op::Loss& o) override;
+  void run(const op::LossBackward& o) override;
+  void run(const op::SumOfSquares& o) override;
+  void run(const op::Adam& o) override;
 
-  double loss(LossKind kind, const Tensor& prediction, const Tensor& target) override;
-  void loss_backward(LossKind kind, const Tensor& prediction, const Tensor& target, float upstream,
-                     Tensor& dprediction) override;
-  void normal(const std::vector<uint64_t>& seeds, uint64_t stream, Tensor& x) override;
-  double sum_of_squares(const std::vector<Tensor>& tensors) override;
-  void adam(const AdamArgs& args, std::vector<AdamParameter>& parameters) override;
+  std::string algorithm(const op::Conv2d& o) const override;
+  std::string algorithm(const op::Conv2dBackwardData& o) const override;
+  std::string algorithm(const op::Conv2dBackwardWeights& o) const override;
+  int64_t prepared_bytes(const op::Conv2d& o) const override;
 };
 
 }  // namespace ddpm

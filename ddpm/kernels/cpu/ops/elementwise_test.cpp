@@ -23,10 +23,10 @@ void sweep(Activation kind, float low, float high, double value_bound, double sl
   RefBackend ref;
   CpuBackend cpu;
   Tensor y({kCount}), expected({kCount}), slope({kCount}), expected_slope({kCount});
-  cpu.activation(kind, x, y);
-  ref.activation(kind, x, expected);
-  cpu.activation_backward(kind, one, x, slope);
-  ref.activation_backward(kind, one, x, expected_slope);
+  cpu.run(op::Activate{.kind = kind, .x = x, .y = y});
+  ref.run(op::Activate{.kind = kind, .x = x, .y = expected});
+  cpu.run(op::ActivateBackward{.kind = kind, .dy = one, .x = x, .dx = slope});
+  ref.run(op::ActivateBackward{.kind = kind, .dy = one, .x = x, .dx = expected_slope});
   for (int64_t i = 0; i < kCount; ++i) {
     ASSERT_NEAR(y.f32()[i], expected.f32()[i], std::abs(expected.f32()[i]) * value_bound + 1e-36)
         << "at " << x.f32()[i];
@@ -57,8 +57,8 @@ TEST_P(ElementwiseTest, ActivationsTakeTheirLimitsAndKeepNan) {
   for (Activation kind : {Activation::kSilu, Activation::kGelu}) {
     const Tensor x = Tensor::of({9}, points), one = Tensor::full({9}, 1);
     Tensor y({9}), slope({9});
-    cpu.activation(kind, x, y);
-    cpu.activation_backward(kind, one, x, slope);
+    cpu.run(op::Activate{.kind = kind, .x = x, .y = y});
+    cpu.run(op::ActivateBackward{.kind = kind, .dy = one, .x = x, .dx = slope});
     for (int i = 0; i < 8; ++i) {
       // Written so that infinity is near infinity.
       EXPECT_TRUE(y.f32()[i] == values[i] || std::abs(y.f32()[i] - values[i]) < 1e-35)
@@ -85,18 +85,23 @@ TEST_P(ElementwiseTest, EveryLengthAndMisalignmentAgrees) {
       };
       const std::string what = "length " + std::to_string(length) + " at " + std::to_string(offset);
       for (Activation kind : {Activation::kSilu, Activation::kGelu}) {
-        expect_agrees_with_ref(
-            guarded([&](Backend& on, Tensor& y) { on.activation(kind, part(a), y); }), what);
         expect_agrees_with_ref(guarded([&](Backend& on, Tensor& y) {
-                                 on.activation_backward(kind, part(a), part(b), y);
+                                 on.run(op::Activate{.kind = kind, .x = part(a), .y = y});
                                }),
                                what);
+        expect_agrees_with_ref(
+            guarded([&](Backend& on, Tensor& y) {
+              on.run(op::ActivateBackward{.kind = kind, .dy = part(a), .x = part(b), .dx = y});
+            }),
+            what);
       }
-      expect_agrees_with_ref(guarded([&](Backend& on, Tensor& y) { on.add(part(a), part(b), y); }),
+      expect_agrees_with_ref(guarded([&](Backend& on, Tensor& y) {
+                               on.run(op::Add{.a = part(a), .b = part(b), .y = y});
+                             }),
                              what, test::Tolerance::kMove);
       expect_agrees_with_ref(guarded([&](Backend& on, Tensor& y) {
                                y.copy_from(part(a));
-                               on.clamp(-0.5f, 0.25f, y);
+                               on.run(op::Clamp{.low = -0.5f, .high = 0.25f, .x = y});
                              }),
                              what, test::Tolerance::kMove);
     }
@@ -106,7 +111,7 @@ TEST_P(ElementwiseTest, EveryLengthAndMisalignmentAgrees) {
 TEST_P(ElementwiseTest, ClampKeepsNan) {
   CpuBackend cpu;
   Tensor x = Tensor::full({9}, NAN);
-  cpu.clamp(-1, 1, x);
+  cpu.run(op::Clamp{.low = -1, .high = 1, .x = x});
   for (float value : x.values()) EXPECT_TRUE(std::isnan(value));
 }
 
@@ -123,7 +128,7 @@ TEST_P(ElementwiseTest, CombineAgreesAndMayWriteOverAnInput) {
               pointers.push_back(&inputs[i]);
               factors.push_back({0.5f + static_cast<float>(i), -2, 0.1f});
             }
-            on.combine(pointers, factors, inputs[0]);
+            on.run(op::Combine{.inputs = pointers, .coefficients = factors, .y = inputs[0]});
             return std::vector<Output>{{"y", inputs[0]}};
           },
           "size " + std::to_string(size));
@@ -135,8 +140,8 @@ TEST_P(ElementwiseTest, BitsDoNotDependOnTheThreadCount) {
   const Tensor x = normal_tensor({50001}, 1);
   expect_same_bits_for_any_thread_count([&](Backend& on) {
     Tensor y = unwritten(x.shape()), dx = unwritten(x.shape());
-    on.activation(Activation::kSilu, x, y);
-    on.activation_backward(Activation::kGelu, x, x, dx);
+    on.run(op::Activate{.kind = Activation::kSilu, .x = x, .y = y});
+    on.run(op::ActivateBackward{.kind = Activation::kGelu, .dy = x, .x = x, .dx = dx});
     return std::vector<Output>{{"y", y}, {"dx", dx}};
   });
 }

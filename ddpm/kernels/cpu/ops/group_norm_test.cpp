@@ -38,15 +38,54 @@ struct Inputs {
     Tensor y = unwritten(xs.shape()), mean = unwritten(statistics), rstd = unwritten(statistics);
     Tensor dx = unwritten(xs.shape()), dgamma = unwritten(gamma.shape());
     Tensor dbeta = unwritten(beta.shape()), dfilm = unwritten(films.shape());
-    on.group_norm(args, xs, gamma, beta, f, nullptr, y, mean, rstd);
+    on.run(op::GroupNorm{.args = args,
+                         .x = xs,
+                         .gamma = gamma,
+                         .beta = beta,
+                         .film = f,
+                         .y = y,
+                         .mean = mean,
+                         .rstd = rstd});
     RefBackend ref;
     Tensor ref_y(xs.shape()), ref_mean(statistics), ref_rstd(statistics);
-    ref.group_norm(args, xs, gamma, beta, f, nullptr, ref_y, ref_mean, ref_rstd);
-    on.group_norm_backward(args, dys, xs, gamma, beta, f, ref_mean, ref_rstd, dx, dgamma, dbeta,
-                           with_film ? &dfilm : nullptr);
+    ref.run(op::GroupNorm{.args = args,
+                          .x = xs,
+                          .gamma = gamma,
+                          .beta = beta,
+                          .film = f,
+                          .y = ref_y,
+                          .mean = ref_mean,
+                          .rstd = ref_rstd});
+    on.run(op::GroupNormBackward{.args = args,
+                                 .dy = dys,
+                                 .x = xs,
+                                 .gamma = gamma,
+                                 .beta = beta,
+                                 .film = f,
+                                 .mean = ref_mean,
+                                 .rstd = ref_rstd,
+                                 .dx = dx,
+                                 .dgamma = dgamma,
+                                 .dbeta = dbeta,
+                                 .dfilm = with_film ? &dfilm : nullptr});
     Tensor again = unwritten(xs.shape()), with_residual = unwritten(xs.shape());
-    on.group_norm_again(args, xs, gamma, beta, f, ref_mean, ref_rstd, again);
-    on.group_norm(args, xs, gamma, beta, f, &dys, with_residual, mean, rstd);
+    on.run(op::GroupNormAgain{.args = args,
+                              .x = xs,
+                              .gamma = gamma,
+                              .beta = beta,
+                              .film = f,
+                              .mean = ref_mean,
+                              .rstd = ref_rstd,
+                              .y = again});
+    on.run(op::GroupNorm{.args = args,
+                         .x = xs,
+                         .gamma = gamma,
+                         .beta = beta,
+                         .film = f,
+                         .residual = &dys,
+                         .y = with_residual,
+                         .mean = mean,
+                         .rstd = rstd});
     std::vector<Output> outputs = {
         {"y", y},       {"again", again}, {"with residual", with_residual},
         {"mean", mean}, {"rstd", rstd},   {"dx", dx}};
@@ -115,7 +154,13 @@ TEST_P(GroupNormTest, AConstantImageGivesBetaExactly) {
   const Tensor beta = Tensor::full({6}, 0.25);
   for (const double eps : {0.0, 1e-5}) {
     Tensor y(x.shape()), mean({1, 2}), rstd({1, 2});
-    cpu.group_norm({.groups = 2, .eps = eps}, x, gamma, beta, nullptr, nullptr, y, mean, rstd);
+    cpu.run(op::GroupNorm{.args = {.groups = 2, .eps = eps},
+                          .x = x,
+                          .gamma = gamma,
+                          .beta = beta,
+                          .y = y,
+                          .mean = mean,
+                          .rstd = rstd});
     EXPECT_EQ(y.values(), std::vector<float>(x.elements(), 0.25f));
   }
 }

@@ -27,37 +27,30 @@ int64_t rows_of(const Tensor& w) { return w.elements() / std::max<int64_t>(w.siz
 
 }  // namespace
 
-void CpuBackend::group_norm(const NormArgs& args, const Tensor& x, const Tensor& gamma,
-                            const Tensor& beta, const Tensor* film, const Tensor* residual,
-                            Tensor& y, Tensor& mean, Tensor& rstd) {
-  cpu::group_norm(group_norm_of(args, x), x.f32(), weights_of(gamma, beta, film),
-                  residual ? residual->f32() : nullptr, y.f32(), mean.f32(), rstd.f32());
+void CpuBackend::run(const op::GroupNorm& o) {
+  cpu::group_norm(group_norm_of(o.args, o.x), o.x.f32(), weights_of(o.gamma, o.beta, o.film),
+                  o.residual ? o.residual->f32() : nullptr, o.y.f32(), o.mean.f32(), o.rstd.f32());
 }
 
-void CpuBackend::group_norm_again(const NormArgs& args, const Tensor& x, const Tensor& gamma,
-                                  const Tensor& beta, const Tensor* film, const Tensor& mean,
-                                  const Tensor& rstd, Tensor& y) {
-  cpu::group_norm_again(group_norm_of(args, x), x.f32(), weights_of(gamma, beta, film), mean.f32(),
-                        rstd.f32(), y.f32());
+void CpuBackend::run(const op::GroupNormAgain& o) {
+  cpu::group_norm_again(group_norm_of(o.args, o.x), o.x.f32(), weights_of(o.gamma, o.beta, o.film),
+                        o.mean.f32(), o.rstd.f32(), o.y.f32());
 }
 
-void CpuBackend::group_norm_backward(const NormArgs& args, const Tensor& dy, const Tensor& x,
-                                     const Tensor& gamma, const Tensor& beta, const Tensor* film,
-                                     const Tensor& mean, const Tensor& rstd, Tensor& dx,
-                                     Tensor& dgamma, Tensor& dbeta, Tensor* dfilm) {
-  cpu::group_norm_backward(group_norm_of(args, x), dy.f32(), x.f32(), weights_of(gamma, beta, film),
-                           mean.f32(), rstd.f32(),
-                           {dx.f32(), dgamma.f32(), dbeta.f32(), dfilm ? dfilm->f32() : nullptr});
+void CpuBackend::run(const op::GroupNormBackward& o) {
+  cpu::group_norm_backward(
+      group_norm_of(o.args, o.x), o.dy.f32(), o.x.f32(), weights_of(o.gamma, o.beta, o.film),
+      o.mean.f32(), o.rstd.f32(),
+      {o.dx.f32(), o.dgamma.f32(), o.dbeta.f32(), o.dfilm ? o.dfilm->f32() : nullptr});
 }
 
-void CpuBackend::weight_moments(double eps, const Tensor& w, Tensor& mean, Tensor& rstd) {
-  cpu::weight_moments(eps, w.f32(), rows_of(w), w.size(-1), mean.f32(), rstd.f32());
+void CpuBackend::run(const op::WeightMoments& o) {
+  cpu::weight_moments(o.eps, o.w.f32(), rows_of(o.w), o.w.size(-1), o.mean.f32(), o.rstd.f32());
 }
 
-void CpuBackend::weight_standardize_backward(const Tensor& dstandardized, const Tensor& w,
-                                             const Tensor& mean, const Tensor& rstd, Tensor& dw) {
-  cpu::weight_standardize_backward(dstandardized.f32(), w.f32(), rows_of(w), w.size(-1), mean.f32(),
-                                   rstd.f32(), dw.f32());
+void CpuBackend::run(const op::WeightStandardizeBackward& o) {
+  cpu::weight_standardize_backward(o.dstandardized.f32(), o.w.f32(), rows_of(o.w), o.w.size(-1),
+                                   o.mean.f32(), o.rstd.f32(), o.dw.f32());
 }
 
 }  // namespace ddpm

@@ -19,8 +19,9 @@ std::vector<Output> train(Backend& on, double ema_decay) {
     for (AdamParameter& p : parameters) {
       p.grad = normal_tensor(p.weight.shape(), static_cast<uint64_t>(10 + step));
     }
-    on.adam({.learning_rate = 0.01, .step = step, .grad_scale = 0.7, .ema_decay = ema_decay},
-            parameters);
+    on.run(op::Adam{
+        .args = {.learning_rate = 0.01, .step = step, .grad_scale = 0.7, .ema_decay = ema_decay},
+        .parameters = parameters});
   }
   std::vector<Output> outputs;
   for (AdamParameter& p : parameters) {
@@ -30,6 +31,12 @@ std::vector<Output> train(Backend& on, double ema_decay) {
     if (p.ema.defined()) outputs.push_back({"ema", p.ema});
   }
   return outputs;
+}
+
+double sum_of_squares(Backend& on, const std::vector<Tensor>& tensors) {
+  double sum = NAN;
+  on.run(op::SumOfSquares{.tensors = tensors, .sum = sum});
+  return sum;
 }
 
 class OptimizerTest : public EverySimd {};
@@ -46,7 +53,7 @@ TEST_P(OptimizerTest, AnAverageThatHasArrivedStays) {
   const Tensor w = normal_tensor({33}, 1);
   std::vector<AdamParameter> parameters = {
       {w.clone(), Tensor::zeros({33}), Tensor::zeros({33}), Tensor::zeros({33}), w.clone()}};
-  cpu.adam({.ema_decay = 0.9999}, parameters);
+  cpu.run(op::Adam{.args = {.ema_decay = 0.9999}, .parameters = parameters});
   EXPECT_TRUE(same_bits(parameters[0].ema, w));
 }
 
@@ -56,11 +63,11 @@ TEST_P(OptimizerTest, SumOfSquaresAgreesForEveryLength) {
   std::vector<Tensor> tensors;
   for (int64_t length = 0; length <= 35; ++length) tensors.push_back(normal_tensor({length}, 1));
   tensors.push_back(normal_tensor({70001}, 2));
-  const double expected = ref.sum_of_squares(tensors);
-  EXPECT_NEAR(cpu.sum_of_squares(tensors), expected, 1e-13 * expected);
+  const double expected = sum_of_squares(ref, tensors);
+  EXPECT_NEAR(sum_of_squares(cpu, tensors), expected, 1e-13 * expected);
   for (const Tensor& tensor : tensors) {
-    const double one = ref.sum_of_squares({tensor});
-    EXPECT_NEAR(cpu.sum_of_squares({tensor}), one, 1e-13 * one) << tensor.elements();
+    const double one = sum_of_squares(ref, {tensor});
+    EXPECT_NEAR(sum_of_squares(cpu, {tensor}), one, 1e-13 * one) << tensor.elements();
   }
 }
 
@@ -69,9 +76,9 @@ TEST_P(OptimizerTest, BitsDoNotDependOnTheThreadCount) {
   CpuBackend cpu;
   const std::vector<Tensor> tensors = {normal_tensor({70001}, 1), normal_tensor({40001}, 2)};
   set_num_threads(1);
-  const double expected = cpu.sum_of_squares(tensors);
+  const double expected = sum_of_squares(cpu, tensors);
   set_num_threads(3);
-  EXPECT_EQ(cpu.sum_of_squares(tensors), expected);
+  EXPECT_EQ(sum_of_squares(cpu, tensors), expected);
 }
 
 TEST_P(OptimizerTest, NormalGivesRefsNumbersExactly) {
@@ -79,7 +86,7 @@ TEST_P(OptimizerTest, NormalGivesRefsNumbersExactly) {
     expect_agrees_with_ref(
         [&](Backend& on) {
           Tensor x = unwritten({2, 11, 13, channels});
-          on.normal({7, 8}, 5, x);
+          on.run(op::Normal{.seeds = {7, 8}, .stream = 5, .x = x});
           return std::vector<Output>{{"x", x}};
         },
         std::to_string(channels) + " channels", test::Tolerance::kMove);

@@ -14,31 +14,27 @@ cpu::Curve curve_of(Activation kind) {
 
 }  // namespace
 
-void CpuBackend::activation(Activation kind, const Tensor& x, Tensor& y) {
-  cpu::activate(curve_of(kind), x.f32(), x.elements(), y.f32());
+void CpuBackend::run(const op::Activate& o) {
+  cpu::activate(curve_of(o.kind), o.x.f32(), o.x.elements(), o.y.f32());
 }
 
-void CpuBackend::activation_backward(Activation kind, const Tensor& dy, const Tensor& x,
-                                     Tensor& dx) {
-  cpu::activate_backward(curve_of(kind), dy.f32(), x.f32(), x.elements(), dx.f32());
+void CpuBackend::run(const op::ActivateBackward& o) {
+  cpu::activate_backward(curve_of(o.kind), o.dy.f32(), o.x.f32(), o.x.elements(), o.dx.f32());
 }
 
-void CpuBackend::add(const Tensor& a, const Tensor& b, Tensor& y) {
-  cpu::add(a.f32(), b.f32(), y.elements(), y.f32());
+void CpuBackend::run(const op::Add& o) {
+  cpu::add(o.a.f32(), o.b.f32(), o.y.elements(), o.y.f32());
 }
 
-void CpuBackend::combine(const std::vector<const Tensor*>& inputs,
-                         const std::vector<std::vector<float>>& coefficients, Tensor& y) {
-  const int64_t images = y.size(0);
+void CpuBackend::run(const op::Combine& o) {
+  const int64_t images = o.y.size(0);
   std::vector<cpu::Term> terms;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    terms.push_back({inputs[i]->f32(), coefficients[i].data()});
+  for (size_t i = 0; i < o.inputs.size(); ++i) {
+    terms.push_back({o.inputs[i]->f32(), o.coefficients[i].data()});
   }
-  cpu::combine(images, y.elements() / std::max<int64_t>(images, 1), terms, y.f32());
+  cpu::combine(images, o.y.elements() / std::max<int64_t>(images, 1), terms, o.y.f32());
 }
 
-void CpuBackend::clamp(float low, float high, Tensor& x) {
-  cpu::clamp(low, high, x.elements(), x.f32());
-}
+void CpuBackend::run(const op::Clamp& o) { cpu::clamp(o.low, o.high, o.x.elements(), o.x.f32()); }
 
 }  // namespace ddpm

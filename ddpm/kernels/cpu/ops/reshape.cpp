@@ -8,34 +8,35 @@
 
 namespace ddpm {
 
-void CpuBackend::space_to_depth(int64_t size, const Tensor& x, Tensor& y) {
-  if (size != 2) return RefBackend::space_to_depth(size, x, y);
-  cpu::fold_cells(y.size(0) * y.size(1), y.size(2), x.size(3), x.f32(), y.f32());
+void CpuBackend::run(const op::SpaceToDepth& o) {
+  if (o.size != 2) return RefBackend::run(o);
+  cpu::fold_cells(o.y.size(0) * o.y.size(1), o.y.size(2), o.x.size(3), o.x.f32(), o.y.f32());
 }
 
-void CpuBackend::depth_to_space(int64_t size, const Tensor& x, Tensor& y) {
-  if (size != 2) return RefBackend::depth_to_space(size, x, y);
-  cpu::unfold_cells(x.size(0) * x.size(1), x.size(2), y.size(3), x.f32(), y.f32());
+void CpuBackend::run(const op::DepthToSpace& o) {
+  if (o.size != 2) return RefBackend::run(o);
+  cpu::unfold_cells(o.x.size(0) * o.x.size(1), o.x.size(2), o.y.size(3), o.x.f32(), o.y.f32());
 }
 
-void CpuBackend::upsample_nearest(const Tensor& x, Tensor& y) {
-  cpu::upsample(x.size(0) * x.size(1), x.size(2), x.size(3), x.f32(), y.f32());
+void CpuBackend::run(const op::UpsampleNearest& o) {
+  cpu::upsample(o.x.size(0) * o.x.size(1), o.x.size(2), o.x.size(3), o.x.f32(), o.y.f32());
 }
 
-void CpuBackend::upsample_nearest_backward(const Tensor& dy, Tensor& dx) {
-  cpu::upsample_backward(dx.size(0) * dx.size(1), dx.size(2), dx.size(3), dy.f32(), dx.f32());
+void CpuBackend::run(const op::UpsampleNearestBackward& o) {
+  cpu::upsample_backward(o.dx.size(0) * o.dx.size(1), o.dx.size(2), o.dx.size(3), o.dy.f32(),
+                         o.dx.f32());
 }
 
-void CpuBackend::concat_channels(const Tensor& a, const Tensor& b, Tensor& y) {
-  const int64_t first = a.size(-1), second = b.size(-1);
-  const int64_t rows = y.elements() / std::max<int64_t>(first + second, 1);
-  cpu::join_columns(rows, first, second, a.f32(), b.f32(), y.f32());
+void CpuBackend::run(const op::ConcatChannels& o) {
+  const int64_t first = o.a.size(-1), second = o.b.size(-1);
+  const int64_t rows = o.y.elements() / std::max<int64_t>(first + second, 1);
+  cpu::join_columns(rows, first, second, o.a.f32(), o.b.f32(), o.y.f32());
 }
 
-void CpuBackend::split_channels(const Tensor& y, Tensor* a, Tensor* b) {
-  const int64_t both = y.size(-1), first = a ? a->size(-1) : both - b->size(-1);
-  cpu::split_columns(y.elements() / std::max<int64_t>(both, 1), first, both - first, y.f32(),
-                     a ? a->f32() : nullptr, b ? b->f32() : nullptr);
+void CpuBackend::run(const op::SplitChannels& o) {
+  const int64_t both = o.y.size(-1), first = o.a ? o.a->size(-1) : both - o.b->size(-1);
+  cpu::split_columns(o.y.elements() / std::max<int64_t>(both, 1), first, both - first, o.y.f32(),
+                     o.a ? o.a->f32() : nullptr, o.b ? o.b->f32() : nullptr);
 }
 
 }  // namespace ddpm

@@ -23,6 +23,16 @@ cpu::LossShape shape_of(LossKind kind) {
   return cpu::LossShape::kSquare;
 }
 
+// Without weights the images are as one.
+cpu::LossPair pair_of(const Tensor& prediction, const Tensor& target, const Tensor* weights) {
+  const int64_t images = weights ? prediction.size(0) : 1;
+  return {.images = images,
+          .size = prediction.elements() / std::max<int64_t>(images, 1),
+          .prediction = prediction.f32(),
+          .target = target.f32(),
+          .weights = weights ? weights->f32() : nullptr};
+}
+
 cpu::AdamStep adam_step(const AdamArgs& args) {
   const double t = static_cast<double>(args.step);
   return {.grad_scale = static_cast<float>(args.grad_scale),
@@ -37,31 +47,30 @@ cpu::AdamStep adam_step(const AdamArgs& args) {
 
 }  // namespace
 
-double CpuBackend::loss(LossKind kind, const Tensor& prediction, const Tensor& target) {
-  return cpu::mean_loss(shape_of(kind), prediction.f32(), target.f32(), prediction.elements());
+void CpuBackend::run(const op::Loss& o) {
+  o.mean = cpu::mean_loss(shape_of(o.kind), pair_of(o.prediction, o.target, o.weights));
 }
 
-void CpuBackend::loss_backward(LossKind kind, const Tensor& prediction, const Tensor& target,
-                               float upstream, Tensor& dprediction) {
-  cpu::mean_loss_backward(shape_of(kind), prediction.f32(), target.f32(), prediction.elements(),
-                          upstream, dprediction.f32());
+void CpuBackend::run(const op::LossBackward& o) {
+  cpu::mean_loss_backward(shape_of(o.kind), pair_of(o.prediction, o.target, o.weights), o.upstream,
+                          o.dprediction.f32());
 }
 
-void CpuBackend::normal(const std::vector<uint64_t>& seeds, uint64_t stream, Tensor& x) {
-  const int64_t images = x.size(0);
-  cpu::fill_normal(seeds.data(), stream, images, x.elements() / std::max<int64_t>(images, 1),
-                   x.f32());
+void CpuBackend::run(const op::Normal& o) {
+  const int64_t images = o.x.size(0);
+  cpu::fill_normal(o.seeds.data(), o.stream, images, o.x.elements() / std::max<int64_t>(images, 1),
+                   o.x.f32());
 }
 
-double CpuBackend::sum_of_squares(const std::vector<Tensor>& tensors) {
+void CpuBackend::run(const op::SumOfSquares& o) {
   std::vector<cpu::Span> spans;
-  for (const Tensor& tensor : tensors) spans.push_back({tensor.f32(), tensor.elements()});
-  return cpu::sum_of_squares(spans);
+  for (const Tensor& tensor : o.tensors) spans.push_back({tensor.f32(), tensor.elements()});
+  o.sum = cpu::sum_of_squares(spans);
 }
 
-void CpuBackend::adam(const AdamArgs& args, std::vector<AdamParameter>& parameters) {
+void CpuBackend::run(const op::Adam& o) {
   std::vector<cpu::AdamSpan> spans;
-  for (AdamParameter& p : parameters) {
+  for (AdamParameter& p : o.parameters) {
     spans.push_back({.count = p.weight.elements(),
                      .weight = p.weight.f32(),
                      .grad = p.grad.f32(),
@@ -69,7 +78,7 @@ void CpuBackend::adam(const AdamArgs& args, std::vector<AdamParameter>& paramete
                      .moment2 = p.moment2.f32(),
                      .ema = p.ema.defined() ? p.ema.f32() : nullptr});
   }
-  cpu::adam(adam_step(args), spans);
+  cpu::adam(adam_step(o.args), spans);
 }
 
 }  // namespace ddpm

@@ -10,11 +10,12 @@ using namespace ddpm::testing;
 std::vector<Output> run(Backend& on, const Tensor& w, const Tensor& grad, double eps) {
   const int64_t filters = w.size(-1);
   Tensor dw = unwritten(w.shape()), mean = unwritten({filters}), rstd = unwritten({filters});
-  on.weight_moments(eps, w, mean, rstd);
+  on.run(op::WeightMoments{.eps = eps, .w = w, .mean = mean, .rstd = rstd});
   RefBackend ref;
   Tensor ref_mean({filters}), ref_rstd({filters});
-  ref.weight_moments(eps, w, ref_mean, ref_rstd);
-  on.weight_standardize_backward(grad, w, ref_mean, ref_rstd, dw);
+  ref.run(op::WeightMoments{.eps = eps, .w = w, .mean = ref_mean, .rstd = ref_rstd});
+  on.run(op::WeightStandardizeBackward{
+      .dstandardized = grad, .w = w, .mean = ref_mean, .rstd = ref_rstd, .dw = dw});
   return {{"mean", mean}, {"rstd", rstd}, {"dw", dw}};
 }
 
@@ -43,8 +44,9 @@ TEST_P(WeightStandardizationTest, AConstantFilterBecomesZerosAndHasNoGradient) {
   for (int64_t row = 0; row < 360; ++row) w.f32()[row * 9 + 4] = 0.1f;
   const Tensor grad = normal_tensor(w.shape(), 2);
   Tensor dw(w.shape()), mean({9}), rstd({9});
-  cpu.weight_moments(0, w, mean, rstd);
-  cpu.weight_standardize_backward(grad, w, mean, rstd, dw);
+  cpu.run(op::WeightMoments{.eps = 0, .w = w, .mean = mean, .rstd = rstd});
+  cpu.run(op::WeightStandardizeBackward{
+      .dstandardized = grad, .w = w, .mean = mean, .rstd = rstd, .dw = dw});
   EXPECT_EQ(rstd.f32()[4], 0);
   for (int64_t row = 0; row < 360; ++row) {
     ASSERT_EQ(dw.f32()[row * 9 + 4], 0);
@@ -55,7 +57,8 @@ TEST_P(WeightStandardizationTest, TinyAndHugeFiltersNeitherUnderNorOverflow) {
   CpuBackend cpu;
   for (float size : {1e-30f, 1e30f}) {
     Tensor mean({1}), rstd({1});
-    cpu.weight_moments(0, Tensor::of({1, 2, 1, 1}, {size, -size}), mean, rstd);
+    cpu.run(op::WeightMoments{
+        .eps = 0, .w = Tensor::of({1, 2, 1, 1}, {size, -size}), .mean = mean, .rstd = rstd});
     EXPECT_EQ(mean.f32()[0], 0);
     EXPECT_FLOAT_EQ(rstd.f32()[0] * size, 1);
   }
@@ -65,9 +68,11 @@ TEST_P(WeightStandardizationTest, TheGradientMayOverwriteWhatItComesFrom) {
   CpuBackend cpu;
   const Tensor w = normal_tensor({3, 3, 40, 9}, 1), grad = normal_tensor(w.shape(), 2);
   Tensor mean({9}), rstd({9}), dw(w.shape()), in_place = grad.clone();
-  cpu.weight_moments(1e-5, w, mean, rstd);
-  cpu.weight_standardize_backward(grad, w, mean, rstd, dw);
-  cpu.weight_standardize_backward(in_place, w, mean, rstd, in_place);
+  cpu.run(op::WeightMoments{.eps = 1e-5, .w = w, .mean = mean, .rstd = rstd});
+  cpu.run(op::WeightStandardizeBackward{
+      .dstandardized = grad, .w = w, .mean = mean, .rstd = rstd, .dw = dw});
+  cpu.run(op::WeightStandardizeBackward{
+      .dstandardized = in_place, .w = w, .mean = mean, .rstd = rstd, .dw = in_place});
   EXPECT_TRUE(same_bits(in_place, dw));
 }
 

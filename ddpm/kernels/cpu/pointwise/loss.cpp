@@ -108,25 +108,31 @@ DDPM_SIMD_TABLE(loss_slope);
 constexpr int64_t kChunk = 16384;
 }  // namespace
 
-double mean_loss(LossShape shape, const float* prediction, const float* target, int64_t count) {
+double mean_loss(LossShape shape, const LossPair& pair) {
   const auto kernel = DDPM_SIMD_CHOOSE(loss_sum);
-  const int64_t chunks = ceil_div(count, kChunk);
-  std::vector<double> sums(chunks);
-  for_each_task(chunks, count, [&](int64_t i) {
-    const int64_t first = i * kChunk;
-    sums[i] = kernel(shape, prediction + first, target + first, std::min(kChunk, count - first));
+  const int64_t chunks = ceil_div(pair.size, kChunk), count = pair.images * pair.size;
+  std::vector<double> sums(pair.images * chunks);
+  for_each_task(pair.images * chunks, count, [&](int64_t i) {
+    const int64_t inside = i % chunks * kChunk, first = i / chunks * pair.size + inside;
+    sums[i] = kernel(shape, pair.prediction + first, pair.target + first,
+                     std::min(kChunk, pair.size - inside));
   });
   double sum = 0;
-  for (double value : sums) sum += value;
+  for (int64_t i = 0; i < pair.images * chunks; ++i) {
+    sum += pair.weights ? pair.weights[i / chunks] * sums[i] : sums[i];
+  }
   return sum / static_cast<double>(count);
 }
 
-void mean_loss_backward(LossShape shape, const float* prediction, const float* target,
-                        int64_t count, float upstream, float* dprediction) {
+void mean_loss_backward(LossShape shape, const LossPair& pair, float upstream, float* dprediction) {
   const auto kernel = DDPM_SIMD_CHOOSE(loss_slope);
-  const float factor = static_cast<float>(upstream / static_cast<double>(count));
-  parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
-    kernel(shape, prediction + begin, target + begin, factor, end - begin, dprediction + begin);
+  const int64_t chunks = ceil_div(pair.size, kChunk), count = pair.images * pair.size;
+  const double factor = upstream / static_cast<double>(count);
+  for_each_task(pair.images * chunks, count, [&](int64_t i) {
+    const int64_t inside = i % chunks * kChunk, first = i / chunks * pair.size + inside;
+    const double weight = pair.weights ? pair.weights[i / chunks] : 1;
+    kernel(shape, pair.prediction + first, pair.target + first, static_cast<float>(weight * factor),
+           std::min(kChunk, pair.size - inside), dprediction + first);
   });
 }
 

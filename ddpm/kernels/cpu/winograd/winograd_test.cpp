@@ -59,9 +59,18 @@ void check_against_ref(const ConvShape& s) {
   const Problem problem(s);
   Problem::Results expected = problem.make_results();
   RefBackend ref;
-  ref.conv2d({.padding = 1}, problem.x, problem.w, &problem.bias, expected.y);
-  ref.conv2d_backward_data({.padding = 1}, problem.dy, problem.w, expected.dx, nullptr);
-  ref.conv2d_backward_weights({.padding = 1}, problem.x, problem.dy, expected.dw, &expected.dbias);
+  ref.run(op::Conv2d{.args = {.padding = 1},
+                     .x = problem.x,
+                     .w = problem.w,
+                     .bias = &problem.bias,
+                     .y = expected.y});
+  ref.run(op::Conv2dBackwardData{
+      .args = {.padding = 1}, .dy = problem.dy, .w = problem.w, .dx = expected.dx});
+  ref.run(op::Conv2dBackwardWeights{.args = {.padding = 1},
+                                    .x = problem.x,
+                                    .dy = problem.dy,
+                                    .dw = expected.dw,
+                                    .dbias = &expected.dbias});
   for (int64_t m : {2, 4}) {
     const Problem::Results got = problem.run(m);
     SCOPED_TRACE(::testing::Message() << "F(" << m << "), " << s.batch << " x " << s.height << " x "

@@ -1,0 +1,32 @@
+// What operations take besides tensors, where a network or a program chooses it.
+#pragma once
+
+#include <cstdint>
+
+namespace ddpm {
+
+struct ConvArgs {
+  int64_t stride = 1;
+  int64_t padding = 0;
+};
+
+struct NormArgs {
+  int64_t groups = 1;
+  double eps = 1e-5;
+  // Apply SiLU at the end.
+  bool silu = false;
+};
+
+struct AttentionArgs {
+  // qkv [N, H, W, 3 * heads * d] holds q, then k, then v; each head has d consecutive channels.
+  int64_t heads = 4;
+};
+
+// SiLU: x * sigmoid(x). GELU: x * Phi(x) with the exact erf.
+enum class Activation { kSilu, kGelu };
+
+// The loss of one element with difference a - b: its square, its absolute value, or the Huber
+// function with delta = 1.
+enum class LossKind { kMse, kL1, kHuber };
+
+}  // namespace ddpm

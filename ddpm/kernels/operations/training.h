@@ -1,0 +1,114 @@
+// Time steps, noise, losses and the optimizer.
+// kernels/operations.h tells the conventions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ddpm/kernels/arguments.h"
+#include "ddpm/kernels/operations/describe.h"
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm {
+
+// Adam (Kingma & Ba 2014, arXiv:1412.6980) as PyTorch computes it, for step t = 1, 2, ...
+struct AdamArgs {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  int64_t step = 1;
+  // Every gradient is multiplied by this first; clipping sets it.
+  double grad_scale = 1;
+  // ema = decay * ema + (1 - decay) * weight, after the update. Ignored where ema is empty.
+  double ema_decay = 0;
+};
+
+// One parameter with all that an optimizer step reads and updates. All tensors have one shape.
+struct AdamParameter {
+  Tensor weight;   // updated
+  Tensor grad;     // read
+  Tensor moment1;  // updated
+  Tensor moment2;  // updated
+  Tensor ema;      // updated; may be empty
+};
+
+}  // namespace ddpm
+
+namespace ddpm::op {
+
+// Sinusoidal embedding (Vaswani et al. 2017, 3.5): y[n, 2k] = sin(t[n] / 10000^(2k / dim)),
+// y[n, 2k + 1] = cos(the same); dim is even.
+struct SinusoidalEmbedding {
+  static constexpr const char* kName = "sinusoidal_embedding";
+  const Tensor& t;  // [N]
+  Tensor& y;        // [N, dim]
+
+  std::string shape() const { return extents(y); }
+};
+
+// Row n of x becomes standard normal numbers: Philox(seeds[n], stream) at positions 0, 1, ... in
+// the order of storage.
+struct Normal {
+  static constexpr const char* kName = "normal";
+  const std::vector<uint64_t>& seeds;
+  uint64_t stream = 0;
+  Tensor& x;  // [N, ...]
+};
+
+// The mean over all elements of weights[n] * loss(prediction - target), summed in double in an
+// order that no thread count changes.
+struct Loss {
+  static constexpr const char* kName = "loss";
+  LossKind kind;
+  const Tensor& prediction;         // [N, ...]
+  const Tensor& target;             // [N, ...]
+  const Tensor* weights = nullptr;  // [N]; null: all are 1
+  // On the host, complete when run() returns.
+  double& mean;
+
+  std::string shape() const { return extents(prediction); }
+};
+
+// dprediction = upstream * d(mean loss) / d(prediction).
+struct LossBackward {
+  static constexpr const char* kName = "loss backward";
+  LossKind kind;
+  const Tensor& prediction;         // [N, ...]
+  const Tensor& target;             // [N, ...]
+  const Tensor* weights = nullptr;  // [N]; null: all are 1
+  float upstream = 1;
+  Tensor& dprediction;  // [N, ...]
+
+  std::string shape() const { return extents(prediction); }
+};
+
+// The sum over all tensors of the squares of their elements, in double.
+struct SumOfSquares {
+  static constexpr const char* kName = "sum_of_squares";
+  const std::vector<Tensor>& tensors;
+  // On the host, complete when run() returns.
+  double& sum;
+
+  std::string shape() const { return std::to_string(tensors.size()) + " tensors"; }
+};
+
+// One step of the optimizer on all parameters.
+struct Adam {
+  static constexpr const char* kName = "adam";
+  AdamArgs args = {};
+  std::vector<AdamParameter>& parameters;
+
+  std::string shape() const { return std::to_string(parameters.size()) + " tensors"; }
+};
+
+}  // namespace ddpm::op
+
+#define DDPM_TRAINING_OPERATIONS(F) \
+  F(SinusoidalEmbedding)            \
+  F(Normal)                         \
+  F(Loss)                           \
+  F(LossBackward)                   \
+  F(SumOfSquares)                   \
+  F(Adam)
