@@ -87,8 +87,8 @@ TEST(Options, AnEarlierNameIsRead) {
   Sample options;
   read_options(JsonObject::parse("{\"batch_size\": 5}", "test"), options);
   EXPECT_EQ(options.batch, 5);
-  EXPECT_THROW(read_options(JsonObject::parse("{\"batch_size\": 5, \"batch\": 5}", "test"), options),
-               Error);
+  EXPECT_THROW(
+      read_options(JsonObject::parse("{\"batch_size\": 5, \"batch\": 5}", "test"), options), Error);
   const Fields fields = fields_of(options);
   EXPECT_EQ(fields.find("batch_size"), fields.find("batch"));
   EXPECT_EQ(fields.find("size"), nullptr);

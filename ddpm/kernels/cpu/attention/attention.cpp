@@ -6,12 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
-#include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/attention/softmax.h"
 #include "ddpm/kernels/cpu/gemm/matmul.h"
-#include "ddpm/kernels/cpu/work/phases.h"
 #include "ddpm/kernels/cpu/work/tasks.h"
 
 namespace ddpm::cpu {
@@ -19,136 +16,111 @@ namespace {
 
 constexpr int64_t kQueries = 64, kKeys = 128;  // 32 KiB of scores
 
-struct Extents {
-  explicit Extents(const AttentionShape& s)
-      : images(s.images),
-        heads(s.heads),
-        hidden(s.hidden()),
-        width(s.width),
-        positions(s.positions),
-        stride(s.stride()),
-        work(s.elements() * s.positions),
-        scale(s.scale()) {}
-  int64_t images, heads, hidden, width, positions, stride;
-  int64_t work;  // of all tasks together, in multiply-adds or the like
-  float scale;
+// q, k and v of one head of one image, each [positions, width], or their gradients.
+template <class Matrix>
+struct Head {
+  Matrix q, k, v;
 };
+using HeadInput = Head<ConstRows>;
+using HeadGradient = Head<Rows>;
 
-}  // namespace
+// Number `index` of all heads of all images. data: qkv or its gradient.
+template <class Matrix>
+Head<Matrix> head_of(const AttentionShape& s, Matrix qkv, int64_t index) {
+  const int64_t head = index % s.heads, n = index / s.heads;
+  const Matrix q = qkv.from_row(n * s.positions).from_column(head * s.width);
+  return {q, q.from_column(s.hidden()), q.from_column(2 * s.hidden())};
+}
 
-void softmax_attention(const AttentionShape& shape, const float* qkv, float* out,
-                       float* logsumexp) {
-  const Extents e(shape);
-  const int64_t blocks = ceil_div(e.positions, kQueries), stride = e.stride;
-  const auto run = [&](int64_t task) {
-    const int64_t head = task / blocks % e.heads, n = task / blocks / e.heads;
-    const int64_t first = task % blocks * kQueries, rows = std::min(kQueries, e.positions - first);
-    const float* q = qkv + n * e.positions * stride + head * e.width;
-    const Rows result = {out + (n * e.positions + first) * e.hidden + head * e.width, e.hidden};
-    Scratch scratch(kQueries * (kKeys + 2) * static_cast<int64_t>(sizeof(float)));
-    const Rows scores = {scratch.as<float>(), kKeys};
-    float *highest = scores.data + kQueries * kKeys, *total = highest + kQueries;
-    std::fill_n(highest, rows, -HUGE_VALF);
-    std::fill_n(total, rows, 0.0f);
-    for (int64_t key = 0; key < e.positions; key += kKeys) {
-      const int64_t keys = std::min(kKeys, e.positions - key);
-      const float *k = q + key * stride + e.hidden, *v = k + e.hidden;
-      matmul_nt({.m = rows,
-                 .n = keys,
-                 .k = e.width,
-                 .a = q + first * stride,
-                 .a_stride = stride,
-                 .b = k,
-                 .b_stride = stride,
-                 .c = scores.data,
-                 .c_stride = kKeys,
-                 .alpha = e.scale});
-      attention_block(rows, keys, scores, highest, total, e.width, result);
-      matmul_nn({.m = rows,
-                 .n = e.width,
-                 .k = keys,
-                 .a = scores.data,
-                 .a_stride = kKeys,
-                 .b = v,
-                 .b_stride = stride,
-                 .c = result.data,
-                 .c_stride = e.hidden,
-                 .accumulate = key > 0});
-    }
-    attention_finish(rows, highest, total, e.width, result,
-                     logsumexp + (n * e.heads + head) * e.positions + first);
-  };
-  for_each_task(e.images * e.heads * blocks, e.work, run);
+// Its columns of an output [images, positions, hidden].
+template <class Matrix>
+Matrix output_of(const AttentionShape& s, Matrix output, int64_t index) {
+  const int64_t head = index % s.heads, n = index / s.heads;
+  return output.from_row(n * s.positions).from_column(head * s.width);
+}
+
+// Multiply-adds or the like of all heads together.
+int64_t work_of(const AttentionShape& s) { return s.elements() * s.positions; }
+
+// The outputs of queries [queries) of a head, to `out`, and their logsumexp.
+void attend(const AttentionShape& s, const HeadInput& head, Range queries, Rows out,
+            float* logsumexp) {
+  const int64_t rows = queries.size();
+  Scratch<> scratch(kQueries * (kKeys + 2));
+  const Rows scores = {scratch.data(), kKeys};
+  float *highest = scores.row(kQueries), *total = highest + kQueries;
+  std::fill_n(highest, rows, -HUGE_VALF);
+  std::fill_n(total, rows, 0.0f);
+  for (int64_t key = 0; key < s.positions; key += kKeys) {
+    const int64_t keys = std::min(kKeys, s.positions - key);
+    matmul_nt({.m = rows,
+               .n = keys,
+               .k = s.width,
+               .a = head.q.from_row(queries.begin),
+               .b = head.k.from_row(key),
+               .c = scores,
+               .alpha = s.scale()});
+    attention_block(rows, keys, scores, highest, total, s.width, out);
+    matmul_nn({.m = rows,
+               .n = s.width,
+               .k = keys,
+               .a = scores,
+               .b = head.v.from_row(key),
+               .c = out,
+               .accumulate = key > 0});
+  }
+  attention_finish(rows, highest, total, s.width, out, logsumexp);
 }
 
 // With p = exp(s - logsumexp): dv_j = sum_i p_ij dout_i; ds_ij = scale p_ij (dout_i . v_j -
 // dout_i . out_i); dq_i = sum_j ds_ij k_j; dk_j = sum_i ds_ij q_i.
-void softmax_attention_backward(const AttentionShape& shape, const float* dout, const float* qkv,
-                                const float* out, const float* logsumexp, float* dqkv) {
-  const Extents e(shape);
-  const int64_t stride = e.stride;
-  const auto run = [&](int64_t task) {
-    const int64_t head = task % e.heads, n = task / e.heads;
-    const int64_t at = n * e.positions * stride + head * e.width;
-    const int64_t out_at = n * e.positions * e.hidden + head * e.width;
-    const float *q = qkv + at, *k = q + e.hidden, *v = k + e.hidden;
-    const float *grad = dout + out_at, *lse = logsumexp + task * e.positions;
-    float *dq = dqkv + at, *dk = dq + e.hidden, *dv = dk + e.hidden;
-    Scratch scratch((2 * kQueries * kKeys + e.positions) * static_cast<int64_t>(sizeof(float)));
-    const Rows p = {scratch.as<float>(), kKeys};
-    const Rows ds = {p.data + kQueries * kKeys, kKeys};
-    float* inner = ds.data + kQueries * kKeys;
-    row_products(e.positions, e.width, {grad, e.hidden}, {out + out_at, e.hidden}, inner);
-    for (int64_t key = 0; key < e.positions; key += kKeys) {
-      const int64_t keys = std::min(kKeys, e.positions - key);
-      for (int64_t first = 0; first < e.positions; first += kQueries) {
-        const int64_t rows = std::min(kQueries, e.positions - first);
-        // [rows, width] by [keys, width] into [rows, keys].
-        const auto scores = [&](const float* a, int64_t a_stride, const float* b, float alpha,
-                                Rows c) {
-          matmul_nt({.m = rows,
-                     .n = keys,
-                     .k = e.width,
-                     .a = a + first * a_stride,
-                     .a_stride = a_stride,
-                     .b = b + key * stride,
-                     .b_stride = stride,
-                     .c = c.data,
-                     .c_stride = c.stride,
-                     .alpha = alpha});
-        };
-        // [rows, keys] transposed by [rows, width] into [keys, width].
-        const auto add_to_keys = [&](Rows a, const float* b, int64_t b_stride, float* c) {
-          matmul_tn({.m = keys,
-                     .n = e.width,
-                     .k = rows,
-                     .a = a.data,
-                     .a_stride = a.stride,
-                     .b = b + first * b_stride,
-                     .b_stride = b_stride,
-                     .c = c + key * stride,
-                     .c_stride = stride,
-                     .accumulate = first > 0});
-        };
-        scores(q, stride, k, e.scale, p);
-        scores(grad, e.hidden, v, 1, ds);
-        attention_block_gradient(rows, keys, e.scale, lse + first, inner + first, p, ds);
-        add_to_keys(p, grad, e.hidden, dv);
-        add_to_keys(ds, q, stride, dk);
-        matmul_nn({.m = rows,
-                   .n = e.width,
-                   .k = keys,
-                   .a = ds.data,
-                   .a_stride = kKeys,
-                   .b = k + key * stride,
-                   .b_stride = stride,
-                   .c = dq + first * stride,
-                   .c_stride = stride,
-                   .accumulate = key > 0});
-      }
+void attend_backward(const AttentionShape& s, const HeadInput& head, ConstRows dout, ConstRows out,
+                     const float* logsumexp, const HeadGradient& gradient) {
+  Scratch<> scratch(2 * kQueries * kKeys + s.positions);
+  const Rows p = {scratch.data(), kKeys}, ds = p.from_row(kQueries);
+  float* inner = ds.row(kQueries);
+  row_products(s.positions, s.width, dout, out, inner);
+  for (int64_t key = 0; key < s.positions; key += kKeys) {
+    const int64_t keys = std::min(kKeys, s.positions - key);
+    const ConstRows k = head.k.from_row(key), v = head.v.from_row(key);
+    const Rows dk = gradient.k.from_row(key), dv = gradient.v.from_row(key);
+    for (int64_t first = 0; first < s.positions; first += kQueries) {
+      const int64_t rows = std::min(kQueries, s.positions - first), width = s.width;
+      const ConstRows q = head.q.from_row(first), grad = dout.from_row(first);
+      const Rows dq = gradient.q.from_row(first);
+      const bool add = first > 0;
+      matmul_nt({.m = rows, .n = keys, .k = width, .a = q, .b = k, .c = p, .alpha = s.scale()});
+      matmul_nt({.m = rows, .n = keys, .k = width, .a = grad, .b = v, .c = ds});
+      attention_block_gradient(rows, keys, s.scale(), logsumexp + first, inner + first, p, ds);
+      matmul_tn({.m = keys, .n = width, .k = rows, .a = p, .b = grad, .c = dv, .accumulate = add});
+      matmul_tn({.m = keys, .n = width, .k = rows, .a = ds, .b = q, .c = dk, .accumulate = add});
+      matmul_nn(
+          {.m = rows, .n = width, .k = keys, .a = ds, .b = k, .c = dq, .accumulate = key > 0});
     }
-  };
-  for_each_task(e.images * e.heads, e.work, run);
+  }
+}
+
+}  // namespace
+
+void softmax_attention(const AttentionShape& s, const float* qkv, float* out, float* logsumexp) {
+  const int64_t blocks = ceil_div(s.positions, kQueries);
+  for_each_task(s.images * s.heads * blocks, work_of(s), [&](int64_t task) {
+    const int64_t index = task / blocks, first = task % blocks * kQueries;
+    attend(s, head_of(s, ConstRows{qkv, s.stride()}, index),
+           {first, std::min(s.positions, first + kQueries)},
+           output_of(s, Rows{out, s.hidden()}, index).from_row(first),
+           logsumexp + index * s.positions + first);
+  });
+}
+
+void softmax_attention_backward(const AttentionShape& s, const float* dout, const float* qkv,
+                                const float* out, const float* logsumexp, float* dqkv) {
+  for_each_task(s.images * s.heads, work_of(s), [&](int64_t index) {
+    attend_backward(s, head_of(s, ConstRows{qkv, s.stride()}, index),
+                    output_of(s, ConstRows{dout, s.hidden()}, index),
+                    output_of(s, ConstRows{out, s.hidden()}, index),
+                    logsumexp + index * s.positions, head_of(s, Rows{dqkv, s.stride()}, index));
+  });
 }
 
 }  // namespace ddpm::cpu

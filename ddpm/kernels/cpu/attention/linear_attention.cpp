@@ -1,12 +1,11 @@
 // Linear attention in two passes over blocks of positions. Forward, the first gathers each block's
 // k^T v under the block's own maxima of k; the merge brings the blocks to common maxima, and the
-// second pass reads the context through the softmax of q. Backward, the first pass needs q and dout
-// alone and gives dq and the context's gradient, the second k and v. Softmaxes are recomputed;
-// nothing of the size of the image is stored.
+// second pass multiplies the softmax of q by the context. Backward, the first pass needs q and dout
+// alone and gives dq and the context's gradient; the second needs k and v. Softmaxes are computed
+// again; nothing of the size of the image is stored.
 #include "ddpm/kernels/cpu/attention/linear_attention.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "ddpm/kernels/cpu/attention/softmax.h"
 #include "ddpm/kernels/cpu/gemm/matmul.h"
@@ -39,61 +38,82 @@ struct Extents {
   float scale;
 };
 
-constexpr int64_t bytes_of(int64_t floats) { return floats * static_cast<int64_t>(sizeof(float)); }
+// q, k and v of a block, or their gradients; each [rows, hidden].
+template <class Matrix>
+struct Block {
+  Matrix q, k, v;
+};
+template <class Matrix>
+Block<Matrix> block_of(const Extents& e, Matrix qkv, int64_t n, int64_t b) {
+  const Matrix q = qkv.from_row(e.row(n, b));
+  return {q, q.from_column(e.hidden), q.from_column(2 * e.hidden)};
+}
+
+// Products of each head's columns of a and b [rows, hidden] and its matrix of context [heads,
+// width, width].
+
+// context = a^T b.
+void gather_context(const Extents& e, int64_t rows, ConstRows a, ConstRows b, float* context) {
+  const int64_t D = e.width;
+  for (int64_t h = 0; h < e.heads; ++h) {
+    matmul_tn({.m = D,
+               .n = D,
+               .k = rows,
+               .a = a.from_column(h * D),
+               .b = b.from_column(h * D),
+               .c = {context + h * D * D, D}});
+  }
+}
+
+// b = a context, or a context^T where transposed.
+void through_context(const Extents& e, int64_t rows, ConstRows a, const float* context,
+                     bool transposed, Rows b) {
+  const int64_t D = e.width;
+  const auto multiply = transposed ? matmul_nt : matmul_nn;
+  for (int64_t h = 0; h < e.heads; ++h) {
+    multiply({.m = rows,
+              .n = D,
+              .k = D,
+              .a = a.from_column(h * D),
+              .b = {context + h * D * D, D},
+              .c = b.from_column(h * D)});
+  }
+}
 
 }  // namespace
 
 void linear_attention(const AttentionShape& shape, const float* qkv, float* out, float* context,
                       float* k_max, float* k_sum) {
   const Extents e(shape);
-  const int64_t D = e.width;
-  // Per block: maxima and sums [hidden] of k, context [heads, D, D].
+  // Per block: maxima and sums [hidden] of k, context [heads, width, width].
   const int64_t part_size = 2 * e.hidden + e.context;
-  Scratch parts(bytes_of(e.images * e.blocks * part_size));
+  Scratch<> parts(e.images * e.blocks * part_size);
   const auto part_of = [&](int64_t n, int64_t b) {
-    return parts.as<float>() + (n * e.blocks + b) * part_size;
+    return parts.data() + (n * e.blocks + b) * part_size;
   };
 
   const auto reduce = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
-    const ConstRows k = {qkv + e.row(n, b) * e.stride + e.hidden, e.stride};
-    float *maxima = part_of(n, b), *sums = maxima + e.hidden, *contexts = sums + e.hidden;
-    Scratch scratch(bytes_of(rows * e.hidden));
-    const Rows exponentials = {scratch.as<float>(), e.hidden};
-    column_maxima(rows, e.hidden, k, maxima);
-    column_exponentials(rows, e.hidden, k, maxima, exponentials, sums);
-    for (int64_t head = 0; head < e.heads; ++head) {
-      matmul_tn({.m = D,
-                 .n = D,
-                 .k = rows,
-                 .a = exponentials.data + head * D,
-                 .a_stride = e.hidden,
-                 .b = k.data + e.hidden + head * D,
-                 .b_stride = k.stride,
-                 .c = contexts + head * D * D,
-                 .c_stride = D});
-    }
+    const Block in = block_of(e, ConstRows{qkv, e.stride}, n, b);
+    float *maxima = part_of(n, b), *sums = maxima + e.hidden;
+    Scratch<> scratch(rows * e.hidden);
+    const Rows exponentials = {scratch.data(), e.hidden};
+    column_maxima(rows, e.hidden, in.k, maxima);
+    column_exponentials(rows, e.hidden, in.k, maxima, exponentials, sums);
+    gather_context(e, rows, exponentials, in.v, sums + e.hidden);
   };
   const auto merge = [&](int64_t n) {
-    merge_column_softmax(e.blocks, part_size, part_of(n, 0), e.hidden, D, k_max + n * e.hidden,
-                         k_sum + n * e.hidden, context + n * e.context);
+    merge_column_softmax(e.blocks, part_size, part_of(n, 0), e.hidden, e.width,
+                         k_max + n * e.hidden, k_sum + n * e.hidden, context + n * e.context);
   };
   const auto apply = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
-    Scratch scratch(bytes_of(rows * e.hidden));
-    const Rows soft_q = {scratch.as<float>(), e.hidden};
-    softmax_heads(rows, e.heads, D, e.scale, {qkv + e.row(n, b) * e.stride, e.stride}, soft_q);
-    for (int64_t head = 0; head < e.heads; ++head) {
-      matmul_nn({.m = rows,
-                 .n = D,
-                 .k = D,
-                 .a = soft_q.data + head * D,
-                 .a_stride = e.hidden,
-                 .b = context + n * e.context + head * D * D,
-                 .b_stride = D,
-                 .c = out + e.row(n, b) * e.hidden + head * D,
-                 .c_stride = e.hidden});
-    }
+    const Block in = block_of(e, ConstRows{qkv, e.stride}, n, b);
+    Scratch<> scratch(rows * e.hidden);
+    const Rows soft_q = {scratch.data(), e.hidden};
+    softmax_heads(rows, e.heads, e.width, e.scale, in.q, soft_q);
+    through_context(e, rows, soft_q, context + n * e.context, false,
+                    {out + e.row(n, b) * e.hidden, e.hidden});
   };
   for_each_image_in_phases(e.images, e.blocks, e.elements, reduce, merge, apply);
 }
@@ -105,45 +125,24 @@ void linear_attention_backward(const AttentionShape& shape, const float* dout, c
                                const float* context, const float* k_max, const float* k_sum,
                                float* dqkv) {
   const Extents e(shape);
-  const int64_t D = e.width;
-  Scratch parts(bytes_of(e.images * e.blocks * e.context));         // of dcontext
-  Scratch totals(bytes_of(e.images * (e.context + 2 * e.hidden)));  // dcontext, mix, 1 / k_sum
+  Scratch<> parts(e.images * e.blocks * e.context);         // of dcontext
+  Scratch<> totals(e.images * (e.context + 2 * e.hidden));  // dcontext, mix, 1 / k_sum
   const auto part_of = [&](int64_t n, int64_t b) {
-    return parts.as<float>() + (n * e.blocks + b) * e.context;
+    return parts.data() + (n * e.blocks + b) * e.context;
   };
-  const auto total_of = [&](int64_t n) {
-    return totals.as<float>() + n * (e.context + 2 * e.hidden);
-  };
+  const auto total_of = [&](int64_t n) { return totals.data() + n * (e.context + 2 * e.hidden); };
 
   const auto reduce = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
-    const float* grad = dout + e.row(n, b) * e.hidden;
-    Scratch scratch(bytes_of(2 * rows * e.hidden));
-    const Rows a = {scratch.as<float>(), e.hidden};
-    const Rows da = {a.data + rows * e.hidden, e.hidden};
-    softmax_heads(rows, e.heads, D, e.scale, {qkv + e.row(n, b) * e.stride, e.stride}, a);
-    for (int64_t head = 0; head < e.heads; ++head) {
-      matmul_nt({.m = rows,
-                 .n = D,
-                 .k = D,
-                 .a = grad + head * D,
-                 .a_stride = e.hidden,
-                 .b = context + n * e.context + head * D * D,
-                 .b_stride = D,
-                 .c = da.data + head * D,
-                 .c_stride = e.hidden});
-      matmul_tn({.m = D,
-                 .n = D,
-                 .k = rows,
-                 .a = a.data + head * D,
-                 .a_stride = e.hidden,
-                 .b = grad + head * D,
-                 .b_stride = e.hidden,
-                 .c = part_of(n, b) + head * D * D,
-                 .c_stride = D});
-    }
-    softmax_heads_gradient(rows, e.heads, D, e.scale, {a.data, e.hidden}, {da.data, e.hidden},
-                           {dqkv + e.row(n, b) * e.stride, e.stride});
+    const ConstRows grad = {dout + e.row(n, b) * e.hidden, e.hidden};
+    Scratch<> scratch(2 * rows * e.hidden);
+    const Rows a = {scratch.data(), e.hidden}, da = a.from_row(rows);
+    softmax_heads(rows, e.heads, e.width, e.scale, block_of(e, ConstRows{qkv, e.stride}, n, b).q,
+                  a);
+    through_context(e, rows, grad, context + n * e.context, true, da);
+    gather_context(e, rows, a, grad, part_of(n, b));
+    softmax_heads_gradient(rows, e.heads, e.width, e.scale, a, da,
+                           block_of(e, Rows{dqkv, e.stride}, n, b).q);
   };
   const auto merge = [&](int64_t n) {
     float *dcontext = total_of(n), *mix = dcontext + e.context, *inverse = mix + e.hidden;
@@ -155,42 +154,24 @@ void linear_attention_backward(const AttentionShape& shape, const float* dout, c
     const float* contexts = context + n * e.context;
     for (int64_t c = 0; c < e.hidden; ++c) {
       double sum = 0;
-      for (int64_t i = 0; i < D; ++i) sum += double{dcontext[c * D + i]} * contexts[c * D + i];
+      for (int64_t i = 0; i < e.width; ++i) {
+        sum += double{dcontext[c * e.width + i]} * contexts[c * e.width + i];
+      }
       mix[c] = static_cast<float>(sum);
       inverse[c] = 1 / k_sum[n * e.hidden + c];
     }
   };
   const auto apply = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
-    const float *k = qkv + e.row(n, b) * e.stride + e.hidden, *v = k + e.hidden;
-    float *dk = dqkv + e.row(n, b) * e.stride + e.hidden, *dv = dk + e.hidden;  // or k and v
+    const Block in = block_of(e, ConstRows{qkv, e.stride}, n, b);
+    const Block to = block_of(e, Rows{dqkv, e.stride}, n, b);  // may be `in`
     const float *dcontext = total_of(n), *mix = dcontext + e.context, *inverse = mix + e.hidden;
-    Scratch scratch(bytes_of(2 * rows * e.hidden));
-    const Rows soft_k = {scratch.as<float>(), e.hidden};
-    const Rows db = {soft_k.data + rows * e.hidden, e.hidden};
-    column_softmax(rows, e.hidden, {k, e.stride}, k_max + n * e.hidden, inverse, soft_k);
-    for (int64_t head = 0; head < e.heads; ++head) {
-      matmul_nt({.m = rows,
-                 .n = D,
-                 .k = D,
-                 .a = v + head * D,
-                 .a_stride = e.stride,
-                 .b = dcontext + head * D * D,
-                 .b_stride = D,
-                 .c = db.data + head * D,
-                 .c_stride = e.hidden});
-      matmul_nn({.m = rows,
-                 .n = D,
-                 .k = D,
-                 .a = soft_k.data + head * D,
-                 .a_stride = e.hidden,
-                 .b = dcontext + head * D * D,
-                 .b_stride = D,
-                 .c = dv + head * D,
-                 .c_stride = e.stride});
-    }
-    column_softmax_gradient(rows, e.hidden, {soft_k.data, e.hidden}, {db.data, e.hidden}, mix,
-                            {dk, e.stride});
+    Scratch<> scratch(2 * rows * e.hidden);
+    const Rows soft_k = {scratch.data(), e.hidden}, db = soft_k.from_row(rows);
+    column_softmax(rows, e.hidden, in.k, k_max + n * e.hidden, inverse, soft_k);
+    through_context(e, rows, in.v, dcontext, true, db);
+    through_context(e, rows, soft_k, dcontext, false, to.v);
+    column_softmax_gradient(rows, e.hidden, soft_k, db, mix, to.k);
   };
   for_each_image_in_phases(e.images, e.blocks, e.elements, reduce, merge, apply);
 }

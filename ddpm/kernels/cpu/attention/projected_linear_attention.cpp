@@ -4,8 +4,8 @@
 //
 //   y = bias + sum over heads of a M,   M = context w_out,   context = G w_v,   G = b^T x,
 //
-// so that a position takes 4 hidden C multiply-adds (K = C), where the operations one after another
-// take 2 hidden d more; in return an image takes 2 hidden d C more.
+// so that a position takes 4 hidden C multiply-adds (K = C); the operations one after another would
+// take 2 hidden d more for a position. In return an image takes 2 hidden d C more.
 //
 // Backward, likewise in two passes over blocks with a merge between them:
 //
@@ -19,7 +19,6 @@
 #include "ddpm/kernels/cpu/attention/projected_linear_attention.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "ddpm/kernels/cpu/attention/softmax.h"
 #include "ddpm/kernels/cpu/gemm/matmul.h"
@@ -55,64 +54,59 @@ struct Extents {
   float scale;
 };
 
-constexpr int64_t bytes_of(int64_t floats) { return floats * static_cast<int64_t>(sizeof(float)); }
-
-// q, k or v: columns [which * hidden, (which + 1) * hidden) of w_qkv, from `column` on.
-ConstRows part_of_qkv(const Extents& e, const Projections& w, int which, int64_t column = 0) {
-  return {w.qkv + which * e.hidden + column, 3 * e.hidden};
+// q, k or v: columns [which * hidden, (which + 1) * hidden) of w_qkv.
+ConstRows part_of_qkv(const Extents& e, const Projections& w, int which) {
+  return {w.qkv + which * e.hidden, 3 * e.hidden};
 }
 
-// x [rows, C] times w_q or w_k.
-void project(const Extents& e, int64_t rows, const float* x, ConstRows w, float* to) {
-  matmul_nn({.m = rows,
-             .n = e.hidden,
-             .k = e.channels,
-             .a = x,
-             .a_stride = e.channels,
-             .b = w.data,
-             .b_stride = w.stride,
-             .c = to,
-             .c_stride = e.hidden});
+// x [rows, C] times w_q or w_k, to `to` [rows, hidden].
+void project(const Extents& e, int64_t rows, const float* x, ConstRows w, Rows to) {
+  matmul_nn({.m = rows, .n = e.hidden, .k = e.channels, .a = {x, e.channels}, .b = w, .c = to});
 }
 
 // to [columns, rows] = from [rows, columns]^T
 void transpose(int64_t rows, int64_t columns, ConstRows from, float* to) {
   for (int64_t j = 0; j < columns; ++j) {
-    for (int64_t i = 0; i < rows; ++i) to[j * rows + i] = from.data[i * from.stride + j];
+    for (int64_t i = 0; i < rows; ++i) to[j * rows + i] = from.row(i)[j];
   }
 }
 
 // context [d, d] of a head: G w_v.
 void head_context(const Extents& e, const Projections& w, const float* gathered, int64_t head,
                   float* context) {
-  const ConstRows values = part_of_qkv(e, w, 2, head * e.width);
-  matmul_nn({.m = e.width,
-             .n = e.width,
-             .k = e.channels,
-             .a = gathered + head * e.width * e.channels,
-             .a_stride = e.channels,
-             .b = values.data,
-             .b_stride = values.stride,
-             .c = context,
-             .c_stride = e.width});
+  const int64_t D = e.width, C = e.channels;
+  matmul_nn({.m = D,
+             .n = D,
+             .k = C,
+             .a = {gathered + head * D * C, C},
+             .b = part_of_qkv(e, w, 2).from_column(head * D),
+             .c = {context, D}});
 }
 
 // M [hidden, K] of an image: the context of each head times its rows of w_out.
 void multiply_out(const Extents& e, const Projections& w, const float* gathered, float* combined) {
   const int64_t D = e.width, K = e.outputs;
-  Scratch context(bytes_of(D * D));
+  Scratch<> context(D * D);
   for (int64_t head = 0; head < e.heads; ++head) {
-    head_context(e, w, gathered, head, context.as<float>());
+    head_context(e, w, gathered, head, context.data());
     matmul_nn({.m = D,
                .n = K,
                .k = D,
-               .a = context.as<float>(),
-               .a_stride = D,
-               .b = w.out + head * D * K,
-               .b_stride = K,
-               .c = combined + head * D * K,
-               .c_stride = K});
+               .a = {context.data(), D},
+               .b = {w.out + head * D * K, K},
+               .c = {combined + head * D * K, K}});
   }
+}
+
+// to [hidden, columns] = a^T b, a [rows, hidden], b [rows, columns], all dense.
+void gather(const Extents& e, int64_t rows, const float* a, const float* b, int64_t columns,
+            float* to) {
+  matmul_tn({.m = e.hidden,
+             .n = columns,
+             .k = rows,
+             .a = {a, e.hidden},
+             .b = {b, columns},
+             .c = {to, columns}});
 }
 
 }  // namespace
@@ -120,240 +114,229 @@ void multiply_out(const Extents& e, const Projections& w, const float* gathered,
 void projected_linear_attention(const ProjectedShape& shape, const float* x, const Projections& w,
                                 float* y, float* k_max, float* k_sum, float* gathered) {
   const Extents e(shape);
-  const int64_t C = e.channels, K = e.outputs, D = e.width;
+  const int64_t C = e.channels, K = e.outputs, H = e.hidden;
   // Per block: maxima and sums [hidden] of k, G [hidden, C], under the block's own maxima.
-  const int64_t part_size = 2 * e.hidden + e.hidden * C;
-  Scratch parts(bytes_of(e.images * e.blocks * part_size));
-  Scratch combined(bytes_of(e.images * e.hidden * K));  // M
+  const int64_t part_size = 2 * H + H * C;
+  Scratch<> parts(e.images * e.blocks * part_size);
+  Scratch<> combined(e.images * H * K);  // M
   const auto part_of = [&](int64_t n, int64_t b) {
-    return parts.as<float>() + e.part(n, b) * part_size;
+    return parts.data() + e.part(n, b) * part_size;
   };
 
   const auto reduce = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
     const float* from = x + e.row(n, b) * C;
-    float *maxima = part_of(n, b), *totals = maxima + e.hidden;
-    Scratch scratch(bytes_of(rows * e.hidden));
-    const Rows k = {scratch.as<float>(), e.hidden};
-    project(e, rows, from, part_of_qkv(e, w, 1), k.data);
-    column_maxima(rows, e.hidden, {k.data, k.stride}, maxima);
-    column_exponentials(rows, e.hidden, {k.data, k.stride}, maxima, k, totals);
-    matmul_tn({.m = e.hidden,
-               .n = C,
-               .k = rows,
-               .a = k.data,
-               .a_stride = k.stride,
-               .b = from,
-               .b_stride = C,
-               .c = totals + e.hidden,
-               .c_stride = C});
+    float *maxima = part_of(n, b), *totals = maxima + H;
+    Scratch<> scratch(rows * H);
+    const Rows k = {scratch.data(), H};
+    project(e, rows, from, part_of_qkv(e, w, 1), k);
+    column_maxima(rows, H, k, maxima);
+    column_exponentials(rows, H, k, maxima, k, totals);
+    gather(e, rows, k.data, from, C, totals + H);
   };
   const auto merge = [&](int64_t n) {
-    float* image_gathered = gathered + n * e.hidden * C;
-    merge_column_softmax(e.blocks, part_size, part_of(n, 0), e.hidden, C, k_max + n * e.hidden,
-                         k_sum + n * e.hidden, image_gathered);
-    multiply_out(e, w, image_gathered, combined.as<float>() + n * e.hidden * K);
+    merge_column_softmax(e.blocks, part_size, part_of(n, 0), H, C, k_max + n * H, k_sum + n * H,
+                         gathered + n * H * C);
+    multiply_out(e, w, gathered + n * H * C, combined.data() + n * H * K);
   };
   const auto apply = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
-    Scratch scratch(bytes_of(rows * e.hidden));
-    const Rows q = {scratch.as<float>(), e.hidden};
-    project(e, rows, x + e.row(n, b) * C, part_of_qkv(e, w, 0), q.data);
-    softmax_heads(rows, e.heads, D, e.scale, {q.data, q.stride}, q);
+    Scratch<> scratch(rows * H);
+    const Rows q = {scratch.data(), H};
+    project(e, rows, x + e.row(n, b) * C, part_of_qkv(e, w, 0), q);
+    softmax_heads(rows, e.heads, e.width, e.scale, q, q);
     matmul_nn({.m = rows,
                .n = K,
-               .k = e.hidden,
-               .a = q.data,
-               .a_stride = q.stride,
-               .b = combined.as<float>() + n * e.hidden * K,
-               .b_stride = K,
-               .c = y + e.row(n, b) * K,
-               .c_stride = K,
+               .k = H,
+               .a = q,
+               .b = {combined.data() + n * H * K, K},
+               .c = {y + e.row(n, b) * K, K},
                .bias = w.bias});
   };
   for_each_image_in_phases(e.images, e.blocks, e.elements, reduce, merge, apply);
 }
+
+namespace {
+
+// The backward pass: from_q for every block of an image, then merge, then from_k for every block,
+// and at last add_up.
+class Backward {
+ public:
+  Backward(const Extents& extents, const float* dy, const float* x, const Projections& w,
+           const float* k_max, const float* k_sum, const float* gathered, float* dx);
+  void from_q(int64_t n, int64_t b);
+  void merge(int64_t n);
+  void from_k(int64_t n, int64_t b);
+  // Gradients of weights, from the parts of all blocks and images.
+  void add_up(const ProjectedGradients& gradients);
+
+ private:
+  // What the passes over an image read.
+  struct Image {
+    float* combined;              // M^T [K, hidden]
+    float* dgathered;             // dG [hidden, C]
+    float* dgathered_transposed;  // dG^T [C, hidden]
+    float* mix;                   // [hidden]
+    float* inverse;               // 1 / k_sum [hidden]
+  };
+  Image image(int64_t n) {
+    float* combined = images_.data() + n * image_floats();
+    float *dgathered = combined + H_ * K_, *transposed = dgathered + H_ * C_;
+    return {combined, dgathered, transposed, transposed + H_ * C_, transposed + H_ * C_ + H_};
+  }
+  int64_t image_floats() const { return H_ * (K_ + 2 * C_ + 2); }
+
+  // A block's part of dw_q and dw_k [2 hidden, C] and dbias [K]; of dM [hidden, K].
+  int64_t block_floats() const { return 2 * H_ * C_ + K_; }
+  float* block_part(int64_t n, int64_t b) {
+    return block_parts_.data() + e_.part(n, b) * block_floats();
+  }
+  float* combined_part(int64_t n, int64_t b) {
+    return combined_parts_.data() + e_.part(n, b) * H_ * K_;
+  }
+  // An image's part of dw_v [hidden, C] and dw_out [hidden, K].
+  int64_t image_part_floats() const { return H_ * (C_ + K_); }
+  float* image_part(int64_t n) { return image_parts_.data() + n * image_part_floats(); }
+
+  void merge_head(int64_t n, int64_t head, const float* dcombined, float* context, float* dcontext);
+  // dx of a block = (what it is, where add, +) a [rows, hidden] b [hidden, C].
+  void to_x(int64_t n, int64_t b, ConstRows a, const float* weights, bool add) {
+    matmul_nn({.m = e_.rows(b),
+               .n = C_,
+               .k = H_,
+               .a = a,
+               .b = {weights, C_},
+               .c = {dx_ + e_.row(n, b) * C_, C_},
+               .accumulate = add});
+  }
+
+  const Extents e_;
+  const int64_t C_, K_, D_, H_;
+  const float *dy_, *x_;
+  const Projections w_;
+  const float *k_max_, *k_sum_, *gathered_;
+  float* dx_;
+  Scratch<> w_transposed_;  // w_q and w_k, [2 hidden, C]
+  Scratch<> block_parts_, combined_parts_, image_parts_, images_;
+};
+
+Backward::Backward(const Extents& extents, const float* dy, const float* x, const Projections& w,
+                   const float* k_max, const float* k_sum, const float* gathered, float* dx)
+    : e_(extents),
+      C_(e_.channels),
+      K_(e_.outputs),
+      D_(e_.width),
+      H_(e_.hidden),
+      dy_(dy),
+      x_(x),
+      w_(w),
+      k_max_(k_max),
+      k_sum_(k_sum),
+      gathered_(gathered),
+      dx_(dx),
+      w_transposed_(2 * H_ * C_),
+      block_parts_(e_.images * e_.blocks * block_floats()),
+      combined_parts_(e_.images * e_.blocks * H_ * K_),
+      image_parts_(e_.images * image_part_floats()),
+      images_(e_.images * image_floats()) {
+  transpose(C_, 2 * H_, part_of_qkv(e_, w_, 0), w_transposed_.data());
+  for_each_task(e_.images, e_.images * H_ * D_ * (C_ + K_), [&](int64_t n) {
+    Scratch<> combined(H_ * K_);
+    multiply_out(e_, w_, gathered_ + n * H_ * C_, combined.data());
+    transpose(H_, K_, {combined.data(), K_}, image(n).combined);
+  });
+}
+
+void Backward::from_q(int64_t n, int64_t b) {
+  const int64_t rows = e_.rows(b);
+  const float *in = x_ + e_.row(n, b) * C_, *grad = dy_ + e_.row(n, b) * K_;
+  Scratch<> scratch(2 * rows * H_);
+  const Rows a = {scratch.data(), H_}, da = a.from_row(rows);
+  project(e_, rows, in, part_of_qkv(e_, w_, 0), a);
+  softmax_heads(rows, e_.heads, D_, e_.scale, a, a);
+  gather(e_, rows, a.data, grad, K_, combined_part(n, b));
+  matmul_nn({.m = rows, .n = H_, .k = K_, .a = {grad, K_}, .b = {image(n).combined, H_}, .c = da});
+  softmax_heads_gradient(rows, e_.heads, D_, e_.scale, a, da, da);
+  to_x(n, b, da, w_transposed_.data(), false);
+  gather(e_, rows, da.data, in, C_, block_part(n, b));
+  column_sums(rows, K_, {grad, K_}, block_part(n, b) + 2 * H_ * C_);
+}
+
+void Backward::merge(int64_t n) {
+  const Image to = image(n);
+  float* dcombined = combined_part(n, 0);
+  for (int64_t b = 1; b < e_.blocks; ++b) {
+    const float* part = combined_part(n, b);
+    for (int64_t i = 0; i < H_ * K_; ++i) dcombined[i] += part[i];
+  }
+  Scratch<> scratch(2 * D_ * D_);
+  for (int64_t head = 0; head < e_.heads; ++head) {
+    merge_head(n, head, dcombined + head * D_ * K_, scratch.data(), scratch.data() + D_ * D_);
+  }
+  transpose(H_, C_, {to.dgathered, C_}, to.dgathered_transposed);
+  row_products(H_, C_, {gathered_ + n * H_ * C_, C_}, {to.dgathered, C_}, to.mix);
+  for (int64_t c = 0; c < H_; ++c) to.inverse[c] = 1 / k_sum_[n * H_ + c];
+}
+
+// dcombined: dM [d, K] of the head; context and dcontext [d, d]: scratch.
+void Backward::merge_head(int64_t n, int64_t head, const float* dcombined, float* context,
+                          float* dcontext) {
+  const ConstRows dM = {dcombined, K_}, c = {context, D_}, dc = {dcontext, D_};
+  const float* gathered = gathered_ + n * H_ * C_;
+  const ConstRows w_v = part_of_qkv(e_, w_, 2).from_column(head * D_);
+  const ConstRows w_out = {w_.out + head * D_ * K_, K_}, G = {gathered + head * D_ * C_, C_};
+  float *dvalues = image_part(n), *dout = dvalues + H_ * C_;
+  const Rows dw_v = {dvalues + head * D_ * C_, C_}, dw_out = {dout + head * D_ * K_, K_};
+  const Rows dG = {image(n).dgathered + head * D_ * C_, C_};
+  head_context(e_, w_, gathered, head, context);
+  matmul_nt({.m = D_, .n = D_, .k = K_, .a = dM, .b = w_out, .c = {dcontext, D_}});
+  matmul_tn({.m = D_, .n = K_, .k = D_, .a = c, .b = dM, .c = dw_out});
+  matmul_tn({.m = D_, .n = C_, .k = D_, .a = dc, .b = G, .c = dw_v});
+  matmul_nt({.m = D_, .n = C_, .k = D_, .a = dc, .b = w_v, .c = dG});
+}
+
+void Backward::from_k(int64_t n, int64_t b) {
+  const int64_t rows = e_.rows(b);
+  const Image from = image(n);
+  const float* in = x_ + e_.row(n, b) * C_;
+  Scratch<> scratch(2 * rows * H_);
+  const Rows soft = {scratch.data(), H_}, dk = soft.from_row(rows);
+  project(e_, rows, in, part_of_qkv(e_, w_, 1), soft);
+  column_softmax(rows, H_, soft, k_max_ + n * H_, from.inverse, soft);
+  to_x(n, b, soft, from.dgathered, true);
+  matmul_nn(
+      {.m = rows, .n = H_, .k = C_, .a = {in, C_}, .b = {from.dgathered_transposed, H_}, .c = dk});
+  column_softmax_gradient(rows, H_, soft, dk, from.mix, dk);
+  to_x(n, b, dk, w_transposed_.data() + H_ * C_, true);
+  gather(e_, rows, dk.data, in, C_, block_part(n, b) + H_ * C_);
+}
+
+void Backward::add_up(const ProjectedGradients& gradients) {
+  Scratch<> totals(block_floats() + image_part_floats());
+  float *of_blocks = totals.data(), *of_images = of_blocks + block_floats();
+  add_parts(block_parts_.data(), e_.images * e_.blocks, block_floats(), block_floats(), of_blocks);
+  add_parts(image_parts_.data(), e_.images, image_part_floats(), image_part_floats(), of_images);
+  for (int64_t c = 0; c < C_; ++c) {
+    float* row = gradients.dw_qkv + c * 3 * H_;
+    for (int64_t i = 0; i < 2 * H_; ++i) row[i] = of_blocks[i * C_ + c];
+    for (int64_t i = 0; i < H_; ++i) row[2 * H_ + i] = of_images[i * C_ + c];
+  }
+  std::copy_n(of_images + H_ * C_, H_ * K_, gradients.dw_out);
+  std::copy_n(of_blocks + 2 * H_ * C_, K_, gradients.dbias);
+}
+
+}  // namespace
 
 void projected_linear_attention_backward(const ProjectedShape& shape, const float* dy,
                                          const float* x, const Projections& w, const float* k_max,
                                          const float* k_sum, const float* gathered,
                                          const ProjectedGradients& gradients) {
   const Extents e(shape);
-  const int64_t C = e.channels, K = e.outputs, D = e.width, H = e.hidden;
-  // w_q and w_k transposed, [2 hidden, C].
-  Scratch transposed(bytes_of(2 * H * C));
-  transpose(C, 2 * H, part_of_qkv(e, w, 0), transposed.as<float>());
-  const float *w_q = transposed.as<float>(), *w_k = w_q + H * C;
-  // Parts of the sums over blocks and over images. Of a block: dw_q and dw_k [2 hidden, C], dbias;
-  // of an image: dw_v [hidden, C], dw_out [hidden, K].
-  const int64_t block_size = 2 * H * C + K, image_size = H * (C + K);
-  Scratch block_parts(bytes_of(e.images * e.blocks * block_size));
-  Scratch image_parts(bytes_of(e.images * image_size));
-  Scratch combined_parts(bytes_of(e.images * e.blocks * H * K));  // dM
-  const auto block_part = [&](int64_t n, int64_t b) {
-    return block_parts.as<float>() + e.part(n, b) * block_size;
-  };
-  const auto combined_part = [&](int64_t n, int64_t b) {
-    return combined_parts.as<float>() + e.part(n, b) * H * K;
-  };
-  // What each image's passes read: M^T [K, hidden], dG [hidden, C], dG^T [C, hidden], mix and 1 /
-  // k_sum.
-  const int64_t kept_size = H * (K + 2 * C + 2);
-  Scratch kept(bytes_of(e.images * kept_size));
-  struct Kept {
-    float *combined, *dgathered, *dgathered_transposed, *mix, *inverse;
-  };
-  const auto kept_of = [&](int64_t n) {
-    float* at = kept.as<float>() + n * kept_size;
-    return Kept{at, at + H * K, at + H * (K + C), at + H * (K + 2 * C), at + H * (K + 2 * C + 1)};
-  };
-  for_each_task(e.images, e.images * H * D * (C + K), [&](int64_t n) {
-    Scratch combined(bytes_of(H * K));
-    multiply_out(e, w, gathered + n * H * C, combined.as<float>());
-    transpose(H, K, {combined.as<float>(), K}, kept_of(n).combined);
-  });
-  // to [rows, C] (+)= a [rows, hidden] b [hidden, C]
-  const auto to_x = [&](int64_t rows, const float* a, const float* b, bool accumulate, float* to) {
-    matmul_nn({.m = rows,
-               .n = C,
-               .k = H,
-               .a = a,
-               .a_stride = H,
-               .b = b,
-               .b_stride = C,
-               .c = to,
-               .c_stride = C,
-               .accumulate = accumulate});
-  };
-  // to [hidden, columns] = a^T b, a [rows, hidden], b [rows, columns]
-  const auto gather = [&](int64_t rows, const float* a, const float* b, int64_t columns,
-                          float* to) {
-    matmul_tn({.m = H,
-               .n = columns,
-               .k = rows,
-               .a = a,
-               .a_stride = H,
-               .b = b,
-               .b_stride = columns,
-               .c = to,
-               .c_stride = columns});
-  };
-
-  const auto from_q = [&](int64_t n, int64_t b) {
-    const int64_t rows = e.rows(b);
-    const float *in = x + e.row(n, b) * C, *grad = dy + e.row(n, b) * K;
-    Scratch scratch(bytes_of(2 * rows * H));
-    const Rows a = {scratch.as<float>(), H}, da = {a.data + rows * H, H};
-    project(e, rows, in, part_of_qkv(e, w, 0), a.data);
-    softmax_heads(rows, e.heads, D, e.scale, {a.data, H}, a);
-    gather(rows, a.data, grad, K, combined_part(n, b));
-    matmul_nn({.m = rows,
-               .n = H,
-               .k = K,
-               .a = grad,
-               .a_stride = K,
-               .b = kept_of(n).combined,
-               .b_stride = H,
-               .c = da.data,
-               .c_stride = H});
-    softmax_heads_gradient(rows, e.heads, D, e.scale, {a.data, H}, {da.data, H}, da);
-    to_x(rows, da.data, w_q, false, gradients.dx + e.row(n, b) * C);
-    gather(rows, da.data, in, C, block_part(n, b));
-    column_sums(rows, K, {grad, K}, block_part(n, b) + 2 * H * C);
-  };
-  const auto merge = [&](int64_t n) {
-    const Kept to = kept_of(n);
-    const float* image_gathered = gathered + n * H * C;
-    float *dvalues = image_parts.as<float>() + n * image_size, *dout = dvalues + H * C;
-    float* dcombined = combined_part(n, 0);
-    for (int64_t b = 1; b < e.blocks; ++b) {
-      const float* part = combined_part(n, b);
-      for (int64_t i = 0; i < H * K; ++i) dcombined[i] += part[i];
-    }
-    Scratch scratch(bytes_of(2 * D * D));
-    float *context = scratch.as<float>(), *dcontext = context + D * D;
-    for (int64_t head = 0; head < e.heads; ++head) {
-      const ConstRows values = part_of_qkv(e, w, 2, head * D);
-      const float *head_dcombined = dcombined + head * D * K,
-                  *head_gathered = image_gathered + head * D * C;
-      head_context(e, w, image_gathered, head, context);
-      matmul_nt({.m = D,
-                 .n = D,
-                 .k = K,
-                 .a = head_dcombined,
-                 .a_stride = K,
-                 .b = w.out + head * D * K,
-                 .b_stride = K,
-                 .c = dcontext,
-                 .c_stride = D});
-      matmul_tn({.m = D,
-                 .n = K,
-                 .k = D,
-                 .a = context,
-                 .a_stride = D,
-                 .b = head_dcombined,
-                 .b_stride = K,
-                 .c = dout + head * D * K,
-                 .c_stride = K});
-      matmul_tn({.m = D,
-                 .n = C,
-                 .k = D,
-                 .a = dcontext,
-                 .a_stride = D,
-                 .b = head_gathered,
-                 .b_stride = C,
-                 .c = dvalues + head * D * C,
-                 .c_stride = C});
-      matmul_nt({.m = D,
-                 .n = C,
-                 .k = D,
-                 .a = dcontext,
-                 .a_stride = D,
-                 .b = values.data,
-                 .b_stride = values.stride,
-                 .c = to.dgathered + head * D * C,
-                 .c_stride = C});
-    }
-    transpose(H, C, {to.dgathered, C}, to.dgathered_transposed);
-    row_products(H, C, {image_gathered, C}, {to.dgathered, C}, to.mix);
-    for (int64_t c = 0; c < H; ++c) to.inverse[c] = 1 / k_sum[n * H + c];
-  };
-  const auto from_k = [&](int64_t n, int64_t b) {
-    const int64_t rows = e.rows(b);
-    const Kept image = kept_of(n);
-    const float* in = x + e.row(n, b) * C;
-    float* to = gradients.dx + e.row(n, b) * C;
-    Scratch scratch(bytes_of(2 * rows * H));
-    const Rows soft = {scratch.as<float>(), H}, dk = {soft.data + rows * H, H};
-    project(e, rows, in, part_of_qkv(e, w, 1), soft.data);
-    column_softmax(rows, H, {soft.data, H}, k_max + n * H, image.inverse, soft);
-    to_x(rows, soft.data, image.dgathered, true, to);
-    matmul_nn({.m = rows,
-               .n = H,
-               .k = C,
-               .a = in,
-               .a_stride = C,
-               .b = image.dgathered_transposed,
-               .b_stride = H,
-               .c = dk.data,
-               .c_stride = H});
-    column_softmax_gradient(rows, H, {soft.data, H}, {dk.data, H}, image.mix, dk);
-    to_x(rows, dk.data, w_k, true, to);
-    gather(rows, dk.data, in, C, block_part(n, b) + H * C);
-  };
-  for_each_image_in_phases(e.images, e.blocks, e.elements, from_q, merge, from_k);
-
-  Scratch totals(bytes_of(block_size + image_size));
-  float *block_total = totals.as<float>(), *image_total = block_total + block_size;
-  add_parts(block_parts.as<float>(), e.images * e.blocks, block_size, block_size, block_total);
-  add_parts(image_parts.as<float>(), e.images, image_size, image_size, image_total);
-  for (int64_t c = 0; c < C; ++c) {
-    float* row = gradients.dw_qkv + c * 3 * H;
-    for (int64_t i = 0; i < 2 * H; ++i) row[i] = block_total[i * C + c];
-    for (int64_t i = 0; i < H; ++i) row[2 * H + i] = image_total[i * C + c];
-  }
-  std::copy_n(image_total + H * C, H * K, gradients.dw_out);
-  std::copy_n(block_total + 2 * H * C, K, gradients.dbias);
+  Backward pass(e, dy, x, w, k_max, k_sum, gathered, gradients.dx);
+  for_each_image_in_phases(
+      e.images, e.blocks, e.elements, [&](int64_t n, int64_t b) { pass.from_q(n, b); },
+      [&](int64_t n) { pass.merge(n); }, [&](int64_t n, int64_t b) { pass.from_k(n, b); });
+  pass.add_up(gradients);
 }
 
 }  // namespace ddpm::cpu

@@ -4,16 +4,9 @@
 
 #include <cstdint>
 
-namespace ddpm::cpu {
+#include "ddpm/kernels/cpu/work/rows.h"
 
-struct Rows {
-  float* data;
-  int64_t stride;
-};
-struct ConstRows {
-  const float* data;
-  int64_t stride;
-};
+namespace ddpm::cpu {
 
 // ---- softmax over the `width` channels of each of `heads` heads of each row
 

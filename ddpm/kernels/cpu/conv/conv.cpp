@@ -154,10 +154,10 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
   const int64_t group_rows = pixels.size() / groups, larger_groups = pixels.size() % groups;
 
   // left[group][tap][row], to[group][row]; rows of the groups differ by at most one.
-  Scratch left_memory(groups * taps * mr * static_cast<int64_t>(sizeof(float*)));
-  Scratch to_memory(groups * mr * static_cast<int64_t>(sizeof(float*)));
-  const float** left = left_memory.as<const float*>();
-  float** to = to_memory.as<float*>();
+  Scratch<const float*> left_memory(groups * taps * mr);
+  Scratch<float*> to_memory(groups * mr);
+  const float** left = left_memory.data();
+  float** to = to_memory.data();
   int64_t group = 0, row = 0;
   const auto next_row = [&] {
     if (++row == group_rows + (group < larger_groups)) row = 0, ++group;
@@ -183,9 +183,9 @@ void gather_task(const Gather& g, const GemmKernels& kernels, const std::vector<
   }
 
   const int64_t width = panels.size() * nr;
-  Scratch packed_memory(std::max(kPackedFloats, kernels.depth * width) * 4);
+  Scratch<> packed_memory(std::max(kPackedFloats, kernels.depth * width));
   for (size_t first = 0, last = 0; first < blocks.size(); first = last) {
-    float* packed = packed_memory.as<float>();
+    float* packed = packed_memory.data();
     int64_t used = 0;
     do {
       pack_block(g, kernels, blocks[last], panels, packed + used);
@@ -268,8 +268,8 @@ void run_gather(const Gather& g) {
   if (row_tasks * column_tasks > num_threads() && column_tasks % num_threads() != 0) {
     row_tasks = std::min(pixels, even_tasks(row_tasks));
   }
-  Scratch zeros_memory(most_channels * static_cast<int64_t>(sizeof(float)));
-  float* zeros = zeros_memory.as<float>();
+  Scratch<> zeros_memory(most_channels);
+  float* zeros = zeros_memory.data();
   std::fill_n(zeros, most_channels, 0.0f);
   const int64_t weights = reduction * g.to_channels;
   const int64_t work = (pixels + kWeightCost) * weights;
@@ -338,8 +338,8 @@ bool backward_by_tap_rows(const ConvShape& s) {
 
 void backward_data_by_tap_rows(const ConvShape& s, const float* dy, const float* w, float* dx) {
   const int64_t taps = s.kernel_height * s.kernel_width;
-  Scratch memory(taps * s.channels * s.outputs * 4);
-  float* turned = memory.as<float>();
+  Scratch<> memory(taps * s.channels * s.outputs);
+  float* turned = memory.data();
   for (int64_t t = 0; t < taps; ++t) {
     const float* from = w + (taps - 1 - t) * s.channels * s.outputs;
     for (int64_t k = 0; k < s.outputs; ++k) {
@@ -354,7 +354,7 @@ void backward_data_by_tap_rows(const ConvShape& s, const float* dy, const float*
                .kernel_width = s.kernel_width,
                .outputs = s.channels,
                .padding = s.kernel_width - 1 - s.padding},
-              dy, memory.as<float>(), nullptr, dx);
+              dy, memory.data(), nullptr, dx);
 }
 
 }  // namespace

@@ -108,10 +108,10 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
   const int64_t mr = kernels.mr, nr = kernels.nr, panels = ceil_div(s.outputs, nr);
   const int64_t blocks = ceil_div(chunk.size(), plan.block_pixels);
   const int64_t table_size = plan.taps * plan.block_pixels;
-  Scratch table_memory(table_size * static_cast<int64_t>(sizeof(float*)));
-  Scratch index_memory(table_size * static_cast<int64_t>(sizeof(int64_t)));
-  const float** table = table_memory.as<const float*>();
-  int64_t* index = index_memory.as<int64_t>();
+  Scratch<const float*> table_memory(table_size);
+  Scratch<int64_t> index_memory(table_size);
+  const float** table = table_memory.data();
+  int64_t* index = index_memory.data();
   alignas(64) float panel[kMaxPanelFloats];
   for (int64_t b = 0; b < blocks; ++b) {
     Range pixels = piece(chunk.size(), blocks, b);
@@ -128,8 +128,8 @@ void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& pl
     }
     const int64_t stretch = std::max<int64_t>(0, last + 1 - first);
     const int64_t copy_stride = (1 + stretch) * mr;
-    Scratch copy_memory((groups.size() * copy_stride + kPackRowsSlack) * 4);
-    float* copy = copy_memory.as<float>();
+    Scratch<> copy_memory(groups.size() * copy_stride + kPackRowsSlack);
+    float* copy = copy_memory.data();
     for (int64_t tap = 0; tap < plan.taps; ++tap) {
       for (int64_t i = 0; i < pixels.size(); ++i) {
         const int64_t at = tap * plan.block_pixels + i;
@@ -198,10 +198,10 @@ void conv_direct_backward_weights(const ConvShape& shape, const float* x, const 
   }
   const int64_t padded_outputs = ceil_div(s.outputs, kernels.nr) * kernels.nr;
   const int64_t partial_stride = ceil_div(weights, 16) * 16;
-  Scratch partial_memory(plan.chunks > 1 ? plan.chunks * partial_stride * 4 : 0);
-  Scratch sums_memory(plan.chunks * padded_outputs * 4);
-  float* sums = sums_memory.as<float>();
-  float* partial = plan.chunks > 1 ? partial_memory.as<float>() : dw;
+  Scratch<> partial_memory(plan.chunks > 1 ? plan.chunks * partial_stride : 0);
+  Scratch<> sums_memory(plan.chunks * padded_outputs);
+  float* sums = sums_memory.data();
+  float* partial = plan.chunks > 1 ? partial_memory.data() : dw;
   std::fill_n(sums, plan.chunks * padded_outputs, 0.0f);
   for_each_task(plan.chunks * plan.group_tasks, plan.pixels * weights, [&](int64_t task) {
     const int64_t chunk = task / plan.group_tasks, part = task % plan.group_tasks;

@@ -23,11 +23,10 @@ int64_t tap_span(const ConvShape& s) {
 
 TapImage::TapImage(const ConvShape& s, const float* x)
     : shape_(with_border(s)),
-      copy_(needs_border(s) ? shape_.batch * shape_.height * shape_.width * shape_.channels * 4
-                            : 0),
+      copy_(needs_border(s) ? shape_.batch * shape_.height * shape_.width * shape_.channels : 0),
       data_(x) {
   if (!needs_border(s)) return;
-  float* to = copy_.as<float>();
+  float* to = copy_.data();
   const int64_t row = s.width * s.channels, border = s.padding * s.channels;
   for_each_task(s.batch, shape_.batch * shape_.height * shape_.width * s.channels, [&](int64_t n) {
     float* image = to + n * shape_.height * (row + 2 * border);

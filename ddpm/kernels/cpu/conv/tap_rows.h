@@ -22,7 +22,7 @@ class TapImage {
 
  private:
   ConvShape shape_;
-  Scratch copy_;
+  Scratch<> copy_;
   const float* data_;
 };
 

@@ -16,7 +16,7 @@ constexpr int64_t kStripGroups = 32;  // of mr rows that share a packed panel
 // What is left of a product without terms.
 void add_nothing(const Matmul& p) {
   for (int64_t i = 0; i < p.m; ++i) {
-    float* row = p.c + i * p.c_stride;
+    float* row = p.c.row(i);
     if (!p.accumulate) std::fill_n(row, p.n, 0.0f);
     for (int64_t j = 0; p.bias && j < p.n; ++j) row[j] += p.bias[j];
   }
@@ -49,8 +49,8 @@ void strip_times_panels(const Matmul& p, const GemmKernels& kernels, Range rows,
     const int64_t count = smaller + (group < larger);
     const int64_t first = rows.begin + group * smaller + std::min(group, larger);
     for (int64_t r = 0; r < count; ++r) {
-      left[group * kernels.mr + r] = p.a + (first + r) * p.a_stride;
-      to[group * kernels.mr + r] = p.c + (first + r) * p.c_stride;
+      left[group * kernels.mr + r] = p.a.row(first + r);
+      to[group * kernels.mr + r] = p.c.row(first + r);
     }
   }
   for_each_panel(p, kernels, [&](Range k, int64_t block, int64_t column, int64_t columns) {
@@ -62,14 +62,12 @@ void strip_times_panels(const Matmul& p, const GemmKernels& kernels, Range rows,
     tile.b_stride = kernels.nr;
     tile.fetch = column == 0;
     if (transposed) {
-      kernels.pack_transposed(p.b + column * p.b_stride + k.begin, p.b_stride, k.size(), columns,
-                              panel);
+      kernels.pack_transposed(p.b.row(column) + k.begin, p.b.stride, k.size(), columns, panel);
     } else if (groups == 1 && columns == kernels.nr) {  // used once: not worth a copy
-      tile.b = p.b + k.begin * p.b_stride + column;
-      tile.b_stride = p.b_stride;
+      tile.b = p.b.row(k.begin) + column;
+      tile.b_stride = p.b.stride;
     } else {
-      kernels.pack(p.b + k.begin * p.b_stride + column, p.b_stride, k.size(), columns, panel,
-                   nullptr);
+      kernels.pack(p.b.row(k.begin) + column, p.b.stride, k.size(), columns, panel, nullptr);
     }
     kernels.row_tiles({.rows = rows.size(), .groups = groups, .left_step = kernels.mr}, tile,
                       {.rows = to,
@@ -103,14 +101,12 @@ void matmul_tn(const Matmul& p) {
   const float* left[kMaxDepth];
   const int64_t groups = ceil_div(p.m, kernels.mr);
   for_each_panel(p, kernels, [&](Range k, int64_t block, int64_t column, int64_t columns) {
-    kernels.pack(p.b + k.begin * p.b_stride + column, p.b_stride, k.size(), columns, panel,
-                 nullptr);
-    for (int64_t i = 0; i < k.size(); ++i) left[i] = p.a + (k.begin + i) * p.a_stride;
+    kernels.pack(p.b.row(k.begin) + column, p.b.stride, k.size(), columns, panel, nullptr);
+    for (int64_t i = 0; i < k.size(); ++i) left[i] = p.a.row(k.begin + i);
     for (int64_t group = 0; group < groups; ++group) {
       const Range rows = piece(p.m, groups, group);
       float* to[kMaxTileRows];
-      for (int64_t r = 0; r < rows.size(); ++r)
-        to[r] = p.c + (rows.begin + r) * p.c_stride + column;
+      for (int64_t r = 0; r < rows.size(); ++r) to[r] = p.c.row(rows.begin + r) + column;
       kernels.column_tile(rows.size(),
                           {.left = left, .depth = k.size(), .offset = rows.begin, .b = panel},
                           {.rows = to,

@@ -6,18 +6,16 @@
 
 #include <cstdint>
 
+#include "ddpm/kernels/cpu/work/rows.h"
+
 namespace ddpm::cpu {
 
 struct Matmul {
   int64_t m = 0;  // rows of c
   int64_t n = 0;  // columns of c
   int64_t k = 0;  // the reduction
-  const float* a = nullptr;
-  int64_t a_stride = 0;
-  const float* b = nullptr;
-  int64_t b_stride = 0;
-  float* c = nullptr;
-  int64_t c_stride = 0;
+  ConstRows a, b;
+  Rows c;
   float alpha = 1;
   bool accumulate = false;      // c += instead of c =
   const float* bias = nullptr;  // [n], added to every row of c, or null

@@ -18,11 +18,11 @@ void plain_product(Form form, const Matmul& p, float* c) {
     for (int64_t j = 0; j < p.n; ++j) {
       double sum = 0;
       for (int64_t l = 0; l < p.k; ++l) {
-        const double a = form == Form::kTn ? p.a[l * p.a_stride + i] : p.a[i * p.a_stride + l];
-        const double b = form == Form::kNt ? p.b[j * p.b_stride + l] : p.b[l * p.b_stride + j];
+        const double a = form == Form::kTn ? p.a.row(l)[i] : p.a.row(i)[l];
+        const double b = form == Form::kNt ? p.b.row(j)[l] : p.b.row(l)[j];
         sum += a * b;
       }
-      const int64_t at = i * p.c_stride + j;
+      const int64_t at = i * p.c.stride + j;
       const double base = (p.accumulate ? c[at] : 0.0) + (p.bias ? p.bias[j] : 0.0);
       c[at] = static_cast<float>(base + p.alpha * sum);
     }
@@ -54,12 +54,9 @@ void check(Form form, int64_t m, int64_t n, int64_t k, float alpha, bool accumul
   Matmul p{.m = m,
            .n = n,
            .k = k,
-           .a = a.f32() + 1,  // misaligned
-           .a_stride = a.size(1),
-           .b = b.f32() + 1,
-           .b_stride = b.size(1),
-           .c = got.f32() + 1,
-           .c_stride = got.size(1),
+           .a = {a.f32() + 1, a.size(1)},  // misaligned
+           .b = {b.f32() + 1, b.size(1)},
+           .c = {got.f32() + 1, got.size(1)},
            .alpha = alpha,
            .accumulate = accumulate,
            .bias = with_bias ? bias.f32() + 1 : nullptr};

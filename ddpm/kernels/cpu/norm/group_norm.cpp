@@ -70,10 +70,10 @@ void group_norm(const GroupNorm& norm, const float* x, const GroupNormWeights& w
                 const float* residual, float* y, float* mean, float* rstd) {
   const Extents e(norm);
   const int64_t C = e.channels;
-  Scratch moments(e.images * e.blocks * 2 * C * static_cast<int64_t>(sizeof(double)));
-  Scratch affines(e.images * 3 * C * static_cast<int64_t>(sizeof(float)));
+  Scratch<double> moments(e.images * e.blocks * 2 * C);
+  Scratch<> affines(e.images * 3 * C);
   const auto moments_of = [&](int64_t n, int64_t b) {
-    return moments.as<double>() + (n * e.blocks + b) * 2 * C;
+    return moments.data() + (n * e.blocks + b) * 2 * C;
   };
 
   const auto reduce = [&](int64_t n, int64_t b) {
@@ -104,11 +104,11 @@ void group_norm(const GroupNorm& norm, const float* x, const GroupNormWeights& w
       mean[n * e.groups + g] = static_cast<float>(m);
       rstd[n * e.groups + g] = static_cast<float>(spread == 0 ? 0 : 1 / std::sqrt(spread));
     }
-    make_affine(e, n, weights, mean, rstd, affines.as<float>() + n * 3 * C);
+    make_affine(e, n, weights, mean, rstd, affines.data() + n * 3 * C);
   };
   const auto apply = [&](int64_t n, int64_t b) {
     normalize_columns(norm.silu, x + e.at(n, b), e.rows(b), C,
-                      affine_at(affines.as<float>() + n * 3 * C, C),
+                      affine_at(affines.data() + n * 3 * C, C),
                       residual ? residual + e.at(n, b) : nullptr, y + e.at(n, b));
   };
   for_each_image_in_phases(e.images, e.blocks, e.elements(), reduce, merge, apply);
@@ -118,14 +118,14 @@ void group_norm_again(const GroupNorm& norm, const float* x, const GroupNormWeig
                       const float* mean, const float* rstd, float* y) {
   const Extents e(norm);
   const int64_t C = e.channels;
-  Scratch affines(e.images * 3 * C * static_cast<int64_t>(sizeof(float)));
+  Scratch<> affines(e.images * 3 * C);
   for (int64_t n = 0; n < e.images; ++n) {
-    make_affine(e, n, weights, mean, rstd, affines.as<float>() + n * 3 * C);
+    make_affine(e, n, weights, mean, rstd, affines.data() + n * 3 * C);
   }
   for_each_task(e.images * e.blocks, kApplyCost * e.elements(), [&](int64_t task) {
     const int64_t n = task / e.blocks, b = task % e.blocks;
     normalize_columns(norm.silu, x + e.at(n, b), e.rows(b), C,
-                      affine_at(affines.as<float>() + n * 3 * C, C), nullptr, y + e.at(n, b));
+                      affine_at(affines.data() + n * 3 * C, C), nullptr, y + e.at(n, b));
   });
 }
 
@@ -139,11 +139,11 @@ void group_norm_backward(const GroupNorm& norm, const float* dy, const float* x,
   const int64_t C = e.channels;
   const float *gamma = weights.gamma, *beta = weights.beta;
   float *dx = gradients.dx, *dfilm = gradients.dfilm;
-  Scratch sums(e.images * e.blocks * 2 * C * static_cast<int64_t>(sizeof(float)));
-  Scratch maps(e.images * 5 * C * static_cast<int64_t>(sizeof(float)));
+  Scratch<> sums(e.images * e.blocks * 2 * C);
+  Scratch<> maps(e.images * 5 * C);
   // Per image and channel: sums over positions of dv and of dv h, v = h gamma + beta.
-  Scratch totals(e.images * 2 * C * static_cast<int64_t>(sizeof(double)));
-  const auto map_of = [&](int64_t n) { return maps.as<float>() + n * 5 * C; };
+  Scratch<double> totals(e.images * 2 * C);
+  const auto map_of = [&](int64_t n) { return maps.data() + n * 5 * C; };
   const auto affine_of = [&](int64_t n) { return affine_at(map_of(n), C); };
 
   // The affine map is needed before the first pass.
@@ -153,21 +153,21 @@ void group_norm_backward(const GroupNorm& norm, const float* dy, const float* x,
     }
   });
   const auto reduce = [&](int64_t n, int64_t b) {
-    float* to_sums = sums.as<float>() + (n * e.blocks + b) * 2 * C;
+    float* to_sums = sums.data() + (n * e.blocks + b) * 2 * C;
     gradient_sums(norm.silu, dy + e.at(n, b), x + e.at(n, b), e.rows(b), C, affine_of(n),
                   dx + e.at(n, b), to_sums, to_sums + C);
   };
   const auto merge = [&](int64_t n) {
     const Film f = film_of(weights.film, C, n);
     float* map = map_of(n);
-    double* total = totals.as<double>() + n * 2 * C;
+    double* total = totals.data() + n * 2 * C;
     for (int64_t g = 0; g < e.groups; ++g) {
       const double r = rstd[n * e.groups + g];
       double average = 0, slope = 0;
       for (int64_t c = g * e.width; c < (g + 1) * e.width; ++c) {
         double du = 0, duh = 0;
         for (int64_t b = 0; b < e.blocks; ++b) {
-          const float* block_sums = sums.as<float>() + (n * e.blocks + b) * 2 * C;
+          const float* block_sums = sums.data() + (n * e.blocks + b) * 2 * C;
           du += block_sums[c];
           duh += block_sums[C + c];
         }
@@ -197,8 +197,8 @@ void group_norm_backward(const GroupNorm& norm, const float* dy, const float* x,
   for (int64_t c = 0; c < C; ++c) {
     double dv = 0, dvh = 0;
     for (int64_t n = 0; n < e.images; ++n) {
-      dv += totals.as<double>()[n * 2 * C + c];
-      dvh += totals.as<double>()[n * 2 * C + C + c];
+      dv += totals.data()[n * 2 * C + c];
+      dvh += totals.data()[n * 2 * C + C + c];
     }
     gradients.dbeta[c] = static_cast<float>(dv);
     gradients.dgamma[c] = static_cast<float>(dvh);

@@ -38,9 +38,9 @@ void weight_moments(double eps, const float* w, int64_t rows, int64_t columns, f
                     float* rstd) {
   const Extents e(rows, columns);
   const int64_t K = columns;
-  Scratch moments(e.blocks * 2 * K * static_cast<int64_t>(sizeof(double)));
+  Scratch<double> moments(e.blocks * 2 * K);
   for_each_task(e.blocks, kMomentsCost * rows * columns, [&](int64_t b) {
-    double* to_moments = moments.as<double>() + b * 2 * K;
+    double* to_moments = moments.data() + b * 2 * K;
     column_moments(w + e.at(b), e.rows_of(b), K, to_moments, to_moments + K);
   });
   // Columns [first, last).
@@ -48,13 +48,13 @@ void weight_moments(double eps, const float* w, int64_t rows, int64_t columns, f
     const double all = static_cast<double>(rows);
     std::vector<double> m(last - first), squares(last - first);
     for (int64_t b = 0; b < e.blocks; ++b) {
-      const double* means = moments.as<double>() + b * 2 * K + first;
+      const double* means = moments.data() + b * 2 * K + first;
       const double count = static_cast<double>(e.rows_of(b));
       for (int64_t k = 0; k < last - first; ++k) m[k] += means[k] * count;
     }
     for (double& value : m) value /= all;
     for (int64_t b = 0; b < e.blocks; ++b) {
-      const double* means = moments.as<double>() + b * 2 * K + first;
+      const double* means = moments.data() + b * 2 * K + first;
       const double count = static_cast<double>(e.rows_of(b));
       for (int64_t k = 0; k < last - first; ++k) {
         squares[k] += means[K + k] + count * (means[k] - m[k]) * (means[k] - m[k]);
@@ -83,18 +83,18 @@ void weight_standardize_backward(const float* dstandardized, const float* w, int
                                  int64_t columns, const float* mean, const float* rstd, float* dw) {
   const Extents e(rows, columns);
   const int64_t K = columns;
-  Scratch sums(e.blocks * 2 * K * static_cast<int64_t>(sizeof(float)));
+  Scratch<> sums(e.blocks * 2 * K);
   std::vector<float> slope(K), offset(K);
   const ColumnAffine affine{mean, rstd, nullptr};
   const auto reduce = [&](int64_t, int64_t b) {
-    float* to_sums = sums.as<float>() + b * 2 * K;
+    float* to_sums = sums.data() + b * 2 * K;
     gradient_sums(false, dstandardized + e.at(b), w + e.at(b), e.rows_of(b), K, affine, nullptr,
                   to_sums, to_sums + K);
   };
   const auto merge_columns = [&](int64_t first, int64_t last) {
     std::vector<double> ds(last - first), dsw(last - first);
     for (int64_t b = 0; b < e.blocks; ++b) {
-      const float* block_sums = sums.as<float>() + b * 2 * K + first;
+      const float* block_sums = sums.data() + b * 2 * K + first;
       for (int64_t k = 0; k < last - first; ++k) {
         ds[k] += block_sums[k];
         dsw[k] += block_sums[K + k];

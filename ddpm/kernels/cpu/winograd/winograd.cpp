@@ -134,10 +134,10 @@ void transform_all_weights(const Pass& p, float* all) {
     const int64_t panel = task / parts, begin = task % parts * staged;
     const int64_t end = std::min(slabs.count, begin + staged);
     const Range channels = blocks.channels({slabs[begin].begin, slabs[end - 1].end});
-    Scratch taps(weights.staged_floats() * 4);
-    weights.stage(panel, channels, taps.as<float>());
+    Scratch<> taps(weights.staged_floats());
+    weights.stage(panel, channels, taps.data());
     for (int64_t i = begin; i < end; ++i) {
-      weights.transform(panel, channels, blocks.channels(slabs[i]), taps.as<float>(),
+      weights.transform(panel, channels, blocks.channels(slabs[i]), taps.data(),
                         all + panel * slabs.panel_floats + i * slabs.floats);
     }
   });
@@ -199,28 +199,26 @@ void multiply(const Pass& p, const Plan& plan, Range tile_blocks, Range panels,
   const Blocks& blocks = layout.blocks;
   const Slabs slabs(kernels, blocks);
   const int64_t batch = std::min(panels.size(), kPanelBatch);
-  Scratch sums_memory(tile_blocks.size() * batch * plan.sums_size * 4);
-  Scratch taps(all ? 0 : weights.staged_floats() * 4), made(all ? 0 : slabs.floats * 4);
+  Scratch<> sums_memory(tile_blocks.size() * batch * plan.sums_size);
+  Scratch<> taps(all ? 0 : weights.staged_floats()), made(all ? 0 : slabs.floats);
   const int64_t staged = all ? slabs.count : weights.staged_blocks() / slabs.size;
   for (int64_t first = panels.begin; first < panels.end; first += batch) {
     const Range now = {first, std::min(panels.end, first + batch)};
     const auto sums_of = [&](int64_t tile_block, int64_t panel) {
-      return sums_memory.as<float>() +
+      return sums_memory.data() +
              ((tile_block - tile_blocks.begin) * batch + panel - first) * plan.sums_size;
     };
     for (int64_t begin = 0; begin < slabs.count; begin += staged) {
       const int64_t end = std::min(slabs.count, begin + staged);
       const Range channels = blocks.channels({slabs[begin].begin, slabs[end - 1].end});
       for (int64_t panel = now.begin; panel < now.end; ++panel) {
-        if (!all) weights.stage(panel, channels, taps.as<float>());
+        if (!all) weights.stage(panel, channels, taps.data());
         for (int64_t i = begin; i < end; ++i) {
           const Range slab = slabs[i];
           if (!all) {
-            weights.transform(panel, channels, blocks.channels(slab), taps.as<float>(),
-                              made.as<float>());
+            weights.transform(panel, channels, blocks.channels(slab), taps.data(), made.data());
           }
-          const float* u =
-              all ? all + panel * slabs.panel_floats + i * slabs.floats : made.as<const float>();
+          const float* u = all ? all + panel * slabs.panel_floats + i * slabs.floats : made.data();
           for (int64_t t = tile_blocks.begin; t < tile_blocks.end; ++t) {
             const float* block_v = v + (t - tile_blocks.begin) * layout.floats;
             kernels.multiply(piece(p.tiles.count, plan.tile_blocks, t).size(), slab.size(),
@@ -248,13 +246,13 @@ void run(const Pass& p, const PreparedWinograd* prepared) {
   const Blocks blocks(p.channels, kernels.block);
   const Slabs slabs(kernels, blocks);
   const bool make = plan.ahead && !prepared;
-  Scratch all_memory(make ? plan.panels * slabs.panel_floats * 4 : 0);
-  if (make) transform_all_weights(p, all_memory.as<float>());
-  const float* all = prepared ? prepared->panels() : make ? all_memory.as<float>() : nullptr;
+  Scratch<> all_memory(make ? plan.panels * slabs.panel_floats : 0);
+  if (make) transform_all_weights(p, all_memory.data());
+  const float* all = prepared ? prepared->panels() : make ? all_memory.data() : nullptr;
   const WeightTransform weights(p);
 
-  Scratch zeros_memory(p.channels * 4);
-  float* zeros = zeros_memory.as<float>();
+  Scratch<> zeros_memory(p.channels);
+  float* zeros = zeros_memory.data();
   std::fill_n(zeros, p.channels, 0.0f);
   const InputLayout layout(p.tiles, blocks, plan.most_tiles);
   const auto transform = [&](int64_t tile_block, Range some, float* v) {
@@ -263,8 +261,8 @@ void run(const Pass& p, const PreparedWinograd* prepared) {
   };
   // Where several tasks need the same tiles, V is made before.
   const bool share = plan.panel_tasks > 1;
-  Scratch shared_memory(share ? plan.tile_blocks * layout.floats * 4 : 0);
-  float* shared = shared_memory.as<float>();
+  Scratch<> shared_memory(share ? plan.tile_blocks * layout.floats : 0);
+  float* shared = shared_memory.data();
   if (share) {
     const int64_t parts =
         std::min(blocks.count, ceil_div(4 * int64_t{num_threads()}, plan.tile_blocks));
@@ -277,8 +275,8 @@ void run(const Pass& p, const PreparedWinograd* prepared) {
   for_each_task(plan.tile_tasks * plan.panel_tasks, [&](int64_t task) {
     const Range tile_blocks = piece(plan.tile_blocks, plan.tile_tasks, task / plan.panel_tasks);
     const Range panels = piece(plan.panels, plan.panel_tasks, task % plan.panel_tasks);
-    Scratch own(share ? 0 : tile_blocks.size() * layout.floats * 4);
-    float* v = share ? shared + tile_blocks.begin * layout.floats : own.as<float>();
+    Scratch<> own(share ? 0 : tile_blocks.size() * layout.floats);
+    float* v = share ? shared + tile_blocks.begin * layout.floats : own.data();
     for (int64_t i = 0; i < tile_blocks.size() && !share; ++i) {
       transform(tile_blocks.begin + i, {0, blocks.count}, v + i * layout.floats);
     }
@@ -339,7 +337,7 @@ void transform_input(const Tiles& tiles, Range range, const SplitMap<const float
 PreparedWinograd::PreparedWinograd(int64_t m, const ConvShape& s, const WinogradWeights& weights)
     : m_(m), panels_(bytes(m, s)) {
   transform_all_weights(forward_pass(m, s, {nullptr, s.channels}, weights, nullptr, nullptr),
-                        panels_.as<float>());
+                        panels_.data());
 }
 
 int64_t PreparedWinograd::bytes(int64_t m, const ConvShape& s) {

@@ -27,11 +27,11 @@ class PreparedWinograd {
   // What one takes.
   static int64_t bytes(int64_t m, const ConvShape& shape);
   int64_t tile() const { return m_; }
-  const float* panels() const { return panels_.as<float>(); }
+  const float* panels() const { return panels_.data(); }
 
  private:
   int64_t m_;
-  Scratch panels_;  // U [panel of outputs][block of channels]
+  Scratch<> panels_;  // U [panel of outputs][block of channels]
 };
 
 // x [N, H, W, C] -> y [N, H, W, K]; prepared, where not null, is of the same weights, which are not

@@ -86,9 +86,9 @@ void finish(const Problem& p, int64_t block, int64_t panel, const float* s, cons
     p.kernels.block_gradient(s, channels.size(), dw, tap_stride, p.outputs);
     return;
   }
-  Scratch memory(9 * channels.size() * nr * 4);
-  const float* taps = memory.as<float>();  // [tap][channel][nr]
-  p.kernels.block_gradient(s, channels.size(), memory.as<float>(), channels.size() * nr, nr);
+  Scratch<> memory(9 * channels.size() * nr);
+  const float* taps = memory.data();  // [tap][channel][nr]
+  p.kernels.block_gradient(s, channels.size(), memory.data(), channels.size() * nr, nr);
   for (int64_t tap = 0; tap < 9; ++tap) {
     for (int64_t c = 0; c < channels.size(); ++c, taps += nr) {
       float* row = dw + tap * tap_stride + c * p.outputs;
@@ -110,14 +110,14 @@ void finish(const Problem& p, Range blocks, Range panels, const float* s, const 
 class Zeros {
  public:
   explicit Zeros(const Problem& p)
-      : count_(std::max(p.channels, p.panels.count * p.panels.size)), memory_(count_ * 4) {
-    std::fill_n(memory_.as<float>(), count_, 0.0f);
+      : count_(std::max(p.channels, p.panels.count * p.panels.size)), memory_(count_) {
+    std::fill_n(memory_.data(), count_, 0.0f);
   }
-  const float* data() { return memory_.as<float>(); }
+  const float* data() { return memory_.data(); }
 
  private:
   int64_t count_;
-  Scratch memory_;
+  Scratch<> memory_;
 };
 
 // Parts of a layer: ranges of blocks x ranges of panels.
@@ -139,10 +139,10 @@ void own_piece(const Problem& p, Range range, Range blocks, Range panels, const 
                const Destination& to, float* sums) {
   const InputLayout v_layout(p.tiles, p.blocks, kOwnTiles);
   const GradientLayout d_layout(p, kOwnTiles);
-  Scratch v_memory(blocks.size() * v_layout.block_floats * 4);
-  Scratch d_memory(panels.size() * d_layout.panel_floats * 4);
-  Scratch s_memory(blocks.size() * panels.size() * p.kernels.gradient_size * 4);
-  float *v = v_memory.as<float>(), *d = d_memory.as<float>(), *s = s_memory.as<float>();
+  Scratch<> v_memory(blocks.size() * v_layout.block_floats);
+  Scratch<> d_memory(panels.size() * d_layout.panel_floats);
+  Scratch<> s_memory(blocks.size() * panels.size() * p.kernels.gradient_size);
+  float *v = v_memory.data(), *d = d_memory.data(), *s = s_memory.data();
   const int64_t steps = ceil_div(range.size(), kOwnTiles);
   for (int64_t i = 0; i < steps; ++i) {
     Range tiles = piece(range.size(), steps, i);
@@ -161,8 +161,8 @@ void in_own_pieces(const Problem& p, const Parts& parts, float* dw, float* dbias
   const int64_t pieces = std::clamp<int64_t>(p.tiles.count / kPieceTiles, 1,
                                              std::max<int64_t>(1, kMostPieces / parts.count()));
   const int64_t weights = 9 * p.channels * p.outputs, padded = p.panels.count * p.panels.size;
-  Scratch partial_memory(pieces > 1 ? pieces * weights * 4 : 0), sums_memory(pieces * padded * 4);
-  float *partial = pieces > 1 ? partial_memory.as<float>() : dw, *sums = sums_memory.as<float>();
+  Scratch<> partial_memory(pieces > 1 ? pieces * weights : 0), sums_memory(pieces * padded);
+  float *partial = pieces > 1 ? partial_memory.data() : dw, *sums = sums_memory.data();
   std::fill_n(sums, pieces * padded, 0.0f);
   for_each_task(pieces * parts.count(), [&](int64_t task) {
     const int64_t i = task / parts.count(), part = task % parts.count();
@@ -184,9 +184,9 @@ void through_memory(const Problem& p, float* dw, float* dbias) {
   const InputLayout v_layout(p.tiles, p.blocks, most);
   const GradientLayout d_layout(p, most);
   const int64_t padded = p.panels.count * p.panels.size;
-  Scratch v_memory(v_layout.floats * 4), d_memory(p.panels.count * d_layout.panel_floats * 4);
-  Scratch sums_memory(chunks * kTransformTasks * padded * 4);
-  float *v = v_memory.as<float>(), *d = d_memory.as<float>(), *sums = sums_memory.as<float>();
+  Scratch<> v_memory(v_layout.floats), d_memory(p.panels.count * d_layout.panel_floats);
+  Scratch<> sums_memory(chunks * kTransformTasks * padded);
+  float *v = v_memory.data(), *d = d_memory.data(), *sums = sums_memory.data();
   std::fill_n(sums, chunks * kTransformTasks * padded, 0.0f);
   // Parts enough for all threads; what is summed together does not depend on how they are cut.
   int64_t most_blocks = kPartWidth / p.blocks.size;
@@ -215,14 +215,14 @@ void through_memory(const Problem& p, float* dw, float* dbias) {
     });
     for_each_task(parts.count(), [&](int64_t part) {
       const Range blocks = parts.blocks_of(part), panels = parts.panels_of(part);
-      Scratch s_memory(blocks.size() * panels.size() * p.kernels.gradient_size * 4);
+      Scratch<> s_memory(blocks.size() * panels.size() * p.kernels.gradient_size);
       p.kernels.multiply_gradient(tiles.size(),
                                   {v + blocks.begin * v_layout.block_floats, blocks.size(),
                                    v_layout.block_floats, v_layout.stride},
                                   {d + panels.begin * d_layout.panel_floats, panels.size(),
                                    d_layout.panel_floats, d_layout.stride},
-                                  false, s_memory.as<float>());
-      finish(p, blocks, panels, s_memory.as<float>(), {dw, chunk > 0});
+                                  false, s_memory.data());
+      finish(p, blocks, panels, s_memory.data(), {dw, chunk > 0});
     });
   }
   if (dbias) add_parts(sums, chunks * kTransformTasks, padded, p.outputs, dbias);

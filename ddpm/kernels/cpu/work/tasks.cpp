@@ -27,10 +27,10 @@ void add_parts(const float* partial, int64_t parts, int64_t stride, int64_t coun
   });
 }
 
-Scratch::Scratch(int64_t bytes)
-    : block_(allocate_bytes(static_cast<size_t>(std::max<int64_t>(bytes, 1)))),
-      bytes_(std::max<int64_t>(bytes, 1)) {}
+void* allocate_scratch(int64_t bytes) { return allocate_bytes(static_cast<size_t>(bytes)); }
 
-Scratch::~Scratch() { release_bytes(block_, static_cast<size_t>(bytes_)); }
+void release_scratch(void* block, int64_t bytes) noexcept {
+  release_bytes(block, static_cast<size_t>(bytes));
+}
 
 }  // namespace ddpm::cpu

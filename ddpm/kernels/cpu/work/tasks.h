@@ -1,6 +1,7 @@
 // Work of a kernel cut into tasks that threads share, and the scratch memory of a task.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 
@@ -27,26 +28,26 @@ int64_t even_tasks(int64_t count);
 // total[i] = sum over parts, in order, of partial[part * stride + i], i < count.
 void add_parts(const float* partial, int64_t parts, int64_t stride, int64_t count, float* total);
 
-// Uninitialised floats (or other plain values) from the caching allocator, 64-byte aligned.
+void* allocate_scratch(int64_t bytes);
+void release_scratch(void* block, int64_t bytes) noexcept;
+
+// Uninitialised memory for `count` plain values, from the caching allocator, 64-byte aligned.
+template <class T = float>
 class Scratch {
  public:
-  explicit Scratch(int64_t bytes);
-  ~Scratch();
+  explicit Scratch(int64_t count)
+      : bytes_(std::max<int64_t>(count * static_cast<int64_t>(sizeof(T)), 1)),
+        block_(allocate_scratch(bytes_)) {}
+  ~Scratch() { release_scratch(block_, bytes_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  template <class T = float>
-  T* as() {
-    return static_cast<T*>(block_);
-  }
-  template <class T = float>
-  const T* as() const {
-    return static_cast<const T*>(block_);
-  }
+  T* data() { return static_cast<T*>(block_); }
+  const T* data() const { return static_cast<const T*>(block_); }
 
  private:
-  void* block_;
   int64_t bytes_;
+  void* block_;
 };
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
