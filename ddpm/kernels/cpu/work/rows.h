@@ -1,5 +1,5 @@
-// Row-major matrices on bare pointers, rows `stride` floats apart: a matrix of its own, or some rows
-// and columns of a larger one.
+// Row-major matrices on bare pointers, rows `stride` floats apart: a matrix of its own, or some
+// rows and columns of a larger one.
 #pragma once
 
 #include <cstdint>

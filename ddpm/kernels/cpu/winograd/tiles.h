@@ -1,10 +1,9 @@
-// Where the tiles and the channels of a map lie, shared by winograd.cpp and winograd_weights.cpp.
+// Where the tiles and the channels of a map lie: what all passes share.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
-#include "ddpm/kernels/cpu/conv/conv_shape.h"
 #include "ddpm/kernels/cpu/work/tasks.h"
 
 namespace ddpm::cpu {
@@ -60,22 +59,6 @@ void from_multiples(Range range, int64_t size, const Visit& visit) {
   if (range.begin < middle) visit(range.begin / size, Range{range.begin, middle});
   if (middle < range.end) visit(middle / size, Range{middle, range.end});
 }
-
-// V of a block of at most so many tiles, block after block of channels [position][tile][block].
-struct InputLayout {
-  InputLayout(const Tiles& tiles, const Blocks& channel_blocks, int64_t most_tiles)
-      : blocks(channel_blocks),
-        stride((most_tiles + 1) * blocks.size),  // transforms write whole vectors
-        block_floats(tiles.positions() * stride),
-        floats(blocks.count * block_floats) {}
-  Blocks blocks;
-  int64_t stride;  // between positions
-  int64_t block_floats, floats;
-};
-// V of tiles [range) for `some` of the blocks of channels, to v, the first of them. zeros: as many
-// as there are channels.
-void transform_input(const Tiles& tiles, Range range, const SplitMap<const float>& x,
-                     const InputLayout& layout, Range some, const float* zeros, float* v);
 
 // The distance of two positions, `size` floats or a little more: an odd number of cache lines, so
 // that the positions of one channel do not fight for one set of the cache.

@@ -15,9 +15,10 @@
 
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/gemm/gemm_kernels.h"
+#include "ddpm/kernels/cpu/winograd/input.h"
+#include "ddpm/kernels/cpu/winograd/kernels.h"
+#include "ddpm/kernels/cpu/winograd/tiles.h"
 #include "ddpm/kernels/cpu/winograd/winograd.h"
-#include "ddpm/kernels/cpu/winograd/winograd_kernels.h"
-#include "ddpm/kernels/cpu/winograd/winograd_tiles.h"
 
 namespace ddpm::cpu {
 namespace {

@@ -1,4 +1,4 @@
-// Each 2-D transform is a 1-D transform (winograd_transforms-inl.h) of every row, then of every
+// Each 2-D transform is a 1-D transform (transforms-inl.h) of every row, then of every
 // column, one vector of channels at a time; between the two the tile lies in a few lines of the
 // first-level cache.
 //
@@ -8,15 +8,15 @@
 // one before are on their way, so that a few channels at a time reach 93 % of the multipliers'
 // peak. S has room between its positions, or those of one channel would fight for a few sets of the
 // cache. U needs none: it is used in order, and kept.
-#include "ddpm/kernels/cpu/winograd/winograd_kernels.h"
+#include "ddpm/kernels/cpu/winograd/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/winograd/winograd_kernels.cpp"
+#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/winograd/kernels.cpp"
 #include "ddpm/kernels/cpu/simd/simd_targets.h"
 // clang-format off
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ddpm/kernels/cpu/winograd/winograd_transforms-inl.h"
+#include "ddpm/kernels/cpu/winograd/transforms-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
