@@ -7,8 +7,8 @@
 // of pointers into it, a row of zeros for padding) and all panels of dy, and stays in the
 // second-level cache; read in place, its rows a power of two apart would fight for a few sets of
 // the first-level cache. dy is packed panel by panel into the first-level cache, which also sums it
-// for dbias. The lines of the next block are called meanwhile, or it would wait for them where few
-// channels leave it little else to do. A task is a range of channel groups x a
+// for dbias. The lines of the next block are prefetched meanwhile, or it would wait for them where
+// few channels leave it little else to do. A task is a range of channel groups x a
 // chunk of the pixels. Chunks exist so that a layer with few weights still has work for many
 // threads; their number depends on the problem only, and their partial sums are added in order, so
 // results do not depend on the threads.
@@ -91,7 +91,7 @@ struct Lines {
 // What the next block will read, be it of this task or of the next one.
 struct NextBlock {
   static constexpr int64_t kLine = 16;  // floats of a cache line
-  // The part of a line's width that tile i is to call: first of x, then of dy.
+  // The part of a line's width that tile i prefetches: first of x, then of dy.
   Lines of_tile(int64_t i) const {
     const int64_t of_x = ceil_div(x.columns, kLine);
     const Lines& from = i < of_x ? x : dy;
@@ -101,84 +101,124 @@ struct NextBlock {
   Lines x, dy;
 };
 
-// dw over the pixels of one chunk for channel groups [groups), and the chunk's share of dbias where
-// sums is not null.
-void weights_task(const ConvShape& s, const GemmKernels& kernels, const Plan& plan, const float* x,
-                  const float* dy, Range chunk, Range groups, float* dw, float* sums) {
-  const int64_t mr = kernels.mr, nr = kernels.nr, panels = ceil_div(s.outputs, nr);
-  const int64_t blocks = ceil_div(chunk.size(), plan.block_pixels);
-  const int64_t table_size = plan.taps * plan.block_pixels;
-  Scratch<const float*> table_memory(table_size);
-  Scratch<int64_t> index_memory(table_size);
-  const float** table = table_memory.data();
-  int64_t* index = index_memory.data();
+// One layer, and the part of it that a task computes.
+struct Task {
+  const ConvShape& s;
+  const GemmKernels& kernels;
+  const Plan& plan;
+  const float* x;
+  const float* dy;
+  Range groups;  // of channels
+  float* dw;
+  float* sums;  // the chunk's share of dbias, or null
+
+  // Channels of a group.
+  Range channels(int64_t group) const { return piece(plan.channels, plan.groups, group); }
+};
+
+// The input pixels that the taps of a block touch. index[tap][pixel] says which, taps
+// plan.block_pixels apart.
+Range find_stretch(const Task& task, Range pixels, int64_t* index) {
+  int64_t first = INT64_MAX, last = -1;
+  for (int64_t tap = 0; tap < task.plan.taps; ++tap) {
+    int64_t* inputs = index + tap * task.plan.block_pixels;
+    find_inputs(task.s, task.plan.span, tap, pixels, inputs);
+    for (int64_t i = 0; i < pixels.size(); ++i) {
+      if (inputs[i] >= 0) first = std::min(first, inputs[i]), last = std::max(last, inputs[i]);
+    }
+  }
+  return last < 0 ? Range{0, 0} : Range{first, last + 1};
+}
+
+// A group's copy of a stretch: a row of zeros, then the pixels, mr channels each.
+int64_t copy_floats(const Task& task, Range stretch) {
+  return (1 + stretch.size()) * task.kernels.mr;
+}
+
+void copy_stretch(const Task& task, Range stretch, float* copy) {
+  const int64_t mr = task.kernels.mr;
+  for (int64_t g = task.groups.begin; g < task.groups.end; ++g) {
+    const Range channels = task.channels(g);
+    float* to = copy + (g - task.groups.begin) * copy_floats(task, stretch);
+    std::fill_n(to, mr, 0.0f);
+    if (stretch.size() == 0) continue;
+    task.kernels.pack_rows(task.x + stretch.begin * task.s.channels + channels.begin,
+                           task.s.channels, stretch.size(), channels.size(), to + mr);
+  }
+}
+
+// Turns the indices of input pixels into pointers to them in the first group's copy.
+void fill_table(const Task& task, Range pixels, Range stretch, const int64_t* index,
+                const float* copy, const float** table) {
+  for (int64_t tap = 0; tap < task.plan.taps; ++tap) {
+    for (int64_t i = 0; i < pixels.size(); ++i) {
+      const int64_t at = tap * task.plan.block_pixels + i;
+      table[at] = copy + (index[at] < 0 ? 0 : index[at] - stretch.begin + 1) * task.kernels.mr;
+    }
+  }
+}
+
+NextBlock next_block(const Task& task, Range pixels, Range stretch) {
+  const ConvShape& s = task.s;
+  const int64_t first = task.channels(task.groups.begin).begin;
+  return {.x = {.data = task.x + stretch.end * s.channels + first,
+                .stride = s.channels,
+                .columns = task.channels(task.groups.end - 1).end - first,
+                .rows = std::min(pixels.size(), s.batch * s.height * s.width - stretch.end)},
+          .dy = {.data = task.dy + pixels.end * s.outputs,
+                 .stride = s.outputs,
+                 .columns = s.outputs,
+                 .rows = std::min(pixels.size(), task.plan.pixels - pixels.end)}};
+}
+
+// dw of all taps and panels over the pixels of one block.
+void multiply_block(const Task& task, Range pixels, const float* const* table, int64_t copy_stride,
+                    const NextBlock& next, bool accumulate) {
+  const int64_t nr = task.kernels.nr, outputs = task.s.outputs;
   alignas(64) float panel[kMaxPanelFloats];
+  int64_t tile = 0;
+  for (int64_t column = 0; column < outputs; column += nr) {
+    const int64_t columns = std::min(nr, outputs - column);
+    task.kernels.pack(task.dy + pixels.begin * outputs + column, outputs, pixels.size(), columns,
+                      panel, task.sums ? task.sums + column : nullptr);
+    for (int64_t g = task.groups.begin; g < task.groups.end; ++g) {
+      const Range channels = task.channels(g);
+      for (int64_t tap = 0; tap < task.plan.taps; ++tap) {
+        float* to[kMaxTileRows];
+        for (int64_t r = 0; r < channels.size(); ++r) {
+          to[r] = task.dw + (tap * task.plan.channels + channels.begin + r) * outputs + column;
+        }
+        const Lines ahead = next.of_tile(tile++);
+        task.kernels.column_tile(channels.size(),
+                                 {.left = table + tap * task.plan.block_pixels,
+                                  .depth = pixels.size(),
+                                  .offset = (g - task.groups.begin) * copy_stride,
+                                  .b = panel,
+                                  .ahead = ahead.data,
+                                  .ahead_stride = ahead.stride,
+                                  .ahead_count = ahead.rows},
+                                 {.rows = to, .columns = columns, .accumulate = accumulate});
+      }
+    }
+  }
+}
+
+// dw and sums over the pixels of one chunk.
+void run_task(const Task& task, Range chunk) {
+  const Plan& plan = task.plan;
+  const int64_t blocks = ceil_div(chunk.size(), plan.block_pixels);
+  Scratch<const float*> table(plan.taps * plan.block_pixels);
+  Scratch<int64_t> index(plan.taps * plan.block_pixels);
   for (int64_t b = 0; b < blocks; ++b) {
     Range pixels = piece(chunk.size(), blocks, b);
     pixels.begin += chunk.begin, pixels.end += chunk.begin;
-    // The stretch of x that the block's taps touch, and where each lies in a group's copy of it,
-    // whose first row is zeros.
-    int64_t first = INT64_MAX, last = -1;
-    for (int64_t tap = 0; tap < plan.taps; ++tap) {
-      int64_t* inputs = index + tap * plan.block_pixels;
-      find_inputs(s, plan.span, tap, pixels, inputs);
-      for (int64_t i = 0; i < pixels.size(); ++i) {
-        if (inputs[i] >= 0) first = std::min(first, inputs[i]), last = std::max(last, inputs[i]);
-      }
-    }
-    const int64_t stretch = std::max<int64_t>(0, last + 1 - first);
-    const int64_t copy_stride = (1 + stretch) * mr;
-    Scratch<> copy_memory(groups.size() * copy_stride + kPackRowsSlack);
-    float* copy = copy_memory.data();
-    for (int64_t tap = 0; tap < plan.taps; ++tap) {
-      for (int64_t i = 0; i < pixels.size(); ++i) {
-        const int64_t at = tap * plan.block_pixels + i;
-        table[at] = copy + (index[at] < 0 ? 0 : index[at] - first + 1) * mr;
-      }
-    }
-    for (int64_t g = groups.begin; g < groups.end; ++g) {
-      const Range channels = piece(plan.channels, plan.groups, g);
-      float* to = copy + (g - groups.begin) * copy_stride;
-      std::fill_n(to, mr, 0.0f);
-      if (stretch == 0) continue;
-      kernels.pack_rows(x + first * s.channels + channels.begin, s.channels, stretch,
-                        channels.size(), to + mr);
-    }
-    const int64_t task_channel = piece(plan.channels, plan.groups, groups.begin).begin;
-    const NextBlock next = {
-        .x = {.data = x + (last + 1) * s.channels + task_channel,
-              .stride = s.channels,
-              .columns = piece(plan.channels, plan.groups, groups.end - 1).end - task_channel,
-              .rows = std::min(pixels.size(), s.batch * s.height * s.width - last - 1)},
-        .dy = {.data = dy + pixels.end * s.outputs,
-               .stride = s.outputs,
-               .columns = s.outputs,
-               .rows = std::min(pixels.size(), plan.pixels - pixels.end)}};
-    int64_t tile = 0;
-    for (int64_t p = 0; p < panels; ++p) {
-      const int64_t column = p * nr, columns = std::min(nr, s.outputs - column);
-      kernels.pack(dy + pixels.begin * s.outputs + column, s.outputs, pixels.size(), columns, panel,
-                   sums ? sums + column : nullptr);
-      for (int64_t g = groups.begin; g < groups.end; ++g) {
-        const Range channels = piece(plan.channels, plan.groups, g);
-        for (int64_t tap = 0; tap < plan.taps; ++tap) {
-          float* to[kMaxTileRows];
-          for (int64_t r = 0; r < channels.size(); ++r) {
-            to[r] = dw + (tap * plan.channels + channels.begin + r) * s.outputs + column;
-          }
-          const Lines ahead = next.of_tile(tile++);
-          kernels.column_tile(channels.size(),
-                              {.left = table + tap * plan.block_pixels,
-                               .depth = pixels.size(),
-                               .offset = (g - groups.begin) * copy_stride,
-                               .b = panel,
-                               .ahead = ahead.data,
-                               .ahead_stride = ahead.stride,
-                               .ahead_count = ahead.rows},
-                              {.rows = to, .columns = columns, .accumulate = b > 0});
-        }
-      }
-    }
+    const Range stretch = find_stretch(task, pixels, index.data());
+    const int64_t copy_stride = copy_floats(task, stretch);
+    Scratch<> copy(task.groups.size() * copy_stride + kPackRowsSlack);
+    fill_table(task, pixels, stretch, index.data(), copy.data(), table.data());
+    copy_stretch(task, stretch, copy.data());
+    multiply_block(task, pixels, table.data(), copy_stride, next_block(task, pixels, stretch),
+                   b > 0);
   }
 }
 
@@ -205,9 +245,15 @@ void conv_direct_backward_weights(const ConvShape& shape, const float* x, const 
   std::fill_n(sums, plan.chunks * padded_outputs, 0.0f);
   for_each_task(plan.chunks * plan.group_tasks, plan.pixels * weights, [&](int64_t task) {
     const int64_t chunk = task / plan.group_tasks, part = task % plan.group_tasks;
-    weights_task(s, kernels, plan, image.data(), dy, piece(plan.pixels, plan.chunks, chunk),
-                 piece(plan.groups, plan.group_tasks, part), partial + chunk * partial_stride,
-                 dbias && part == 0 ? sums + chunk * padded_outputs : nullptr);
+    run_task({.s = s,
+              .kernels = kernels,
+              .plan = plan,
+              .x = image.data(),
+              .dy = dy,
+              .groups = piece(plan.groups, plan.group_tasks, part),
+              .dw = partial + chunk * partial_stride,
+              .sums = dbias && part == 0 ? sums + chunk * padded_outputs : nullptr},
+             piece(plan.pixels, plan.chunks, chunk));
   });
   if (plan.chunks > 1) add_parts(partial, plan.chunks, partial_stride, weights, dw);
   if (dbias) add_parts(sums, plan.chunks, padded_outputs, s.outputs, dbias);
