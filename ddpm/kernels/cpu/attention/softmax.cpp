@@ -22,42 +22,31 @@ constexpr float kLowest = -HUGE_VALF;
 
 HWY_INLINE float sum_of_lanes(Vec v) { return hn::GetLane(hn::SumOfLanes(Floats(), v)); }
 
-struct Highest {
-  const float* x;
-  Vec& highest;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
-    highest = hn::Max(highest, lanes.only(lanes.load(x + i), kLowest));
-  }
-};
 HWY_INLINE Vec highest_of(const float* x, int64_t count) {
   Vec highest = set(kLowest);
-  for_each_vector(count, Highest{x, highest});
+  for_each_vector(count, [&](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
+    highest = hn::Max(highest, lanes.only(lanes.load(x + i), kLowest));
+  });
   return hn::MaxOfLanes(Floats(), highest);
 }
 
-// y = exp(x - highest), total += y.
-struct Exponentials {
-  const float* x;
-  Vec highest;
-  Vec& total;
-  float* y;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+// y = exp(x - highest); gives the sum of y, in lanes that are still to be added.
+HWY_INLINE Vec exponentials_of(const float* x, Vec highest, int64_t count, float* y) {
+  Vec total = hn::Zero(Floats());
+  for_each_vector(count, [&](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     const Vec value = exp(hn::Sub(lanes.load(x + i), highest));
     lanes.store(value, y + i);
     total = hn::Add(total, lanes.only(value, 0));
-  }
-};
+  });
+  return total;
+}
 
-struct Scale {
-  Vec factor;
-  float* y;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+// y = factor y.
+HWY_INLINE void scale_row(Vec factor, int64_t count, float* y) {
+  for_each_vector(count, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     lanes.store(hn::Mul(lanes.load(y + i), factor), y + i);
-  }
-};
+  });
+}
 
 // kHeads heads of kVecs whole vectors each, step by step together: the steps of one head wait for
 // each other.
@@ -97,16 +86,14 @@ HWY_INLINE void soften_whole_heads(int64_t heads, float factor, const float* x, 
 }
 
 HWY_INLINE void soften(int64_t width, float factor, const float* x, float* y) {
-  Vec total = hn::Zero(Floats());
-  for_each_vector(width, Exponentials{x, highest_of(x, width), total, y});
-  total = hn::SumOfLanes(Floats(), total);
-  for_each_vector(width, Scale{hn::Div(set(factor), total), y});
+  const Vec total = exponentials_of(x, highest_of(x, width), width, y);
+  scale_row(hn::Div(set(factor), hn::SumOfLanes(Floats(), total)), width, y);
 }
 
 void soften_heads(int64_t rows, int64_t heads, int64_t width, float factor, ConstRows x, Rows y) {
   for (int64_t r = 0; r < rows; ++r) {
-    const float* from = x.data + r * x.stride;
-    float* to = y.data + r * y.stride;
+    const float* from = x.row(r);
+    float* to = y.row(r);
     if (width == 4 * kLanes) {
       soften_whole_heads<4>(heads, factor, from, to);
     } else if (width == 2 * kLanes) {
@@ -117,146 +104,99 @@ void soften_heads(int64_t rows, int64_t heads, int64_t width, float factor, Cons
   }
 }
 
-struct Products {
-  const float* a;
-  const float* b;
-  Vec& sum;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
-    sum = hn::MulAdd(lanes.load(a + i), lanes.load(b + i), sum);
-  }
-};
 HWY_INLINE Vec products_of(const float* a, const float* b, int64_t count) {
   Vec sum = hn::Zero(Floats());
-  for_each_vector(count, Products{a, b, sum});
+  for_each_vector(count, [&](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
+    sum = hn::MulAdd(lanes.load(a + i), lanes.load(b + i), sum);
+  });
   return hn::SumOfLanes(Floats(), sum);
 }
-
-// out = y (dy - mix)
-struct Centre {
-  const float* y;
-  const float* dy;
-  Vec mix;
-  float* out;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
-    lanes.store(hn::Mul(lanes.load(y + i), hn::Sub(lanes.load(dy + i), mix)), out + i);
-  }
-};
 
 void soften_heads_gradient(int64_t rows, int64_t heads, int64_t width, float factor, ConstRows y,
                            ConstRows dy, Rows dx) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t h = 0; h < heads; ++h) {
-      const float* value = y.data + r * y.stride + h * width;
-      const float* grad = dy.data + r * dy.stride + h * width;
+      const float* value = y.row(r) + h * width;
+      const float* grad = dy.row(r) + h * width;
+      float* out = dx.row(r) + h * width;
       const Vec mix = hn::Div(products_of(value, grad, width), set(factor));
-      for_each_vector(width, Centre{value, grad, mix, dx.data + r * dx.stride + h * width});
+      for_each_vector(width, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
+        const Vec centred = hn::Sub(lanes.load(grad + i), mix);
+        lanes.store(hn::Mul(lanes.load(value + i), centred), out + i);
+      });
     }
   }
 }
 
-struct AddRow {
-  const float* x;
-  float* sums;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
-    lanes.store(hn::Add(lanes.load(sums + c), lanes.load(x + c)), sums + c);
-  }
-};
 void add_rows(int64_t rows, int64_t columns, ConstRows x, float* sums) {
   for (int64_t c = 0; c < columns; ++c) sums[c] = 0;
   for (int64_t r = 0; r < rows; ++r) {
-    for_each_vector(columns, AddRow{x.data + r * x.stride, sums});
+    const float* row = x.row(r);
+    for_each_vector(columns, [=](int64_t c, auto lanes) DDPM_SIMD_LAMBDA {
+      lanes.store(hn::Add(lanes.load(sums + c), lanes.load(row + c)), sums + c);
+    });
   }
 }
 
-struct RaiseMaxima {
-  const float* x;
-  float* maxima;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
-    lanes.store(hn::Max(lanes.load(maxima + c), lanes.load(x + c)), maxima + c);
-  }
-};
 void maxima(int64_t rows, int64_t columns, ConstRows x, float* out) {
   for (int64_t c = 0; c < columns; ++c) out[c] = x.data[c];
   for (int64_t r = 1; r < rows; ++r) {
-    for_each_vector(columns, RaiseMaxima{x.data + r * x.stride, out});
+    const float* row = x.row(r);
+    for_each_vector(columns, [=](int64_t c, auto lanes) DDPM_SIMD_LAMBDA {
+      lanes.store(hn::Max(lanes.load(out + c), lanes.load(row + c)), out + c);
+    });
   }
 }
 
-struct ColumnExponentials {
-  const float* x;
-  const float* maxima;
-  float* y;
-  float* sums;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
-    const Vec value = exp(hn::Sub(lanes.load(x + c), lanes.load(maxima + c)));
-    lanes.store(value, y + c);
-    lanes.store(hn::Add(lanes.load(sums + c), value), sums + c);
-  }
-};
 void exponentials(int64_t rows, int64_t columns, ConstRows x, const float* maxima_in, Rows y,
                   float* sums) {
   for (int64_t c = 0; c < columns; ++c) sums[c] = 0;
   for (int64_t r = 0; r < rows; ++r) {
-    for_each_vector(
-        columns, ColumnExponentials{x.data + r * x.stride, maxima_in, y.data + r * y.stride, sums});
+    const float* from = x.row(r);
+    float* to = y.row(r);
+    for_each_vector(columns, [=](int64_t c, auto lanes) DDPM_SIMD_LAMBDA {
+      const Vec value = exp(hn::Sub(lanes.load(from + c), lanes.load(maxima_in + c)));
+      lanes.store(value, to + c);
+      lanes.store(hn::Add(lanes.load(sums + c), value), sums + c);
+    });
   }
 }
 
-struct ColumnSoftmax {
-  const float* x;
-  const float* maxima;
-  const float* factors;
-  float* y;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
-    const Vec value = exp(hn::Sub(lanes.load(x + c), lanes.load(maxima + c)));
-    lanes.store(hn::Mul(value, lanes.load(factors + c)), y + c);
-  }
-};
 void soften_columns(int64_t rows, int64_t columns, ConstRows x, const float* maxima_in,
                     const float* factors, Rows y) {
   for (int64_t r = 0; r < rows; ++r) {
-    for_each_vector(
-        columns, ColumnSoftmax{x.data + r * x.stride, maxima_in, factors, y.data + r * y.stride});
+    const float* from = x.row(r);
+    float* to = y.row(r);
+    for_each_vector(columns, [=](int64_t c, auto lanes) DDPM_SIMD_LAMBDA {
+      const Vec value = exp(hn::Sub(lanes.load(from + c), lanes.load(maxima_in + c)));
+      lanes.store(hn::Mul(value, lanes.load(factors + c)), to + c);
+    });
   }
 }
 
-struct ColumnCentre {
-  const float* y;
-  const float* dy;
-  const float* mix;
-  float* out;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
-    const Vec centred = hn::Sub(lanes.load(dy + c), lanes.load(mix + c));
-    lanes.store(hn::Mul(lanes.load(y + c), centred), out + c);
-  }
-};
 void soften_columns_gradient(int64_t rows, int64_t columns, ConstRows y, ConstRows dy,
                              const float* mix, Rows dx) {
   for (int64_t r = 0; r < rows; ++r) {
-    for_each_vector(columns, ColumnCentre{y.data + r * y.stride, dy.data + r * dy.stride, mix,
-                                          dx.data + r * dx.stride});
+    const float *value = y.row(r), *grad = dy.row(r);
+    float* out = dx.row(r);
+    for_each_vector(columns, [=](int64_t c, auto lanes) DDPM_SIMD_LAMBDA {
+      const Vec centred = hn::Sub(lanes.load(grad + c), lanes.load(mix + c));
+      lanes.store(hn::Mul(lanes.load(value + c), centred), out + c);
+    });
   }
 }
 
 void block(int64_t rows, int64_t columns, Rows scores, float* highest, float* total, int64_t width,
            Rows out) {
   for (int64_t r = 0; r < rows; ++r) {
-    float* row = scores.data + r * scores.stride;
+    float* row = scores.row(r);
     const bool first = highest[r] == kLowest;
     const Vec raised = hn::Max(set(highest[r]), highest_of(row, columns));
-    Vec sum = hn::Zero(Floats());
-    for_each_vector(columns, Exponentials{row, raised, sum, row});
+    const Vec sum = exponentials_of(row, raised, columns, row);
     if (!first) {
       const Vec shrink = exp(hn::Sub(set(highest[r]), raised));
       total[r] *= hn::GetLane(shrink);
-      for_each_vector(width, Scale{shrink, out.data + r * out.stride});
+      scale_row(shrink, width, out.row(r));
     }
     total[r] += sum_of_lanes(sum);
     highest[r] = hn::GetLane(raised);
@@ -265,33 +205,27 @@ void block(int64_t rows, int64_t columns, Rows scores, float* highest, float* to
 
 void divide_rows(int64_t rows, const float* total, int64_t width, Rows out) {
   for (int64_t r = 0; r < rows; ++r) {
-    for_each_vector(width, Scale{set(1 / total[r]), out.data + r * out.stride});
+    scale_row(set(1 / total[r]), width, out.row(r));
   }
 }
 
 void products(int64_t rows, int64_t width, ConstRows a, ConstRows b, float* inner) {
   for (int64_t r = 0; r < rows; ++r) {
-    inner[r] = hn::GetLane(products_of(a.data + r * a.stride, b.data + r * b.stride, width));
+    inner[r] = hn::GetLane(products_of(a.row(r), b.row(r), width));
   }
 }
 
-struct BlockGradient {
-  float* score;
-  float* dp;
-  Vec logsumexp, inner, factor;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
-    const Vec p = exp(hn::Sub(lanes.load(score + i), logsumexp));
-    lanes.store(p, score + i);
-    const Vec centred = hn::Sub(lanes.load(dp + i), inner);
-    lanes.store(hn::Mul(hn::Mul(p, factor), centred), dp + i);
-  }
-};
 void block_gradient(int64_t rows, int64_t columns, float factor, const float* logsumexp,
                     const float* inner, Rows scores, Rows dp) {
   for (int64_t r = 0; r < rows; ++r) {
-    for_each_vector(columns, BlockGradient{scores.data + r * scores.stride, dp.data + r * dp.stride,
-                                           set(logsumexp[r]), set(inner[r]), set(factor)});
+    float *score = scores.row(r), *gradient = dp.row(r);
+    const Vec highest = set(logsumexp[r]), mix = set(inner[r]), scale = set(factor);
+    for_each_vector(columns, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
+      const Vec p = exp(hn::Sub(lanes.load(score + i), highest));
+      lanes.store(p, score + i);
+      const Vec centred = hn::Sub(lanes.load(gradient + i), mix);
+      lanes.store(hn::Mul(hn::Mul(p, scale), centred), gradient + i);
+    });
   }
 }
 
@@ -301,7 +235,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace ddpm::cpu {
-namespace {
+
 DDPM_SIMD_TABLE(soften_heads);
 DDPM_SIMD_TABLE(soften_heads_gradient);
 DDPM_SIMD_TABLE(add_rows);
@@ -313,7 +247,6 @@ DDPM_SIMD_TABLE(block);
 DDPM_SIMD_TABLE(divide_rows);
 DDPM_SIMD_TABLE(products);
 DDPM_SIMD_TABLE(block_gradient);
-}  // namespace
 
 void softmax_heads(int64_t rows, int64_t heads, int64_t width, float factor, ConstRows x, Rows y) {
   DDPM_SIMD_CHOOSE(soften_heads)(rows, heads, width, factor, x, y);

@@ -8,10 +8,10 @@
 // second-level cache; read in place, its rows a power of two apart would fight for a few sets of
 // the first-level cache. dy is packed panel by panel into the first-level cache, which also sums it
 // for dbias. The lines of the next block are prefetched meanwhile, or it would wait for them where
-// few channels leave it little else to do. A task is a range of channel groups x a
-// chunk of the pixels. Chunks exist so that a layer with few weights still has work for many
-// threads; their number depends on the problem only, and their partial sums are added in order, so
-// results do not depend on the threads.
+// few channels leave it little else to do. A task is a range of channel groups x a chunk of the
+// pixels. Chunks exist so that a layer with few weights still has work for many threads; their
+// number depends on the problem only, and their partial sums are added in order, so results do not
+// depend on the threads.
 #include <algorithm>
 #include <cstdint>
 

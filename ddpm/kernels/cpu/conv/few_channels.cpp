@@ -135,11 +135,12 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace ddpm::cpu {
-namespace {
 
 DDPM_SIMD_TABLE(spread);
 DDPM_SIMD_TABLE(gather);
 DDPM_SIMD_TABLE(outer);
+
+namespace {
 
 constexpr int64_t kBlock = 512;  // pixels
 

@@ -64,36 +64,6 @@ void moments(const float* x, int64_t rows, int64_t columns, double* mean, double
   }
 }
 
-template <bool kSilu, bool kAdd>
-struct Normalize {
-  const float* x;
-  ColumnAffine affine;
-  const float* residual;
-  float* y;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
-    const Vec centred = hn::Sub(lanes.load(x + c), lanes.load(affine.mean + c));
-    const Vec u = hn::MulAdd(centred, lanes.load(affine.scale + c), lanes.load(affine.shift + c));
-    const Vec result = kSilu ? silu(u) : u;
-    lanes.store(kAdd ? hn::Add(result, lanes.load(residual + c)) : result, y + c);
-  }
-};
-
-struct Gradient {
-  const float* du;
-  const float* x;
-  ColumnAffine affine;
-  const float* slope;
-  const float* offset;
-  float* dx;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
-    const Vec centred = hn::Sub(lanes.load(x + c), lanes.load(affine.mean + c));
-    const Vec rest = hn::MulAdd(centred, lanes.load(slope + c), lanes.load(offset + c));
-    lanes.store(hn::MulAdd(lanes.load(du + c), lanes.load(affine.scale + c), rest), dx + c);
-  }
-};
-
 template <bool kSilu, int kVecs, class Lanes>
 HWY_INLINE void sums_strip(Lanes lanes, const float* dy, const float* x, int64_t rows,
                            int64_t columns, const ColumnAffine& affine, float* du_out,
@@ -143,9 +113,14 @@ template <bool kSilu, bool kAdd>
 void normalize_of(const float* x, int64_t rows, int64_t columns, const ColumnAffine& affine,
                   const float* residual, float* y) {
   for (int64_t r = 0; r < rows; ++r) {
-    const int64_t at = r * columns;
-    for_each_vector(columns,
-                    Normalize<kSilu, kAdd>{x + at, affine, kAdd ? residual + at : nullptr, y + at});
+    const float *from = x + r * columns, *rest = kAdd ? residual + r * columns : nullptr;
+    float* to = y + r * columns;
+    for_each_vector(columns, [=](int64_t c, auto lanes) DDPM_SIMD_LAMBDA {
+      const Vec centred = hn::Sub(lanes.load(from + c), lanes.load(affine.mean + c));
+      const Vec u = hn::MulAdd(centred, lanes.load(affine.scale + c), lanes.load(affine.shift + c));
+      const Vec result = kSilu ? silu(u) : u;
+      lanes.store(kAdd ? hn::Add(result, lanes.load(rest + c)) : result, to + c);
+    });
   }
 }
 
@@ -165,8 +140,13 @@ void sums(bool silu, const float* dy, const float* x, int64_t rows, int64_t colu
 void gradient(const float* du, const float* x, int64_t rows, int64_t columns,
               const ColumnAffine& affine, const float* slope, const float* offset, float* dx) {
   for (int64_t r = 0; r < rows; ++r) {
-    const int64_t at = r * columns;
-    for_each_vector(columns, Gradient{du + at, x + at, affine, slope, offset, dx + at});
+    const float *grad = du + r * columns, *from = x + r * columns;
+    float* to = dx + r * columns;
+    for_each_vector(columns, [=](int64_t c, auto lanes) DDPM_SIMD_LAMBDA {
+      const Vec centred = hn::Sub(lanes.load(from + c), lanes.load(affine.mean + c));
+      const Vec rest = hn::MulAdd(centred, lanes.load(slope + c), lanes.load(offset + c));
+      lanes.store(hn::MulAdd(lanes.load(grad + c), lanes.load(affine.scale + c), rest), to + c);
+    });
   }
 }
 
@@ -176,12 +156,11 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace ddpm::cpu {
-namespace {
+
 DDPM_SIMD_TABLE(moments);
 DDPM_SIMD_TABLE(normalize);
 DDPM_SIMD_TABLE(sums);
 DDPM_SIMD_TABLE(gradient);
-}  // namespace
 
 void column_moments(const float* x, int64_t rows, int64_t columns, double* mean, double* squares) {
   DDPM_SIMD_CHOOSE(moments)(x, rows, columns, mean, squares);

@@ -29,90 +29,56 @@ struct Gelu {
 };
 
 template <class Function>
-struct Apply {
-  const float* x;
-  float* y;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+void apply(const float* x, int64_t count, float* y) {
+  for_each_vector(count, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     lanes.store(Function().value(lanes.load(x + i)), y + i);
-  }
-};
+  });
+}
 
 template <class Function>
-struct ApplySlope {
-  const float* dy;
-  const float* x;
-  float* dx;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+void apply_slope(const float* dy, const float* x, int64_t count, float* dx) {
+  for_each_vector(count, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     const Vec slope = Function().slope(lanes.load(x + i));
     lanes.store(hn::Mul(lanes.load(dy + i), slope), dx + i);
-  }
-};
+  });
+}
 
-struct Add {
-  const float* a;
-  const float* b;
-  float* y;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+void activate(Curve curve, const float* x, int64_t count, float* y) {
+  curve == Curve::kSilu ? apply<Silu>(x, count, y) : apply<Gelu>(x, count, y);
+}
+
+void activate_backward(Curve curve, const float* dy, const float* x, int64_t count, float* dx) {
+  curve == Curve::kSilu ? apply_slope<Silu>(dy, x, count, dx) : apply_slope<Gelu>(dy, x, count, dx);
+}
+
+void add_rows(const float* a, const float* b, int64_t count, float* y) {
+  for_each_vector(count, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     lanes.store(hn::Add(lanes.load(a + i), lanes.load(b + i)), y + i);
-  }
-};
+  });
+}
 
 template <int kTerms>
-struct Combine {
-  const float* const* inputs;
-  const float* factors;
-  float* y;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+void combine_terms(const float* const* inputs, const float* factors, int64_t count, float* y) {
+  for_each_vector(count, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     Vec sum = hn::Mul(set(factors[0]), lanes.load(inputs[0] + i));
     for (int term = 1; term < kTerms; ++term) {
       sum = hn::MulAdd(set(factors[term]), lanes.load(inputs[term] + i), sum);
     }
     lanes.store(sum, y + i);
-  }
-};
-
-struct Clamp {
-  float low, high;
-  float* x;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
-    lanes.store(at_most(at_least(lanes.load(x + i), low), high), x + i);
-  }
-};
-
-void activate(Curve curve, const float* x, int64_t count, float* y) {
-  if (curve == Curve::kSilu) {
-    for_each_vector(count, Apply<Silu>{x, y});
-  } else {
-    for_each_vector(count, Apply<Gelu>{x, y});
-  }
-}
-
-void activate_backward(Curve curve, const float* dy, const float* x, int64_t count, float* dx) {
-  if (curve == Curve::kSilu) {
-    for_each_vector(count, ApplySlope<Silu>{dy, x, dx});
-  } else {
-    for_each_vector(count, ApplySlope<Gelu>{dy, x, dx});
-  }
-}
-
-void add_rows(const float* a, const float* b, int64_t count, float* y) {
-  for_each_vector(count, Add{a, b, y});
+  });
 }
 
 void combine_rows(int terms, const float* const* inputs, const float* factors, int64_t count,
                   float* y) {
-  if (terms == 1) for_each_vector(count, Combine<1>{inputs, factors, y});
-  if (terms == 2) for_each_vector(count, Combine<2>{inputs, factors, y});
-  if (terms == 3) for_each_vector(count, Combine<3>{inputs, factors, y});
+  if (terms == 1) combine_terms<1>(inputs, factors, count, y);
+  if (terms == 2) combine_terms<2>(inputs, factors, count, y);
+  if (terms == 3) combine_terms<3>(inputs, factors, count, y);
 }
 
 void clamp_row(float low, float high, int64_t count, float* x) {
-  for_each_vector(count, Clamp{low, high, x});
+  for_each_vector(count, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
+    lanes.store(at_most(at_least(lanes.load(x + i), low), high), x + i);
+  });
 }
 
 }  // namespace
@@ -121,7 +87,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace ddpm::cpu {
-namespace {
 
 DDPM_SIMD_TABLE(activate);
 DDPM_SIMD_TABLE(activate_backward);
@@ -131,8 +96,6 @@ DDPM_SIMD_TABLE(clamp_row);
 
 // Elements per thread below which waking another costs more than it brings.
 constexpr int64_t kGrain = 16384;
-
-}  // namespace
 
 void activate(Curve curve, const float* x, int64_t count, float* y) {
   const auto kernel = DDPM_SIMD_CHOOSE(activate);

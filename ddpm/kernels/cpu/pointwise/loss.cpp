@@ -57,43 +57,30 @@ HWY_INLINE Vec sign(Vec x) {
 }
 
 template <LossShape kShape>
-struct Slope {
-  const float* prediction;
-  const float* target;
-  float factor;
-  float* out;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+void slope_of(const float* prediction, const float* target, float factor, int64_t count,
+              float* out) {
+  for_each_vector(count, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     const Vec x = hn::Sub(lanes.load(prediction + i), lanes.load(target + i));
     Vec slope = hn::Add(x, x);
     if (kShape == LossShape::kAbsolute) slope = sign(x);
     if (kShape == LossShape::kHuber) slope = hn::IfThenElse(hn::Le(hn::Abs(x), set(1)), x, sign(x));
     lanes.store(hn::Mul(slope, set(factor)), out + i);
-  }
-};
+  });
+}
 
 double loss_sum(LossShape shape, const float* prediction, const float* target, int64_t count) {
-  switch (shape) {
-    case LossShape::kSquare:
-      return loss_of<LossShape::kSquare>(prediction, target, count);
-    case LossShape::kAbsolute:
-      return loss_of<LossShape::kAbsolute>(prediction, target, count);
-    case LossShape::kHuber:
-      return loss_of<LossShape::kHuber>(prediction, target, count);
-  }
-  return 0;
+  const auto run = shape == LossShape::kSquare     ? loss_of<LossShape::kSquare>
+                   : shape == LossShape::kAbsolute ? loss_of<LossShape::kAbsolute>
+                                                   : loss_of<LossShape::kHuber>;
+  return run(prediction, target, count);
 }
 
 void loss_slope(LossShape shape, const float* prediction, const float* target, float factor,
                 int64_t count, float* out) {
-  switch (shape) {
-    case LossShape::kSquare:
-      return for_each_vector(count, Slope<LossShape::kSquare>{prediction, target, factor, out});
-    case LossShape::kAbsolute:
-      return for_each_vector(count, Slope<LossShape::kAbsolute>{prediction, target, factor, out});
-    case LossShape::kHuber:
-      return for_each_vector(count, Slope<LossShape::kHuber>{prediction, target, factor, out});
-  }
+  const auto run = shape == LossShape::kSquare     ? slope_of<LossShape::kSquare>
+                   : shape == LossShape::kAbsolute ? slope_of<LossShape::kAbsolute>
+                                                   : slope_of<LossShape::kHuber>;
+  run(prediction, target, factor, count, out);
 }
 
 }  // namespace
@@ -102,11 +89,11 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace ddpm::cpu {
-namespace {
+
 DDPM_SIMD_TABLE(loss_sum);
 DDPM_SIMD_TABLE(loss_slope);
+
 constexpr int64_t kChunk = 16384;
-}  // namespace
 
 double mean_loss(LossShape shape, const LossPair& pair) {
   const auto kernel = DDPM_SIMD_CHOOSE(loss_sum);

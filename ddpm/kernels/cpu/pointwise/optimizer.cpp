@@ -23,11 +23,8 @@ namespace ddpm::cpu::HWY_NAMESPACE {
 namespace {
 
 template <bool kEma>
-struct Update {
-  const AdamStep& step;
-  const AdamSpan& span;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t i, Lanes lanes) const {
+void update(const AdamStep& step, const AdamSpan& span) {
+  for_each_vector(span.count, [&](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     const Vec grad = hn::Mul(lanes.load(span.grad + i), set(step.grad_scale));
     Vec first = lanes.load(span.moment1 + i), second = lanes.load(span.moment2 + i);
     first = hn::MulAdd(hn::Sub(grad, first), set(step.share1), first);
@@ -45,15 +42,11 @@ struct Update {
                                         : hn::NegMulAdd(distance, set(step.ema_decay), weight),
                   span.ema + i);
     }
-  }
-};
+  });
+}
 
 void adam_span(const AdamStep& step, const AdamSpan& span) {
-  if (span.ema) {
-    for_each_vector(span.count, Update<true>{step, span});
-  } else {
-    for_each_vector(span.count, Update<false>{step, span});
-  }
+  span.ema ? update<true>(step, span) : update<false>(step, span);
 }
 
 double square_sum(const float* x, int64_t count) {
@@ -80,10 +73,11 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace ddpm::cpu {
-namespace {
 
 DDPM_SIMD_TABLE(adam_span);
 DDPM_SIMD_TABLE(square_sum);
+
+namespace {
 
 constexpr int64_t kChunk = 32768;
 

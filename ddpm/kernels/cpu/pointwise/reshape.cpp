@@ -63,23 +63,16 @@ void unfold_rows(const float* folded, int64_t cells, int64_t channels, float* up
   }
 }
 
-struct SumOfFour {
-  const float* upper;
-  const float* lower;
-  int64_t channels;
-  float* y;
-  template <class Lanes>
-  HWY_INLINE void operator()(int64_t c, Lanes lanes) const {
-    const Vec above = hn::Add(lanes.load(upper + c), lanes.load(upper + channels + c));
-    const Vec below = hn::Add(lanes.load(lower + c), lanes.load(lower + channels + c));
-    lanes.store(hn::Add(above, below), y + c);
-  }
-};
-
 void sum_cells(const float* upper, const float* lower, int64_t cells, int64_t channels, float* y) {
   for (int64_t q = 0; q < cells; ++q) {
-    const int64_t at = 2 * q * channels;
-    for_each_vector(channels, SumOfFour{upper + at, lower + at, channels, y + q * channels});
+    const float *a = upper + 2 * q * channels, *b = a + channels;
+    const float *c = lower + 2 * q * channels, *d = c + channels;
+    float* to = y + q * channels;
+    for_each_vector(channels, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
+      const Vec above = hn::Add(lanes.load(a + i), lanes.load(b + i));
+      const Vec below = hn::Add(lanes.load(c + i), lanes.load(d + i));
+      lanes.store(hn::Add(above, below), to + i);
+    });
   }
 }
 
@@ -89,11 +82,12 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace ddpm::cpu {
-namespace {
 
 DDPM_SIMD_TABLE(fold_rows);
 DDPM_SIMD_TABLE(unfold_rows);
 DDPM_SIMD_TABLE(sum_cells);
+
+namespace {
 
 // Calls body(row) for each of `rows` rows of `size` elements, on as many threads as they are worth.
 template <class Body>

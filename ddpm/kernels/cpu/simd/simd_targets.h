@@ -30,6 +30,10 @@
 
 #include "ddpm/kernels/cpu/simd/simd.h"
 
+// Behind the parameters of a lambda between BEFORE and AFTER: the target, which lambdas do not take
+// from their surroundings, and the promise to inline it.
+#define DDPM_SIMD_LAMBDA HWY_ATTR __attribute__((always_inline))
+
 #define DDPM_SIMD_TABLE(function)                                                    \
   static constexpr decltype(&HWY_STATIC_DISPATCH(function)) function##_by_simd[] = { \
       HWY_CHOOSE_FALLBACK(function), HWY_CHOOSE_AVX2(function), HWY_CHOOSE_AVX3(function)}
