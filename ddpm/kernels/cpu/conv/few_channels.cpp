@@ -102,31 +102,34 @@ void outer_of(int64_t rows, const float* few, const float* from, int64_t many, f
   });
 }
 
+// Calls run(Count<few>()), 1 <= few <= kFewChannels.
+template <class Run>
+HWY_INLINE void with_count(int64_t few, const Run& run) {
+  static_assert(kFewChannels == 4);
+  if (few == 1) run(Count<1>());
+  if (few == 2) run(Count<2>());
+  if (few == 3) run(Count<3>());
+  if (few == 4) run(Count<4>());
+}
+
 void spread(int64_t rows, int64_t few, const float* x, const float* w, const float* bias,
             int64_t many, float* to) {
-  const auto run = few == 1   ? spread_of<1>
-                   : few == 2 ? spread_of<2>
-                   : few == 3 ? spread_of<3>
-                              : spread_of<4>;
-  run(rows, x, w, bias, many, to);
+  with_count(few, [=](auto count)
+                      HWY_ATTR { spread_of<decltype(count)::value>(rows, x, w, bias, many, to); });
 }
 
 void gather(int64_t rows, int64_t few, const float* from, const float* w, const float* bias,
             int64_t many, float* to) {
-  const auto run = few == 1   ? gather_of<1>
-                   : few == 2 ? gather_of<2>
-                   : few == 3 ? gather_of<3>
-                              : gather_of<4>;
-  run(rows, from, w, bias, many, to);
+  with_count(few, [=](auto count) HWY_ATTR {
+    gather_of<decltype(count)::value>(rows, from, w, bias, many, to);
+  });
 }
 
 void outer(int64_t rows, int64_t few, const float* x, const float* from, int64_t many, float* w,
            float* totals) {
-  const auto run = few == 1   ? outer_of<1>
-                   : few == 2 ? outer_of<2>
-                   : few == 3 ? outer_of<3>
-                              : outer_of<4>;
-  run(rows, x, from, many, w, totals);
+  with_count(few, [=](auto count) HWY_ATTR {
+    outer_of<decltype(count)::value>(rows, x, from, many, w, totals);
+  });
 }
 
 }  // namespace

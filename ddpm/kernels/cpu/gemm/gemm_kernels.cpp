@@ -52,6 +52,30 @@ HWY_INLINE void store_first(Vec v, int64_t count, float* to) {
 }
 
 template <int kRows, int kVecs>
+HWY_INLINE void clear(Vec (&sum)[kRows][kVecs]) {
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::Zero(Floats());
+  }
+}
+
+// One step of the reduction: sum[r] += left(r) b.
+template <int kRows, int kVecs, class Left>
+HWY_INLINE void add_products(const Left& left, const float* b, Vec (&sum)[kRows][kVecs]) {
+  const Floats d;
+  Vec right[kVecs];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+    const Vec x = hn::Set(d, left(r));
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, right[v], sum[r][v]);
+  }
+}
+
+template <int kRows, int kVecs>
 HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out) {
   const Floats d;
   const Vec alpha = hn::Set(d, out.alpha);
@@ -99,14 +123,9 @@ struct NextRows {
 
 template <int kRows, int kVecs>
 HWY_INLINE void row_tile_of(const RowTile& tile, const NextRows& next, const TileOutput& out) {
-  const Floats d;
   prefetch_output<kRows, kVecs>(out);
   Vec sum[kRows][kVecs];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::Zero(d);
-  }
+  clear(sum);
   const float* b = tile.b;
   const int64_t b_stride = tile.b_stride;
   for (int64_t s = 0; s < tile.segments; ++s) {
@@ -118,17 +137,8 @@ HWY_INLINE void row_tile_of(const RowTile& tile, const NextRows& next, const Til
         __builtin_prefetch(next.left[s * kMr + r] + tile.offset + first);
       }
       const int64_t end = HWY_MIN(first + kLine, tile.length);
-      for (int64_t i = first; i < end; ++i) {
-        Vec right[kVecs];
-#pragma GCC unroll 2
-        for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
-        b += b_stride;
-#pragma GCC unroll 12
-        for (int r = 0; r < kRows; ++r) {
-          const Vec x = hn::Set(d, left[r][i]);
-#pragma GCC unroll 2
-          for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, right[v], sum[r][v]);
-        }
+      for (int64_t i = first; i < end; ++i, b += b_stride) {
+        add_products([&](int r) DDPM_SIMD_LAMBDA { return left[r][i]; }, b, sum);
       }
     }
   }
@@ -137,35 +147,21 @@ HWY_INLINE void row_tile_of(const RowTile& tile, const NextRows& next, const Til
 
 template <int kRows, int kVecs>
 void column_tile_of(const ColumnTile& tile, const TileOutput& out) {
-  const Floats d;
   prefetch_output<kRows, kVecs>(out);
   Vec sum[kRows][kVecs];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::Zero(d);
-  }
-  const float* b = tile.b;
+  clear(sum);
+  const float* const b = tile.b;
   const auto step = [&](int64_t i) HWY_ATTR {
     const float* left = tile.left[i] + tile.offset;
-    Vec right[kVecs];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
-    b += kNr;
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
-      const Vec x = hn::Set(d, left[r]);
-#pragma GCC unroll 2
-      for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, right[v], sum[r][v]);
-    }
+    add_products([=](int r) DDPM_SIMD_LAMBDA { return left[r]; }, b + i * kNr, sum);
   };
-  const int64_t calls = HWY_MIN(tile.depth, tile.ahead_count);
+  const int64_t fetches = HWY_MIN(tile.depth, tile.ahead_count);
   const float* ahead = tile.ahead;
-  for (int64_t i = 0; i < calls; ++i, ahead += tile.ahead_stride) {
+  for (int64_t i = 0; i < fetches; ++i, ahead += tile.ahead_stride) {
     __builtin_prefetch(ahead, 0, 2);
     step(i);
   }
-  for (int64_t i = calls; i < tile.depth; ++i) step(i);
+  for (int64_t i = fetches; i < tile.depth; ++i) step(i);
   write_tile<kRows, kVecs>(sum, out);
 }
 

@@ -222,6 +222,20 @@ void block_gradient(const float* sums, int64_t rows, float* taps, int64_t tap_st
   }
 }
 
+// sums[r] = (what they hold, where accumulate, +) sum[r], rows kNr apart.
+template <int kRows>
+HWY_INLINE void write_sums(const Vec (&sum)[kRows][2], bool accumulate, float* sums) {
+  const Floats d;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      float* to = sums + r * kNr + i * kLanes;
+      hn::StoreU(accumulate ? hn::Add(hn::LoadU(d, to), sum[r][i]) : sum[r][i], d, to);
+    }
+  }
+}
+
 // Sums start at zero and are added to what was there at the end, so that a long reduction is many
 // shorter chains of additions.
 template <int kRows, bool kStream>
@@ -248,14 +262,7 @@ HWY_INLINE void multiply_tile(int64_t blocks, const float* v, int64_t v_step, co
       }
     }
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; ++i) {
-      float* to = sums + r * kNr + i * kLanes;
-      hn::StoreU(accumulate ? hn::Add(hn::LoadU(d, to), sum[r][i]) : sum[r][i], d, to);
-    }
-  }
+  write_sums(sum, accumulate, sums);
 }
 
 template <bool kStream, int kRows = kTileRows>
@@ -313,14 +320,7 @@ HWY_INLINE void multiply_gradient_tile(int64_t tiles, const float* v, const floa
     for (int64_t t = 0; t < kSteps; ++t) step(t);
   }
   for (int64_t t = 0; t < tiles; ++t) step(t);
-#pragma GCC unroll 8
-  for (int r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; ++i) {
-      float* to = s + r * kNr + i * kLanes;
-      hn::StoreU(accumulate ? hn::Add(hn::LoadU(f, to), sum[r][i]) : sum[r][i], f, to);
-    }
-  }
+  write_sums(sum, accumulate, s);
 }
 
 template <int kM>
