@@ -36,8 +36,10 @@ constexpr int kMr = 4;
 constexpr int64_t kDepth = 256;
 #endif
 constexpr int64_t kNr = 2 * kLanes;
-constexpr int64_t kLine = 16;       // floats of a cache line
-constexpr int64_t kRowsAhead = 16;  // called while rows are packed: too far apart to be foreseen
+constexpr int64_t kLine = 16;  // floats of a cache line
+// Rows that are prefetched while rows are packed: they are too far apart for the processor to
+// guess.
+constexpr int64_t kRowsAhead = 16;
 static_assert(kMr <= kMaxTileRows && kDepth <= kMaxDepth && kDepth * kNr <= kMaxPanelFloats);
 
 // Not a masked store: AMD's processors take tens of micro-operations for one of AVX2.
@@ -115,7 +117,7 @@ HWY_INLINE void prefetch_output(const TileOutput& out) {
   }
 }
 
-// Rows of the tile after this one, to be called meanwhile. None: rows is 0.
+// Rows of the tile after this one, to be prefetched. None: rows is 0.
 struct NextRows {
   const float* const* left = nullptr;
   int64_t rows = 0;

@@ -28,7 +28,7 @@ struct RowTile {
   int64_t offset = 0;
   const float* b = nullptr;  // nr readable columns in every row
   int64_t b_stride = 0;
-  bool fetch = false;  // call the next tile's rows meanwhile: they come from memory
+  bool fetch = false;  // prefetch the next tile's rows, which come from memory
 };
 
 // Tiles one below the other, of rows / groups rows each, the first rows % groups of them of one
@@ -44,8 +44,8 @@ struct ColumnTile {
   int64_t depth = 0;
   int64_t offset = 0;
   const float* b = nullptr;
-  // Lines at ahead + i * ahead_stride, i < ahead_count, are called into the second-level cache
-  // meanwhile, one in each step.
+  // Lines at ahead + i * ahead_stride, i < ahead_count, are prefetched into the second-level cache,
+  // one in each step.
   const float* ahead = nullptr;
   int64_t ahead_stride = 0, ahead_count = 0;
 };

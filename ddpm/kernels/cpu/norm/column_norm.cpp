@@ -1,10 +1,10 @@
-// Column kernels. The moments and the maps stream along the rows, the moments some rows at a time,
-// with their accumulators in the first-level cache; the sums of gradients, which need more of
-// them, walk down a strip of columns with theirs in registers, the block's rows staying in the
-// first cache levels. Neither way is one that the processor foresees in a wide matrix from memory:
-// both call what comes next, the following rows or the following strip. The moments are taken about
-// the block's first row, whose distance from the mean is at most sqrt(rows) deviations: in double
-// that costs two digits of sixteen, and one pass is enough.
+// Column kernels. The moments and the maps go along the rows, the moments some rows at a time, with
+// their accumulators in the first-level cache. The sums of gradients need more accumulators: they
+// go down a strip of columns and keep them in registers, while the block's rows stay in the first
+// cache levels. In a wide matrix the processor foresees neither way, so both prefetch what comes
+// next, the following rows or the following strip. The moments are taken about the block's first
+// row, whose distance from the mean is at most sqrt(rows) deviations: in double that costs two
+// digits of sixteen, and one pass is enough.
 #include "ddpm/kernels/cpu/norm/column_norm.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -1,5 +1,5 @@
 // Which instruction set the kernels run on. Every kernel file is compiled once per target
-// (Highway's foreach_target) and a call picks its version from a small table; the choice is one
+// (Highway's foreach_target) and its version is picked from a small table; the choice is one
 // variable of ours, because Highway's own dispatcher lives in a shared library that the engine must
 // not need.
 #pragma once

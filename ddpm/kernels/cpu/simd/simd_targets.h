@@ -1,5 +1,5 @@
-// Which Highway targets kernel files are compiled for, and how a call picks one. A kernel file
-// reads
+// Which Highway targets kernel files are compiled for, and how one is picked at run time. A kernel
+// file reads
 //
 //   #undef HWY_TARGET_INCLUDE
 //   #define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/ROOM/this_file.cpp"

@@ -37,7 +37,7 @@ struct WinogradKernels {
 
   // B^T d B of one tile: position p of channel c to v[p * stride + c / block * block_stride + c %
   // block] for c < channels rounded up to whole vectors (zero beyond channels); the tile's pixel p
-  // has its channels at pixels[p] + offset. The next tile's, at next[p], are called meanwhile.
+  // has its channels at pixels[p] + offset. The next tile's, at next[p], are prefetched.
   void (*input)(const float* const* pixels, const float* const* next, int64_t offset,
                 int64_t channels, float* v, int64_t stride, int64_t block_stride);
   // G g G^T to rows c < channels of a slab's U from weights taps[tap * tap_stride + c * nr + k],
