@@ -37,6 +37,11 @@ struct Tolerance {
   static constexpr double kOperation = 2e-6;   // sums of products, norms, activations
   static constexpr double kWinograd = kBlock;  // transforms lose a further digit
 
+  // A kernel's float32 sums of a few thousand products against double.
+  static constexpr double kProduct = 1e-6;
+  // A sum in double against the same in another order, relative to what is summed.
+  static constexpr double kDoubleSum = 1e-13;
+
   // An operation's gradient against finite differences of its float32 forward pass, whose rounding
   // dominates: with the five-point stencil of worst_gradient_error(), relative to the largest
   // gradient. A wrong formula is off by 1e-2 or more.

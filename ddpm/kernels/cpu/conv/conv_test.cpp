@@ -7,6 +7,7 @@
 
 #include "ddpm/kernels/cpu/simd/simd_test_support.h"
 #include "ddpm/kernels/ref/ref_backend.h"
+#include "tests/support/compare.h"
 
 namespace ddpm::cpu {
 
@@ -18,7 +19,7 @@ void PrintTo(const ConvShape& s, std::ostream* out) {
 
 namespace {
 
-using ddpm::testing::kProductTolerance;
+using ddpm::test::Tolerance;
 using ddpm::testing::normal_tensor;
 using ddpm::testing::relative_error;
 
@@ -63,10 +64,10 @@ void check_against_ref(const ConvShape& shape) {
   const Problem problem(shape);
   const Problem::Results got = problem.run(), expected = problem.run_ref();
   SCOPED_TRACE(::testing::PrintToString(shape));
-  EXPECT_LE(relative_error(got.y, expected.y), kProductTolerance) << "y";
-  EXPECT_LE(relative_error(got.dx, expected.dx), kProductTolerance) << "dx";
-  EXPECT_LE(relative_error(got.dw, expected.dw), kProductTolerance) << "dw";
-  EXPECT_LE(relative_error(got.dbias, expected.dbias), kProductTolerance) << "dbias";
+  EXPECT_LE(relative_error(got.y, expected.y), Tolerance::kProduct) << "y";
+  EXPECT_LE(relative_error(got.dx, expected.dx), Tolerance::kProduct) << "dx";
+  EXPECT_LE(relative_error(got.dw, expected.dw), Tolerance::kProduct) << "dw";
+  EXPECT_LE(relative_error(got.dbias, expected.dbias), Tolerance::kProduct) << "dbias";
 }
 
 ConvShape square(int64_t batch, int64_t size, int64_t channels, int64_t outputs, int64_t kernel) {

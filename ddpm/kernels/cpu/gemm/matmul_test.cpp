@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ddpm/kernels/cpu/simd/simd_test_support.h"
+#include "tests/support/compare.h"
 
 namespace ddpm::cpu {
 namespace {
@@ -62,7 +63,7 @@ void check(Form form, int64_t m, int64_t n, int64_t k, float alpha, bool accumul
            .bias = with_bias ? bias.f32() + 1 : nullptr};
   plain_product(form, p, expected.f32() + 1);
   run(form, p);
-  EXPECT_LE(relative_error(got, expected), ddpm::testing::kProductTolerance)
+  EXPECT_LE(relative_error(got, expected), ddpm::test::Tolerance::kProduct)
       << "m " << m << ", n " << n << ", k " << k;
   for (int64_t i = 0; i < got.size(0); ++i) {
     for (int64_t j = 0; j < got.size(1); ++j) {

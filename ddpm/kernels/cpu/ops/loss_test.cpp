@@ -26,7 +26,8 @@ TEST_P(LossTest, AgreesForEveryLength) {
     const Tensor p = normal_tensor({length}, 1), t = normal_tensor({length}, 2);
     for (LossKind kind : kKinds) {
       const double expected = loss(ref, kind, p, t);
-      EXPECT_NEAR(loss(cpu, kind, p, t), expected, 1e-13 * expected) << length;
+      EXPECT_NEAR(loss(cpu, kind, p, t), expected, test::Tolerance::kDoubleSum * expected)
+          << length;
       expect_agrees_with_ref(
           [&](Backend& on) {
             Tensor dp = unwritten({length});
@@ -47,7 +48,8 @@ TEST_P(LossTest, WeightsOfImagesAgree) {
     const Tensor weights = normal_tensor({shape[0]}, 3);
     for (LossKind kind : kKinds) {
       const double expected = loss(ref, kind, p, t, &weights);
-      EXPECT_NEAR(loss(cpu, kind, p, t, &weights), expected, 1e-13 * loss(ref, kind, p, t));
+      EXPECT_NEAR(loss(cpu, kind, p, t, &weights), expected,
+                  test::Tolerance::kDoubleSum * loss(ref, kind, p, t));
       expect_agrees_with_ref(
           [&](Backend& on) {
             Tensor dp = unwritten(shape);

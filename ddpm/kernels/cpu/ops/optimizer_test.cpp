@@ -64,10 +64,11 @@ TEST_P(OptimizerTest, SumOfSquaresAgreesForEveryLength) {
   for (int64_t length = 0; length <= 35; ++length) tensors.push_back(normal_tensor({length}, 1));
   tensors.push_back(normal_tensor({70001}, 2));
   const double expected = sum_of_squares(ref, tensors);
-  EXPECT_NEAR(sum_of_squares(cpu, tensors), expected, 1e-13 * expected);
+  EXPECT_NEAR(sum_of_squares(cpu, tensors), expected, test::Tolerance::kDoubleSum * expected);
   for (const Tensor& tensor : tensors) {
     const double one = sum_of_squares(ref, {tensor});
-    EXPECT_NEAR(sum_of_squares(cpu, {tensor}), one, 1e-13 * one) << tensor.elements();
+    EXPECT_NEAR(sum_of_squares(cpu, {tensor}), one, test::Tolerance::kDoubleSum * one)
+        << tensor.elements();
   }
 }
 

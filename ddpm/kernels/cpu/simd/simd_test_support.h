@@ -1,4 +1,4 @@
-// For tests of kernels: every instruction set that this CPU has, thread counts, and one tolerance.
+// For tests of kernels: every instruction set that this CPU has, and thread counts.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -63,8 +63,5 @@ inline double relative_error(const Tensor& a, const Tensor& b) {
   }
   return std::sqrt(norm > 0 ? difference / norm : difference);
 }
-
-// float32 sums of a few thousand products against double.
-inline constexpr double kProductTolerance = 1e-6;
 
 }  // namespace ddpm::testing
