@@ -10,6 +10,7 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/base/philox.h
   ddpm/base/text.h
   ddpm/data/dataset.h
+  ddpm/data/data_options.h
   ddpm/data/fingerprint.h
   ddpm/data/load_report.h
   ddpm/data/pixels.h
@@ -21,18 +22,14 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/diffusion/schedule.h
   ddpm/engine/generator.h
   ddpm/engine/model.h
+  ddpm/engine/model_config.h
   ddpm/engine/run.h
   ddpm/engine/train_options.h
   ddpm/engine/trainer.h
   ddpm/kernels/arguments.h
-  ddpm/nn/attention.h
   ddpm/nn/layers.h
   ddpm/nn/module.h
-  ddpm/nn/resample.h
-  ddpm/nn/residual.h
-  ddpm/nn/resnet_block.h
-  ddpm/nn/time_embedding.h
-  ddpm/nn/unet.h
+  ddpm/nn/network.h
   ddpm/optim/adam.h
   ddpm/tensor/shape.h
   ddpm/tensor/tensor.h)

@@ -15,11 +15,10 @@ int main(int argc, char** argv) try {
     return 2;
   }
   ddpm::TrainOptions options;
-  options.data = argv[1];
-  options.size = "16";
-  options.dim = 32;
-  options.dim_mults = {1, 2};
-  options.steps = argc > 3 ? std::stoll(argv[3]) : 2000;
+  options.data.source = argv[1];
+  options.data.size = "16";
+  ddpm::read_options({{"dim", "32"}, {"dim_mults", "[1, 2]"}}, options.network);
+  options.optimizer.steps = argc > 3 ? std::stoll(argv[3]) : 2000;
 
   ddpm::TrainEvents events;
   events.loaded = [](const ddpm::LoadReport& report, const ddpm::Dataset&) {

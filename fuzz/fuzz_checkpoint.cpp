@@ -5,31 +5,30 @@
 
 #include "ddpm/base/file.h"
 #include "ddpm/engine/checkpoint.h"
+#include "ddpm/nn/tutorial/unet.h"
 #include "fuzz/support.h"
 
 namespace {
 
 using namespace ddpm;
 
-const ModelConfig kConfig{.network = {.dim = 2,
-                                      .dim_mults = {1},
-                                      .channels = 1,
-                                      .resnet_block_groups = 1,
-                                      .attention_heads = 1,
-                                      .attention_dim_head = 1},
-                          .height = 2,
-                          .width = 2,
-                          .timesteps = 4};
+const ModelConfig kConfig{
+    .network =
+        tutorial::UnetConfig{
+            .dim = 2, .dim_mults = {1}, .channels = 1, .groups = 1, .heads = 1, .dim_head = 1},
+    .height = 2,
+    .width = 2,
+    .process = {.timesteps = 4}};
 
 struct State {
-  State() : network(kConfig.network) {
-    network.initialize(1);
+  State() : network(make_network(kConfig.network)) {
+    network->initialize(1);
     std::vector<Variable> variables;
-    for (const NamedParameter& named : network.parameters())
+    for (const NamedParameter& named : network->parameters())
       variables.push_back(named.parameter->variable);
     adam = std::make_unique<Adam>(std::move(variables), AdamOptions{.ema_decay = 0.9});
   }
-  DiffusionUnet network;
+  std::unique_ptr<Network> network;
   std::unique_ptr<Adam> adam;
 };
 
@@ -40,7 +39,7 @@ State& state() {
 
 std::string sound_checkpoint(const fuzz::Folder& folder) {
   const std::string path = folder.path() + "/sound.safetensors";
-  save_checkpoint(path, kConfig, state().network, *state().adam,
+  save_checkpoint(path, kConfig, *state().network, *state().adam,
                   {.run = "a run", .data = "its pictures", .options = "{}"});
   return read_file(path);
 }

@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   });
   fuzz::succeeds([&] {
     load_model(path, Device::kCpu,
-               {.groups = 1, .heads = 1, .schedule = "cosine", .timesteps = 10});
+               {{"groups", "1"}, {"heads", "1"}, {"schedule", "\"cosine\""}, {"timesteps", "10"}});
   });
   return 0;
 }

@@ -112,7 +112,7 @@ void print_layers(const char* title, const std::vector<ProfiledOperation>& opera
 }
 
 void check_ranges(const Request& request) {
-  check_range("bench", "--batch", request.options.batch, 1, kMostBatch);
+  check_range("bench", "--batch", request.options.optimizer.batch, 1, kMostBatch);
   check_range("bench", "--channels", request.channels, 1, 4096);
   check_range("bench", "--repetitions", request.repetitions, 1, 1'000'000);
   if (!(request.seconds >= 0 && request.seconds <= 3600)) {
@@ -133,32 +133,34 @@ struct Measured {
 Measured measure(const Request& request, Device device) {
   const TrainOptions& options = request.options;
   Measured result;
-  const ImageSize size = result.size = parse_image_size(options.size);
+  const ImageSize size = result.size = parse_image_size(options.data.size);
   const ModelConfig config = options.model_config(size.height, size.width, request.channels);
   config.network.check();  // before its weights take time and memory
   config.network.check_image(size.height, size.width);
-  require_memory_for_training(config, options.batch, options.recompute, 0);
+  require_memory_for_training(config, options.optimizer.batch, options.optimizer.recompute, 0);
 
-  Tensor images({options.batch, size.height, size.width, request.channels}, DType::kFloat32,
-                device);
-  std::vector<uint64_t> seeds(static_cast<size_t>(options.batch));
+  Tensor images({options.optimizer.batch, size.height, size.width, request.channels},
+                DType::kFloat32, device);
+  std::vector<uint64_t> seeds(static_cast<size_t>(options.optimizer.batch));
   for (size_t i = 0; i < seeds.size(); ++i) seeds[i] = i;
   Backend& backend = backend_for(device);
   backend.run(op::Normal{.seeds = seeds, .stream = 0, .x = images});
-  Tensor t({options.batch});
-  for (int64_t i = 0; i < options.batch; ++i) t.f32()[i] = static_cast<float>(i * 37 % 1000);
+  Tensor t({options.optimizer.batch});
+  for (int64_t i = 0; i < options.optimizer.batch; ++i) {
+    t.f32()[i] = static_cast<float>(i * 37 % 1000);
+  }
 
   Trainer trainer(
-      options, config, [&](int64_t) { return images; }, device);
+      options.optimizer, config, [&](int64_t) { return images; }, device);
   result.step_s = fastest(request.repetitions, request.seconds, [&] { trainer.step(); });
   result.rss_mb = peak_rss_mb();
-  const auto forward = [&] { trainer.network()(Variable(images), t.on(device)); };
+  const auto forward = [&] { trainer.network()({.x = Variable(images), .t = t.on(device)}); };
   {
     const Inference scope;
     result.forward_s = fastest(request.repetitions, request.seconds, forward);
   }
-  const Cost cost = estimate_cost(config, options.batch);
-  result.flops = cost.forward_flops * static_cast<double>(options.batch);
+  const Cost cost = estimate_cost(config, options.optimizer.batch);
+  result.flops = cost.forward_flops * static_cast<double>(options.optimizer.batch);
   result.parameters = cost.parameters;
   result.simd = device == Device::kCpu ? simd_name() : "none";
   if (!request.layers) return result;
@@ -172,7 +174,7 @@ Measured measure(const Request& request, Device device) {
 }
 
 void print_text(const Request& request, const Measured& measured) {
-  const int64_t batch = request.options.batch;
+  const int64_t batch = request.options.optimizer.batch;
   const auto per_second = [&](double seconds) { return static_cast<double>(batch) / seconds; };
   print(fmt::format("{} parameters, {} picture{} of {}x{}, {} thread{}, {}\n",
                     short_number(static_cast<double>(measured.parameters)), batch, plural(batch),
@@ -199,10 +201,9 @@ void print_json(const Request& request, const Measured& measured) {
   object.set("threads", json_value::write(int64_t{num_threads()}));
   object.set("simd", json_value::write(measured.simd));
   object.set("parameters", json_value::write(measured.parameters));
-  object.set("dim", json_value::write(options.dim));
-  object.set("dim_mults", json_value::write(options.dim_mults));
-  object.set("size", json_value::write(options.size));
-  object.set("batch", json_value::write(options.batch));
+  write_options(options.network, object);
+  object.set("size", json_value::write(options.data.size));
+  object.set("batch", json_value::write(options.optimizer.batch));
   if (request.layers) {
     object.set("forward_layers", layers_json(measured.forward_layers));
     object.set("train_step_layers", layers_json(measured.step_layers));
@@ -223,14 +224,13 @@ int run(const Request& request) {
 Action bench_command(Flags& flags) {
   const auto request = std::make_shared<Request>();
   TrainOptions& options = request->options;
-  options.batch = 8;
-  flags.add("dim", options.dim, "base width of the network");
-  flags.add("dim-mults", options.dim_mults, "width of each level as a multiple of dim");
-  flags.add("groups", options.groups, "groups of the group normalisations");
+  options.optimizer.batch = 8;
+  flags.add_fields(options.network);
+  flags.group("Flags");
   flags.add("channels", request->channels, "of the pictures");
-  flags.add("size", options.size, "of the pictures", "N|HxW");
-  flags.add("batch", options.batch, "pictures per pass");
-  flags.add("recompute", options.recompute, "as in ddpm train");
+  flags.add_fields(options, [](const Field& field) {
+    return field.name() == "size" || field.name() == "batch" || field.name() == "recompute";
+  });
   flags.add("repetitions", request->repetitions, "the fastest of so many counts");
   flags.add("seconds", request->seconds, "repeats for at least so long");
   flags.add("json", request->json,

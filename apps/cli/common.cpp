@@ -31,25 +31,12 @@ Device Machine::apply() const {
 void ModelFlags::declare(Flags& flags) {
   flags.positional("MODEL", path, "a run directory or a .safetensors file");
   flags.group("For files that do not say it (bare state dicts)");
-  flags.add("groups", groups, "groups of the group normalisations");
-  flags.add("heads", heads, "heads of the attentions");
-  flags.add("weight-standardization-eps", weight_standardization_eps,
-            "added to the variance of each filter");
-  flags.add("schedule", schedule, "noise schedule", bars(schedule_names()));
-  flags.add("timesteps", timesteps, "steps of the noise schedule");
+  flags.add_fields(config, [](const Field& field) { return !field.in_state_dict(); });
   flags.group("Flags");
 }
 
 Model ModelFlags::load(const Flags& flags, Device device) const {
-  ModelOverrides overrides;
-  if (flags.given("groups")) overrides.groups = groups;
-  if (flags.given("heads")) overrides.heads = heads;
-  if (flags.given("weight-standardization-eps")) {
-    overrides.weight_standardization_eps = weight_standardization_eps;
-  }
-  if (flags.given("schedule")) overrides.schedule = schedule;
-  if (flags.given("timesteps")) overrides.timesteps = timesteps;
-  return load_model(path, device, overrides);
+  return load_model(path, device, given_fields(flags, config));
 }
 
 void read_config_file(const std::string& path, TrainOptions& options) {

@@ -28,16 +28,23 @@ struct Machine {
 // MODEL and the flags for what a bare state dict does not tell.
 struct ModelFlags {
   std::string path;
-  int64_t groups = 4;
-  int64_t heads = 4;
-  double weight_standardization_eps = 0;
-  std::string schedule = "linear";
-  int64_t timesteps = 1000;
+  ModelConfig config;
 
   void declare(Flags& flags);
   // Only what was given counts.
   Model load(const Flags& flags, Device device) const;
 };
+
+// The fields of `options` whose flags were given and that no state dict tells.
+template <class Options>
+JsonObject given_fields(const Flags& flags, const Options& options) {
+  JsonObject given;
+  for (const Field& field : fields_of(options)) {
+    if (!field.in_state_dict() && flags.given(flag_name(field.name())))
+      given.set(field.name(), field.json());
+  }
+  return given;
+}
 
 // Options of training from a JSON file. Keys are those of config.json, so that a run's own file can
 // start another.

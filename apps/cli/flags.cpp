@@ -406,11 +406,13 @@ void Flags::Impl::add_field(const Field& field, const std::function<Fields()>& l
   for (size_t i = 1; i < names.size(); ++i) entry.aliases.push_back("--" + names[i]);
 }
 
-void Flags::add_fields(const std::function<Fields()>& list) {
+void Flags::add_fields(const std::function<Fields()>& list,
+                       const std::function<bool(const Field&)>& wanted) {
   const std::string heading = impl_->heading;
   std::vector<std::string> known;
   const auto add_new = [&](const std::string& suffix) {
     for (const Field& field : list()) {
+      if (wanted && !wanted(field)) continue;
       if (std::find(known.begin(), known.end(), field.name()) != known.end()) continue;
       known.push_back(field.name());
       if (!field.group().empty()) impl_->heading = field.group() + suffix;

@@ -48,12 +48,13 @@ class Flags {
   // Every field of an options struct as a flag, with its group, value name and earlier names. The
   // options must outlive the flags. Where a field selects which others there are, the fields of all
   // its choices become flags; one that the final choice does not have is refused when it is
-  // applied.
+  // applied. Only the fields that are `wanted`, where that is given.
   template <class Options>
-  void add_fields(Options& options) {
-    add_fields([&options] { return fields_of(options); });
+  void add_fields(Options& options, const std::function<bool(const Field&)>& wanted = {}) {
+    add_fields([&options] { return fields_of(options); }, wanted);
   }
-  void add_fields(const std::function<Fields()>& list);
+  void add_fields(const std::function<Fields()>& list,
+                  const std::function<bool(const Field&)>& wanted = {});
 
   // False when help was asked for and shown. Throws UsageError for what cannot be understood.
   // Writes the values given to their variables.

@@ -37,9 +37,9 @@ void check_inputs(const SafetensorsFile& file, ModelConfig config) {
     fail("forward", fmt::format("t of {} has the shape {}; x holds {} images, so [{}] is needed",
                                 file.path(), t->shape.str(), count, std::max<int64_t>(count, 1)));
   }
-  if (x->shape[1] != config.network.channels) {
+  if (x->shape[1] != config.network.channels()) {
     fail("forward", fmt::format("x of {} has {} channels; the network takes {}", file.path(),
-                                x->shape[1], config.network.channels));
+                                x->shape[1], config.network.channels()));
   }
   config.height = x->shape[2];
   config.width = x->shape[3];
@@ -82,7 +82,7 @@ Action forward_command(Flags& flags) {
     require_finite(x, "x of " + request->in);
     require_finite(t, "t of " + request->in);
     OutputFile file_out(request->out);
-    const Variable out = (*model.network)(Variable(x), t);  // [N, H, W, C]
+    const Variable out = (*model.network)({.x = Variable(x), .t = t});  // [N, H, W, C]
     require_finite(out.value(), "the output");
     SafetensorsWriter writer;
     writer.add("out", out.value(), Layout::kImage);

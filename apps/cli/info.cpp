@@ -36,7 +36,7 @@ struct Report {
 
 // The images' size: asked for, trained on, or else one that the network can take.
 ImageSize image_size(const Flags& flags, const TrainOptions& options, const ModelConfig& config) {
-  if (flags.given("size")) return parse_image_size(options.size);
+  if (flags.given("size")) return parse_image_size(options.data.size);
   if (config.height > 0 && config.width > 0) return {config.height, config.width};
   const int64_t divisor = config.network.side_divisor();
   const int64_t side = (32 + divisor - 1) / divisor * divisor;
@@ -103,20 +103,17 @@ void print_json(const Report& report) {
 // A file describes its network; only what it may leave open can be given beside it.
 void read_model(const Request& request, const Flags& flags, Report& report) {
   const TrainOptions& options = request.options;
-  ModelOverrides overrides;
-  if (flags.given("groups")) overrides.groups = options.groups;
-  if (flags.given("heads")) overrides.heads = options.heads;
-  if (flags.given("weight-standardization-eps"))
-    overrides.weight_standardization_eps = options.weight_standardization_eps;
-  if (flags.given("schedule")) overrides.schedule = options.schedule;
-  if (flags.given("timesteps")) overrides.timesteps = options.timesteps;
-  for (const char* name : {"dim", "dim-mults", "init-dim", "dim-head", "channels", "config"}) {
+  std::vector<std::string> describing = {"channels", "config"};
+  for (const Field& field : fields_of(options.network)) {
+    if (field.in_state_dict()) describing.push_back(flag_name(field.name()));
+  }
+  for (const std::string& name : describing) {
     if (!flags.given(name)) continue;
     fail_usage("info",
                fmt::format("--{} describes a network, and so does MODEL ({}); leave one out", name,
                            request.model));
   }
-  const Model model = load_model(request.model, Device::kDry, overrides);
+  const Model model = load_model(request.model, Device::kDry, given_fields(flags, options));
   report.path = model.path;
   report.trained_steps = model.trained_steps;
   report.config = model.config;
@@ -133,16 +130,17 @@ void read_options_of_training(Request& request, const Flags& flags, Report& repo
   }
   if (!request.config.empty()) read_config_file(request.config, options);
   flags.apply();
-  if (options.data.empty()) options.data = "any";  // what it costs does not depend on it
+  if (options.data.source.empty())
+    options.data.source = "any";  // what it costs does not depend on it
   options.check();
   int64_t channels = 3;
-  if (options.channels == "1") channels = 1;
-  if (options.channels == "4") channels = 4;
-  if (channels == 3 && options.channels != "3" && options.channels != "auto") {
+  if (options.data.channels == "1") channels = 1;
+  if (options.data.channels == "4") channels = 4;
+  if (channels == 3 && options.data.channels != "3" && options.data.channels != "auto") {
     fail_usage("info", fmt::format("--channels is {}; 1, 3, 4 and auto (here as 3) can be",
-                                   options.channels));
+                                   options.data.channels));
   }
-  const ImageSize size = parse_image_size(options.size);
+  const ImageSize size = parse_image_size(options.data.size);
   report.config = options.model_config(size.height, size.width, channels);
   report.config.check();
 }
@@ -154,7 +152,7 @@ int run(Request& request, const Flags& flags) {
   } else {
     read_model(request, flags, report);
   }
-  report.batch = request.options.batch;
+  report.batch = request.options.optimizer.batch;
   check_range("info", "--batch", report.batch, 1, kMostBatch);
   report.size = image_size(flags, request.options, report.config);
   ModelConfig config = report.config;

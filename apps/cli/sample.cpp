@@ -179,13 +179,13 @@ void complete(const Request& request, const Flags& flags, const ModelConfig& con
   config.network.check_image(size.height, size.width);
   options.height = size.height;
   options.width = size.width;
-  if (!flags.given("steps")) options.steps = std::min(options.steps, config.timesteps);
-  if (options.steps > config.timesteps) {
+  if (!flags.given("steps")) options.steps = std::min(options.steps, config.process.timesteps);
+  if (options.steps > config.process.timesteps) {
     fail_usage("sample", fmt::format("--steps is {}; choose 1 to {}, the steps of the model's "
                                      "schedule",
-                                     options.steps, config.timesteps));
+                                     options.steps, config.process.timesteps));
   }
-  const int64_t channels = config.network.channels;
+  const int64_t channels = config.network.channels();
   if (channels != 1 && channels != 3 && channels != 4) {
     fail("sample", fmt::format("the model makes pictures of {} channels; pictures can be written "
                                "with 1, 3 or 4",
@@ -214,7 +214,7 @@ int run(Request& request, const Flags& flags) {
   GenerateOptions& options = request.generate;
   complete(request, flags, model.config, options);
 
-  const Shape image = {options.height, options.width, model.config.network.channels};
+  const Shape image = {options.height, options.width, model.config.network.channels()};
   const ImageSize size = {options.height, options.width};
   const GridOptions grid{.columns = request.columns,
                          .scale = request.scale > 0 ? request.scale : comfortable_scale(size)};

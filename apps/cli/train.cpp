@@ -69,7 +69,7 @@ int run_training(const TrainOptions& options, const RunRequest& request) {
   };
   events.stepped = [&](const StepMetrics& metrics, double images_per_s) {
     training.update(
-        metrics.step, options.steps,
+        metrics.step, options.optimizer.steps,
         fmt::format("loss {:.4f}  {:.3g} images/s", smooth.add(metrics.loss), images_per_s));
   };
   events.saved = [&](const std::string& path) {
@@ -100,7 +100,7 @@ int run_training(const TrainOptions& options, const RunRequest& request) {
     print(
         fmt::format("Stopped after step {} of {}, everything is saved. To continue:\n"
                     "  ddpm train --out {} --resume\n",
-                    result.steps, options.steps, shell_word(run)));
+                    result.steps, options.optimizer.steps, shell_word(run)));
     return kInterrupted;
   }
   print(fmt::format("Done: {} step{}. To make pictures with it:\n  ddpm sample {} --out grid.png\n",

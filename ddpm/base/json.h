@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,6 +37,10 @@ inline constexpr size_t kMostJsonBytes = size_t{1} << 20;
 // An ordered JSON object: values are JSON texts. Enough to write and read flat configurations.
 class JsonObject {
  public:
+  JsonObject() = default;
+  // Names and JSON texts: {{"dim", "8"}, {"schedule", "\"cosine\""}}.
+  JsonObject(std::initializer_list<std::pair<std::string, std::string>> members)
+      : members_(members) {}
   // Throws Error where the text is no JSON object, holds a key twice, or is larger than any file
   // of ours (32 levels, 1024 keys in an object, 1 MiB). The Error names `what`, such as a path.
   static JsonObject parse(std::string_view text, std::string_view what);

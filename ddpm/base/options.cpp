@@ -48,6 +48,11 @@ Field& Field::at_least(double lowest) {
   return *this;
 }
 
+Field& Field::range_below(double lowest, double high) {
+  below_high_ = true;
+  return range(lowest, high);
+}
+
 Field& Field::above(double low, double highest) {
   above_low_ = true;
   return range(low, highest);
@@ -85,6 +90,11 @@ Field& Field::selects() {
   return *this;
 }
 
+Field& Field::not_in_state_dict() {
+  in_state_dict_ = false;
+  return *this;
+}
+
 Field& Field::alias(std::string name) {
   aliases_.push_back(std::move(name));
   return *this;
@@ -108,10 +118,10 @@ bool Field::contains(double value) const {
 std::string Field::range_text() const {
   if (!low_ && !high_) return "";
   if (!high_) return fmt::format("be at least {}", number_text(*low_));
-  if (!above_low_)
-    return fmt::format("lie between {} and {}", number_text(*low_), number_text(*high_));
-  return fmt::format("lie above {} and {} {}", number_text(*low_),
-                     below_high_ ? "below" : "be at most", number_text(*high_));
+  const std::string low = number_text(*low_), high = number_text(*high_);
+  if (!above_low_ && !below_high_) return fmt::format("lie between {} and {}", low, high);
+  return fmt::format("{} {} and {} {}", above_low_ ? "be above" : "be at least", low,
+                     below_high_ ? "below" : "at most", high);
 }
 
 std::string Field::json() const {

@@ -41,6 +41,8 @@ class Field {
   // The lowest and highest value; of every element, where the field is a list.
   Field& range(double lowest, double highest);
   Field& at_least(double lowest);
+  // At least `lowest` and below `high`.
+  Field& range_below(double lowest, double high);
   // Above `low` and at most `highest`.
   Field& above(double low, double highest);
   // Above `low` and below `high`.
@@ -56,6 +58,8 @@ class Field {
   // Its value decides which other fields there are. read_options() and flags then list the fields
   // anew after it has changed.
   Field& selects();
+  // No state dict tells it, so a user may have to say it.
+  Field& not_in_state_dict();
   // An earlier name. Files and flags may still use it.
   Field& alias(std::string name);
   // What stands for the value in the help, instead of the type's: "HxW".
@@ -72,9 +76,10 @@ class Field {
   const std::vector<std::string>& aliases() const { return aliases_; }
   bool changeable() const { return changeable_; }
   bool is_selector() const { return selects_; }
+  bool in_state_dict() const { return in_state_dict_; }
   // Whether this is the field's name or one of its earlier names.
   bool is_called(std::string_view name) const;
-  // "between 1 and 4096", empty where every value of the type is allowed.
+  // "lie between 1 and 4096", empty where every value of the type is allowed.
   std::string range_text() const;
 
   // The value as JSON text, and back. Throws Error naming the field where the type does not fit.
@@ -94,7 +99,7 @@ class Field {
   bool above_low_ = false, below_high_ = false;  // the bound itself is not allowed
   std::optional<int64_t> least_elements_, most_elements_;
   std::vector<std::string> choices_, aliases_;
-  bool changeable_ = false, selects_ = false;
+  bool changeable_ = false, selects_ = false, in_state_dict_ = true;
 };
 
 // The fields of one struct, in their order. They point into the struct.

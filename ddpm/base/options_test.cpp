@@ -99,9 +99,9 @@ TEST(Options, ValuesOutOfRangeAreNamedWithWhatWouldWork) {
   EXPECT_EQ(refusal({.batch = 0}), "[test] batch is 0 but must lie between 1 and 64");
   EXPECT_EQ(refusal({.batch = 65}), "[test] batch is 65 but must lie between 1 and 64");
   EXPECT_EQ(refusal({.rate = 0}),
-            "[test] rate is 0 but must lie above 0 and be at most 1; 2e-4 is usual");
+            "[test] rate is 0 but must be above 0 and at most 1; 2e-4 is usual");
   EXPECT_EQ(refusal({.rate = std::numeric_limits<double>::quiet_NaN()}),
-            "[test] rate is nan but must lie above 0 and be at most 1; 2e-4 is usual");
+            "[test] rate is nan but must be above 0 and at most 1; 2e-4 is usual");
   EXPECT_EQ(refusal({.rate = 1}), "");
   EXPECT_EQ(refusal({.name = "z"}), "[test] there is no letter 'z'; choose x or y");
   EXPECT_EQ(refusal({.mults = {}}), "[test] mults has 0 elements but must have 1 to 3");

@@ -20,11 +20,16 @@ struct ProcessConfig {
   std::string objective = "eps";
 
   void fields(Fields& field) {
+    field.group("The process");
     field("schedule", schedule, "how noise grows over the time steps")
-        .choices("schedule", schedule_names());
-    field("timesteps", timesteps, "time steps of the noise schedule").range(1, kMostTimesteps);
+        .choices("schedule", schedule_names())
+        .not_in_state_dict();
+    field("timesteps", timesteps, "time steps of the noise schedule")
+        .range(1, kMostTimesteps)
+        .not_in_state_dict();
     field("objective", objective, "what the network learns to predict")
-        .choices("objective", objective_names());
+        .choices("objective", objective_names())
+        .not_in_state_dict();
   }
 };
 

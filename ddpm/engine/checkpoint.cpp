@@ -48,7 +48,7 @@ Checkpoint Checkpoint::open(const std::string& path) {
   return checkpoint;
 }
 
-void Checkpoint::load(DiffusionUnet& network, Adam& adam) const {
+void Checkpoint::load(Network& network, Adam& adam) const {
   std::vector<Tensor> weights = parameter_tensors(network), ema = adam.ema(), m = adam.moment1(),
                       v = adam.moment2();
   read_weights(file_, "model.", network, weights);
@@ -58,7 +58,7 @@ void Checkpoint::load(DiffusionUnet& network, Adam& adam) const {
   adam.set_steps(step_);
 }
 
-void save_checkpoint(const std::string& path, const ModelConfig& config, DiffusionUnet& network,
+void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
                      const Adam& adam, const CheckpointMarks& marks) {
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
@@ -76,7 +76,7 @@ void save_checkpoint(const std::string& path, const ModelConfig& config, Diffusi
   writer.write(path);
 }
 
-void load_checkpoint(const std::string& path, DiffusionUnet& network, Adam& adam) {
+void load_checkpoint(const std::string& path, Network& network, Adam& adam) {
   Checkpoint::open(path).load(network, adam);
 }
 

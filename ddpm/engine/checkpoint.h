@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "ddpm/engine/model.h"
+#include "ddpm/engine/model_config.h"
 #include "ddpm/io/safetensors.h"
 #include "ddpm/optim/adam.h"
 
@@ -32,7 +32,7 @@ class Checkpoint {
   const CheckpointMarks& marks() const { return marks_; }
   // Reads everything into a network of its configuration and its optimizer; throws Error where it
   // does not fit.
-  void load(DiffusionUnet& network, Adam& adam) const;
+  void load(Network& network, Adam& adam) const;
 
  private:
   explicit Checkpoint(SafetensorsFile file) : file_(std::move(file)) {}
@@ -44,10 +44,10 @@ class Checkpoint {
 };
 
 // Atomic: an older file of the name stays whole until the new one is complete.
-void save_checkpoint(const std::string& path, const ModelConfig& config, DiffusionUnet& network,
+void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
                      const Adam& adam, const CheckpointMarks& marks = {});
 // Checkpoint::open() and load() in one call.
-void load_checkpoint(const std::string& path, DiffusionUnet& network, Adam& adam);
+void load_checkpoint(const std::string& path, Network& network, Adam& adam);
 
 // RUN/checkpoints/step-00001000.safetensors
 std::string checkpoint_path(const std::string& run, int64_t step);

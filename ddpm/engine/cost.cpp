@@ -12,7 +12,7 @@ namespace ddpm {
 namespace {
 
 Tensor dry_images(const ModelConfig& config, int64_t count) {
-  return Tensor({count, config.height, config.width, config.network.channels}, DType::kFloat32,
+  return Tensor({count, config.height, config.width, config.network.channels()}, DType::kFloat32,
                 Device::kDry);
 }
 
@@ -23,10 +23,10 @@ Tensor dry_steps(int64_t count) { return Tensor({count}, DType::kFloat32, Device
 int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_weights) {
   config.network.check_image(config.height, config.width);
   DryMemory memory;
-  const DiffusionUnet network(config.network, Device::kDry);
+  const std::unique_ptr<Network> network = make_network(config.network, Device::kDry);
   std::optional<Inference> scope;
   if (prepare_weights) scope.emplace();
-  network(Variable(dry_images(config, batch)), dry_steps(batch));
+  (*network)({.x = Variable(dry_images(config, batch)), .t = dry_steps(batch)});
   take_dry_flops();
   return memory.peak_bytes_in_use();
 }
@@ -36,9 +36,9 @@ int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute)
   // A network may predict more channels than an image has; what training would feed back has its
   // output's shape.
   ModelConfig trained = config;
-  trained.network.output_dim = 0;
-  trained.timesteps = 1;  // the table of a long schedule would only take time
-  TrainOptions options;
+  trained.network.output_dim() = 0;
+  trained.process.timesteps = 1;  // the table of a long schedule would only take time
+  OptimizerOptions options;
   options.recompute = recompute;
   DryMemory memory;
   Trainer trainer(
@@ -52,10 +52,10 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
   config.network.check_image(config.height, config.width);
   Cost cost;
   {
-    DiffusionUnet network(config.network, Device::kDry);
-    cost.parameters = network.parameter_count();
+    const std::unique_ptr<Network> network = make_network(config.network, Device::kDry);
+    cost.parameters = network->parameter_count();
     take_dry_flops();
-    network(Variable(dry_images(config, 1)), dry_steps(1));
+    (*network)({.x = Variable(dry_images(config, 1)), .t = dry_steps(1)});
     cost.forward_flops = take_dry_flops();
   }
   cost.sampling_bytes = sampling_bytes(config, batch);

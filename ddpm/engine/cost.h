@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "ddpm/engine/model.h"
+#include "ddpm/engine/model_config.h"
 
 namespace ddpm {
 
@@ -15,7 +15,7 @@ struct Cost {
   int64_t sampling_bytes = 0;
   // At the peak of a training step: weights, average, moments, gradients and activations.
   int64_t training_bytes = 0;
-  int64_t recompute_bytes = 0;  // the same with TrainOptions::recompute
+  int64_t recompute_bytes = 0;  // the same with OptimizerOptions::recompute
 };
 
 // Bytes of tensors at the peak of a training step, and of one pass of sampling without the

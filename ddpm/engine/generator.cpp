@@ -31,8 +31,7 @@ void check_ranges(const GenerateOptions& options) {
     fail_usage("sample", fmt::format("--eta is {} but must lie between 0 and 1", options.eta));
 }
 
-Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
-                const GenerateOptions& options) {
+Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options) {
   check_ranges(options);
   const int64_t height = options.height > 0 ? options.height : config.height;
   const int64_t width = options.width > 0 ? options.width : config.width;
@@ -40,20 +39,20 @@ Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
     fail_usage("sample", "the model's file does not say how large its images are; give --size");
   }
   config.network.check_image(height, width);
-  if (config.network.output_channels() != config.network.channels) {
+  if (config.network.output_channels() != config.network.channels()) {
     fail_usage(
         "sample",
         fmt::format(
             "the network has {} output channels for images of {}; only networks that predict the "
             "noise alone can be sampled from",
-            config.network.output_channels(), config.network.channels));
+            config.network.output_channels(), config.network.channels()));
   }
   require_memory_for_sampling(config, options);
   std::optional<Inference> scope;
   if (options.prepare_weights) scope.emplace();
-  const Process process({.schedule = config.schedule, .timesteps = config.timesteps});
+  const Process process(config.process);
   const Denoiser denoiser = [&](const Tensor& x, const Tensor& t) {
-    Tensor output = network(Variable(x), t).value();
+    Tensor output = network({.x = Variable(x), .t = t}).value();
     if (const auto value = find_not_finite(output)) {
       fail("sample",
            fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
@@ -62,7 +61,7 @@ Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
     }
     return output;
   };
-  const int64_t channels = config.network.channels;
+  const int64_t channels = config.network.channels();
   Tensor images({options.count, height, width, channels}, DType::kFloat32, network.device());
   for (int64_t begin = 0; begin < options.count; begin += options.batch) {
     const int64_t count = std::min(options.batch, options.count - begin);

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "ddpm/diffusion/sampler.h"
-#include "ddpm/engine/model.h"
+#include "ddpm/engine/model_config.h"
 
 namespace ddpm {
 
@@ -37,7 +37,6 @@ void check_ranges(const GenerateOptions& options);
 // float32 [count, H, W, C] in [-1, 1]. Throws UsageError for options that cannot work (no size
 // known, too many steps, more memory than there is, ...), and where the network predicts anything
 // but one value per channel; Error where the network's estimate is not finite.
-Tensor generate(const DiffusionUnet& network, const ModelConfig& config,
-                const GenerateOptions& options);
+Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options);
 
 }  // namespace ddpm

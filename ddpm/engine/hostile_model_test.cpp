@@ -10,6 +10,7 @@
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/weights.h"
+#include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/tensor/allocator.h"
 #include "tests/support/folder.h"
 
@@ -18,12 +19,13 @@ namespace {
 
 using test::TemporaryFolder;
 
+using tutorial::UnetConfig;
+
 ModelConfig small_config() {
-  return {.network = {.dim = 8, .dim_mults = {1, 2}, .channels = 1, .resnet_block_groups = 2},
+  return {.network = UnetConfig{.dim = 8, .dim_mults = {1, 2}, .channels = 1, .groups = 2},
           .height = 6,
           .width = 4,
-          .schedule = "cosine",
-          .timesteps = 20};
+          .process = {.schedule = "cosine", .timesteps = 20}};
 }
 
 std::string message_of(const std::function<void()>& action) {
@@ -45,7 +47,8 @@ bool contains(const std::string& text, const std::string& part) {
 std::string write_model(const TemporaryFolder& folder, const std::string& config,
                         const std::string& step = "5",
                         const std::function<void(std::vector<Tensor>&)>& change = {}) {
-  DiffusionUnet network(small_config().network);
+  const auto made = make_network(small_config().network);
+  Network& network = *made;
   network.initialize(5);
   std::vector<Tensor> weights = parameter_tensors(network);
   if (change) change(weights);
@@ -69,9 +72,8 @@ class HostileNumber : public testing::TestWithParam<const char*> {};
 
 TEST_P(HostileNumber, IsAnErrorInEveryFieldOfTheConfiguration) {
   const TemporaryFolder folder;
-  for (const char* field :
-       {"dim", "channels", "resnet_block_groups", "attention_heads", "attention_dim_head", "height",
-        "width", "timesteps", "init_dim", "output_dim"}) {
+  for (const char* field : {"dim", "channels", "groups", "attention_heads", "attention_dim_head",
+                            "height", "width", "timesteps", "init_dim", "output_dim"}) {
     if (std::string(GetParam()) == "0" &&
         (std::string(field) == "init_dim" || std::string(field) == "output_dim"))
       continue;  // means: as dim, as channels
@@ -110,8 +112,9 @@ TEST(HostileModel, WhatIsWrongIsNamed) {
   EXPECT_TRUE(contains(message("height", "5"), "height 5 is not divisible by 2"));
   EXPECT_TRUE(contains(message("schedule", "\"no\""), "there is no schedule 'no'"));
   EXPECT_TRUE(contains(message("timesteps", "1000001"), "between 1 and 1000000"));
-  EXPECT_TRUE(contains(message("dim_mults", "[]"), "dim_mults has 0 levels"));
-  EXPECT_TRUE(contains(message("weight_standardization_eps", "-1"), "must lie in [0, 1)"));
+  EXPECT_TRUE(contains(message("dim_mults", "[]"), "dim-mults has 0 elements"));
+  EXPECT_TRUE(
+      contains(message("weight_standardization_eps", "-1"), "must be at least 0 and below 1"));
   EXPECT_TRUE(contains(message("dim", "16"), "instead of"));
 }
 
@@ -207,7 +210,8 @@ TEST(HostileModel, AValueThatIsNoNumberIsNamed) {
 }
 
 TEST(HostileModel, PicturesThatAreNoNumbersAreAnError) {
-  DiffusionUnet network(small_config().network);
+  const auto made = make_network(small_config().network);
+  Network& network = *made;
   network.initialize(5);
   for (const NamedParameter& named : network.parameters()) {
     if (named.path != "final_conv.bias") continue;
@@ -221,7 +225,8 @@ TEST(HostileModel, PicturesThatAreNoNumbersAreAnError) {
 }
 
 TEST(HostileRequest, NumbersOutOfRangeAreUsageErrors) {
-  DiffusionUnet network(small_config().network);
+  const auto made = make_network(small_config().network);
+  Network& network = *made;
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
   const GenerateOptions mistakes[] = {{.count = 72057594037927936},
                                       {.count = kHuge},

@@ -36,12 +36,12 @@ double with_margin(double bytes) {
 
 double image_bytes(const ModelConfig& config) {
   return static_cast<double>(config.height) * static_cast<double>(config.width) *
-         static_cast<double>(config.network.channels) * 4;
+         static_cast<double>(config.network.channels()) * 4;
 }
 
 double weight_bytes(const ModelConfig& config) {
   return bytes_or_too_much(
-      [&] { return DiffusionUnet(config.network, Device::kDry).parameter_count() * 4; });
+      [&] { return make_network(config.network, Device::kDry)->parameter_count() * 4; });
 }
 
 // The largest value from 1 to `highest` that fits, 0 where none does. What fits is all below some

@@ -5,7 +5,7 @@
 
 #include "ddpm/base/memory.h"
 #include "ddpm/engine/generator.h"
-#include "ddpm/engine/model.h"
+#include "ddpm/engine/model_config.h"
 
 namespace ddpm {
 

@@ -13,6 +13,7 @@
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/engine/trainer.h"
+#include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/tensor/allocator.h"
 
 namespace ddpm {
@@ -21,6 +22,8 @@ namespace {
 const AvailableMemory kFourGigabytes{.bytes = 4'000'000'000, .limit = "a limit"};
 
 // The network of `ddpm train` without flags.
+using tutorial::UnetConfig;
+
 ModelConfig default_config(int64_t side) { return TrainOptions().model_config(side, side, 3); }
 
 std::string refusal(const std::function<void()>& action) {
@@ -63,7 +66,7 @@ TEST(MemoryForTraining, TheBatchThatIsNamedFits) {
 
 TEST(MemoryForTraining, CheckpointingIsNamedWhereItLetsMoreIn) {
   ModelConfig config = default_config(64);
-  config.network.dim_mults = {1, 2};
+  config.network = UnetConfig{.dim_mults = {1, 2}};
   const std::string message =
       refusal([&] { require_memory_for_training(config, 1 << 20, false, 0, kFourGigabytes); });
   EXPECT_TRUE(contains(message, "--recompute with --batch")) << message;
@@ -94,9 +97,8 @@ TEST(MemoryForTraining, PicturesCount) {
 TEST(MemoryForTraining, TheLargestNumbersAreRefusedAtOnce) {
   const auto begin = std::chrono::steady_clock::now();
   ModelConfig config = default_config(16384);
-  config.network.dim = 1 << 20;
-  config.network.dim_mults.assign(10, 1);
-  config.timesteps = 1'000'000;
+  config.network = UnetConfig{.dim = 1 << 20, .dim_mults = std::vector<int64_t>(10, 1)};
+  config.process.timesteps = 1'000'000;
   const std::string message =
       refusal([&] { require_memory_for_training(config, 1 << 20, false, int64_t{1} << 62); });
   EXPECT_TRUE(contains(message, "more memory than any machine has")) << message;
@@ -147,12 +149,13 @@ TEST(MemoryForForward, TooManyPicturesAreRefused) {
 // An estimate neither takes memory, nor disturbs what a training beside it counts.
 TEST(Estimates, AreSafeBesideATraining) {
   TrainOptions options;
-  options.dim = 8;
-  options.dim_mults = {1, 2};
+  options.network = UnetConfig{.dim = 8, .dim_mults = {1, 2}};
   const ModelConfig config = options.model_config(8, 8, 1);
   const Cost alone = estimate_cost(config, 4);
   const auto losses = [&] {
-    Trainer trainer(options, config, [](int64_t) { return Tensor::full({4, 8, 8, 1}, 0.5f); });
+    Trainer trainer(options.optimizer, config, [](int64_t) {
+      return Tensor::full({4, 8, 8, 1}, 0.5f);
+    });
     std::vector<double> all;
     for (int step = 0; step < 5; ++step) all.push_back(trainer.step().loss);
     return all;

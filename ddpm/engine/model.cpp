@@ -20,32 +20,41 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void apply(const ModelOverrides& overrides, ModelConfig& config) {
-  UnetConfig& network = config.network;
-  if (overrides.groups) network.resnet_block_groups = *overrides.groups;
-  if (overrides.heads) {
-    const int64_t hidden = network.attention_heads * network.attention_dim_head;
-    if (*overrides.heads < 1 || hidden % *overrides.heads != 0) {
-      fail_usage("model", fmt::format("{} heads do not divide the attention's {} channels",
-                                      *overrides.heads, hidden));
-    }
-    network.attention_heads = *overrides.heads;
-    network.attention_dim_head = hidden / *overrides.heads;
-  }
-  if (overrides.weight_standardization_eps)
-    network.weight_standardization_eps = *overrides.weight_standardization_eps;
-  if (overrides.schedule) config.schedule = *overrides.schedule;
-  if (overrides.timesteps) config.timesteps = *overrides.timesteps;
-}
-
 [[noreturn]] void fail_model(const std::string& path, const std::string& what) {
   fail("model", fmt::format("{}: {}", path, what));
 }
 
-// What the file says and the flags add. A file that says what cannot be is damaged; a flag that
-// does is a mistake in the request.
+// The network that the names and shapes of a bare state dict are those of.
+NetworkConfig recognise(const SafetensorsFile& file, const std::string& prefix,
+                        const JsonObject& given) {
+  StateDictShapes shapes;
+  for (const SafetensorsEntry& entry : file.entries()) {
+    if (!entry.name.starts_with(prefix)) continue;
+    const Layout layout = state_dict_layout(entry.name, entry.shape.rank());
+    shapes.emplace(entry.name.substr(prefix.size()), from_pytorch(entry.shape, layout));
+  }
+  const auto network = [&] {
+    try {
+      return recognise_network(shapes, given);
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& error) {
+      fail_model(file.path(), error.what());
+    }
+  }();
+  if (!network) {
+    fail_model(file.path(),
+               fmt::format("it has no metadata of ddpm, and it is not a state dict of a network "
+                           "that is known here ({})",
+                           join_choices(network_names())));
+  }
+  return *network;
+}
+
+// What the file says and the user adds. A file that says what cannot be is damaged; a user who does
+// made a mistake in the request.
 ModelConfig read_config(const SafetensorsFile& file, const std::string& prefix,
-                        const ModelOverrides& overrides) {
+                        const JsonObject& given) {
   ModelConfig config;
   const auto text = file.metadata().find(kConfigKey);
   const bool told = text != file.metadata().end();
@@ -53,15 +62,19 @@ ModelConfig read_config(const SafetensorsFile& file, const std::string& prefix,
     config =
         model_config_from_json(text->second, fmt::format("the configuration in {}", file.path()));
   } else {
-    config.network = infer_unet_config(file, prefix, overrides);
+    config.network = recognise(file, prefix, given);
   }
   try {
     config.check();
   } catch (const UsageError& error) {
-    if (!told && overrides.any()) throw;
+    if (!told && !given.members().empty()) throw;
     fail_model(file.path(), error.what());
   }
-  apply(overrides, config);
+  if (told) config.network.take_given(given);
+  for (const Field& field : fields_of(config)) {
+    const std::string* value = given.find(field.name());
+    if (value != nullptr && !field.in_state_dict()) field.read(*value);
+  }
   config.check();
   return config;
 }
@@ -79,7 +92,7 @@ int64_t read_step(const SafetensorsFile& file) {
 }
 
 // The shapes in a file may promise more than there is: the bytes of a sparse file cost nothing.
-void require_memory_for_weights(const std::string& path, DiffusionUnet& plan) {
+void require_memory_for_weights(const std::string& path, Network& plan) {
   const int64_t bytes = plan.parameter_count() * size_of(DType::kFloat32);
   const AvailableMemory available = available_memory();
   if (bytes > available.bytes) {
@@ -91,7 +104,7 @@ void require_memory_for_weights(const std::string& path, DiffusionUnet& plan) {
 
 // A file may hold more than the network (a checkpoint does), but a state dict with leftovers is
 // another network.
-void check_nothing_is_left(const SafetensorsFile& file, DiffusionUnet& network) {
+void check_nothing_is_left(const SafetensorsFile& file, Network& network) {
   const size_t expected = network.parameters().size();
   if (file.entries().size() == expected) return;
   std::vector<std::string> known;
@@ -107,39 +120,6 @@ void check_nothing_is_left(const SafetensorsFile& file, DiffusionUnet& network) 
 }
 
 }  // namespace
-
-std::string to_json(const ModelConfig& config, int indent) {
-  JsonObject object;
-  write_options(config, object);
-  return object.dump(indent);
-}
-
-ModelConfig model_config_from_json(std::string_view json, std::string_view what) {
-  ModelConfig config;
-  read_options(JsonObject::parse(json, what), config);
-  return config;
-}
-
-void ModelConfig::check() const {
-  constexpr int64_t kLargestSide = 16384;
-  network.check();
-  for (const auto& [name, side] : {std::pair{"height", height}, std::pair{"width", width}}) {
-    if (side < 0 || side > kLargestSide) {
-      fail_usage("model", fmt::format("{} is {} but must lie between 1 and {}, or be 0 for unknown",
-                                      name, side, kLargestSide));
-    }
-  }
-  if (height > 0 && width > 0) network.check_image(height, width);
-  if (timesteps < 1 || timesteps > kMostTimesteps) {
-    fail_usage("model", fmt::format("timesteps is {} but must lie between 1 and {}", timesteps,
-                                    kMostTimesteps));
-  }
-  const std::vector<std::string> known = schedule_names();
-  if (std::find(known.begin(), known.end(), schedule) == known.end()) {
-    fail_usage("model", fmt::format("there is no schedule '{}'; choose {}", shortened(schedule),
-                                    join_choices(known)));
-  }
-}
 
 std::string find_model_file(const std::string& path) {
   const std::optional<FileStatus> found = find_file(path);
@@ -159,7 +139,7 @@ std::string find_model_file(const std::string& path) {
   return *checkpoint;
 }
 
-Model load_model(const std::string& path, Device device, const ModelOverrides& overrides) {
+Model load_model(const std::string& path, Device device, const JsonObject& given) {
   Model model;
   model.path = find_model_file(path);
   const SafetensorsFile file = SafetensorsFile::open(model.path);
@@ -167,19 +147,19 @@ Model load_model(const std::string& path, Device device, const ModelOverrides& o
   const auto kind = metadata.find(kKindKey);
   const bool is_checkpoint = kind != metadata.end() && kind->second == "checkpoint";
   const std::string prefix = is_checkpoint ? "ema." : "";
-  model.config = read_config(file, prefix, overrides);
+  model.config = read_config(file, prefix, given);
   model.trained_steps = read_step(file);
-  DiffusionUnet plan(model.config.network, Device::kDry);
-  check_shapes(file, prefix, plan);
-  if (!is_checkpoint) check_nothing_is_left(file, plan);
-  if (holds_values(device)) require_memory_for_weights(model.path, plan);
-  model.network = std::make_unique<DiffusionUnet>(model.config.network, device);
+  const std::unique_ptr<Network> plan = make_network(model.config.network, Device::kDry);
+  check_shapes(file, prefix, *plan);
+  if (!is_checkpoint) check_nothing_is_left(file, *plan);
+  if (holds_values(device)) require_memory_for_weights(model.path, *plan);
+  model.network = make_network(model.config.network, device);
   std::vector<Tensor> targets = parameter_tensors(*model.network);
   read_weights(file, prefix, *model.network, targets);
   return model;
 }
 
-void save_model(const std::string& path, const ModelConfig& config, DiffusionUnet& network,
+void save_model(const std::string& path, const ModelConfig& config, Network& network,
                 const std::vector<Tensor>& weights, int64_t trained_steps, const std::string& run) {
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");

@@ -8,6 +8,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/weights.h"
+#include "ddpm/nn/tutorial/unet.h"
 #include "tests/support/compare.h"
 #include "tests/support/fixture.h"
 #include "tests/support/folder.h"
@@ -18,12 +19,13 @@ namespace {
 using test::Fixture;
 using test::TemporaryFolder;
 
+using tutorial::UnetConfig;
+
 ModelConfig small_config() {
-  return {.network = {.dim = 8, .dim_mults = {1, 2}, .channels = 1, .resnet_block_groups = 2},
+  return {.network = UnetConfig{.dim = 8, .dim_mults = {1, 2}, .channels = 1, .groups = 2},
           .height = 6,
           .width = 4,
-          .schedule = "cosine",
-          .timesteps = 200};
+          .process = {.schedule = "cosine", .timesteps = 200}};
 }
 
 std::string message_of(const std::function<void()>& action) {
@@ -48,7 +50,8 @@ std::string write_state_dict(const TemporaryFolder& folder, const Fixture::Tenso
 
 TEST(ModelFile, RoundTrip) {
   const TemporaryFolder folder;
-  DiffusionUnet network(small_config().network);
+  const auto made = make_network(small_config().network);
+  Network& network = *made;
   network.initialize(5);
   const std::vector<Tensor> weights = parameter_tensors(network);
   save_model(folder / "m.safetensors", small_config(), network, weights, 321);
@@ -65,20 +68,19 @@ TEST(ModelFile, ABareStateDictTellsItsNetwork) {
   const struct {
     const char* fixture;
     UnetConfig config;
-  } cases[] = {
-      {"unet_gray_rect",
-       {.dim = 8, .dim_mults = {1, 2, 4}, .channels = 1, .init_dim = 8, .output_dim = 1}},
-      {"unet_learned_variance",
-       {.dim = 8, .dim_mults = {1, 2}, .init_dim = 8, .output_dim = 6, .resnet_block_groups = 8}}};
+  } cases[] = {{"unet_gray_rect",
+                {.dim = 8, .dim_mults = {1, 2, 4}, .channels = 1, .init_dim = 8, .output_dim = 1}},
+               {"unet_learned_variance",
+                {.dim = 8, .dim_mults = {1, 2}, .init_dim = 8, .output_dim = 6, .groups = 8}}};
   for (const auto& c : cases) {
     const Fixture fixture(c.fixture);
-    ModelOverrides overrides;
-    if (c.config.resnet_block_groups != 4) overrides.groups = c.config.resnet_block_groups;
-    const Model model =
-        load_model(write_state_dict(folder, fixture.params()), Device::kCpu, overrides);
-    EXPECT_EQ(model.config.network, c.config) << to_json(model.config);
+    JsonObject given;
+    if (c.config.groups != 4) given.set("groups", json_value::write(c.config.groups));
+    const Model model = load_model(write_state_dict(folder, fixture.params()), Device::kCpu, given);
+    EXPECT_EQ(model.config.network, NetworkConfig(c.config)) << to_json(model.config);
     EXPECT_EQ(model.config.height, 0);
-    const Variable out = (*model.network)(Variable(fixture.at("in.x")), fixture.at("in.t"));
+    const Variable out =
+        (*model.network)({.x = Variable(fixture.at("in.x")), .t = fixture.at("in.t")});
     EXPECT_LE(test::relative_l2(out.value(), fixture.at("out")), test::Tolerance::kNetworkOutput);
   }
 }
@@ -118,9 +120,11 @@ TEST(ModelFile, WhatIsNotThereIsSaid) {
 TEST(ModelFile, HeadsThatDoNotDivideAreRefused) {
   const TemporaryFolder folder;
   const std::string path = write_state_dict(folder, Fixture("unet_tiny").params());
-  EXPECT_THROW(load_model(path, Device::kCpu, {.heads = 3}), UsageError);
-  EXPECT_EQ(load_model(path, Device::kCpu, {.heads = 2}).config.network.attention_dim_head, 64);
-  EXPECT_THROW(load_model(path, Device::kCpu, {.schedule = "nonsense"}), UsageError);
+  EXPECT_THROW(load_model(path, Device::kCpu, {{"heads", "3"}}), UsageError);
+  EXPECT_EQ(
+      load_model(path, Device::kCpu, {{"heads", "2"}}).config.network.get<UnetConfig>()->dim_head,
+      64);
+  EXPECT_THROW(load_model(path, Device::kCpu, {{"schedule", "\"nonsense\""}}), UsageError);
 }
 
 TEST(Checkpoints, AreFoundByStepAndPruned) {
@@ -171,9 +175,11 @@ TEST(Checkpoints, AFolderThatCannotBeListedIsAnError) {
 
 TEST(Checkpoints, BringBackTheWholeStateAndServeAsModels) {
   const TemporaryFolder run;
-  DiffusionUnet network(small_config().network), other(small_config().network);
+  const auto made = make_network(small_config().network),
+             another = make_network(small_config().network);
+  Network &network = *made, &other = *another;
   network.initialize(1);
-  const auto adam_of = [](DiffusionUnet& unet) {
+  const auto adam_of = [](Network& unet) {
     std::vector<Variable> variables;
     for (const NamedParameter& named : unet.parameters())
       variables.push_back(named.parameter->variable);

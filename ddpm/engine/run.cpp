@@ -18,14 +18,14 @@
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/metrics_log.h"
+#include "ddpm/engine/model.h"
 #include "ddpm/engine/run_directory.h"
+#include "ddpm/engine/streams.h"
 
 namespace ddpm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-enum Purpose : uint64_t { kPictureOrder = 4 };  // beside the trainer's own
 
 // One training session over one directory, which it has locked.
 class Session {
@@ -53,9 +53,9 @@ class Session {
     if (request_.resume) {
       config_ = read_run_config(run_, [this](const std::string& text) { warn(text); });
       adopt_started_options(config_.options, options_);
-      save_every_before_ = config_.options.save_every;
+      save_every_before_ = config_.options.run.save_every;
     }
-    options_.data = absolute_source(options_.data);
+    options_.data.source = absolute_source(options_.data.source);
     check_source();
     if (request_.resume && list_checkpoints(run_).empty()) check_never_saved();
     attempt("temporary files of a session that was killed stay for now",
@@ -64,7 +64,7 @@ class Session {
         request_.resume ? read_data_index(run_, config_) : DataFingerprint{};
     source_ = load(before);
     const Dataset& pictures = source_.dataset;
-    options_.channels = std::to_string(pictures.channels());
+    options_.data.channels = std::to_string(pictures.channels());
     const ModelConfig model = options_.model_config(
         pictures.image_size().height, pictures.image_size().width, pictures.channels());
     if (request_.resume) {
@@ -80,12 +80,12 @@ class Session {
       config_ = start_config(options_, model, source_.fingerprint);
     }
     sampler_.emplace(SamplerOptions{.images = pictures.size(),
-                                    .batch = options_.batch,
-                                    .seed = mix_seed(options_.seed, kPictureOrder),
-                                    .flip = options_.flip});
+                                    .batch = options_.optimizer.batch,
+                                    .seed = seed_of(options_.optimizer.seed, Stream::kPictureOrder),
+                                    .flip = options_.data.flip});
     // The pictures are there already, so what is left is the training's.
-    require_memory_for_training(model, options_.batch, options_.recompute, 0);
-    trainer_ = std::make_unique<Trainer>(options_, model, [this](int64_t step) {
+    require_memory_for_training(model, options_.optimizer.batch, options_.optimizer.recompute, 0);
+    trainer_ = std::make_unique<Trainer>(options_.optimizer, model, [this](int64_t step) {
       return source_.dataset.batch(sampler_->at(step));
     });
     if (request_.resume) load_newest_checkpoint();
@@ -96,8 +96,8 @@ class Session {
     make_folder(in_run(run_, "checkpoints"));
     make_folder(in_run(run_, "samples"));
     const int64_t first_step = trainer_->steps();
-    if (options_.steps < first_step)
-      warn(fmt::format("{} steps are asked for, but the run has done {}", options_.steps,
+    if (options_.optimizer.steps < first_step)
+      warn(fmt::format("{} steps are asked for, but the run has done {}", options_.optimizer.steps,
                        first_step));
     log_.emplace(run_, first_step);
     if (log_->damaged_lines() > 0)
@@ -107,10 +107,11 @@ class Session {
     if (first_step > 0) finish_last_save();
     if (events_.started)
       events_.started(trainer_->config(), trainer_->network().parameter_count(), first_step);
-    while (trainer_->steps() < options_.steps && !stop_) train_step();
+    while (trainer_->steps() < options_.optimizer.steps && !stop_) train_step();
     // Before the first step there is nothing to save: the run begins anew.
     if (trainer_->steps() > 0 && saved_ != trainer_->steps()) save();
-    if (trainer_->steps() < options_.steps) return {.steps = trainer_->steps(), .finished = false};
+    if (trainer_->steps() < options_.optimizer.steps)
+      return {.steps = trainer_->steps(), .finished = false};
     const bool has_last_grid = trainer_->steps() == first_step && has_grid();
     return {.steps = trainer_->steps(), .finished = has_last_grid || draw_grid()};
   }
@@ -122,9 +123,9 @@ class Session {
 
   // A run knows its pictures by their place, and is no place of pictures itself.
   void check_source() const {
-    const size_t slash = options_.data.find('/');
+    const size_t slash = options_.data.source.find('/');
     if (slash == std::string::npos) return;  // emoji
-    const std::string place = options_.data.substr(slash);
+    const std::string place = options_.data.source.substr(slash);
     const std::optional<FileStatus> found = find_file(place);
     if (!found) {
       if (!request_.resume) return;  // load_source says what it looked for
@@ -140,10 +141,10 @@ class Session {
   }
 
   LoadedSource load(const DataFingerprint& known) {
-    LoadedSource source = load_source(options_.data,
-                                      {.size = parse_image_size(options_.size),
-                                       .channels = options_.channels,
-                                       .background = options_.background,
+    LoadedSource source = load_source(options_.data.source,
+                                      {.size = parse_image_size(options_.data.size),
+                                       .channels = options_.data.channels,
+                                       .background = options_.data.background,
                                        .known = &known},
                                       events_.loading);
     if (events_.loaded) events_.loaded(source.report, source.dataset);
@@ -205,7 +206,7 @@ class Session {
     if (!exists(in_run(run_, "checkpoints")))
       lost("it holds a config.json but no folder checkpoints");
     const int64_t last = MetricsLog::last_step(run_);
-    if (last > config_.options.save_every)
+    if (last > config_.options.run.save_every)
       lost("its metrics.jsonl goes on beyond the step of the first save");
   }
 
@@ -215,26 +216,27 @@ class Session {
     // A later model, whose checkpoint was damaged, is kept until training has come that far again.
     if (step_of_model(model, config_.id).value_or(-1) < trainer_->steps()) save_averaged(model);
     tidy_up();
-    const bool due = options_.sample_every > 0 && trainer_->steps() % options_.sample_every == 0;
-    if (due && trainer_->steps() < options_.steps && !has_grid()) draw_grid();
+    const bool due =
+        options_.run.sample_every > 0 && trainer_->steps() % options_.run.sample_every == 0;
+    if (due && trainer_->steps() < options_.optimizer.steps && !has_grid()) draw_grid();
   }
 
   void train_step() {
     const Clock::time_point begin = Clock::now();
     const StepMetrics metrics = trainer_->step();
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    const auto batch = static_cast<double>(options_.batch);
+    const auto batch = static_cast<double>(options_.optimizer.batch);
     images_since_line_ += batch;
     seconds_since_line_ += seconds;
-    const bool last = metrics.step == options_.steps;
-    if (metrics.step % options_.log_every == 0 || last) {
+    const bool last = metrics.step == options_.optimizer.steps;
+    if (metrics.step % options_.run.log_every == 0 || last) {
       log_->append(metrics, images_since_line_ / seconds_since_line_);
       images_since_line_ = seconds_since_line_ = 0;
     }
     if (events_.stepped) events_.stepped(metrics, batch / seconds);
     if (last) return;
-    if (metrics.step % options_.save_every == 0) save();
-    if (options_.sample_every > 0 && metrics.step % options_.sample_every == 0) draw_grid();
+    if (metrics.step % options_.run.save_every == 0) save();
+    if (options_.run.sample_every > 0 && metrics.step % options_.run.sample_every == 0) draw_grid();
   }
 
   void save() {
@@ -257,9 +259,9 @@ class Session {
   void tidy_up() {
     attempt("old checkpoints stay for now", [&] {
       prune_checkpoints(run_, {.newest = trainer_->steps(),
-                               .save_every = options_.save_every,
+                               .save_every = options_.run.save_every,
                                .save_every_before = save_every_before_,
-                               .keep = options_.keep_checkpoints});
+                               .keep = options_.run.keep_checkpoints});
     });
     attempt("the curve of the loss was not drawn", [&] { log_->draw(); });
   }
@@ -281,21 +283,21 @@ class Session {
   std::string grid_path() const {
     return in_run(run_, fmt::format("samples/step-{:08}.png", trainer_->steps()));
   }
-  bool has_grid() const { return options_.sample_every == 0 || exists(grid_path()); }
+  bool has_grid() const { return options_.run.sample_every == 0 || exists(grid_path()); }
 
   // False where it was stopped before the grid was there. A grid that fails is said; it is no
   // reason to end a training.
   bool draw_grid() {
-    if (options_.sample_every == 0) return true;
+    if (options_.run.sample_every == 0) return true;
     const ImageSize size{trainer_->config().height, trainer_->config().width};
     // Few enough pictures at once that a request to stop is answered soon.
     const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
     bool cancelled = false;
     const auto draw = [&] {
       const Tensor images = generate(*averaged_, trainer_->config(),
-                                     {.count = options_.sample_count,
-                                      .seed = options_.seed,
-                                      .steps = options_.sample_steps,
+                                     {.count = options_.run.sample_count,
+                                      .seed = options_.optimizer.seed,
+                                      .steps = options_.run.sample_steps,
                                       .batch = batch,
                                       .prepare_weights = false,  // the memory is training's
                                       .progress = [&](int64_t, const SampleProgress&) {
@@ -324,7 +326,7 @@ class Session {
   LoadedSource source_;
   std::optional<BatchSampler> sampler_;
   std::unique_ptr<Trainer> trainer_;
-  std::unique_ptr<DiffusionUnet> averaged_;
+  std::unique_ptr<Network> averaged_;
   std::optional<MetricsLog> log_;
   int64_t saved_ = -1;                                     // the step of the newest checkpoint
   int64_t save_every_before_ = 0;                          // of the session before
@@ -341,7 +343,7 @@ void check_is_new(const std::string& run) {
     refuse("already holds a run; add --resume to continue it");
   if (exists(in_run(run, "config.json"))) {
     try {
-      const int64_t save_every = read_run_options(run).save_every;
+      const int64_t save_every = read_run_options(run).run.save_every;
       if (MetricsLog::last_step(run) <= save_every) return;  // killed before its first save
     } catch (const SystemError&) {
       throw;
@@ -366,12 +368,12 @@ TrainOptions read_run_options(const std::string& run) {
 TrainResult train(const TrainOptions& options, const RunRequest& request, const TrainEvents& events,
                   const std::atomic<bool>& stop) {
   options.check();
-  const ImageSize size = parse_image_size(options.size);
+  const ImageSize size = parse_image_size(options.data.size);
   options.model_config(0, 0, 3).network.check_image(size.height, size.width);
-  if (options.threads > 0) set_num_threads(static_cast<int>(options.threads));
+  if (options.run.threads > 0) set_num_threads(static_cast<int>(options.run.threads));
   // Before pictures are read, with the fewest channels that they may have.
-  require_memory_for_training(options.model_config(size.height, size.width, 1), options.batch,
-                              options.recompute, 0);
+  require_memory_for_training(options.model_config(size.height, size.width, 1),
+                              options.optimizer.batch, options.optimizer.recompute, 0);
   if (request.resume && !holds_run(request.directory)) fail_no_run(request.directory);
   NewFolder folder(request.directory);  // a mistake in an option leaves none behind
   FolderLock lock(request.directory);

@@ -73,9 +73,9 @@ void refuse_unknown_keys(const JsonObject& object) {
 // "auto" channels were worked out when the run was started, from the pictures of then.
 void fix_channels(const JsonObject& object, const std::string& path, TrainOptions& options) {
   const std::string* model = object.find("model");
-  if (options.channels != "auto" || model == nullptr) return;
+  if (options.data.channels != "auto" || model == nullptr) return;
   const ModelConfig config = model_config_from_json(*model, fmt::format("\"model\" in {}", path));
-  options.channels = std::to_string(config.network.channels);
+  options.data.channels = std::to_string(config.network.channels());
 }
 
 // The configuration as the newest sound checkpoint holds it. Without config.json nothing tells
@@ -218,9 +218,9 @@ void write_run_config(const std::string& run, const RunConfig& config, const Mod
 }
 
 void adopt_started_options(const TrainOptions& started_with, TrainOptions& options) {
-  if (options.channels == "auto") options.channels = started_with.channels;
-  if (parse_image_size(options.size) == parse_image_size(started_with.size))
-    options.size = started_with.size;
+  if (options.data.channels == "auto") options.data.channels = started_with.data.channels;
+  if (parse_image_size(options.data.size) == parse_image_size(started_with.data.size))
+    options.data.size = started_with.data.size;
   const auto changed = difference(started_with, options);
   if (!changed) return;
   fail_usage("train", fmt::format("the run was started with {} = {} and cannot be resumed with {}; "

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "ddpm/base/lock.h"
+#include "ddpm/engine/model.h"
 #include "ddpm/engine/run_test_support.h"
 
 namespace ddpm {
@@ -60,12 +61,14 @@ TEST_F(Resume, CheckpointsOfOtherRunsAreNotTaken) {
   const auto whole = files();
   const std::string newest = path("checkpoints/step-00000006.safetensors");
   const std::function<void(TrainOptions&)> changes[] = {
-      [](TrainOptions& options) { options.seed = 1; },
-      [](TrainOptions& options) { options.heads = 2, options.dim_head = 64; },
-      [](TrainOptions& options) { options.schedule = "linear"; },
-      [](TrainOptions& options) { options.lr = 1e-3; },
-      [](TrainOptions& options) { options.ema_decay = 0.5; },
-      [](TrainOptions& options) { options.flip = true; }};
+      [](TrainOptions& options) { options.optimizer.seed = 1; },
+      [](TrainOptions& options) {
+        test::unet_of(options).heads = 2, test::unet_of(options).dim_head = 64;
+      },
+      [](TrainOptions& options) { options.process.schedule = "linear"; },
+      [](TrainOptions& options) { options.optimizer.lr = 1e-3; },
+      [](TrainOptions& options) { options.optimizer.ema_decay = 0.5; },
+      [](TrainOptions& options) { options.data.flip = true; }};
   for (const auto& change : changes) {
     fs::remove_all(folder_ / "other");
     run_other(change);
@@ -105,7 +108,7 @@ TEST_F(Resume, ALostConfigIsTakenFromTheNewestCheckpoint) {
   const auto whole = files();
   fs::remove(path("config.json"));
   EXPECT_THROW(run("a"), UsageError);
-  EXPECT_EQ(read_run_options(folder_ / "a").batch, 2);
+  EXPECT_EQ(read_run_options(folder_ / "a").optimizer.batch, 2);
   EXPECT_TRUE(resume().finished);
   EXPECT_THAT(warnings_, HasSubstr("config.json is lost"));
   EXPECT_EQ(files(), whole);
@@ -114,7 +117,7 @@ TEST_F(Resume, ALostConfigIsTakenFromTheNewestCheckpoint) {
 TEST_F(Resume, ChangedPicturesAreRefusedUnlessAccepted) {
   run("a");
   const auto whole = files();
-  options_.steps = 7;
+  options_.optimizer.steps = 7;
   draw_picture("7", 10);
   EXPECT_THAT(refusal([&] { resume(); }), HasSubstr("1 file added (7.png)"));
   fs::remove(folder_ / "pictures/7.png");
@@ -124,7 +127,7 @@ TEST_F(Resume, ChangedPicturesAreRefusedUnlessAccepted) {
   EXPECT_THAT(refusal([&] { resume(); }), HasSubstr("changed (2.png)"));
   EXPECT_EQ(files(), whole);
   EXPECT_EQ(resume(true).steps, 7);
-  options_.steps = 8;
+  options_.optimizer.steps = 8;
   EXPECT_EQ(resume().steps, 8);  // accepted once, these are the run's pictures
   fs::rename(folder_ / "2.png", folder_ / "pictures/2.png");
   EXPECT_THAT(refusal([&] { resume(); }), HasSubstr("changed (2.png)"));
@@ -173,7 +176,7 @@ TEST_F(Resume, AModelAloneIsNeitherResumedNorOverwritten) {
 
 TEST_F(Resume, WithoutConfigCheckpointsOfSeveralRunsAreAnError) {
   run("a");
-  run_other([](TrainOptions& options) { options.seed = 1; });
+  run_other([](TrainOptions& options) { options.optimizer.seed = 1; });
   fs::remove(path("config.json"));
   fs::copy_file(folder_ / "other/checkpoints/step-00000006.safetensors",
                 path("checkpoints/step-00000009.safetensors"));
@@ -185,7 +188,7 @@ TEST_F(Resume, ACheckpointWithoutMarksIsNotTakenByARunThatLeavesThem) {
   const auto whole = files();
   const std::string newest = path("checkpoints/step-00000006.safetensors");
   const ModelConfig config = load_model(folder_ / "a").config;
-  Trainer other(options_, config, [](int64_t) { return Tensor(); });
+  Trainer other(options_.optimizer, config, [](int64_t) { return Tensor(); });
   other.adam().set_steps(6);
   save_checkpoint(newest, config, other.network(), other.adam());
   EXPECT_TRUE(resume().finished);
@@ -224,7 +227,7 @@ TEST_F(Resume, ACheckpointThatIsAFolderIsNamedAndTheOneBeforeTaken) {
 
 TEST_F(Resume, SamplesOfARunAreNoPicturesToTrainOn) {
   run("a");
-  options_.data = path("samples");
+  options_.data.source = path("samples");
   EXPECT_THAT(refusal([&] { run("b"); }), HasSubstr("belongs to a training"));
 }
 
@@ -235,28 +238,28 @@ TEST_F(Resume, PicturesMayBeTouchedAndMoved) {
   EXPECT_TRUE(resume().finished);
   fs::rename(folder_ / "pictures", folder_ / "elsewhere");
   EXPECT_THROW(resume(), Error);
-  options_.data = folder_ / "elsewhere";
+  options_.data.source = folder_ / "elsewhere";
   EXPECT_TRUE(resume().finished);
 }
 
 TEST_F(Resume, ChannelsStayThoseOfTheStart) {
   for (int k = 0; k < 6; ++k) draw_picture(std::to_string(k), 40 * k, 1);
   run("a");
-  EXPECT_EQ(read_run_options(folder_ / "a").channels, "1");
+  EXPECT_EQ(read_run_options(folder_ / "a").data.channels, "1");
   draw_picture("coloured", 10);
-  options_.steps = 8;
+  options_.optimizer.steps = 8;
   EXPECT_EQ(resume(true).steps, 8);
-  options_.channels = "1";
-  options_.steps = 9;
+  options_.data.channels = "1";
+  options_.optimizer.steps = 9;
   EXPECT_EQ(resume().steps, 9);
-  options_.channels = "3";
+  options_.data.channels = "3";
   EXPECT_THROW(resume(), UsageError);
 }
 
 TEST_F(Resume, ARunInsideItsPictureFolderDoesNotTrainOnItsOwnSamples) {
   const std::string inside = folder_ / "pictures/run";
   train(options_, {.directory = inside}, {}, stop_);
-  options_.steps = 8;
+  options_.optimizer.steps = 8;
   EXPECT_EQ(train(options_, {.directory = inside, .resume = true}, {}, stop_).steps, 8);
 }
 

@@ -7,6 +7,7 @@
 
 #include "ddpm/base/hash.h"
 #include "ddpm/base/options.h"
+#include "ddpm/engine/model.h"
 #include "ddpm/engine/run_test_support.h"
 #include "ddpm/io/safetensors.h"
 
@@ -21,7 +22,7 @@ TEST_F(Resume, MakesWhatTheLastSaveDidNotDo) {
   run("a");
   const auto whole = files();
   const std::string old_model = folder_ / "old.safetensors";
-  run_other([](TrainOptions& options) { options.steps = 3; });
+  run_other([](TrainOptions& options) { options.optimizer.steps = 3; });
   fs::copy_file(folder_ / "other/model.safetensors", old_model);
   const struct {
     const char* what;
@@ -51,7 +52,7 @@ TEST_F(Resume, MakesWhatTheLastSaveDidNotDo) {
 }
 
 TEST_F(Resume, DrawsAGridThatWasDue) {
-  options_.sample_every = 3;
+  options_.run.sample_every = 3;
   run("a");
   const auto whole = files();
   fs::remove(path("checkpoints/step-00000006.safetensors"));
@@ -88,11 +89,11 @@ TEST_F(Resume, AStopBeforeTheFirstStepLeavesNoCheckpoint) {
 }
 
 TEST_F(Resume, AnotherSaveEveryKeepsTheNewestCheckpoints) {
-  options_.keep_checkpoints = 3;
-  options_.steps = 7;
+  options_.run.keep_checkpoints = 3;
+  options_.optimizer.steps = 7;
   run("a");
-  options_.save_every = 4;
-  options_.steps = 8;
+  options_.run.save_every = 4;
+  options_.optimizer.steps = 8;
   EXPECT_TRUE(resume().finished);
   EXPECT_EQ(list_names(path("checkpoints")),
             (std::vector<std::string>{"step-00000003.safetensors", "step-00000006.safetensors",
@@ -143,7 +144,7 @@ TEST_F(Resume, LeftoversOfKilledWritersAreRemoved) {
 
 TEST_F(Resume, AGridThatCannotBeDrawnIsSaidAndEndsNothing) {
   run("a");
-  options_.steps = 9;
+  options_.optimizer.steps = 9;
   make_folder(path("samples/step-00000008.png"));
   EXPECT_TRUE(resume().finished);
   EXPECT_THAT(warnings_, HasSubstr("a sample grid was not drawn"));
@@ -166,8 +167,8 @@ TEST_F(Resume, AStopWhileAGridIsDrawnDrawsItLater) {
 
 // As version 0.1.0 left its runs: no marks, no checksums, no record of the pictures.
 TEST_F(Resume, RunsOfVersion010GoOn) {
-  options_.steps = 3;
-  options_.keep_checkpoints = 1;
+  options_.optimizer.steps = 3;
+  options_.run.keep_checkpoints = 1;
   run("a");
   for (const char* name : {"model.safetensors", "checkpoints/step-00000003.safetensors"}) {
     const std::string file = read_file(path(name));
@@ -196,7 +197,7 @@ TEST_F(Resume, RunsOfVersion010GoOn) {
   fs::remove(path("data.jsonl"));
 
   EXPECT_EQ(load_model(folder_ / "a").trained_steps, 3);
-  options_.steps = 6;
+  options_.optimizer.steps = 6;
   EXPECT_TRUE(resume().finished);
   EXPECT_THAT(warnings_, HasSubstr("version 0.1.0"));
   auto resumed = files();

@@ -1,4 +1,5 @@
 #include "ddpm/engine/run.h"
+#include "ddpm/engine/model.h"
 
 #include "ddpm/base/options.h"
 #include "ddpm/engine/run_test_support.h"
@@ -27,7 +28,7 @@ TEST_F(Run, LeavesEverythingItPromises) {
   const Model model = load_model(folder_ / "a");
   EXPECT_EQ(model.config.height, 8);
   EXPECT_EQ(model.trained_steps, 6);
-  EXPECT_EQ(read_run_options(folder_ / "a").data, options_.data);
+  EXPECT_EQ(read_run_options(folder_ / "a").data.source, options_.data.source);
 }
 
 TEST_F(Run, AResumedRunEndsInTheBitsOfAnUninterruptedOne) {
@@ -47,7 +48,7 @@ TEST_F(Run, LinesOfStepsThatWereLostAreDroppedOnResume) {
   run("a");
   const std::string path = folder_ / "a/metrics.jsonl";
   write_file_atomic(path, read_file(path) + "{\"step\": 7, \"loss\": 1}\n{\"step\": 8, \"lo");
-  options_.steps = 8;
+  options_.optimizer.steps = 8;
   run("a", true);
   ASSERT_EQ(metrics("a").size(), 8u);
   EXPECT_EQ(metrics("a")[6].find("\"loss\":1}"), std::string::npos);
@@ -56,7 +57,7 @@ TEST_F(Run, LinesOfStepsThatWereLostAreDroppedOnResume) {
 TEST_F(Run, ARunIsNotOverwrittenNorResumedWithAnotherNetwork) {
   run("a");
   EXPECT_THROW(run("a"), UsageError);
-  options_.dim = 16;
+  test::unet_of(options_).dim = 16;
   EXPECT_THROW(run("a", true), UsageError);
   EXPECT_THROW(run("nothing", true), Error);
 }
@@ -73,13 +74,13 @@ TEST_F(Run, AFailureLeavesTheNewestCheckpointWhole) {
 }
 
 TEST_F(Run, MistakesAreToldBeforeAnythingIsWritten) {
-  options_.size = "9";
+  options_.data.size = "9";
   EXPECT_THROW(run("a"), UsageError);
-  options_.size = "8";
-  options_.data = folder_ / "absent";
+  options_.data.size = "8";
+  options_.data.source = folder_ / "absent";
   EXPECT_THROW(run("a"), Error);
   make_folder(folder_ / "empty");
-  options_.data = folder_ / "empty";
+  options_.data.source = folder_ / "empty";
   EXPECT_THROW(run("a"), Error);
   EXPECT_FALSE(fs::exists(folder_ / "a/config.json"));
 }

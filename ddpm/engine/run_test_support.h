@@ -17,25 +17,30 @@
 #include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/run.h"
+#include "ddpm/nn/tutorial/unet.h"
 #include "tests/support/folder.h"
 
 namespace ddpm::test {
+
+inline tutorial::UnetConfig& unet_of(TrainOptions& options) {
+  return *options.network.get<tutorial::UnetConfig>();
+}
 
 class Run : public ::testing::Test {
  protected:
   Run() {
     make_folder(folder_ / "pictures");
     for (int k = 0; k < 6; ++k) draw_picture(std::to_string(k), 40 * k);
-    options_.data = folder_ / "pictures";
-    options_.size = "8";
-    options_.dim = 8;
-    options_.dim_mults = {1, 2};
-    options_.batch = 2;
-    options_.steps = 6;
-    options_.save_every = 3;
-    options_.sample_every = 4;
-    options_.sample_count = 2;
-    options_.sample_steps = 2;
+    options_.data.source = folder_ / "pictures";
+    options_.data.size = "8";
+    unet_of(options_).dim = 8;
+    unet_of(options_).dim_mults = {1, 2};
+    options_.optimizer.batch = 2;
+    options_.optimizer.steps = 6;
+    options_.run.save_every = 3;
+    options_.run.sample_every = 4;
+    options_.run.sample_count = 2;
+    options_.run.sample_steps = 2;
   }
 
   void draw_picture(const std::string& name, int shade, int64_t channels = 3) {
@@ -70,9 +75,9 @@ class Run : public ::testing::Test {
 class Resume : public Run {
  protected:
   Resume() {
-    options_.keep_checkpoints = 2;
-    options_.steps = 6;
-    options_.save_every = 3;
+    options_.run.keep_checkpoints = 2;
+    options_.optimizer.steps = 6;
+    options_.run.save_every = 3;
   }
 
   std::string path(const std::string& name) const { return folder_ / ("a/" + name); }

@@ -34,34 +34,75 @@ std::vector<std::string> loss_names() {
   return names;
 }
 
-void TrainOptions::check() const {
-  if (data.empty())
-    fail_usage("train",
-               "no data given; name a folder of images, or for a first try emoji:smileys-emotion");
-  check_options("train", *this);
-  if (sample_steps > timesteps) {
-    fail_usage("train", fmt::format("sample-steps is {} but must lie between 1 and {}, the time "
-                                    "steps of the schedule",
-                                    sample_steps, timesteps));
-  }
-  const ModelConfig config = model_config(0, 0, 3);
-  config.network.check();
+void OptimizerOptions::fields(Fields& field) {
+  field.group("The training");
+  field("loss", loss, "how the difference between the target and the output is measured")
+      .choices("loss", loss_names());
+  field("steps", steps, "training steps in all").range(1, kMostTrainedSteps).may_change();
+  field("batch", batch, "pictures per step").range(1, kMostBatch);
+  field("lr", lr, "learning rate of Adam").above(0, 1).advice("2e-4 is usual");
+  field("lr_warmup", lr_warmup, "steps over which the learning rate rises from 0")
+      .range(0, kMostTrainedSteps);
+  field("clip_norm", clip_norm, "largest norm of the gradient, 0 for no limit").at_least(0);
+  field("ema_decay", ema_decay,
+        "weight of the past in the averaged weights that samples are drawn with")
+      .between(0, 1)
+      .advice("0.9995 is usual");
+  field("recompute", recompute,
+        "compute what is inside blocks again instead of keeping it: less memory for about a "
+        "third more time; the same weights to the bit")
+      .alias("checkpointing")
+      .may_change();
+  field("seed", seed, "decides everything random");
 }
 
-ModelConfig TrainOptions::model_config(int64_t height, int64_t width,
-                                       int64_t image_channels) const {
-  return {.network = {.dim = dim,
-                      .dim_mults = dim_mults,
-                      .channels = image_channels,
-                      .init_dim = init_dim,
-                      .resnet_block_groups = groups,
-                      .attention_heads = heads,
-                      .attention_dim_head = dim_head,
-                      .weight_standardization_eps = weight_standardization_eps},
-          .height = height,
-          .width = width,
-          .schedule = schedule,
-          .timesteps = timesteps};
+void RunOptions::fields(Fields& field) {
+  field.group("What is kept and shown");
+  field("threads", threads, "processor threads, 0 for all cores").range(0, 4096).may_change();
+  field("log_every", log_every, "steps between lines of metrics.jsonl")
+      .range(1, kMostTrainedSteps)
+      .may_change();
+  field("save_every", save_every, "steps between checkpoints")
+      .range(1, kMostTrainedSteps)
+      .may_change();
+  field("sample_every", sample_every, "steps between sample grids, 0 for none")
+      .range(0, kMostTrainedSteps)
+      .may_change();
+  field("sample_count", sample_count, "pictures in a sample grid").range(1, 4096).may_change();
+  field("sample_steps", sample_steps, "denoising steps for a sample grid")
+      .range(1, kMostTimesteps)
+      .may_change();
+  field("keep_checkpoints", keep_checkpoints, "newest checkpoints kept")
+      .range(1, kMostTrainedSteps)
+      .may_change();
+}
+
+void TrainOptions::fields(Fields& field) {
+  data.fields(field);
+  network.fields(field);
+  process.fields(field);
+  optimizer.fields(field);
+  run.fields(field);
+}
+
+void TrainOptions::check() const {
+  if (data.source.empty()) {
+    fail_usage("train",
+               "no data given; name a folder of images, or for a first try emoji:smileys-emotion");
+  }
+  check_options("train", *this);
+  if (run.sample_steps > process.timesteps) {
+    fail_usage("train", fmt::format("sample-steps is {} but must lie between 1 and {}, the time "
+                                    "steps of the schedule",
+                                    run.sample_steps, process.timesteps));
+  }
+  network.check();
+}
+
+ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t channels) const {
+  ModelConfig config{.network = network, .height = height, .width = width, .process = process};
+  config.network.channels() = channels;
+  return config;
 }
 
 }  // namespace ddpm

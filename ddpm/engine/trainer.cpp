@@ -4,19 +4,17 @@
 
 #include <cmath>
 
+#include "ddpm/autograd/functions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/noised_batch.h"
-#include "ddpm/engine/weights.h"
+#include "ddpm/engine/streams.h"
 
 namespace ddpm {
 namespace {
 
-// Independent random numbers for each purpose, all from the run's one seed.
-enum Purpose : uint64_t { kInitialWeights = 1, kLevels = 2, kNoise = 3 };
-
-std::vector<Variable> variables_of(DiffusionUnet& network, uint64_t seed) {
-  network.initialize(mix_seed(seed, kInitialWeights));
+std::vector<Variable> variables_of(Network& network, uint64_t seed) {
+  network.initialize(seed_of(seed, Stream::kInitialWeights));
   std::vector<Variable> variables;
   for (const NamedParameter& named : network.parameters())
     variables.push_back(named.parameter->variable);
@@ -25,34 +23,35 @@ std::vector<Variable> variables_of(DiffusionUnet& network, uint64_t seed) {
 
 }  // namespace
 
-Trainer::Trainer(const TrainOptions& options, const ModelConfig& config, BatchSource batches,
+Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, BatchSource batches,
                  Device device)
     : options_(options),
       config_(config),
       batches_(std::move(batches)),
-      process_({.schedule = config.schedule, .timesteps = config.timesteps}),
+      process_(config.process),
       loss_(loss_kind(options.loss)),
-      network_(config.network, device),
-      adam_(variables_of(network_, options.seed), {.learning_rate = options.lr,
-                                                   .clip_norm = options.clip_norm,
-                                                   .ema_decay = options.ema_decay}) {
+      network_(make_network(config.network, device)),
+      adam_(variables_of(*network_, options.seed), {.learning_rate = options.lr,
+                                                    .clip_norm = options.clip_norm,
+                                                    .ema_decay = options.ema_decay}) {
   config_.network.check_image(config.height, config.width);
-  network_.set_recompute(options.recompute);
+  network_->set_recompute(options.recompute);
 }
 
 StepMetrics Trainer::step() {
   const int64_t step = adam_.steps();
-  const Tensor images = batches_(step).on(network_.device());  // [N, H, W, C]
-  const NoisedBatch batch = noised_batch(
-      process_,
-      {.levels = mix_seed(options_.seed, kLevels), .noise = mix_seed(options_.seed, kNoise)},
-      static_cast<uint64_t>(step * images.size(0)), images);
+  const Tensor images = batches_(step).on(network_->device());  // [N, H, W, C]
+  const NoisedBatch batch = noised_batch(process_,
+                                         {.levels = seed_of(options_.seed, Stream::kLevels),
+                                          .noise = seed_of(options_.seed, Stream::kNoise)},
+                                         static_cast<uint64_t>(step * images.size(0)), images);
 
   Tape tape;
   Loss loss;
   {
     const Tape::Recording recording(tape);
-    loss = mean_loss(loss_, network_(Variable(batch.input), batch.t), batch.target);
+    const Variable output = (*network_)({.x = Variable(batch.input), .t = batch.t});
+    loss = mean_loss(loss_, output, batch.target);
   }
   const auto fail_if_not_finite = [&](const char* what, double value) {
     if (std::isfinite(value)) return;
@@ -79,8 +78,8 @@ StepMetrics Trainer::step() {
           .learning_rate = options_.lr * warmup};
 }
 
-std::unique_ptr<DiffusionUnet> Trainer::averaged_network() {
-  auto averaged = std::make_unique<DiffusionUnet>(config_.network, network_.device());
+std::unique_ptr<Network> Trainer::averaged_network() {
+  auto averaged = make_network(config_.network, network_->device());
   const std::vector<NamedParameter> parameters = averaged->parameters();
   for (size_t i = 0; i < parameters.size(); ++i)
     parameters[i].parameter->variable = Variable(adam_.ema()[i]);

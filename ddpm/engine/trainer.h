@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ddpm/diffusion/process.h"
-#include "ddpm/engine/model.h"
+#include "ddpm/engine/model_config.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/optim/adam.h"
 
@@ -27,7 +27,7 @@ using BatchSource = std::function<Tensor(int64_t step)>;
 class Trainer {
  public:
   // The network starts from options.seed. Throws UsageError where options and pictures do not fit.
-  Trainer(const TrainOptions& options, const ModelConfig& config, BatchSource batches,
+  Trainer(const OptimizerOptions& options, const ModelConfig& config, BatchSource batches,
           Device device = Device::kCpu);
 
   // One step (Ho et al. 2020, algorithm 1): random levels of noise, noised images, loss, gradients,
@@ -38,18 +38,18 @@ class Trainer {
   int64_t steps() const { return adam_.steps(); }
 
   const ModelConfig& config() const { return config_; }
-  DiffusionUnet& network() { return network_; }
+  Network& network() { return *network_; }
   Adam& adam() { return adam_; }
   // A network that shares the averaged weights' storage: what samples are drawn with.
-  std::unique_ptr<DiffusionUnet> averaged_network();
+  std::unique_ptr<Network> averaged_network();
 
  private:
-  TrainOptions options_;
+  OptimizerOptions options_;
   ModelConfig config_;
   BatchSource batches_;
   Process process_;
   LossKind loss_;
-  DiffusionUnet network_;
+  std::unique_ptr<Network> network_;
   Adam adam_;
 };
 

@@ -10,21 +10,26 @@
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/weights.h"
+#include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/tensor/allocator.h"
 #include "tests/support/gradients.h"
 
 namespace ddpm {
 namespace {
 
+using tutorial::UnetConfig;
+
+UnetConfig& unet_of(TrainOptions& options) { return *options.network.get<UnetConfig>(); }
+
 TrainOptions small_options() {
   TrainOptions options;
-  options.data = "memory";
-  options.dim = 8;
-  options.dim_mults = {1, 2};
-  options.batch = 4;
-  options.seed = 11;
-  options.lr = 2e-3;
-  options.lr_warmup = 5;
+  options.data.source = "memory";
+  unet_of(options).dim = 8;
+  unet_of(options).dim_mults = {1, 2};
+  options.optimizer.batch = 4;
+  options.optimizer.seed = 11;
+  options.optimizer.lr = 2e-3;
+  options.optimizer.lr_warmup = 5;
   return options;
 }
 
@@ -38,7 +43,7 @@ Tensor pictures(int64_t) {
 }
 
 Trainer small_trainer(const TrainOptions& options = small_options()) {
-  return Trainer(options, options.model_config(4, 6, 1), pictures);
+  return Trainer(options.optimizer, options.model_config(4, 6, 1), pictures);
 }
 
 TEST(Trainer, TheLossFalls) {
@@ -67,7 +72,7 @@ TEST(Trainer, EqualSeedsGiveEqualBitsWhateverTheThreads) {
   for (int run = 0; run < 3; ++run) {
     set_num_threads(run == 1 ? 1 : 2);
     TrainOptions options = small_options();
-    if (run == 2) options.seed = 12;
+    if (run == 2) options.optimizer.seed = 12;
     Trainer trainer = small_trainer(options);
     for (int i = 0; i < 3; ++i) losses[run] = trainer.step().loss;
     weights[run] = parameter_tensors(trainer.network())[0].values();
@@ -94,7 +99,7 @@ TEST(Trainer, NoStepAsksTheSystemForMemoryAfterTheFirst) {
 TEST(Trainer, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
   TrainOptions options = small_options();
   bool poison = false;
-  Trainer trainer(options, options.model_config(4, 6, 1), [&](int64_t step) {
+  Trainer trainer(options.optimizer, options.model_config(4, 6, 1), [&](int64_t step) {
     Tensor images = pictures(step);
     if (poison) images.f32()[3] = std::numeric_limits<float>::quiet_NaN();
     return images;
@@ -113,20 +118,28 @@ TEST(Trainer, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
 
 TEST(Trainer, PicturesThatDoNotFitAreRefused) {
   const TrainOptions options = small_options();
-  EXPECT_THROW(Trainer(options, options.model_config(5, 6, 1), pictures), UsageError);
+  EXPECT_THROW(Trainer(options.optimizer, options.model_config(5, 6, 1), pictures), UsageError);
 }
 
 TEST(TrainOptions, ImpossibleValuesAreUsageErrors) {
   EXPECT_NO_THROW(small_options().check());
   const std::function<void(TrainOptions&)> mistakes[] = {
-      [](TrainOptions& o) { o.data = ""; },       [](TrainOptions& o) { o.steps = 0; },
-      [](TrainOptions& o) { o.batch = 0; },       [](TrainOptions& o) { o.lr = 0; },
-      [](TrainOptions& o) { o.lr = NAN; },        [](TrainOptions& o) { o.schedule = "no"; },
-      [](TrainOptions& o) { o.loss = "no"; },     [](TrainOptions& o) { o.groups = 3; },
-      [](TrainOptions& o) { o.dim = 7; },         [](TrainOptions& o) { o.ema_decay = 1; },
-      [](TrainOptions& o) { o.clip_norm = -1; },  [](TrainOptions& o) { o.sample_steps = 1001; },
-      [](TrainOptions& o) { o.threads = -1; },    [](TrainOptions& o) { o.save_every = 0; },
-      [](TrainOptions& o) { o.dim_mults = {0}; }, [](TrainOptions& o) { o.timesteps = 0; }};
+      [](TrainOptions& o) { o.data.source = ""; },
+      [](TrainOptions& o) { o.optimizer.steps = 0; },
+      [](TrainOptions& o) { o.optimizer.batch = 0; },
+      [](TrainOptions& o) { o.optimizer.lr = 0; },
+      [](TrainOptions& o) { o.optimizer.lr = NAN; },
+      [](TrainOptions& o) { o.process.schedule = "no"; },
+      [](TrainOptions& o) { o.optimizer.loss = "no"; },
+      [](TrainOptions& o) { unet_of(o).groups = 3; },
+      [](TrainOptions& o) { unet_of(o).dim = 7; },
+      [](TrainOptions& o) { o.optimizer.ema_decay = 1; },
+      [](TrainOptions& o) { o.optimizer.clip_norm = -1; },
+      [](TrainOptions& o) { o.run.sample_steps = 1001; },
+      [](TrainOptions& o) { o.run.threads = -1; },
+      [](TrainOptions& o) { o.run.save_every = 0; },
+      [](TrainOptions& o) { unet_of(o).dim_mults = {0}; },
+      [](TrainOptions& o) { o.process.timesteps = 0; }};
   for (size_t i = 0; i < std::size(mistakes); ++i) {
     TrainOptions options = small_options();
     mistakes[i](options);
@@ -166,7 +179,7 @@ TEST(Cost, MemoryToldIsMemoryTaken) {
   const int64_t before = allocator_stats().bytes_in_use;
   reset_allocator_peak();
   {
-    Trainer trainer(options, config, [](int64_t) {
+    Trainer trainer(options.optimizer, config, [](int64_t) {
       return test::random_tensor({4, 16, 24, 1}, 1);
     });
     trainer.step();
@@ -180,10 +193,10 @@ TEST(Cost, MemoryToldIsMemoryTaken) {
 
 TEST(Cost, SamplingCountsWhatIsPreparedOfTheWeights) {
   TrainOptions options = small_options();
-  options.dim = 64;  // wide enough for Winograd
+  unet_of(options).dim = 64;  // wide enough for Winograd
   const ModelConfig config = options.model_config(16, 16, 1);
   const Cost cost = estimate_cost(config, 2);
-  Trainer trainer(options, config, nullptr);
+  Trainer trainer(options.optimizer, config, nullptr);
   const int64_t before = allocator_stats().bytes_in_use;
   reset_allocator_peak();
   generate(trainer.network(), config, {.count = 2, .steps = 2, .batch = 2});
@@ -196,8 +209,8 @@ TEST(Cost, SamplingCountsWhatIsPreparedOfTheWeights) {
 TEST(Trainer, CheckpointingKeepsTheBitsAndTakesLessMemory) {
   const auto train = [](bool recompute) {
     TrainOptions options = small_options();
-    options.recompute = recompute;
-    Trainer trainer(options, options.model_config(16, 24, 1), [](int64_t step) {
+    options.optimizer.recompute = recompute;
+    Trainer trainer(options.optimizer, options.model_config(16, 24, 1), [](int64_t step) {
       return test::random_tensor({4, 16, 24, 1}, step);
     });
     reset_allocator_peak();
@@ -217,10 +230,7 @@ TEST(Trainer, CheckpointingKeepsTheBitsAndTakesLessMemory) {
 
 TEST(Cost, FlopsAreThoseOfTheConvolutionsAndAttentions) {
   // One level, 4x4 images: everything that multiplies, written out.
-  ModelConfig config;
-  config.network.dim = 8;
-  config.network.dim_mults = {1};
-  config.network.resnet_block_groups = 2;
+  ModelConfig config{.network = UnetConfig{.dim = 8, .dim_mults = {1}, .groups = 2}};
   config.height = config.width = 4;
   const double n = 16, c = 8, hidden = 128, head = 32, time = 32;
   const double linears = 8 * time + time * time;

@@ -27,59 +27,14 @@ std::string some_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
-UnetConfig infer_unet_config(const SafetensorsFile& file, const std::string& prefix,
-                             const ModelOverrides& overrides) {
-  const auto shape_of = [&](const std::string& name, int rank) -> const Shape& {
-    const SafetensorsEntry* entry = file.find(prefix + name);
-    if (entry == nullptr || entry->shape.rank() != rank) {
-      fail("model", fmt::format("{} has no metadata of ddpm and no tensor {}{} of {} axes, so it "
-                                "is not a state dict of the "
-                                "tutorial's DiffusionUnet",
-                                file.path(), prefix, name, rank));
-    }
-    return entry->shape;
-  };
-  UnetConfig config;
-  config.dim = shape_of("time_mlp.1.weight", 2)[1];
-  config.channels = shape_of("init_conv.weight", 4)[1];
-  config.init_dim = shape_of("init_conv.weight", 4)[0];
-  config.output_dim = shape_of("final_conv.weight", 4)[0];
-  config.dim_mults.clear();
-  constexpr int kMostLevels = 16;
-  for (int level = 0;; ++level) {
-    if (level == kMostLevels) {
-      fail("model",
-           fmt::format("{} has more than {} levels in down_layers", file.path(), kMostLevels));
-    }
-    const std::string path = fmt::format("down_layers.{}.3.", level);
-    const bool last = file.find(prefix + path + "weight") != nullptr;
-    const int64_t width = shape_of(path + (last ? "weight" : "1.weight"), 4)[0];
-    if (config.dim < 1 || width % config.dim != 0) {
-      fail("model", fmt::format("{}: {}{} leads to {} channels, which is no multiple of dim {}",
-                                file.path(), prefix, path, width, config.dim));
-    }
-    config.dim_mults.push_back(width / config.dim);
-    if (last) break;
-  }
-  config.resnet_block_groups = overrides.groups.value_or(4);
-  config.attention_heads = overrides.heads.value_or(4);
-  const int64_t hidden = shape_of("mid_attention.func.func.input_to_qkv.weight", 4)[0] / 3;
-  if (config.attention_heads < 1 || hidden % config.attention_heads != 0) {
-    fail_usage("model", fmt::format("{} heads do not divide the attention's {} channels",
-                                    config.attention_heads, hidden));
-  }
-  config.attention_dim_head = hidden / config.attention_heads;
-  return config;
-}
-
-std::vector<Tensor> parameter_tensors(DiffusionUnet& network) {
+std::vector<Tensor> parameter_tensors(Module& network) {
   std::vector<Tensor> tensors;
   for (const NamedParameter& named : network.parameters())
     tensors.push_back(named.parameter->variable.value());
   return tensors;
 }
 
-void check_shapes(const SafetensorsFile& file, const std::string& prefix, DiffusionUnet& network) {
+void check_shapes(const SafetensorsFile& file, const std::string& prefix, Module& network) {
   std::vector<std::string> missing, misshapen;
   for (const NamedParameter& named : network.parameters()) {
     const Shape& shape = named.parameter->variable.shape();
@@ -99,7 +54,7 @@ void check_shapes(const SafetensorsFile& file, const std::string& prefix, Diffus
   }
 }
 
-void read_weights(const SafetensorsFile& file, const std::string& prefix, DiffusionUnet& network,
+void read_weights(const SafetensorsFile& file, const std::string& prefix, Module& network,
                   std::vector<Tensor>& targets) {
   check_shapes(file, prefix, network);
   const std::vector<NamedParameter> parameters = network.parameters();
@@ -115,7 +70,7 @@ void read_weights(const SafetensorsFile& file, const std::string& prefix, Diffus
   }
 }
 
-void add_weights(SafetensorsWriter& writer, const std::string& prefix, DiffusionUnet& network,
+void add_weights(SafetensorsWriter& writer, const std::string& prefix, Module& network,
                  const std::vector<Tensor>& weights) {
   const std::vector<NamedParameter> parameters = network.parameters();
   DDPM_CHECK(parameters.size() == weights.size());

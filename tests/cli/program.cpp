@@ -14,6 +14,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/data/image.h"
+#include "ddpm/nn/tutorial/unet.h"
 
 namespace ddpm::test {
 namespace {
@@ -151,17 +152,18 @@ void make_pictures(const std::string& folder, int64_t count) {
 }
 
 void make_model(const std::string& path, int64_t channels) {
-  const ModelConfig config{.network = {.dim = 8, .dim_mults = {1, 2}, .channels = channels},
-                           .height = 8,
-                           .width = 8,
-                           .timesteps = 100};
-  DiffusionUnet network(config.network);
-  network.initialize(1);
+  const ModelConfig config{
+      .network = tutorial::UnetConfig{.dim = 8, .dim_mults = {1, 2}, .channels = channels},
+      .height = 8,
+      .width = 8,
+      .process = {.timesteps = 100}};
+  const auto network = make_network(config.network);
+  network->initialize(1);
   std::vector<Tensor> weights;
-  for (const NamedParameter& named : network.parameters()) {
+  for (const NamedParameter& named : network->parameters()) {
     weights.push_back(named.parameter->variable.value());
   }
-  save_model(path, config, network, weights, 7);
+  save_model(path, config, *network, weights, 7);
 }
 
 std::vector<std::string> names_in(const std::string& folder) {

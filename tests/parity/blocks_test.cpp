@@ -1,14 +1,16 @@
 // Every block of the tutorial against PyTorch's numbers: the output and every gradient, on every
 // host backend.
-#include "ddpm/nn/attention.h"
-#include "ddpm/nn/resample.h"
-#include "ddpm/nn/residual.h"
-#include "ddpm/nn/resnet_block.h"
-#include "ddpm/nn/time_embedding.h"
+#include "ddpm/nn/tutorial/attention.h"
+#include "ddpm/nn/tutorial/resample.h"
+#include "ddpm/nn/tutorial/residual.h"
+#include "ddpm/nn/tutorial/resnet_block.h"
+#include "ddpm/nn/tutorial/time_embedding.h"
 #include "tests/parity/parity.h"
 
 namespace ddpm::test {
 namespace {
+
+using namespace tutorial;
 
 class Blocks : public ::testing::TestWithParam<Device> {
  protected:

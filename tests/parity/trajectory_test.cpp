@@ -3,12 +3,14 @@
 #include <cmath>
 
 #include "ddpm/diffusion/noised_batch.h"
-#include "ddpm/nn/unet.h"
+#include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/optim/adam.h"
 #include "tests/parity/parity.h"
 
 namespace ddpm::test {
 namespace {
+
+using namespace tutorial;
 
 class Trajectory : public ::testing::TestWithParam<Device> {};
 

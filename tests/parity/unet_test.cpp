@@ -1,10 +1,12 @@
 // Whole networks against PyTorch's numbers, on every host backend.
-#include "ddpm/nn/unet.h"
+#include "ddpm/nn/tutorial/unet.h"
 
 #include "tests/parity/parity.h"
 
 namespace ddpm::test {
 namespace {
+
+using namespace tutorial;
 
 struct Case {
   const char* name;
@@ -15,8 +17,7 @@ const Case kCases[] = {
     {"unet_tiny", {.dim = 8, .dim_mults = {1, 2}}},
     {"unet_default_mults", {.dim = 8}},
     {"unet_gray_rect", {.dim = 8, .dim_mults = {1, 2, 4}, .channels = 1}},
-    {"unet_learned_variance",
-     {.dim = 8, .dim_mults = {1, 2}, .output_dim = 6, .resnet_block_groups = 8}},
+    {"unet_learned_variance", {.dim = 8, .dim_mults = {1, 2}, .output_dim = 6, .groups = 8}},
 };
 
 class Networks : public ::testing::TestWithParam<Device> {};

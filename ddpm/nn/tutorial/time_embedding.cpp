@@ -1,10 +1,10 @@
-#include "ddpm/nn/time_embedding.h"
+#include "ddpm/nn/tutorial/time_embedding.h"
 
 #include <fmt/core.h>
 
 #include "ddpm/base/error.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 
 SinusoidalPositionEmbedding::SinusoidalPositionEmbedding(int64_t dim) : dim_(dim) {
   if (dim < 2 || dim % 2 != 0) {
@@ -32,4 +32,4 @@ Variable TimeMlp::operator()(const Tensor& t) const {
   return linear3_(activation(Activation::kGelu, linear1_(Variable(embedding_(t)))));
 }
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

@@ -1,4 +1,4 @@
-#include "ddpm/nn/unet.h"
+#include "ddpm/nn/tutorial/unet.h"
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
@@ -10,7 +10,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 namespace {
 
 // Widths that the convolutions of a level lead to and from: [init_dim, dim * m0, dim * m1, ...].
@@ -26,52 +26,65 @@ const UnetConfig& checked(const UnetConfig& config) {
   return config;
 }
 
-void check_positive(const char* name, int64_t value, int64_t lowest) {
-  constexpr int64_t kHighest = 1 << 20;
-  if (value < lowest || value > kHighest) {
-    fail_usage("unet", fmt::format("{} is {} but must lie between {} and {}", name, value, lowest,
-                                   kHighest));
-  }
+// Bounds of every width, so that products of them do not overflow.
+constexpr int64_t kMostChannels = 1 << 20;
+constexpr int64_t kMostLevels = 16;
+
+void check_width(const char* name, int64_t width) {
+  if (width >= 1 && width <= kMostChannels) return;
+  fail_usage("network",
+             fmt::format("{} is {} but must lie between 1 and {}", name, width, kMostChannels));
 }
 
 }  // namespace
 
+void UnetConfig::fields(Fields& field) {
+  field.group("The network");
+  field("dim", dim, "base width of the network; must be even").range(2, kMostChannels);
+  field("dim_mults", dim_mults,
+        "width of each level as a multiple of dim; one level more halves the sides once more")
+      .range(1, kMostChannels)
+      .elements(1, kMostLevels)
+      .advice("1,2,4,8 is usual");
+  field("init_dim", init_dim, "width after the first convolution, 0 for dim")
+      .range(0, kMostChannels);
+  field("groups", groups, "groups of the group normalisations; must divide every width")
+      .range(1, kMostChannels)
+      .alias("resnet_block_groups")
+      .not_in_state_dict();
+  field("heads", heads, "heads of the attentions")
+      .range(1, kMostChannels)
+      .alias("attention_heads")
+      .not_in_state_dict();
+  field("dim_head", dim_head, "channels of each head")
+      .range(1, kMostChannels)
+      .alias("attention_dim_head");
+  field("weight_standardization_eps", weight_standardization_eps,
+        "added to the variance of each filter; 0 is the tutorial's, 1e-5 is usual elsewhere")
+      .range_below(0, 1)
+      .not_in_state_dict();
+}
+
 void UnetConfig::check() const {
-  check_positive("dim", dim, 2);
-  check_positive("channels", channels, 1);
-  check_positive("init_dim", init_dim, 0);
-  check_positive("output_dim", output_dim, 0);
-  check_positive("attention_heads", attention_heads, 1);
-  check_positive("attention_dim_head", attention_dim_head, 1);
-  check_positive("resnet_block_groups", resnet_block_groups, 1);
-  if (dim_mults.empty() || dim_mults.size() > 16) {
-    fail_usage("unet",
-               fmt::format("dim_mults has {} levels but must have 1 to 16, for example 1,2,4,8",
-                           dim_mults.size()));
-  }
-  for (int64_t mult : dim_mults) check_positive("each of dim_mults", mult, 1);
-  if (!(weight_standardization_eps >= 0 && weight_standardization_eps < 1)) {
-    fail_usage("unet", fmt::format("weight_standardization_eps is {} but must lie in [0, 1)",
-                                   weight_standardization_eps));
-  }
-  check_positive("attention_heads times attention_dim_head", attention_heads * attention_dim_head,
-                 1);
+  check_options("network", *this);
+  check_width("channels", channels);
+  if (output_dim != 0) check_width("output_dim", output_dim);
+  check_width("heads times dim_head", heads * dim_head);
   SinusoidalPositionEmbedding{dim};
   std::vector<int64_t> widths = level_widths(*this);
   widths.push_back(dim);
-  for (int64_t width : widths) check_positive("dim times each of dim_mults", width, 1);
+  for (int64_t width : widths) check_width("dim times each of dim_mults", width);
   for (int64_t width : widths) {
-    if (width % resnet_block_groups == 0) continue;
+    if (width % groups == 0) continue;
     std::vector<std::string> works;
     for (int64_t groups = 1; groups <= dim && groups <= 64; ++groups) {
       bool divides_all = true;
       for (int64_t other : widths) divides_all = divides_all && other % groups == 0;
       if (divides_all) works.push_back(std::to_string(groups));
     }
-    fail_usage("unet",
-               fmt::format(
-                   "resnet_block_groups {} does not divide the width {}; {} would divide all of {}",
-                   resnet_block_groups, width, join_choices(works), fmt::join(widths, ", ")));
+    fail_usage("network",
+               fmt::format("groups {} does not divide the width {}; {} would divide all of {}",
+                           groups, width, join_choices(works), fmt::join(widths, ", ")));
   }
 }
 
@@ -80,58 +93,71 @@ void UnetConfig::check_image(int64_t height, int64_t width) const {
   constexpr int64_t kHighest = 1 << 20;
   for (const auto& [name, side] : {std::pair{"height", height}, std::pair{"width", width}}) {
     if (side > kHighest) {
-      fail_usage("unet",
+      fail_usage("network",
                  fmt::format("the image's {} is {}; at most {} can be", name, side, kHighest));
     }
     if (side >= divisor && side % divisor == 0) continue;
     const int64_t below = side / divisor * divisor;
-    fail_usage("unet", fmt::format("the image's {} {} is not divisible by {}, which {} levels "
-                                   "need; {}{} would work, or fewer "
-                                   "levels in dim_mults",
-                                   name, side, divisor, dim_mults.size(),
-                                   below > 0 ? fmt::format("{} or ", below) : "", below + divisor));
+    fail_usage("network",
+               fmt::format("the image's {} {} is not divisible by {}, which {} levels "
+                           "need; {}{} would work, or fewer "
+                           "levels in dim_mults",
+                           name, side, divisor, dim_mults.size(),
+                           below > 0 ? fmt::format("{} or ", below) : "", below + divisor));
   }
+}
+
+void UnetConfig::take_given(const JsonObject& given) {
+  const int64_t width = heads * dim_head;
+  for (const Field& field : fields_of(*this)) {
+    const std::string* json = given.find(field.name());
+    if (json != nullptr && !field.in_state_dict()) field.read(*json);
+  }
+  if (heads < 1 || width % heads != 0) {
+    fail_usage("network",
+               fmt::format("{} heads do not divide the attention's {} channels", heads, width));
+  }
+  dim_head = width / heads;
 }
 
 ResnetBlockOptions DiffusionUnet::block_options(int64_t in_channels, int64_t out_channels) const {
   return {.in_channels = in_channels,
           .out_channels = out_channels,
           .time_emb_dim = 4 * config_.dim,
-          .groups = config_.resnet_block_groups,
+          .groups = config_.groups,
           .weight_standardization_eps = config_.weight_standardization_eps};
 }
 
 template <class Resample>
 std::unique_ptr<DiffusionUnet::Level<Resample>> DiffusionUnet::make_level(const LevelOptions& o) {
   auto level = std::make_unique<Level<Resample>>();
-  level->block1 = std::make_unique<ResnetBlock>(block_options(o.block_in, o.width), device_);
-  level->block2 = std::make_unique<ResnetBlock>(block_options(o.block_in, o.width), device_);
+  level->block1 = std::make_unique<ResnetBlock>(block_options(o.block_in, o.width), device());
+  level->block2 = std::make_unique<ResnetBlock>(block_options(o.block_in, o.width), device());
   level->attention = std::make_unique<LinearAttentionLayer>(
-      GroupNorm::Options{.groups = 1, .channels = o.width}, device_,
-      AttentionOptions{.in_channels = o.width,
-                       .num_heads = config_.attention_heads,
-                       .dim_head = config_.attention_dim_head},
-      device_);
+      GroupNorm::Options{.groups = 1, .channels = o.width}, device(),
+      AttentionOptions{
+          .in_channels = o.width, .num_heads = config_.heads, .dim_head = config_.dim_head},
+      device());
   level->append(*level->block1);
   level->append(*level->block2);
   level->append(*level->attention);
   if (o.resamples) {
     level->resample = std::make_unique<Resample>(
-        ResampleOptions{.in_channels = o.width, .out_channels = o.out_channels}, device_);
+        ResampleOptions{.in_channels = o.width, .out_channels = o.out_channels}, device());
     level->append(*level->resample);
   } else {
     level->conv = std::make_unique<Conv2d>(
         Conv2dOptions{
             .in_channels = o.width, .out_channels = o.out_channels, .kernel = 3, .padding = 1},
-        device_);
+        device());
     level->append(*level->conv);
   }
   return level;
 }
 
 DiffusionUnet::DiffusionUnet(const UnetConfig& config, Device device)
-    : config_(checked(config)),
-      device_(device),
+    : Network(device),
+      config_(checked(config)),
       init_conv_(
           {.in_channels = config.channels, .out_channels = config.first_width(), .kernel = 1},
           device),
@@ -140,8 +166,8 @@ DiffusionUnet::DiffusionUnet(const UnetConfig& config, Device device)
       mid_attention_(GroupNorm::Options{.groups = 1, .channels = level_widths(config).back()},
                      device,
                      AttentionOptions{.in_channels = level_widths(config).back(),
-                                      .num_heads = config.attention_heads,
-                                      .dim_head = config.attention_dim_head},
+                                      .num_heads = config.heads,
+                                      .dim_head = config.dim_head},
                      device),
       mid_block2_(block_options(level_widths(config).back(), level_widths(config).back()), device),
       // The tutorial builds its last up-level for init_dim channels and its last block for 2 dim:
@@ -177,19 +203,13 @@ DiffusionUnet::DiffusionUnet(const UnetConfig& config, Device device)
   }
 }
 
-Variable DiffusionUnet::operator()(const Variable& x, const Tensor& t) const {
-  const Shape& shape = x.shape();
-  if (shape.rank() != 4 || shape[3] != config_.channels) {
-    fail("unet", fmt::format("x must be [N, H, W, {}] but is {}", config_.channels, shape.str()));
-  }
-  config_.check_image(shape[1], shape[2]);
-  if (t.shape() != Shape{shape[0]}) {
-    fail("unet",
-         fmt::format("t must be [{}], one step per image, but is {}", shape[0], t.shape().str()));
-  }
-  if (Inference::active() && shape[0] > images_at_once(shape)) return in_parts(x.value(), t);
-  const Variable time = time_mlp_(t);    // [N, 4 dim]
-  const Variable first = init_conv_(x);  // [N, H, W, init_dim]
+Variable DiffusionUnet::operator()(const NetworkInput& input) const {
+  check_input(input, config_.channels);
+  const Variable& x = input.x;
+  config_.check_image(x.shape()[1], x.shape()[2]);
+  if (Inference::active() && x.shape()[0] > images_at_once(x.shape())) return in_parts(input);
+  const Variable time = time_mlp_(input.t);  // [N, 4 dim]
+  const Variable first = init_conv_(x);      // [N, H, W, init_dim]
   Variable h = first;
   std::vector<Variable> skips;
   for (const auto& level : down_) {
@@ -217,35 +237,31 @@ Variable DiffusionUnet::operator()(const Variable& x, const Tensor& t) const {
 
 // All heads of the first attention are the largest activation.
 int64_t DiffusionUnet::images_at_once(const Shape& x) const {
-  const int64_t widest = config_.attention_heads * config_.attention_dim_head;
-  return ddpm::images_at_once(device_, {x[1], x[2], widest});
+  const int64_t widest = config_.heads * config_.dim_head;
+  return ddpm::images_at_once(device(), {x[1], x[2], widest});
 }
 
-Variable DiffusionUnet::in_parts(const Tensor& x, const Tensor& t) const {
-  const int64_t count = x.size(0),
-                parts = (count + images_at_once(x.shape()) - 1) / images_at_once(x.shape());
-  Tensor y({count, x.size(1), x.size(2), config_.output_channels()}, DType::kFloat32, device_);
+Variable DiffusionUnet::in_parts(const NetworkInput& input) const {
+  const Shape& x = input.x.shape();
+  const int64_t count = x[0], parts = (count + images_at_once(x) - 1) / images_at_once(x);
+  Tensor y({count, x[1], x[2], config_.output_channels()}, DType::kFloat32, device());
   // Where nothing is computed the largest part, twice, tells what all would take: the second time
   // with all prepared weights, as every part but the first.
-  if (!holds_values(device_)) {
+  if (!holds_values(device())) {
     const int64_t rows = (count + parts - 1) / parts;
-    for (int pass = 0; pass < 2; ++pass) {
-      (*this)(Variable(x.rows(0, rows)), t.rows(0, rows));
-    }
+    for (int pass = 0; pass < 2; ++pass) (*this)(input.rows(0, rows));
     return Variable(y);
   }
   for (int64_t i = 0; i < parts; ++i) {
     const int64_t begin = count * i / parts, end = count * (i + 1) / parts;
     Tensor rows = y.rows(begin, end);
-    rows.copy_from((*this)(Variable(x.rows(begin, end)), t.rows(begin, end)).value());
+    rows.copy_from((*this)(input.rows(begin, end)).value());
   }
   return Variable(y);
 }
 
-// Blocks hold copies of what they read (which share its storage): the tape keeps them until the
-// backward pass.
-Variable DiffusionUnet::run(const std::function<Variable()>& block) const {
-  return recompute_ ? recompute(block) : block();
+std::unique_ptr<Network> UnetConfig::make(Device device) const {
+  return std::make_unique<DiffusionUnet>(*this, device);
 }
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

@@ -1,4 +1,4 @@
-#include "ddpm/nn/unet.h"
+#include "ddpm/nn/tutorial/unet.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include "ddpm/base/error.h"
 #include "tests/support/gradients.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 namespace {
 
 using test::random_tensor;
@@ -39,17 +39,16 @@ TEST(UnetConfig, SidesThatDoNotDivideAreRefusedWithSizesThatWork) {
 }
 
 TEST(UnetConfig, GroupsThatDoNotDivideAreRefusedWithGroupsThatWork) {
-  expect_words(message_of([] { UnetConfig{.dim = 12, .resnet_block_groups = 8}.check(); }),
-               {"resnet_block_groups 8", "width 12", "1, 2, 3, 4, 6 or 12"});
+  expect_words(message_of([] { UnetConfig{.dim = 12, .groups = 8}.check(); }),
+               {"groups 8", "width 12", "1, 2, 3, 4, 6 or 12"});
   expect_words(message_of([] { UnetConfig{.dim = 8, .init_dim = 6}.check(); }),
                {"width 6", "1 or 2"});
 }
 
 TEST(UnetConfig, OtherImpossibleValuesAreNamed) {
-  expect_words(message_of([] { UnetConfig{.dim = 9, .resnet_block_groups = 1}.check(); }),
-               {"9", "even", "10"});
-  expect_words(message_of([] { UnetConfig{.dim_mults = {}}.check(); }), {"dim_mults"});
-  expect_words(message_of([] { UnetConfig{.dim_mults = {1, 0}}.check(); }), {"dim_mults", "0"});
+  expect_words(message_of([] { UnetConfig{.dim = 9, .groups = 1}.check(); }), {"9", "even", "10"});
+  expect_words(message_of([] { UnetConfig{.dim_mults = {}}.check(); }), {"dim-mults", "1,2,4,8"});
+  expect_words(message_of([] { UnetConfig{.dim_mults = {1, 0}}.check(); }), {"dim-mults", "0"});
   expect_words(message_of([] { UnetConfig{.channels = 0}.check(); }), {"channels"});
   expect_words(message_of([] { UnetConfig{.weight_standardization_eps = -1}.check(); }),
                {"eps", "-1"});
@@ -132,11 +131,7 @@ TEST(Unet, ParameterCountOfTheDefaultNetwork) {
 
 TEST(Unet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
   // Attentions so wide that four pictures of 16 x 16 fill it.
-  DiffusionUnet network({.dim = 4,
-                         .dim_mults = {1},
-                         .resnet_block_groups = 2,
-                         .attention_heads = 16,
-                         .attention_dim_head = 240});
+  DiffusionUnet network({.dim = 4, .dim_mults = {1}, .groups = 2, .heads = 16, .dim_head = 240});
   network.initialize(1);
   const Tensor x = random_tensor({5, 16, 16, 3}, 1), t = Tensor::of({5}, {1, 20, 300, 4, 999});
   const std::vector<float> whole = network(Variable(x), t).value().values();
@@ -145,4 +140,4 @@ TEST(Unet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
 }
 
 }  // namespace
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

@@ -3,7 +3,7 @@
 
 #include "ddpm/nn/layers.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 
 // t [N] -> [N, dim]: sines in the even columns, cosines in the odd ones (Vaswani et al. 2017,
 // section 3.5).
@@ -29,4 +29,4 @@ class TimeMlp : public Module {
   Linear linear3_;
 };
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

@@ -4,7 +4,7 @@
 
 #include "ddpm/nn/layers.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 
 struct AttentionOptions {
   int64_t in_channels = 0;
@@ -39,4 +39,4 @@ class LinearAttention : public Module {
   GroupNorm to_output_1_;
 };
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

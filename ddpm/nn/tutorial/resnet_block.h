@@ -6,7 +6,7 @@
 
 #include "ddpm/nn/layers.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 
 struct BlockOptions {
   int64_t in_channels = 0;
@@ -61,4 +61,4 @@ class ResnetBlock : public Module {
   std::unique_ptr<Conv2d> res_conv_;
 };
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

@@ -1,6 +1,6 @@
-#include "ddpm/nn/attention.h"
+#include "ddpm/nn/tutorial/attention.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 namespace {
 
 Conv2dOptions qkv_options(const AttentionOptions& options) {
@@ -47,4 +47,4 @@ Variable LinearAttention::operator()(const Variable& x, const Variable* residual
                       residual);
 }
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

@@ -5,7 +5,7 @@
 
 #include "ddpm/nn/layers.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 
 // x + func(x); func adds what it is given, as part of its last operation.
 template <class F>
@@ -40,4 +40,4 @@ class PreGroupNorm : public Module {
   GroupNorm group_norm_;
 };
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

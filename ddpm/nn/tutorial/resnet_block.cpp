@@ -1,6 +1,6 @@
-#include "ddpm/nn/resnet_block.h"
+#include "ddpm/nn/tutorial/resnet_block.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 
 Block::Block(const BlockOptions& options, Device device)
     : proj_({.in_channels = options.in_channels,
@@ -59,4 +59,4 @@ Variable ResnetBlock::operator()(const Variable& x, const Variable* time_emb,
   return block2_(h, {.residual = &residual});
 }
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

@@ -3,7 +3,7 @@
 
 #include "ddpm/nn/layers.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 
 // Moves each size x size cell of positions into channels: [N, H, W, C] -> [N, H/size, W/size, C
 // size^2].
@@ -42,4 +42,4 @@ class Downsample : public Module {
   Conv2d conv_;
 };
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

@@ -1,6 +1,6 @@
-#include "ddpm/nn/resample.h"
+#include "ddpm/nn/tutorial/resample.h"
 
-namespace ddpm {
+namespace ddpm::tutorial {
 
 Upsample::Upsample(const ResampleOptions& options, Device device)
     : conv_({.in_channels = options.in_channels,
@@ -19,4 +19,4 @@ Downsample::Downsample(const ResampleOptions& options, Device device)
   add("1", conv_);
 }
 
-}  // namespace ddpm
+}  // namespace ddpm::tutorial

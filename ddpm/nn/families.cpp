@@ -1,0 +1,28 @@
+// The one table that knows every family of networks. A family is a folder beside this file and a
+// row here.
+#include "ddpm/nn/network.h"
+#include "ddpm/nn/tutorial/recognise.h"
+#include "ddpm/nn/tutorial/unet.h"
+
+namespace ddpm {
+
+const std::vector<NetworkFamily>& network_families() {
+  static const std::vector<NetworkFamily> families = {
+      {tutorial::UnetConfig::kFamily, "the U-Net of the tutorial",
+       [] { return NetworkConfig(tutorial::UnetConfig{}); }, tutorial::recognise},
+  };
+  return families;
+}
+
+NetworkConfig::NetworkConfig() : NetworkConfig(network_families().front().defaults()) {}
+
+void NetworkConfig::fields(Fields& field) {
+  for (const NetworkFamily& family : network_families()) {
+    if (family.name == family_ && held_->family() != family_) held_ = family.defaults().held_;
+  }
+  field.group("The network");
+  field("network", family_, "the family of networks").choices("network", network_names()).selects();
+  held_->fields(field);
+}
+
+}  // namespace ddpm

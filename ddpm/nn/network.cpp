@@ -1,0 +1,84 @@
+#include "ddpm/nn/network.h"
+
+#include <fmt/core.h>
+
+#include "ddpm/autograd/recompute.h"
+#include "ddpm/base/error.h"
+
+namespace ddpm {
+namespace {
+
+Tensor rows_of(const Tensor& tensor, int64_t begin, int64_t end) {
+  return tensor.defined() ? tensor.rows(begin, end) : Tensor();
+}
+
+void check_optional(const char* name, bool there, bool taken) {
+  if (there == taken) return;
+  fail("network", fmt::format("{} {}", name,
+                              taken ? "is missing; this network needs it"
+                                    : "is given, but this network does not take it"));
+}
+
+}  // namespace
+
+NetworkInput NetworkInput::rows(int64_t begin, int64_t end) const {
+  if (x.requires_grad()) fail("network", "rows of an input have no gradient");
+  return {.x = Variable(x.value().rows(begin, end)),
+          .t = t.rows(begin, end),
+          .labels = rows_of(labels, begin, end),
+          .condition = Variable(rows_of(condition.value(), begin, end)),
+          .estimate = Variable(rows_of(estimate.value(), begin, end))};
+}
+
+Variable Network::run(const std::function<Variable()>& block) const {
+  return recompute_ ? recompute(block) : block();
+}
+
+void Network::check_input(const NetworkInput& input, int64_t channels) const {
+  const Shape& shape = input.x.shape();
+  if (shape.rank() != 4 || shape[3] != channels) {
+    fail("network", fmt::format("x must be [N, H, W, {}] but is {}", channels, shape.str()));
+  }
+  if (input.t.shape() != Shape{shape[0]}) {
+    fail("network", fmt::format("t must be [{}], one step per image, but is {}", shape[0],
+                                input.t.shape().str()));
+  }
+  const OptionalInputs taken = takes();
+  check_optional("labels", input.labels.defined(), taken.labels);
+  check_optional("condition", input.condition.defined(), taken.condition);
+  check_optional("estimate", input.estimate.defined(), taken.estimate);
+}
+
+NetworkConfig& NetworkConfig::operator=(const NetworkConfig& other) {
+  if (this != &other) *this = NetworkConfig(other);
+  return *this;
+}
+
+bool operator==(const NetworkConfig& a, const NetworkConfig& b) {
+  JsonObject of_a, of_b;
+  write_options(a, of_a);
+  write_options(b, of_b);
+  return of_a.members() == of_b.members() && a.channels() == b.channels() &&
+         a.output_channels() == b.output_channels();
+}
+
+std::unique_ptr<Network> make_network(const NetworkConfig& config, Device device) {
+  config.check();
+  return config.held_->make(device);
+}
+
+std::vector<std::string> network_names() {
+  std::vector<std::string> names;
+  for (const NetworkFamily& family : network_families()) names.emplace_back(family.name);
+  return names;
+}
+
+std::optional<NetworkConfig> recognise_network(const StateDictShapes& shapes,
+                                               const JsonObject& given) {
+  for (const NetworkFamily& family : network_families()) {
+    if (auto config = family.recognise(shapes, given)) return config;
+  }
+  return std::nullopt;
+}
+
+}  // namespace ddpm

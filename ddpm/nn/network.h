@@ -1,0 +1,200 @@
+// What every network has in common, whatever its family: what goes in, what comes out, and how one
+// is made from its options or from the names and shapes in a file. Only nn/ knows the families.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ddpm/base/options.h"
+#include "ddpm/nn/module.h"
+
+namespace ddpm {
+
+// One pass over a batch. What is optional may be left empty; a network refuses what it does not
+// take.
+struct NetworkInput {
+  // [N, H, W, channels]: noisy images, scaled as the objective says.
+  Variable x;
+  // [N]: what the network is told about the level of noise of each image.
+  Tensor t;
+  // [N]: the class of each image, -1 for none.
+  Tensor labels = {};
+  // [N, H, W, condition channels]: an image that goes with each x.
+  Variable condition = {};
+  // [N, H, W, channels]: an earlier estimate of the clean images (arXiv:2208.04202).
+  Variable estimate = {};
+
+  // Rows [begin, end) of everything that is there. Throws Error where x requires a gradient.
+  NetworkInput rows(int64_t begin, int64_t end) const;
+};
+
+// Which of the optional inputs a network takes.
+struct OptionalInputs {
+  bool labels = false;
+  bool condition = false;
+  bool estimate = false;
+};
+
+class Network : public Module {
+ public:
+  explicit Network(Device device) : device_(device) {}
+
+  // [N, H, W, output channels]. Throws UsageError where the sides do not fit, Error for an input of
+  // a wrong shape or one that the network does not take.
+  virtual Variable operator()(const NetworkInput& input) const = 0;
+  virtual OptionalInputs takes() const { return {}; }
+
+  Device device() const { return device_; }
+  // In training, keep only the input of each block and compute the rest again in the backward pass:
+  // less memory, about a third more time, the same bits.
+  void set_recompute(bool on) { recompute_ = on; }
+
+ protected:
+  // For implementations: the block now, or recorded so that its inside is computed again. The block
+  // must hold copies of the variables that it reads, since it outlives the pass.
+  Variable run(const std::function<Variable()>& block) const;
+  // For implementations: throws Error where the input does not fit: x [N, H, W, channels], t [N],
+  // optional ones exactly where takes() says so.
+  void check_input(const NetworkInput& input, int64_t channels) const;
+
+ private:
+  Device device_;
+  bool recompute_ = false;
+};
+
+// A family's options: a plain struct that lists its fields, knows which images fit, and makes a
+// network. `channels` are those of the images; `output_dim` those of the
+// output, 0 for the same.
+template <class T>
+concept FamilyOptions = std::copyable<T> &&
+    requires(T options, Fields& fields, const T& read, const JsonObject& given, int64_t side) {
+  { T::kFamily } -> std::convertible_to<std::string>;
+  { options.channels } -> std::convertible_to<int64_t>;
+  { options.output_dim } -> std::convertible_to<int64_t>;
+  options.fields(fields);
+  read.check();
+  read.check_image(side, side);
+  { read.side_divisor() } -> std::convertible_to<int64_t>;
+  options.take_given(given);
+  { read.make(Device::kCpu) } -> std::convertible_to<std::unique_ptr<Network>>;
+};
+
+// The options of a network of any family: which family, and its own options.
+class NetworkConfig {
+ public:
+  // The first family of the table, with its defaults.
+  NetworkConfig();
+  // A family's own options, such as tutorial::UnetConfig.
+  template <FamilyOptions Options>
+  NetworkConfig(Options options)
+      : family_(Options::kFamily), held_(std::make_unique<Holder<Options>>(std::move(options))) {}
+  NetworkConfig(const NetworkConfig& other) : family_(other.family_), held_(other.held_->clone()) {}
+  NetworkConfig& operator=(const NetworkConfig& other);
+  NetworkConfig(NetworkConfig&&) = default;
+  NetworkConfig& operator=(NetworkConfig&&) = default;
+
+  const std::string& family() const { return family_; }
+  // The family's own options; null where the network is of another family.
+  template <FamilyOptions Options>
+  Options* get() {
+    auto* holder = dynamic_cast<Holder<Options>*>(held_.get());
+    return holder ? &holder->options : nullptr;
+  }
+  template <FamilyOptions Options>
+  const Options* get() const {
+    return const_cast<NetworkConfig*>(this)->get<Options>();
+  }
+
+  // "network", which selects the family, and the family's fields.
+  void fields(Fields& field);
+  // Throws UsageError naming the value that cannot work and what would.
+  void check() const { held_->check(); }
+  // The same for the sides of an image.
+  void check_image(int64_t height, int64_t width) const { held_->check_image(height, width); }
+  // The sides of an image must be multiples of this.
+  int64_t side_divisor() const { return held_->side_divisor(); }
+
+  // Of the images that go in, and of the output.
+  int64_t& channels() { return held_->channels(); }
+  int64_t channels() const { return held_->channels(); }
+  // Channels of the output as configured: 0 for those of the images.
+  int64_t& output_dim() { return held_->output_dim(); }
+  int64_t output_channels() const {
+    return held_->output_dim() > 0 ? held_->output_dim() : held_->channels();
+  }
+
+  friend bool operator==(const NetworkConfig& a, const NetworkConfig& b);
+
+  // Takes values of fields that no state dict tells (Field::not_in_state_dict) and keeps what the
+  // weights fix: other heads, for example, share the attention's width. Throws UsageError for
+  // values that do not fit the weights.
+  void take_given(const JsonObject& given) { held_->take_given(given); }
+
+ private:
+  friend std::unique_ptr<Network> make_network(const NetworkConfig& config, Device device);
+
+  struct Held {
+    virtual ~Held() = default;
+    virtual const char* family() const = 0;
+    virtual std::unique_ptr<Held> clone() const = 0;
+    virtual void fields(Fields& field) = 0;
+    virtual void check() const = 0;
+    virtual void check_image(int64_t height, int64_t width) const = 0;
+    virtual int64_t side_divisor() const = 0;
+    virtual int64_t& channels() = 0;
+    virtual int64_t& output_dim() = 0;
+    virtual void take_given(const JsonObject& given) = 0;
+    virtual std::unique_ptr<Network> make(Device device) const = 0;
+  };
+  template <class Options>
+  struct Holder : Held {
+    explicit Holder(Options value) : options(std::move(value)) {}
+    const char* family() const override { return Options::kFamily; }
+    std::unique_ptr<Held> clone() const override { return std::make_unique<Holder>(options); }
+    void fields(Fields& field) override { options.fields(field); }
+    void check() const override { options.check(); }
+    void check_image(int64_t h, int64_t w) const override { options.check_image(h, w); }
+    int64_t side_divisor() const override { return options.side_divisor(); }
+    int64_t& channels() override { return options.channels; }
+    int64_t& output_dim() override { return options.output_dim; }
+    void take_given(const JsonObject& given) override { options.take_given(given); }
+    std::unique_ptr<Network> make(Device device) const override { return options.make(device); }
+    Options options;
+  };
+
+  std::string family_;
+  std::unique_ptr<Held> held_;
+};
+
+// A network of the configuration. Throws UsageError as NetworkConfig::check(). Parameters are zeros
+// and ones until initialize() or loading.
+std::unique_ptr<Network> make_network(const NetworkConfig& config, Device device = Device::kCpu);
+
+// The names and shapes of a state dict. Axes are ordered as in our tensors: convolution weights
+// [kh, kw, in, out], linear weights [in, out].
+using StateDictShapes = std::map<std::string, Shape>;
+
+// One row of the table of families, which also feeds help and error messages.
+struct NetworkFamily {
+  const char* name;
+  const char* help;
+  NetworkConfig (*defaults)();
+  // The configuration read off a state dict, with `given` for what names and shapes do not tell.
+  // Nothing where the state dict is of another family. Throws Error where it is of this one but no
+  // network can be like it, and UsageError where `given` does not fit.
+  std::optional<NetworkConfig> (*recognise)(const StateDictShapes& shapes, const JsonObject& given);
+};
+const std::vector<NetworkFamily>& network_families();
+std::vector<std::string> network_names();
+// Tries every family. Throws as they do; nothing where it is of none.
+std::optional<NetworkConfig> recognise_network(const StateDictShapes& shapes,
+                                               const JsonObject& given);
+
+}  // namespace ddpm

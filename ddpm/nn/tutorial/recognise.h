@@ -1,0 +1,11 @@
+// Reads the options of the tutorial's network off the names and shapes of a state dict.
+#pragma once
+
+#include "ddpm/nn/network.h"
+
+namespace ddpm::tutorial {
+
+// As NetworkFamily::recognise. Groups and heads are in no shape: 4 each, unless given.
+std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const JsonObject& given);
+
+}  // namespace ddpm::tutorial

@@ -1,0 +1,99 @@
+// The network of the tutorial: a U-Net (Ronneberger et al. 2015; Ho et al. 2020) that takes noisy
+// images and their time steps and predicts the noise.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ddpm/nn/network.h"
+#include "ddpm/nn/tutorial/attention.h"
+#include "ddpm/nn/tutorial/resample.h"
+#include "ddpm/nn/tutorial/residual.h"
+#include "ddpm/nn/tutorial/resnet_block.h"
+#include "ddpm/nn/tutorial/time_embedding.h"
+
+namespace ddpm::tutorial {
+
+struct UnetConfig {
+  static constexpr const char* kFamily = "tutorial";
+
+  int64_t dim = 64;
+  std::vector<int64_t> dim_mults = {1, 2, 4, 8};
+  int64_t channels = 3;
+  int64_t init_dim = 0;
+  int64_t output_dim = 0;
+  int64_t groups = 4;
+  int64_t heads = 4;
+  int64_t dim_head = 32;
+  double weight_standardization_eps = 0;
+
+  void fields(Fields& field);
+
+  int64_t first_width() const { return init_dim > 0 ? init_dim : dim; }
+  int64_t output_channels() const { return output_dim > 0 ? output_dim : channels; }
+  // The sides of an image must be multiples of this: 2^(levels - 1).
+  int64_t side_divisor() const { return int64_t{1} << (dim_mults.size() - 1); }
+  // Throw UsageError saying which value cannot work and which would.
+  void check() const;
+  void check_image(int64_t height, int64_t width) const;
+  // Takes groups, heads and weight_standardization_eps. dim_head follows from the heads, so that
+  // their width together stays. Throws UsageError where the heads do not divide it.
+  void take_given(const JsonObject& given);
+  // A DiffusionUnet. Throws UsageError as check().
+  std::unique_ptr<Network> make(Device device) const;
+
+  bool operator==(const UnetConfig&) const = default;
+};
+
+class DiffusionUnet : public Network {
+ public:
+  // Throws UsageError as UnetConfig::check(). Parameters are zeros and ones until initialize() or
+  // loading.
+  explicit DiffusionUnet(const UnetConfig& config, Device device = Device::kCpu);
+
+  const UnetConfig& config() const { return config_; }
+  // As Network. Inside an Inference scope a large batch goes through in parts that fit the cache.
+  Variable operator()(const NetworkInput& input) const override;
+  Variable operator()(const Variable& x, const Tensor& t) const {
+    return (*this)(NetworkInput{.x = x, .t = t});
+  }
+
+ private:
+  using LinearAttentionLayer = Residual<PreGroupNorm<LinearAttention>>;
+  using AttentionLayer = Residual<PreGroupNorm<Attention>>;
+
+  // One level on the way down or up; exactly one of resample and conv is there.
+  template <class Resample>
+  struct Level : ModuleList {
+    std::unique_ptr<ResnetBlock> block1, block2;
+    std::unique_ptr<LinearAttentionLayer> attention;
+    std::unique_ptr<Resample> resample;
+    std::unique_ptr<Conv2d> conv;
+  };
+  struct LevelOptions {
+    int64_t block_in, width, out_channels;
+    bool resamples;
+  };
+
+  ResnetBlockOptions block_options(int64_t in_channels, int64_t out_channels) const;
+  template <class Resample>
+  std::unique_ptr<Level<Resample>> make_level(const LevelOptions& options);
+
+  int64_t images_at_once(const Shape& x) const;
+  Variable in_parts(const NetworkInput& input) const;
+
+  UnetConfig config_;
+  Conv2d init_conv_;
+  TimeMlp time_mlp_;
+  ModuleList down_layers_;
+  std::vector<std::unique_ptr<Level<Downsample>>> down_;
+  ResnetBlock mid_block1_;
+  AttentionLayer mid_attention_;
+  ResnetBlock mid_block2_;
+  ModuleList up_layers_;
+  std::vector<std::unique_ptr<Level<Upsample>>> up_;
+  ResnetBlock final_res_block_;
+  Conv2d final_conv_;
+};
+
+}  // namespace ddpm::tutorial
