@@ -1,9 +1,11 @@
-// The time embedding, and the losses with their gradients: weighted means over all elements, summed
-// in double from first to last.
+// What training needs around the network: the time embedding, noise, losses and the optimizer step.
 
 #include <algorithm>
 #include <cmath>
 
+#include "ddpm/base/philox.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/grain.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
@@ -50,6 +52,17 @@ void RefBackend::run(const op::SinusoidalEmbedding& o) {
   }
 }
 
+// Each row is its seed's stream from position 0 on.
+void RefBackend::run(const op::Normal& o) {
+  const int64_t images = o.x.size(0), size = o.x.elements() / std::max<int64_t>(images, 1);
+  float* to = o.x.f32();
+  parallel_for(images, ref::grain(64 * size), [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      Philox(o.seeds[n], o.stream).normal(0, size, to + n * size);
+    }
+  });
+}
+
 void RefBackend::run(const op::Loss& o) {
   const int64_t count = o.prediction.elements(), images = o.prediction.size(0);
   const int64_t size = count / std::max<int64_t>(images, 1);
@@ -72,6 +85,40 @@ void RefBackend::run(const op::LossBackward& o) {
   for (int64_t i = 0; i < count; ++i) {
     const double slope = factor * slope_at(o.kind, double{p[i]} - t[i]);
     to[i] = static_cast<float>((weights ? weights[i / size] : 1) * slope);
+  }
+}
+
+void RefBackend::run(const op::SumOfSquares& o) {
+  double sum = 0;
+  for (const Tensor& tensor : o.tensors) {
+    const float* values = tensor.f32();
+    for (int64_t i = 0; i < tensor.elements(); ++i) sum += double{values[i]} * values[i];
+  }
+  o.sum = sum;
+}
+
+void RefBackend::run(const op::Adam& o) {
+  const double step = static_cast<double>(o.args.step);
+  const double rate = o.args.learning_rate / (1 - std::pow(o.args.beta1, step));
+  const double correction = std::sqrt(1 - std::pow(o.args.beta2, step));
+  for (AdamParameter& parameter : o.parameters) {
+    float *w = parameter.weight.f32(), *m = parameter.moment1.f32(), *v = parameter.moment2.f32();
+    const float* grad = parameter.grad.f32();
+    float* ema = parameter.ema.defined() ? parameter.ema.f32() : nullptr;
+    parallel_for(parameter.weight.elements(), ref::grain(32), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const double g = grad[i] * o.args.grad_scale;
+        const double first = o.args.beta1 * m[i] + (1 - o.args.beta1) * g;
+        const double second = o.args.beta2 * v[i] + (1 - o.args.beta2) * g * g;
+        m[i] = static_cast<float>(first);
+        v[i] = static_cast<float>(second);
+        w[i] =
+            static_cast<float>(w[i] - rate * first / (std::sqrt(second) / correction + o.args.eps));
+        if (ema) {
+          ema[i] = static_cast<float>(o.args.ema_decay * ema[i] + (1 - o.args.ema_decay) * w[i]);
+        }
+      }
+    });
   }
 }
 
