@@ -7,7 +7,6 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/base/error.h
   ddpm/base/json.h
   ddpm/base/options.h
-  ddpm/base/philox.h
   ddpm/base/text.h
   ddpm/data/dataset.h
   ddpm/data/data_options.h
@@ -16,10 +15,8 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/data/pixels.h
   ddpm/data/source.h
   ddpm/diffusion/level.h
-  ddpm/diffusion/objective.h
   ddpm/diffusion/process.h
   ddpm/diffusion/sampler.h
-  ddpm/diffusion/schedule.h
   ddpm/engine/generator.h
   ddpm/engine/model.h
   ddpm/engine/model_config.h

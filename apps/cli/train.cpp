@@ -13,6 +13,8 @@
 #include "ddpm/base/options.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/diffusion/objective.h"
+#include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/run.h"
 #include "ddpm/kernels/cpu/simd/simd.h"
 
@@ -130,10 +132,12 @@ Action train_command(Flags& flags) {
   flags.add("config", request->config,
             "JSON with options as keys, such as a run's config.json; flags win over it", "FILE");
   flags.add_fields(request->options);
-  std::vector<std::pair<std::string, std::string>> schedules;
+  std::vector<std::pair<std::string, std::string>> schedules, objectives;
   for (const ScheduleKind& kind : schedule_kinds()) schedules.emplace_back(kind.name, kind.help);
+  for (const ObjectiveKind& kind : objective_kinds()) objectives.emplace_back(kind.name, kind.help);
   flags.list("SOURCE is one of", source_rows());
   flags.list("Schedules", schedules);
+  flags.list("Objectives: the network predicts", objectives);
   flags.list("Signals", {{"Ctrl-C, SIGTERM",
                           "finish the step, save, end with status 130; a second one ends at "
                           "once and keeps the last save"},

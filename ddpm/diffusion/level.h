@@ -8,6 +8,9 @@
 
 namespace ddpm {
 
+// The most time steps of a process: far beyond use; keeps a damaged file from taking all memory.
+inline constexpr int64_t kMostTimesteps = 1'000'000;
+
 // x = alpha x0 + sigma noise, where noise is standard normal; by default the image itself. The
 // squares are stored because they are what schedules give: alpha_squared is the alpha_bar of Ho et
 // al. 2020 (arXiv:2006.11239).

@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/philox.h"
+#include "ddpm/diffusion/objective.h"
 #include "ddpm/kernels/backend.h"
 
 namespace ddpm {

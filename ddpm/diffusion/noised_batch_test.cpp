@@ -6,9 +6,12 @@
 #include <cstring>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/philox.h"
+#include "ddpm/diffusion/objective.h"
+#include "ddpm/diffusion/sampler_test_support.h"
 #include "ddpm/kernels/backend.h"
 
-namespace ddpm {
+namespace ddpm::test {
 namespace {
 
 TEST(AddNoise, GivesEachImageItsOwnStep) {
@@ -67,6 +70,28 @@ TEST(NoisedBatch, InputAndTargetFollowTheObjective) {
   }
 }
 
+// A network that knows the data is asked for nothing that it could not tell: its loss is 0 where
+// the data are one image.
+TEST(NoisedBatch, AnExactDenoiserHasNoLoss) {
+  const Gaussian image = {{0.3, -0.2, 0.1, -0.4}, {}};
+  Tensor x0({8, 1, 2, 2});
+  for (int64_t i = 0; i < x0.elements(); ++i)
+    x0.f32()[i] = static_cast<float>(image.mean[static_cast<size_t>(i % kD)]);
+  for (const std::string& name : objective_names()) {
+    const Trained trained("linear", 1000, name);
+    const Denoiser exact = exact_denoiser(trained, image);
+    for (uint64_t position = 0; position < 50; ++position) {
+      const NoisedBatch batch =
+          noised_batch(trained.process, {.levels = 1, .noise = 2}, position, x0.rows(0, 1));
+      const Tensor output = exact(batch.input, batch.t);
+      // The network sees a rounded input; what is told from it grows as noise or image vanishes.
+      const NoiseLevel level = trained.level(batch.t.f32()[0]);
+      const double bound = 1e-6 * (1 / level.sigma() + 1 / level.alpha() + level.sigma());
+      EXPECT_LT(largest_difference(output, batch.target), bound) << name << " " << level.t;
+    }
+  }
+}
+
 TEST(NoisedBatch, ATargetThatIsThereIsNotCopied) {
   const Tensor x0 = random_images(2, 1), noise = random_images(2, 2);
   const std::vector<NoiseLevel> levels(2, Schedule("linear").level(3));
@@ -106,4 +131,4 @@ TEST(NoisedBatch, DrawsAreThoseOfOlderRuns) {
 }
 
 }  // namespace
-}  // namespace ddpm
+}  // namespace ddpm::test

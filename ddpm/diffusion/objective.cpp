@@ -19,12 +19,34 @@ Preconditioning noise_at(const NoiseLevel& level) {
 
 Preconditioning image_at(const NoiseLevel&) { return {.target_x0 = 1, .c_out = 1}; }
 
+// Karras et al. 2022, table 1. The target (x0 - c_skip x) / c_out is written without differences of
+// like numbers; its weight in the loss is 1 at every level.
+Preconditioning edm_at(const NoiseLevel& level) {
+  constexpr double kSigmaData = 0.5;
+  const double sigma = level.sigma();
+  const double total = std::sqrt(level.sigma_squared + kSigmaData * kSigmaData);
+  return {.c_in = 1 / total,
+          .target_x0 = sigma / (kSigmaData * total),
+          .target_noise = -kSigmaData / total,
+          .c_skip = kSigmaData * kSigmaData / (total * total),
+          .c_out = sigma * kSigmaData / total};
+}
+
+// noise - x0, the velocity along the line; x0 = x - t velocity.
+Preconditioning flow_at(const NoiseLevel& level) {
+  return {.target_x0 = -1, .target_noise = 1, .c_skip = 1, .c_out = -level.sigma()};
+}
+
 }  // namespace
 
 const std::vector<ObjectiveKind>& objective_kinds() {
   static const std::vector<ObjectiveKind> kinds = {
-      {"eps", "the noise (Ho et al. 2020)", noise_at},
-      {"x0", "the image without its noise", image_at},
+      {"eps", "the noise (Ho et al. 2020)", ProcessKind::kScheduled, noise_at},
+      {"x0", "the image without its noise", ProcessKind::kScheduled, image_at},
+      {"edm", "image and noise mixed by level, sigma continuous (Karras et al. 2022)",
+       ProcessKind::kEdm, edm_at},
+      {"flow", "the velocity from image to noise on a straight line (Liu et al. 2022)",
+       ProcessKind::kFlow, flow_at},
   };
   return kinds;
 }

@@ -23,10 +23,21 @@ struct Preconditioning {
   double c_out = 0;
 };
 
+// Which levels a network of this objective is trained and sampled on.
+enum class ProcessKind {
+  // The time steps of a schedule, alpha^2 + sigma^2 = 1 (Ho et al. 2020).
+  kScheduled,
+  // Noise added to an image that keeps its size, alpha = 1 (Karras et al. 2022).
+  kEdm,
+  // The line from image to noise, alpha = 1 - t and sigma = t (Liu et al. 2022, arXiv:2209.03003).
+  kFlow,
+};
+
 // One row of the table of objectives, which also feeds help and error messages.
 struct ObjectiveKind {
   const char* name;
   const char* help;
+  ProcessKind process;
   Preconditioning (*at)(const NoiseLevel& level);
 };
 const std::vector<ObjectiveKind>& objective_kinds();

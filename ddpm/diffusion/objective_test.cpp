@@ -5,6 +5,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/schedule.h"
 
 namespace ddpm {
 namespace {
@@ -41,12 +42,45 @@ TEST(Objective, TargetsAreThoseOfThePapers) {
   EXPECT_EQ(x0.c_in, 1);
 }
 
+// Karras et al. 2022, table 1, for sigma_data 0.5; figures by an independent program.
+TEST(Objective, EdmIsTableOne) {
+  const struct {
+    double sigma, c_skip, c_out, c_in;
+  } rows[] = {
+      {0.002, 0.999984000255996, 0.001999984000192, 1.999984000192},
+      {0.05, 0.99009900990099, 0.0497518595104995, 1.99007438041998},
+      {1.0, 0.2, 0.447213595499958, 0.894427190999916},
+      {10.0, 0.00249376558603491, 0.499376169438922, 0.0998752338877845},
+  };
+  for (const auto& row : rows) {
+    const Preconditioning p =
+        find_objective("edm").at({.alpha_squared = 1, .sigma_squared = row.sigma * row.sigma});
+    EXPECT_NEAR(p.c_skip / row.c_skip, 1, 1e-12) << row.sigma;
+    EXPECT_NEAR(p.c_out / row.c_out, 1, 1e-12) << row.sigma;
+    EXPECT_NEAR(p.c_in / row.c_in, 1, 1e-12) << row.sigma;
+    // Input and target have unit variance for images of variance sigma_data^2.
+    EXPECT_NEAR(p.c_in * p.c_in * (0.25 + row.sigma * row.sigma), 1, 1e-12) << row.sigma;
+    EXPECT_NEAR(0.25 * p.target_x0 * p.target_x0 + p.target_noise * p.target_noise, 1, 1e-12)
+        << row.sigma;
+  }
+}
+
+TEST(Objective, FlowPredictsTheVelocity) {
+  const Preconditioning p =
+      find_objective("flow").at({.alpha_squared = 0.49, .sigma_squared = 0.09, .t = 300});
+  EXPECT_EQ(p.target_x0, -1);
+  EXPECT_EQ(p.target_noise, 1);
+  EXPECT_EQ(p.c_in, 1);
+  EXPECT_NEAR(p.c_out, -0.3, 1e-15);
+}
+
 TEST(Objective, RefusesAnUnknownName) {
   try {
     find_objective("epsilon");
     ADD_FAILURE() << "no UsageError";
   } catch (const UsageError& error) {
-    EXPECT_STREQ(error.what(), "[objective] there is no objective 'epsilon'; choose eps or x0");
+    EXPECT_STREQ(error.what(),
+                 "[objective] there is no objective 'epsilon'; choose eps, x0, edm or flow");
   }
 }
 

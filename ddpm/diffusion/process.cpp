@@ -1,20 +1,169 @@
+// The levels of the three kinds of process. Continuous ones are walked in as many steps as asked
+// for; the discrete one is walked at some of its own steps.
 #include "ddpm/diffusion/process.h"
+
+#include <fmt/core.h>
+
+#include <cmath>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
+#include "ddpm/base/philox.h"
+#include "ddpm/diffusion/objective.h"
+#include "ddpm/diffusion/schedule.h"
 
 namespace ddpm {
 
+void ProcessConfig::fields(Fields& field) {
+  field.group("The process");
+  field("schedule", schedule, "how noise grows over the time steps")
+      .choices("schedule", schedule_names())
+      .not_in_state_dict();
+  field("timesteps", timesteps, "time steps of the noise schedule")
+      .range(1, kMostTimesteps)
+      .not_in_state_dict();
+  field("objective", objective, "what the network learns to predict")
+      .choices("objective", objective_names())
+      .not_in_state_dict();
+}
+
+class ProcessLevels {
+ public:
+  virtual ~ProcessLevels() = default;
+  virtual NoiseLevel draw(const Philox& random, uint64_t position) const = 0;
+  virtual std::vector<NoiseStep> steps(int64_t count) const = 0;
+  virtual double start_scale(const NoiseLevel&) const { return 1; }
+};
+
+namespace {
+
+// The steps between levels that fall towards the image, which is added at the end. Each step has a
+// stream of its own.
+std::vector<NoiseStep> steps_between(std::vector<NoiseLevel> levels) {
+  levels.push_back({});
+  std::vector<NoiseStep> steps;
+  for (size_t i = 0; i + 1 < levels.size(); ++i) {
+    steps.push_back(step_between(levels[i], levels[i + 1], levels.size() - 1 - i));
+  }
+  return steps;
+}
+
+// The time steps of a schedule, alpha^2 + sigma^2 = 1.
+class ScheduledLevels : public ProcessLevels {
+ public:
+  ScheduledLevels(const std::string& name, int64_t timesteps) : schedule_(name, timesteps) {}
+
+  NoiseLevel draw(const Philox& random, uint64_t position) const override {
+    const uint64_t steps = static_cast<uint64_t>(schedule_.steps());
+    return schedule_.level(static_cast<int64_t>(random.below(steps, position)));
+  }
+
+  std::vector<NoiseStep> steps(int64_t count) const override {
+    const Schedule walked = schedule_.respaced(count);
+    std::vector<NoiseStep> steps;
+    for (int64_t i = count - 1; i >= 0; --i) steps.push_back(walked.step(i));
+    return steps;
+  }
+
+ private:
+  Schedule schedule_;
+};
+
+// Noise is added to an image that stays as it is, alpha = 1 (Karras et al. 2022, table 1).
+class EdmLevels : public ProcessLevels {
+ public:
+  // ln sigma is normal.
+  NoiseLevel draw(const Philox& random, uint64_t position) const override {
+    constexpr double kMean = -1.2, kDeviation = 1.2;
+    float normal = 0;
+    random.normal(position, 1, &normal);
+    return at(std::exp(kMean + kDeviation * double{normal}));
+  }
+
+  // Evenly in sigma^(1 / rho).
+  std::vector<NoiseStep> steps(int64_t count) const override {
+    constexpr double kLowest = 0.002, kHighest = 80, kRho = 7;
+    const double first = std::pow(kHighest, 1 / kRho), last = std::pow(kLowest, 1 / kRho);
+    std::vector<NoiseLevel> levels;
+    for (int64_t i = 0; i < count; ++i) {
+      const double place = count == 1 ? 0 : static_cast<double>(i) / static_cast<double>(count - 1);
+      levels.push_back(at(std::pow(first + place * (last - first), kRho)));
+    }
+    return steps_between(levels);
+  }
+
+  double start_scale(const NoiseLevel& first) const override { return first.sigma(); }
+
+ private:
+  static NoiseLevel at(double sigma) {
+    return {.alpha_squared = 1, .sigma_squared = sigma * sigma, .t = std::log(sigma) / 4};
+  }
+};
+
+// The line from image to noise, alpha = 1 - t and sigma = t (Liu et al. 2022, arXiv:2209.03003).
+// The network is told t times the number of time steps, for which its embedding of time is made.
+class FlowLevels : public ProcessLevels {
+ public:
+  explicit FlowLevels(int64_t timesteps) : timesteps_(static_cast<double>(timesteps)) {}
+
+  // Not quite 0, where there is no noise to learn from.
+  NoiseLevel draw(const Philox& random, uint64_t position) const override {
+    return at(1 - double{random.uniform(position)});
+  }
+
+  std::vector<NoiseStep> steps(int64_t count) const override {
+    std::vector<NoiseLevel> levels;
+    for (int64_t i = count; i > 0; --i) {
+      levels.push_back(at(static_cast<double>(i) / static_cast<double>(count)));
+    }
+    return steps_between(levels);
+  }
+
+ private:
+  NoiseLevel at(double t) const {
+    return {.alpha_squared = (1 - t) * (1 - t), .sigma_squared = t * t, .t = t * timesteps_};
+  }
+
+  double timesteps_;
+};
+
+std::shared_ptr<const ProcessLevels> levels_of(const ProcessConfig& config) {
+  // Whatever the objective: a schedule that is in no table, or no time steps at all, are mistakes.
+  ScheduledLevels scheduled(config.schedule, config.timesteps);
+  switch (find_objective(config.objective).process) {
+    case ProcessKind::kScheduled:
+      return std::make_shared<ScheduledLevels>(std::move(scheduled));
+    case ProcessKind::kEdm:
+      return std::make_shared<EdmLevels>();
+    case ProcessKind::kFlow:
+      return std::make_shared<FlowLevels>(config.timesteps);
+  }
+  fail("process", "there is no such kind of process");
+}
+
+}  // namespace
+
 Process::Process(const ProcessConfig& config)
-    : objective_(find_objective(config.objective)), schedule_(config.schedule, config.timesteps) {}
+    : objective_(&find_objective(config.objective)),
+      most_steps_(config.timesteps),
+      levels_(levels_of(config)) {}
+
+Preconditioning Process::preconditioning(const NoiseLevel& level) const {
+  return objective_->at(level);
+}
 
 NoiseLevel Process::draw(const Philox& random, uint64_t position) const {
-  const uint64_t steps = static_cast<uint64_t>(schedule_.steps());
-  return schedule_.level(static_cast<int64_t>(random.below(steps, position)));
+  return levels_->draw(random, position);
 }
 
 std::vector<NoiseStep> Process::steps(int64_t count) const {
-  const Schedule walked = schedule_.respaced(count);
-  std::vector<NoiseStep> steps;
-  for (int64_t i = count - 1; i >= 0; --i) steps.push_back(walked.step(i));
-  return steps;
+  if (count < 1 || count > most_steps_) {
+    fail_usage("process", fmt::format("{} steps of a process of {}; choose 1 to {}", count,
+                                      most_steps_, most_steps_));
+  }
+  return levels_->steps(count);
 }
+
+double Process::start_scale(const NoiseLevel& first) const { return levels_->start_scale(first); }
 
 }  // namespace ddpm

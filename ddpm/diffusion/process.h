@@ -3,35 +3,29 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "ddpm/base/options.h"
-#include "ddpm/base/philox.h"
 #include "ddpm/diffusion/level.h"
-#include "ddpm/diffusion/objective.h"
-#include "ddpm/diffusion/schedule.h"
 
 namespace ddpm {
+
+class Fields;
+class Philox;
+struct ObjectiveKind;
+struct Preconditioning;
 
 struct ProcessConfig {
   std::string schedule = "linear";
   int64_t timesteps = 1000;
   std::string objective = "eps";
 
-  void fields(Fields& field) {
-    field.group("The process");
-    field("schedule", schedule, "how noise grows over the time steps")
-        .choices("schedule", schedule_names())
-        .not_in_state_dict();
-    field("timesteps", timesteps, "time steps of the noise schedule")
-        .range(1, kMostTimesteps)
-        .not_in_state_dict();
-    field("objective", objective, "what the network learns to predict")
-        .choices("objective", objective_names())
-        .not_in_state_dict();
-  }
+  void fields(Fields& field);
 };
+
+// The levels of one kind of process.
+class ProcessLevels;
 
 // Immutable; cheap to copy beside a network.
 class Process {
@@ -39,20 +33,25 @@ class Process {
   // Throws UsageError for names that are in no table and for impossible numbers of time steps.
   explicit Process(const ProcessConfig& config);
 
-  Preconditioning preconditioning(const NoiseLevel& level) const { return objective_.at(level); }
+  // How the network is used at a level.
+  Preconditioning preconditioning(const NoiseLevel& level) const;
 
-  // The level on which a picture is trained: uniform over the time steps, the same for the same
-  // position of a stream of random numbers.
+  // The level on which a picture is trained, the same for the same position of a stream of random
+  // numbers.
   NoiseLevel draw(const Philox& random, uint64_t position) const;
 
   // What sampling in `count` steps walks, from the most noise to the image: each step begins where
   // the one before ended. Throws UsageError unless 1 <= count <= most_steps().
   std::vector<NoiseStep> steps(int64_t count) const;
-  int64_t most_steps() const { return schedule_.steps(); }
+  // The time steps of the configuration, also of a process whose levels are continuous.
+  int64_t most_steps() const { return most_steps_; }
+  // What standard normal noise is multiplied by to be x at the level that sampling starts from.
+  double start_scale(const NoiseLevel& first) const;
 
  private:
-  ObjectiveKind objective_;
-  Schedule schedule_;
+  const ObjectiveKind* objective_;
+  int64_t most_steps_;
+  std::shared_ptr<const ProcessLevels> levels_;
 };
 
 }  // namespace ddpm

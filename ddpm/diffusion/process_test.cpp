@@ -2,9 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <utility>
 #include <vector>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
+#include "ddpm/base/philox.h"
+#include "ddpm/diffusion/objective.h"
+#include "ddpm/diffusion/schedule.h"
 
 namespace ddpm {
 namespace {
@@ -46,6 +52,59 @@ TEST(Process, DrawsTimeStepsEvenly) {
     EXPECT_EQ(level.alpha_squared, Schedule("linear", 4).alpha_bar(t));
   }
   for (const int count : counts) EXPECT_NEAR(count, kDraws / 4, 4 * 28);  // 4 standard deviations
+}
+
+// Karras et al. 2022, equation 5 with 18 steps and table 1's c_noise; figures by an independent
+// program.
+TEST(Process, EdmWalksItsLevelsOfSigma) {
+  const std::vector<NoiseStep> steps = Process({.objective = "edm"}).steps(18);
+  const std::pair<size_t, double> sigmas[] = {
+      {0, 80}, {1, 57.5859847212482}, {7, 5.31519452179638}, {17, 0.002}};
+  for (const auto& [i, sigma] : sigmas) {
+    EXPECT_NEAR(steps[i].from.sigma() / sigma, 1, 1e-12) << i;
+    EXPECT_EQ(steps[i].from.alpha(), 1) << i;
+  }
+  EXPECT_NEAR(steps[0].from.t, 1.0955066584, 1e-9);
+  EXPECT_NEAR(steps[17].from.t, -1.5536520246, 1e-9);
+}
+
+// ln sigma is normal with mean -1.2 and deviation 1.2.
+TEST(Process, EdmDrawsSigmaLogNormally) {
+  const Process process({.objective = "edm"});
+  const Philox random(9);
+  constexpr int kDraws = 4000;
+  double sum = 0, squares = 0;
+  for (uint64_t i = 0; i < kDraws; ++i) {
+    const NoiseLevel level = process.draw(random, i);
+    EXPECT_EQ(level.alpha_squared, 1);
+    EXPECT_NEAR(level.t, std::log(level.sigma()) / 4, 1e-12);
+    const double z = (std::log(level.sigma()) + 1.2) / 1.2;
+    sum += z, squares += z * z;
+  }
+  const double root = std::sqrt(double{kDraws});
+  EXPECT_NEAR(sum / kDraws, 0, 4 / root);
+  EXPECT_NEAR(squares / kDraws, 1, 4 * std::sqrt(2.0) / root);
+}
+
+TEST(Process, FlowIsAStraightLine) {
+  const Process process({.timesteps = 1000, .objective = "flow"});
+  const std::vector<NoiseStep> steps = process.steps(4);
+  for (size_t i = 0; i < 4; ++i) {
+    const double t = 1 - static_cast<double>(i) / 4;
+    EXPECT_NEAR(steps[i].from.alpha(), 1 - t, 1e-15);
+    EXPECT_NEAR(steps[i].from.sigma(), t, 1e-15);
+    EXPECT_NEAR(steps[i].from.t, 1000 * t, 1e-12);
+  }
+  const Philox random(9);
+  double sum = 0;
+  constexpr int kDraws = 4000;
+  for (uint64_t i = 0; i < kDraws; ++i) {
+    const NoiseLevel level = process.draw(random, i);
+    EXPECT_GT(level.sigma(), 0);
+    EXPECT_NEAR(level.alpha() + level.sigma(), 1, 1e-12);
+    sum += level.sigma();
+  }
+  EXPECT_NEAR(sum / kDraws, 0.5, 4 * std::sqrt(1.0 / 12 / kDraws));
 }
 
 TEST(ProcessConfig, ListsItsFieldsInTheOrderOfTheFiles) {

@@ -7,19 +7,34 @@
 #include <cmath>
 #include <string>
 
+#include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/sampler.h"
+#include "ddpm/diffusion/schedule.h"
 
 namespace ddpm::test {
 
-// A process and the schedule behind it.
+// A process, and the schedule that it was given.
 struct Trained {
   Trained(const std::string& name, int64_t timesteps, const std::string& objective = "eps")
-      : schedule(name, timesteps),
+      : kind(find_objective(objective).process),
+        schedule(name, timesteps),
         process({.schedule = name, .timesteps = timesteps, .objective = objective}) {}
 
   // The level of which the network is told t.
-  NoiseLevel level(double t) const { return schedule.level(static_cast<int64_t>(t)); }
+  NoiseLevel level(double t) const {
+    switch (kind) {
+      case ProcessKind::kScheduled:
+        return schedule.level(static_cast<int64_t>(t));
+      case ProcessKind::kEdm:
+        return {.alpha_squared = 1, .sigma_squared = std::exp(8 * t), .t = t};
+      case ProcessKind::kFlow:
+        break;
+    }
+    const double sigma = t / static_cast<double>(schedule.steps());
+    return {.alpha_squared = (1 - sigma) * (1 - sigma), .sigma_squared = sigma * sigma, .t = t};
+  }
 
+  ProcessKind kind;
   Schedule schedule;
   Process process;
 };

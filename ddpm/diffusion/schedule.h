@@ -20,9 +20,6 @@ struct ScheduleKind {
 const std::vector<ScheduleKind>& schedule_kinds();
 std::vector<std::string> schedule_names();
 
-// Far beyond use; keeps a damaged file from taking all memory.
-inline constexpr int64_t kMostTimesteps = 1'000'000;
-
 // No step destroys more than this share of the variance (Nichol & Dhariwal 2021, section 3.2). It
 // also bounds linear and quadratic, whose scaling by 1000 / T would pass 1 for small T.
 inline constexpr double kMaxBeta = 0.999;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ddpm/diffusion/noised_batch.h"
+#include "ddpm/diffusion/schedule.h"
 #include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/optim/adam.h"
 #include "tests/parity/parity.h"

@@ -7,12 +7,16 @@
 #include <algorithm>
 
 #include "ddpm/base/error.h"
+#include "ddpm/diffusion/objective.h"
 #include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 
 Tensor SampleLoop::start() const {
-  return initial_noise(request_.image_seeds, request_.image, request_.device);
+  Tensor x = initial_noise(request_.image_seeds, request_.image, request_.device);
+  const double scale = process_.start_scale(steps_.front().from);
+  if (scale != 1) sum({{&x, scale}}, x);
+  return x;
 }
 
 void SampleLoop::sum(const std::vector<Term>& terms, Tensor& out) const {
