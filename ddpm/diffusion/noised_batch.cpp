@@ -8,16 +8,32 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
-#include "ddpm/diffusion/objective.h"
 #include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 namespace {
 
-// Coefficients of one image.
+// Of the sum of images and noise, one coefficient per image.
 struct Mix {
-  double x0 = 0;
-  double noise = 0;
+  explicit Mix(size_t images) : x0(images), noise(images) {}
+
+  void set(size_t n, double from_x0, double from_noise) {
+    x0[n] = static_cast<float>(from_x0);
+    noise[n] = static_cast<float>(from_noise);
+  }
+  // Whether every image has these coefficients.
+  bool is(float from_x0, float from_noise) const {
+    const auto all = [](const std::vector<float>& values, float wanted) {
+      return std::all_of(values.begin(), values.end(), [&](float v) { return v == wanted; });
+    };
+    return all(x0, from_x0) && all(noise, from_noise);
+  }
+  void apply(const Tensor& images, const Tensor& drawn, Tensor& out) const {
+    backend_for(images.device())
+        .run(op::Combine{.inputs = {&images, &drawn}, .coefficients = {x0, noise}, .y = out});
+  }
+
+  std::vector<float> x0, noise;
 };
 
 void check_fit(size_t levels, const Tensor& x0, const Tensor& noise) {
@@ -28,38 +44,48 @@ void check_fit(size_t levels, const Tensor& x0, const Tensor& noise) {
   }
 }
 
-void mix(const std::vector<Mix>& mixes, const Tensor& x0, const Tensor& noise, Tensor& out) {
-  std::vector<float> from_x0, from_noise;
-  for (const Mix& mix : mixes) {
-    from_x0.push_back(static_cast<float>(mix.x0));
-    from_noise.push_back(static_cast<float>(mix.noise));
-  }
-  backend_for(x0.device())
-      .run(op::Combine{.inputs = {&x0, &noise}, .coefficients = {from_x0, from_noise}, .y = out});
-}
-
-Tensor target_of(const std::vector<Mix>& mixes, const Tensor& x0, const Tensor& noise) {
-  const auto all = [&](double from_x0, double from_noise) {
-    return std::all_of(mixes.begin(), mixes.end(), [&](const Mix& mix) {
-      return mix.x0 == from_x0 && mix.noise == from_noise;
-    });
-  };
-  if (all(0, 1)) return noise;
-  if (all(1, 0)) return x0;
+Tensor target_of(const Mix& mix, const Tensor& x0, const Tensor& noise) {
+  if (mix.is(0, 1)) return noise;
+  if (mix.is(1, 0)) return x0;
   Tensor target(x0.shape(), DType::kFloat32, x0.device());  // [N, H, W, C]
-  mix(mixes, x0, noise, target);
+  mix.apply(x0, noise, target);
   return target;
 }
 
-// The steps that the network is told, on a device. Values are written on the host; kDry has none.
-Tensor told(const std::vector<NoiseLevel>& levels, Device device) {
+// Values [N] on a device. They are written on the host; kDry has none.
+template <class Value>
+Tensor per_image(int64_t images, Device device, Value value) {
   const bool values = holds_values(device);
-  Tensor t({static_cast<int64_t>(levels.size())}, DType::kFloat32,
-           values ? Device::kCpu : device);  // [N]
-  for (size_t n = 0; values && n < levels.size(); ++n) {
-    t.f32()[n] = static_cast<float>(levels[n].t);
+  Tensor tensor({images}, DType::kFloat32, values ? Device::kCpu : device);  // [N]
+  for (int64_t n = 0; values && n < images; ++n) {
+    tensor.f32()[n] = static_cast<float>(value(static_cast<size_t>(n)));
   }
-  return t.on(device);
+  return tensor.on(device);
+}
+
+// use(n) is how the network is used for image n.
+template <class Use>
+NoisedBatch batch_of(const std::vector<NoiseLevel>& levels, Use use, const Tensor& x0,
+                     const Tensor& noise) {
+  check_fit(levels.size(), x0, noise);
+  Mix input(levels.size()), target(levels.size());
+  std::vector<double> weights(levels.size());
+  for (size_t n = 0; n < levels.size(); ++n) {
+    const Preconditioning p = use(n);
+    input.set(n, p.c_in * levels[n].alpha(), p.c_in * levels[n].sigma());
+    target.set(n, p.target_x0, p.target_noise);
+    weights[n] = p.weight;
+  }
+  const Device device = x0.device();
+  NoisedBatch batch;
+  batch.input = Tensor(x0.shape(), DType::kFloat32, device);
+  input.apply(x0, noise, batch.input);
+  batch.t = per_image(x0.size(0), device, [&](size_t n) { return levels[n].t; });
+  batch.target = target_of(target, x0, noise);
+  if (!std::all_of(weights.begin(), weights.end(), [](double weight) { return weight == 1; })) {
+    batch.weights = per_image(x0.size(0), device, [&](size_t n) { return weights[n]; });
+  }
+  return batch;
 }
 
 }  // namespace
@@ -71,23 +97,23 @@ void add_noise(const std::vector<NoiseLevel>& levels, const Tensor& x0, const Te
     fail("noise", fmt::format("images {} and room for noised images {} do not fit together",
                               x0.shape().str(), xt.shape().str()));
   }
-  std::vector<Mix> mixes;
-  for (const NoiseLevel& level : levels) mixes.push_back({level.alpha(), level.sigma()});
-  mix(mixes, x0, noise, xt);
+  Mix mix(levels.size());
+  for (size_t n = 0; n < levels.size(); ++n) mix.set(n, levels[n].alpha(), levels[n].sigma());
+  mix.apply(x0, noise, xt);
+}
+
+NoisedBatch noised_batch(const std::vector<NoiseLevel>& levels,
+                         const std::vector<Preconditioning>& uses, const Tensor& x0,
+                         const Tensor& noise) {
+  DDPM_CHECK(uses.size() == levels.size());
+  return batch_of(
+      levels, [&](size_t n) { return uses[n]; }, x0, noise);
 }
 
 NoisedBatch noised_batch(const Process& process, const std::vector<NoiseLevel>& levels,
                          const Tensor& x0, const Tensor& noise) {
-  check_fit(levels.size(), x0, noise);
-  std::vector<Mix> inputs, targets;
-  for (const NoiseLevel& level : levels) {
-    const Preconditioning p = process.preconditioning(level);
-    inputs.push_back({p.c_in * level.alpha(), p.c_in * level.sigma()});
-    targets.push_back({p.target_x0, p.target_noise});
-  }
-  Tensor input(x0.shape(), DType::kFloat32, x0.device());  // [N, H, W, C]
-  mix(inputs, x0, noise, input);
-  return {.input = input, .t = told(levels, x0.device()), .target = target_of(targets, x0, noise)};
+  return batch_of(
+      levels, [&](size_t n) { return process.preconditioning(levels[n]); }, x0, noise);
 }
 
 NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64_t first,

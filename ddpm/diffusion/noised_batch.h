@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/tensor/tensor.h"
 
@@ -18,10 +19,16 @@ struct NoisedBatch {
   Tensor input;   // [N, H, W, C]
   Tensor t;       // [N]
   Tensor target;  // [N, H, W, C]; may share storage with the images
+  // [N], of each image in the mean loss; empty where all are 1.
+  Tensor weights;
 };
 
-// The batch of given images [N, H, W, C], noise of the same shape and one level per image. Throws
-// Error where they do not fit together.
+// The batch of given images [N, H, W, C], noise of the same shape, and one level per image with how
+// the network is used there. Throws Error where they do not fit together.
+NoisedBatch noised_batch(const std::vector<NoiseLevel>& levels,
+                         const std::vector<Preconditioning>& uses, const Tensor& x0,
+                         const Tensor& noise);
+// The same with the objective of a process.
 NoisedBatch noised_batch(const Process& process, const std::vector<NoiseLevel>& levels,
                          const Tensor& x0, const Tensor& noise);
 

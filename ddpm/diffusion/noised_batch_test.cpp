@@ -100,6 +100,18 @@ TEST(NoisedBatch, ATargetThatIsThereIsNotCopied) {
   EXPECT_EQ(noised_batch(Process({.objective = "x0"}), levels, x0, noise).target.f32(), x0.f32());
 }
 
+TEST(NoisedBatch, WeightsAreThereWhereOneIsNotOne) {
+  const Tensor x0 = random_images(2, 1), noise = random_images(2, 2);
+  const std::vector<NoiseLevel> levels(2, Schedule("linear").level(3));
+  EXPECT_FALSE(noised_batch(Process({}), levels, x0, noise).weights.defined());
+  Preconditioning once = find_objective("eps").at(levels[0]), twice = once;
+  twice.weight = 2;
+  const NoisedBatch batch = noised_batch(levels, {once, twice}, x0, noise);
+  EXPECT_EQ(batch.weights.shape(), Shape({2}));
+  EXPECT_EQ(batch.weights.values(), (std::vector<float>{1, 2}));
+  EXPECT_THROW(noised_batch(levels, {once}, x0, noise), Error);
+}
+
 TEST(NoisedBatch, AnImageDependsOnItsPositionAlone) {
   const Process process({.schedule = "cosine"});
   const NoiseSeeds seeds{.levels = 5, .noise = 6};

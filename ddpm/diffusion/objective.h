@@ -21,6 +21,8 @@ struct Preconditioning {
   double target_noise = 0;
   double c_skip = 0;
   double c_out = 0;
+  // Of the image in the mean loss.
+  double weight = 1;
 };
 
 // Which levels a network of this objective is trained and sampled on.

@@ -51,7 +51,7 @@ StepMetrics Trainer::step() {
   {
     const Tape::Recording recording(tape);
     const Variable output = (*network_)({.x = Variable(batch.input), .t = batch.t});
-    loss = mean_loss(loss_, output, batch.target);
+    loss = mean_loss(loss_, output, batch.target, batch.weights);
   }
   const auto fail_if_not_finite = [&](const char* what, double value) {
     if (std::isfinite(value)) return;
