@@ -1,6 +1,6 @@
-// A sound checkpoint of a small network, edited: bytes changed, put in or taken out, or the end cut
-// off. The input is the list of edits, so that it stays small. Where its first byte is odd, the
-// checkpoint is one without a checksum, as old ones are, so that the checks behind it are reached.
+// A valid checkpoint of a small network is edited: bytes are changed, inserted or removed, or the
+// end is cut off. The input is the list of edits, so that it stays small. Where its first byte is
+// odd, the checkpoint has no checksum, as in old files, so that the checks behind it are reached.
 #include <algorithm>
 
 #include "ddpm/base/file.h"
@@ -44,7 +44,7 @@ std::string sound_checkpoint(const fuzz::Folder& folder) {
   return read_file(path);
 }
 
-// Other names of the same length, under which nobody looks.
+// Replaces the keys by others of the same length that are not read.
 std::string without_checksum(std::string file) {
   for (const auto& [name, other] :
        {std::pair(kChecksumKey, "ddpm.chexksum"), std::pair(kVersionKey, "ddpm.versiom")}) {

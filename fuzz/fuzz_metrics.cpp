@@ -1,4 +1,4 @@
-// metrics.jsonl as a resumed run finds it. What was mended needs no mending.
+// metrics.jsonl, as a resumed run reads and mends it. A file that was mended needs no mending.
 #include "ddpm/engine/metrics_log.h"
 #include "fuzz/support.h"
 

@@ -1,4 +1,4 @@
-// A file as a model: its configuration or the one that its shapes tell, then its weights.
+// A file is loaded as a model: its configuration, or the one that its shapes show, and its weights.
 #include "ddpm/engine/model.h"
 #include "fuzz/support.h"
 

@@ -1,4 +1,4 @@
-// The JSON header of a safetensors file. The first bytes say how much data is to follow it.
+// The JSON header of a safetensors file. The first bytes give the number of bytes of data.
 #include <cstring>
 
 #include "ddpm/io/safetensors_header.h"

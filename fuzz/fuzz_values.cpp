@@ -1,4 +1,4 @@
-// What is typed: values of options and the words of a command line.
+// What users type: values of options and the words of a command line.
 #include "apps/cli/flags.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/engine/train_options.h"

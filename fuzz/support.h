@@ -1,5 +1,5 @@
-// What the targets share. A target takes any bytes; what it calls may throw Error and nothing else,
-// and the text of an Error is one line that is safe to show.
+// What the targets share. A target takes any bytes. The code that it calls may throw Error and
+// nothing else, and the text of an Error must be one line that is safe to show.
 #pragma once
 
 #include <unistd.h>
@@ -18,7 +18,7 @@
 
 namespace ddpm::fuzz {
 
-// Something that must hold whatever the input is.
+// Checks a condition that must hold for every input.
 inline void require(bool holds, const std::string& what) {
   if (holds) return;
   std::fprintf(stderr, "does not hold: %s\n", what.c_str());
@@ -55,7 +55,7 @@ class Folder {
   Folder& operator=(const Folder&) = delete;
 
   const std::string& path() const { return path_; }
-  // Writes a file and tells its path.
+  // Writes a file and returns its path.
   std::string write(const std::string& name, std::string_view contents) const {
     const std::string path = path_ + "/" + name;
     std::ofstream(path, std::ios::binary | std::ios::trunc) << contents;

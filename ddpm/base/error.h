@@ -1,5 +1,5 @@
-// The one way to fail. Every public function of ddpm throws Error (or UsageError) and nothing else
-// of its own; nothing inside ddpm/ exits, aborts or prints.
+// How everything in ddpm fails: by throwing Error or one of its two kinds below. Nothing inside
+// ddpm/ exits, aborts or prints.
 #pragma once
 
 #include <stdexcept>
@@ -15,8 +15,8 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The request itself cannot work, whatever the state of the world: an unknown option value, a size
-// that the network cannot take. Programs report it with exit status 2, other errors with 1.
+// The request itself can never work: an unknown option value, a size that the network cannot take.
+// Programs report it with exit status 2, other errors with 1.
 class UsageError : public Error {
  public:
   using Error::Error;
@@ -33,12 +33,12 @@ class SystemError : public Error {
   int code_;
 };
 
-// True for an errno that says nothing about the file itself (a device or a limit of the process),
-// so that the same call may succeed later: no reason to go on without the file.
+// True for an errno that is about a device or a limit of the process and not about the file. The
+// same call may succeed later, so this is no reason to go on without the file.
 bool is_transient(int code);
 
-// Throws Error("[where] what"). The text is made printable() (base/text.h), so that whatever names
-// it holds, it is one line and safe to show.
+// Throws Error("[where] what"). The text goes through printable() (base/text.h): whatever file
+// names it holds, it becomes one line that is safe to show.
 [[noreturn]] void fail(std::string_view where, std::string_view what);
 
 // Throws UsageError("[where] what"), made printable as well.

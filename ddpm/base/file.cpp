@@ -1,6 +1,6 @@
-// A temporary file is named .ddpm-<random>.tmp, which is short whatever the target's name, and its
-// writer holds a lock on it (flock). The lock ends with the process, so that files of writers that
-// were killed can be told from those of living ones.
+// A temporary file is named .ddpm-<random>.tmp, which is short however long the target's name is.
+// Its writer holds a lock on it (flock), which ends with the process. A file without a lock
+// therefore belongs to a writer that was killed.
 #include "ddpm/base/file.h"
 
 #include <dirent.h>
@@ -55,11 +55,12 @@ std::string folder_of(const std::string& path) {
 std::string temporary_name() {
   uint64_t random = 0;
   if (retry([&] { return getrandom(&random, sizeof random, 0); }) != sizeof random)
-    random = static_cast<uint64_t>(getpid());  // unique enough with O_EXCL and further tries
+    // Good enough: O_EXCL finds names that are taken, and then another one is tried.
+    random = static_cast<uint64_t>(getpid());
   return fmt::format("{}{:012x}{}", kPrefix, random & 0xFFFF'FFFF'FFFF, kSuffix);
 }
 
-// In a folder such as /tmp (sticky) a file may be replaced by its owner and the folder's alone.
+// In a sticky folder, such as /tmp, only the owner of a file or of the folder may replace the file.
 bool may_replace(const std::string& path, const struct stat& file) {
   struct stat folder {};
   const uid_t user = geteuid();
@@ -68,8 +69,8 @@ bool may_replace(const std::string& path, const struct stat& file) {
          user == folder.st_uid;
 }
 
-// The temporary files of this process, where a signal handler can read them. What finds no place
-// here is only removed later, as that of a killed writer.
+// The temporary files of this process, in a table that a signal handler can read. Where the table
+// is full, a file of a killed process stays until remove_abandoned_files() removes it.
 struct Slot {
   enum State : int { kFree, kChanging, kInUse };
   std::atomic<int> state{kFree};
@@ -98,7 +99,7 @@ FileStatus to_status(const struct stat& status) {
   if (S_ISREG(status.st_mode)) result.type = FileType::kRegular;
   if (S_ISDIR(status.st_mode)) result.type = FileType::kFolder;
   result.bytes = status.st_size;
-  // Unsigned, because times after 2262 do not fit; they are only compared.
+  // Computed without sign, because times after 2262 overflow. They are only compared.
   result.modified_ns =
       static_cast<int64_t>(static_cast<uint64_t>(status.st_mtim.tv_sec) * 1'000'000'000 +
                            static_cast<uint64_t>(status.st_mtim.tv_nsec));
@@ -109,12 +110,14 @@ FileStatus to_status(const struct stat& status) {
 }  // namespace
 
 std::string follow_links(const std::string& path) {
-  constexpr int kMostLinks = 40;  // as the kernel's own limit
+  // The limit of the kernel.
+  constexpr int kMostLinks = 40;
   fs::path target = path;
   for (int i = 0; i < kMostLinks; ++i) {
     std::error_code error;
     const fs::path next = fs::read_symlink(target, error);
-    if (error) return target.string();  // no link, or nothing there
+    // This is no link, or nothing is there.
+    if (error) return target.string();
     target = next.is_absolute() ? next : target.parent_path() / next;
   }
   fail_write("write", path, ELOOP);
@@ -188,9 +191,9 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follo
   }
   if (there && !may_replace(target_, old)) fail_write("replace", path_, EPERM);
   open_temporary();
-  // Only root may give a file away; for others the owner is themselves already.
+  // Only root can change the owner. For everybody else the new file belongs to them already.
   if (there && geteuid() == 0 && fchown(descriptor_, old.st_uid, old.st_gid) != 0) {
-    // Some file systems have no owners; the contents matter more.
+    // No reason to fail: some file systems have no owners, and the contents matter more.
   }
   if (there && retry([&] { return fchmod(descriptor_, old.st_mode & 0777); }) != 0) {
     const int error = errno;
@@ -202,7 +205,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follo
 }
 
 void AtomicFile::open_directly() {
-  // Without O_NONBLOCK a pipe that nobody reads would wait here for ever.
+  // Without O_NONBLOCK, opening a pipe that nobody reads would block for ever.
   descriptor_ =
       retry([&] { return open(target_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); });
   if (descriptor_ < 0) fail_write("write", path_, errno);
@@ -227,8 +230,9 @@ void AtomicFile::open_temporary() {
       free_slot(slot_);
       fail_write("write", path_, errno);
     }
-    // Some file systems know no locks; what is left behind there stays. Between open and flock
-    // somebody may have taken the file for abandoned and removed it: then the next name is tried.
+    // On file systems without locks this fails, and abandoned files then stay. Between open and
+    // flock another process may take the file for abandoned and remove it: then the next name is
+    // tried.
     retry([&] { return flock(descriptor_, LOCK_EX); });
     struct stat status {};
     if (retry([&] { return fstat(descriptor_, &status); }) == 0 && status.st_nlink > 0) return;
@@ -280,7 +284,7 @@ void AtomicFile::commit() {
     fail_write("sync", path_, errno);
   const int closed = close(descriptor_);
   descriptor_ = -1;
-  // After EINTR the file is closed, and what it holds was synced before.
+  // After EINTR the file is closed all the same, and its contents were synced before.
   if (closed != 0 && errno != EINTR) fail_write("close", path_, errno);
   if (temporary_.empty()) return;
   if (retry([&] { return rename(temporary_.c_str(), target_.c_str()); }) != 0)
@@ -289,8 +293,8 @@ void AtomicFile::commit() {
   free_slot(std::exchange(slot_, -1));
   const std::string name = folder_of(target_);
   const int folder = retry([&] { return open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
-  // A folder that may be written but not listed cannot be opened, and some file systems cannot
-  // sync a folder. The rename has happened all the same.
+  // A folder that may be written but not read cannot be opened, and some file systems cannot sync a
+  // folder. That is no error: the file has its new name already.
   if (folder < 0 && errno == EACCES) return;
   if (folder < 0) fail_write("open the folder of", path_, errno);
   const int synced = retry([&] { return fsync(folder); }) == 0 ? 0 : errno;
@@ -314,7 +318,7 @@ void remove_abandoned_files(const std::string& folder) {
     if (descriptor < 0) fail_file("remove the abandoned", path, errno);
     int error = 0;
     if (retry([&] { return flock(descriptor, LOCK_EX | LOCK_NB); }) != 0) {
-      // Held by a living writer, or a file system without locks.
+      // A running writer holds the lock, or the file system has no locks.
       if (errno != EWOULDBLOCK && errno != EOPNOTSUPP && errno != ENOLCK) error = errno;
     } else if (unlink(path.c_str()) != 0 && errno != ENOENT) {
       error = errno;
@@ -340,7 +344,8 @@ NewFolder::NewFolder(const std::string& path) {
   std::error_code error;
   fs::path folder = fs::absolute(path, error);
   if (error) fail_write("create the folder", path, error.value());
-  if (!folder.has_filename()) folder = folder.parent_path();  // of "name/"
+  // "name/" -> "name"
+  if (!folder.has_filename()) folder = folder.parent_path();
   for (; !exists(folder.string()); folder = folder.parent_path()) made_.push_back(folder.string());
   try {
     make_folder(path);
@@ -353,7 +358,8 @@ NewFolder::NewFolder(const std::string& path) {
 NewFolder::~NewFolder() { remove(); }
 
 void NewFolder::remove() {
-  std::error_code error;  // one that is not empty stays, and so does what was there before
+  // Errors are ignored: a folder that is not empty stays.
+  std::error_code error;
   for (const std::string& folder : made_) fs::remove(folder, error);
 }
 

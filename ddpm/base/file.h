@@ -1,4 +1,5 @@
-// Files whose contents are never half there: written aside, synced, then renamed.
+// Reading, listing and writing files. A file is never left half written: its contents go to a
+// temporary file, which is synced and then renamed.
 #pragma once
 
 #include <cstddef>
@@ -22,39 +23,41 @@ enum class FileType { kRegular, kFolder, kOther };
 struct FileStatus {
   FileType type = FileType::kOther;
   int64_t bytes = 0;
-  int64_t modified_ns = 0;                 // since 1970; wraps around after 2262
-  std::pair<uint64_t, uint64_t> identity;  // the same for every path that leads here
+  // Nanoseconds since 1970; wraps around after 2262.
+  int64_t modified_ns = 0;
+  // Device and inode: the same for every path to this file.
+  std::pair<uint64_t, uint64_t> identity;
 };
 
 // Follows symbolic links. Throws SystemError.
 FileStatus file_status(const std::string& path);
 
-// Of an open file; path: for messages.
+// The same of an open file. The path is for messages.
 FileStatus file_status(int descriptor, const std::string& path);
 
-// As file_status(path), but nothing where no such file is there.
+// As file_status(path), but nullopt where there is no such file.
 std::optional<FileStatus> find_file(const std::string& path);
 
-// True where something of that name is there. Throws SystemError where that cannot be told, for
-// instance because a folder on the way may not be entered.
+// True where something has that name. Throws SystemError where the system does not tell, for
+// instance because a folder of the path may not be entered.
 bool exists(const std::string& path);
 
-// Where symbolic links at the end of the path lead; that need not exist. Throws SystemError for
-// links that run in a circle.
+// The path with symbolic links at its end resolved. The result need not exist. Throws SystemError
+// for links that form a circle.
 std::string follow_links(const std::string& path);
 
 // The names in a folder, sorted, without "." and "..". Throws SystemError.
 std::vector<std::string> list_names(const std::string& folder);
 
-// A new file, or a new version of one. It is written aside and appears under its name, whole, with
-// commit(): sync of the file, rename, sync of the folder. Without commit() the destructor removes
-// what was written, so that the old file, if any, stays as it was.
+// A new file, or a new version of one. Everything is written to a temporary file. commit() syncs
+// it, renames it to its final name and syncs the folder. Without commit() the destructor removes
+// the temporary file, and an old file of that name stays as it was.
 //
-// The constructor makes the temporary file at once, in the target's folder: a program that makes
-// it before a long piece of work knows that the result can be written. Symbolic links are followed
-// and stay; a file that is there keeps its mode and, where the system allows it, its owner; a
-// device or a pipe is written directly. Throws SystemError on any failure, a full disk and a folder
-// in the way included.
+// The constructor makes the temporary file at once, in the target's folder. A program that makes an
+// AtomicFile before a long piece of work so knows that the result can be written. Symbolic links
+// are followed and kept. A file that is replaced passes on its mode and, where the system allows
+// it, its owner. A device or a pipe is written directly. Throws SystemError on any failure, for
+// instance when the disk is full or the path is a folder.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -74,33 +77,37 @@ class AtomicFile {
   void open_temporary();
   void open_directly();
 
-  std::string path_;       // as it was given, for messages
-  std::string target_;     // where symbolic links lead
-  std::string temporary_;  // empty where the target is written directly
+  // As it was given, for messages.
+  std::string path_;
+  // The path with symbolic links resolved.
+  std::string target_;
+  // Empty where the target is written directly.
+  std::string temporary_;
   int descriptor_ = -1;
-  int slot_ = -1;  // in the table of temporary files
+  // The place in the table of temporary files.
+  int slot_ = -1;
 };
 
 // AtomicFile in one call.
 void write_file_atomic(const std::string& path, std::string_view contents);
 
-// Removes temporary files of AtomicFile in the folder whose writers have died. Files that a living
-// process writes are kept. Throws SystemError where that fails.
+// Removes temporary files of AtomicFile in the folder whose writers have ended without removing
+// them. Files that a running process writes are kept. Throws SystemError where that fails.
 void remove_abandoned_files(const std::string& folder);
 
-// Removes the temporary files that this process is writing, as its last act: meant for handlers of
-// signals, so it takes no lock and allocates nothing.
+// Removes the temporary files that this process is writing. A signal handler may call it before the
+// process ends: it takes no lock and allocates nothing.
 void remove_own_temporaries() noexcept;
 
-// Throws SystemError where the file is still there afterwards.
+// Throws SystemError where the file cannot be removed. A file that is not there is no error.
 void remove_file(const std::string& path);
 
 // Creates the folder and its parents; throws SystemError where that fails or a file stands in the
 // way.
 void make_folder(const std::string& path);
 
-// make_folder(), but unless keep() is called the destructor removes the folders that were made and
-// are empty, so that work that fails leaves none behind.
+// As make_folder(). Unless keep() was called, the destructor removes those of the new folders that
+// are empty, so that work that fails leaves no empty folders.
 class NewFolder {
  public:
   explicit NewFolder(const std::string& path);
@@ -112,7 +119,8 @@ class NewFolder {
  private:
   void remove();
 
-  std::vector<std::string> made_;  // innermost first
+  // The new folders, innermost first.
+  std::vector<std::string> made_;
 };
 
 }  // namespace ddpm

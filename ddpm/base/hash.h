@@ -1,5 +1,5 @@
-// Checksums that tell whether data changed, by accident or by edit: XXH3 of 128 bits. They are no
-// protection against somebody who wants two files with one checksum.
+// Checksums that tell whether data changed: XXH3 with 128 bits. They find damage and edits, but do
+// not protect against somebody who makes two files with the same checksum on purpose.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace ddpm {
 
-// Data in pieces; hex() tells the checksum of all pieces so far.
+// Takes data in pieces. hex() gives the checksum of all pieces so far.
 class Hasher {
  public:
   Hasher();
@@ -29,7 +29,7 @@ class Hasher {
   std::unique_ptr<State> state_;
 };
 
-// Hasher in one call.
+// The checksum of all bytes, in one call.
 std::string hash_hex(std::string_view bytes);
 
 }  // namespace ddpm

@@ -14,13 +14,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// None of our texts is near these. They keep a hostile one from taking the stack (trees are freed
-// and written level by level, recursively), memory, or time (keys are searched one after the
-// other).
+// Our own texts stay far below these limits. They protect against hostile texts: many levels would
+// use up the stack, because trees are freed and written recursively, and many keys would take long,
+// because they are searched one after the other.
 constexpr size_t kMostLevels = 32;
-constexpr size_t kMostKeys = 1024;  // of one object
+// In one object.
+constexpr size_t kMostKeys = 1024;
 
-// Walks a text without building anything and refuses what a tree would hide or could not bear.
+// Reads a text without building a tree. It refuses what a tree would hide, such as a key that
+// appears twice, and what is too large for a tree.
 class Inspector : public nlohmann::json_sax<Json> {
  public:
   Inspector(std::string_view text, std::string_view what) : text_(text), what_(what) {}
@@ -37,7 +39,7 @@ class Inspector : public nlohmann::json_sax<Json> {
   bool end_object() override { return leave(); }
   bool end_array() override { return leave(); }
 
-  // A tree would keep one of the two and not say which.
+  // A tree would silently keep one of the two.
   bool key(std::string& name) override {
     if (!keys_.back().insert(name).second) {
       refuse(fmt::format("holds the key \"{}\" twice", shortened(name)));
@@ -51,7 +53,7 @@ class Inspector : public nlohmann::json_sax<Json> {
   bool parse_error(size_t position, const std::string&, const Json::exception& error) override {
     const std::string_view before = text_.substr(0, position > 0 ? position - 1 : 0);
     const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-    // The library's reason without its own place and name.
+    // The library's message without its own prefix.
     std::string_view reason = error.what();
     if (const size_t at = reason.find(": "); at != std::string_view::npos) {
       reason.remove_prefix(at + 2);
@@ -78,7 +80,8 @@ class Inspector : public nlohmann::json_sax<Json> {
   }
 
   std::string_view text_, what_;
-  std::vector<std::set<std::string>> keys_;  // of the objects that are open
+  // The keys so far of each object that is open.
+  std::vector<std::set<std::string>> keys_;
 };
 
 // The one place where JSON is read into a tree. Throws Error naming `what`.
@@ -88,7 +91,7 @@ Json parse_json(std::string_view text, std::string_view what) {
     inspector.refuse(
         fmt::format("has {} bytes of JSON; at most {} are read", text.size(), kMostJsonBytes));
   }
-  // The library takes a NUL for the end of the text and would not see what follows it.
+  // The library stops at a NUL and would not see what follows it.
   if (const size_t at = text.find('\0'); at != std::string_view::npos) {
     inspector.refuse(fmt::format("is not valid JSON: byte {} is NUL", at));
   }
@@ -133,13 +136,15 @@ bool convert(const Json& json, double& value) {
 }
 
 bool convert(const Json& json, std::string& value) {
-  if (json.is_number_integer()) {  // "size": 64 says what "size": "64" says
+  // "size": 64 means the same as "size": "64".
+  if (json.is_number_integer()) {
     value = json.dump();
     return true;
   }
   if (!json.is_string()) return false;
   std::string bytes = bytes_from_utf8(json.get_ref<const std::string&>());
-  if (bytes.find('\0') != std::string::npos) return false;  // would end a path before its end
+  // A NUL would end a path too early.
+  if (bytes.find('\0') != std::string::npos) return false;
   value = std::move(bytes);
   return true;
 }

@@ -23,7 +23,7 @@ namespace {
   fail_system("lock", fmt::format("cannot lock {}: {}", path, std::strerror(error)), error);
 }
 
-// What the holder wrote about itself; empty where nothing can be read.
+// What the holder wrote about itself. Empty where nothing can be read.
 std::string holder(int descriptor) {
   char text[256];
   const ssize_t got = pread(descriptor, text, sizeof text, 0);
@@ -62,12 +62,12 @@ bool FolderLock::take() {
   if (error == 0 && retry([&] { return stat(path_.c_str(), &there); }) != 0) error = errno;
   if (error == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev) return true;
   close(descriptor_);
-  // Any other error would come again and again.
+  // Trying again helps only where the file is gone.
   if (error != 0 && error != ENOENT) fail_lock(path_, error);
   return false;
 }
 
-// Who holds the lock is for people alone, so that failing to write it is no reason to stop.
+// Only people read who holds the lock. Failing to write it is therefore no reason to stop.
 void FolderLock::write_holder() {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
@@ -82,7 +82,7 @@ void FolderLock::write_holder() {
 
 void FolderLock::release() {
   if (descriptor_ < 0) return;
-  // While the lock is held, so that nobody else's file is removed.
+  // Removed while the lock is still held: afterwards it could be the file of another process.
   const int removed = retry([&] { return unlink(path_.c_str()); });
   const int error = removed == 0 || errno == ENOENT ? 0 : errno;
   close(descriptor_);
@@ -94,7 +94,8 @@ void FolderLock::release() {
 FolderLock::~FolderLock() {
   try {
     release();
-  } catch (const SystemError&) {  // the next holder takes the file over
+  } catch (const SystemError&) {
+    // The next holder takes the file over.
   }
 }
 

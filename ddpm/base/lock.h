@@ -1,22 +1,23 @@
-// One process at a time works in a folder.
+// A lock on a folder, so that only one process at a time works in it.
 #pragma once
 
 #include <string>
 
 namespace ddpm {
 
-// Holds FOLDER/.lock (flock) while it lives. The lock ends with the process, however that ends; the
-// file is removed by the destructor, or by the next holder where the process was killed.
+// Holds a lock (flock) on FOLDER/.lock as long as the object exists. The lock ends with the
+// process, even if that is killed. The destructor removes the file. Where the process was killed,
+// the next holder takes the file over and removes it.
 class FolderLock {
  public:
-  // Throws UsageError that names the holder where another process has the lock, SystemError where
-  // the lock cannot be made.
+  // Throws UsageError naming the holder where another process has the lock, and SystemError where
+  // the file cannot be made or locked.
   explicit FolderLock(const std::string& folder);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
-  // What the destructor does, but throws SystemError where the file cannot be removed.
+  // Does what the destructor does, and throws SystemError where the file cannot be removed.
   void release();
 
  private:

@@ -1,4 +1,4 @@
-// How much memory this process may still take before the system refuses it or ends it.
+// How much more memory this process can take before the system refuses it or kills the process.
 #pragma once
 
 #include <cstdint>
@@ -8,23 +8,27 @@ namespace ddpm {
 
 struct AvailableMemory {
   int64_t bytes = 0;
-  std::string limit;  // what sets it, for people: "the free memory of this machine", "ulimit -v"
+  // What sets the limit, for messages: "the free memory of this machine", "ulimit -v".
+  std::string limit;
 };
 
-// The least of the machine's free memory (with what caches would give back, and free swap), the
-// limits of the control groups this process is in (v2 and v1, each without the cached files that
-// would be given back), and the limits of ulimit -v and -d. What cannot be read limits nothing.
+// The smallest of these: the free memory of the machine, with caches that can be dropped and free
+// swap; what is left of the limits of this process's control groups (v1 and v2), not counting
+// cached files that can be dropped; and what is left of ulimit -v and -d. A limit that cannot be
+// read is ignored.
 AvailableMemory available_memory();
 
-// The same for other files and limits, for tests.
+// Where available_memory() looks. Tests give it files and limits of their own.
 struct MemorySources {
-  std::string root;            // before /proc and /sys
-  int64_t address_space = -1;  // limits of ulimit -v and -d in bytes, -1 for none
+  // The folder that holds proc/ and sys/.
+  std::string root;
+  // The limits of ulimit -v and -d in bytes; -1 for none.
+  int64_t address_space = -1;
   int64_t data = -1;
 };
 AvailableMemory available_memory(const MemorySources& sources);
 
-// "3.2 GB", "840 MB": in powers of 1000.
+// "3.2 GB", "840 MB". The units are powers of 1000.
 std::string memory_text(double bytes);
 
 }  // namespace ddpm

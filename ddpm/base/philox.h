@@ -1,7 +1,7 @@
 // Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as
 // easy as 1, 2, 3"). A number is a pure function of (seed, stream, position), so results depend
-// neither on the thread count nor on how work is cut into batches. There is no state to save but
-// the numbers that were passed in.
+// neither on the number of threads nor on how work is cut into batches. There is no hidden state to
+// save.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@ class Philox {
   uint32_t bits(uint64_t position) const;
   // Uniform in [0, 1), 24 bits.
   float uniform(uint64_t position) const;
-  // Uniform integer in [0, bound), bound >= 1; bias below 2^-32.
+  // Uniform integer in [0, bound) for bound >= 1. The bias is below 2^-32.
   uint64_t below(uint64_t bound, uint64_t position) const;
   // Standard normal numbers at positions first ... first + count - 1 (Box-Muller on consecutive
   // pairs).

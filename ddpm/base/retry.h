@@ -1,4 +1,4 @@
-// System calls that signals interrupt.
+// System calls that a signal may interrupt.
 #pragma once
 
 #include <cerrno>
@@ -6,8 +6,9 @@
 
 namespace ddpm {
 
-// Calls again while a signal interrupts the call (EINTR). The call fails with a negative number or
-// with a null pointer. errno is 0 before each try, so that null without an error can be told.
+// Repeats a call as long as a signal interrupts it (EINTR). A negative number or a null pointer
+// means that the call failed. errno is set to 0 before each try: readdir() returns null both for an
+// error and at the end, and errno tells which.
 template <class Call>
 auto retry(const Call& call) {
   for (;;) {

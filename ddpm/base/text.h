@@ -1,4 +1,4 @@
-// Text that comes from files and file names: how to show it safely.
+// How to show text that comes from files and file names.
 #pragma once
 
 #include <string>
@@ -6,9 +6,9 @@
 
 namespace ddpm {
 
-// The text on one line, safe to write to a terminal: control characters (C0, DEL, C1), line and
-// paragraph separators, marks that change the direction of writing, and bytes that are not UTF-8
-// appear as \n, \t, \r, \x1b or \u202e. Everything else stays as it is.
+// The text on one line, safe to write to a terminal. These are replaced by escapes such as \n, \x1b
+// or \u202e: control characters (C0, DEL, C1), line and paragraph separators, marks that change the
+// direction of writing, and bytes that are not UTF-8. Everything else stays as it is.
 std::string printable(std::string_view text);
 
 }  // namespace ddpm

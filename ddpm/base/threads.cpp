@@ -1,7 +1,7 @@
-// Why not OpenMP: its loops end in a barrier that waits for every thread of the team, also for one
-// that another program keeps from running; with one of two cores taken, a network's thousand small
-// loops then run slower than on one thread alone. Here the caller takes tasks like everybody else
-// and only waits for workers that are inside the loop.
+// Why not OpenMP: its loops end in a barrier that waits for every thread of the team, even for one
+// that does not run because another program has its core. Where another program takes one of two
+// cores, the thousand small loops of a network then run slower than on one thread. Here the caller
+// takes tasks like every other thread, and waits only for workers that are inside the loop.
 #include "ddpm/base/threads.h"
 
 #include <fmt/core.h>
@@ -24,8 +24,8 @@ namespace {
 
 constexpr int kMostThreads = 4096;
 
-// A worker looks for work this often before it sleeps: some tens of microseconds, longer than the
-// serial code between two loops.
+// How often a worker looks for work before it sleeps. This takes some tens of microseconds, longer
+// than the serial code between two loops.
 constexpr int kSpins = 4000;
 
 thread_local bool inside_a_loop = false;
@@ -44,8 +44,8 @@ struct alignas(64) Share {
   int64_t end = 0;
 };
 
-// A thread takes address space for its stack and for a heap of its own, which `ulimit -v` counts. A
-// quarter of it at most goes there.
+// A thread takes address space for its stack and for a heap of its own, and `ulimit -v` limits
+// address space. At most a quarter of the limit is given to threads.
 int most_workers() {
   constexpr rlim_t kPerThread = rlim_t{72} << 20;
   rlimit limit{};
@@ -55,7 +55,7 @@ int most_workers() {
 
 class Pool {
  public:
-  // False where another thread is in a loop; nothing has run then.
+  // Returns false, and has run nothing, where another thread is in a loop.
   bool run(int threads, int64_t count, const std::function<void(int64_t)>& task) {
     const std::unique_lock lock(busy_, std::try_to_lock);
     if (!lock.owns_lock()) return false;
@@ -82,7 +82,7 @@ class Pool {
  private:
   void start_workers(int wanted) {
     if (wanted >= static_cast<int>(shares_.size())) shares_ = std::vector<Share>(wanted + 1);
-    // Where there can be no more threads, those that are there do all tasks.
+    // Where the system allows no more threads, the existing ones run all tasks.
     static const int most = most_workers();
     wanted = std::min(wanted, most);
     for (; workers_ < wanted && !exhausted_; ++workers_) {
@@ -97,7 +97,7 @@ class Pool {
     }
   }
 
-  // The tasks of the thread's own share, then what the others have left of theirs.
+  // First the tasks of the thread's own share, then those that are left of other shares.
   void take_tasks(int thread) {
     inside_a_loop = true;
     for (int i = 0; i < sharers_; ++i) take_tasks(shares_[(thread + i) % sharers_]);
@@ -123,28 +123,31 @@ class Pool {
       }
       generation_.wait(seen);
       seen = generation_.load();
-      // Announce first, look second: once the caller has closed the loop and sees nobody inside,
-      // nobody enters.
+      // The order matters: the worker first counts itself in, then looks whether the loop is open.
+      // Once the caller has closed the loop and sees nobody inside, nobody can enter any more.
       inside_.fetch_add(1);
       if (open_.load() && index + 1 < sharers_) take_tasks(index + 1);
       inside_.fetch_sub(1);
     }
   }
 
-  std::mutex busy_;  // held by the thread whose loop it is
+  // Held by the thread that called the loop.
+  std::mutex busy_;
   int workers_ = 0;
   bool exhausted_ = false;
   const std::function<void(int64_t)>* task_ = nullptr;
-  int sharers_ = 0;  // threads of the loop
+  // How many threads share the tasks.
+  int sharers_ = 0;
   std::vector<Share> shares_;
   alignas(64) std::atomic<int> generation_{0};
   std::atomic<bool> open_{false};
-  alignas(64) std::atomic<int> inside_{0};  // workers that may look at the task
+  // How many workers may be using the loop's data.
+  alignas(64) std::atomic<int> inside_{0};
   std::mutex error_mutex_;
   std::exception_ptr error_;
 };
 
-// Never destroyed: workers sleep in it until the process ends.
+// Never destroyed, because workers wait in it until the process ends.
 Pool& pool() {
   static Pool* instance = new Pool;
   return *instance;

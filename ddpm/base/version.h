@@ -2,7 +2,7 @@
 
 namespace ddpm {
 
-// "0.1.0", the version of the library that is linked.
+// The version of the library that is linked, such as "0.1.0".
 const char* version();
 
 }  // namespace ddpm

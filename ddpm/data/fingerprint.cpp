@@ -1,5 +1,5 @@
-// A line for each file; hashes over names and contents. Times and sizes only tell which contents
-// need no second hash.
+// The text has one line for each file. The hash covers names and contents. Times and sizes only
+// show which files need not be hashed again.
 #include "ddpm/data/fingerprint.h"
 
 #include <fmt/core.h>
@@ -70,7 +70,8 @@ std::string DataFingerprint::hash() const {
   Hasher hasher;
   for (const SourceFile& file : files) {
     hasher.update(file.name);
-    hasher.update("\0", 1);  // ends a name, for no name holds it
+    // Ends the name: no name holds a zero byte.
+    hasher.update("\0", 1);
     hasher.update(file.hash);
   }
   return hasher.hex();

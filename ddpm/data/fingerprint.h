@@ -1,5 +1,5 @@
-// What pictures were trained on, known by hashes of their files, so that a data set that changed
-// is noticed before a training goes on with it.
+// Which picture files a run was trained on, with a hash of each. A data set that has changed is so
+// noticed before a training goes on with it.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,8 @@ class Inflater {
 
   // The next `room` bytes to `out`; fewer where the last member ends.
   size_t read(char* out, size_t room) {
-    constexpr size_t kMost = size_t{1} << 30;  // zlib counts in 32 bits
+    // zlib counts in 32 bits.
+    constexpr size_t kMost = size_t{1} << 30;
     stream_.next_out = reinterpret_cast<Bytef*>(out);
     stream_.avail_out = static_cast<uInt>(std::min(room, kMost));
     const uInt before = stream_.avail_out;
@@ -69,7 +70,7 @@ bool is_gzip(std::string_view file) { return file.starts_with("\x1f\x8b"); }
 Unpacked gunzip(std::string_view file, size_t most, const std::string& path) {
   Inflater inflater(file, path);
   Unpacked result;
-  // Grows with what is there, not with what is asked for.
+  // The buffer grows with the data that there is, not with the size that was asked for.
   for (size_t piece = 1 << 16; result.bytes.size() < most; piece = result.bytes.size()) {
     const size_t before = result.bytes.size();
     result.bytes.resize(before + std::min(piece, most - before));

@@ -1,4 +1,4 @@
-// gzip files in memory, as far as their reader needs them. Not for other rooms.
+// Unpacks gzip files in memory. Private to this room.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +14,9 @@ struct Unpacked {
   bool more = false;  // there are others behind them
 };
 
-// The first `most` bytes that the file holds, of all its members in turn. Bytes behind the last
-// member are ignored, as gzip does. Throws Error naming `path` where the file is damaged; where
-// nothing more follows, all checksums have been checked.
+// The first `most` bytes of the unpacked file, which may have several members. Bytes behind the
+// last member are ignored, as gzip does. Throws Error naming `path` where the file is damaged.
+// Checksums are checked only as far as the file is read: all of them where `more` is false.
 Unpacked gunzip(std::string_view file, size_t most, const std::string& path);
 
 }  // namespace ddpm

@@ -1,7 +1,8 @@
-// A file is decoded as it is stored (a JPEG at the smallest of its scales that leaves the fitting
-// something to do), turned by EXIF and fitted by resize.cpp; the small result is then taken to sRGB
-// by its profile, so that files without one keep their values to the bit. Inks and Lab come first
-// to RGB, since only colours of light can be mixed by fitting.
+// The order of work: a file is decoded as it is stored (a JPEG at a reduced size where that is
+// large enough), turned as EXIF says, scaled and cut by resize.cpp, and converted to sRGB by its
+// profile. The profile comes last because the picture is small then. Files without a profile keep
+// their exact values. CMYK and Lab are converted to RGB before scaling, because an average of inks
+// is not the average of their colours.
 #include "ddpm/data/image.h"
 
 #include <algorithm>
@@ -21,10 +22,11 @@ std::string known_format(std::string_view file) {
   return format;
 }
 
-// JPEGs can be decoded at 1/2, 1/4 or 1/8; at least twice the wanted size is left to the better
-// filter.
+// JPEGs can be decoded at 1/2, 1/4 or 1/8 of their size. At least twice the wanted size is kept:
+// the rest is scaled by the better filter of resize.cpp.
 int64_t shrink_on_load(ImageSize size, ImageSize wanted) {
-  const int64_t stored = std::min(size.height, size.width);  // EXIF may swap the sides
+  // The shorter side, because EXIF may swap the two.
+  const int64_t stored = std::min(size.height, size.width);
   int64_t shrink = 8;
   while (shrink > 1 && stored < 2 * shrink * std::max(wanted.height, wanted.width)) shrink /= 2;
   return shrink;
@@ -87,7 +89,7 @@ Tensor decode_image(std::string_view file, ImageSize size) {
     const Tensor rgb = apply_profile(image, stored.kind, stored.alpha, stored.profile);
     if (rgb.defined()) image = rgb;
   }
-  // A grey picture may have come back tinted by a rounding or two from its profile.
+  // The profile's rounding may have given a grey picture a slight tint.
   const int64_t needed = channels_needed(image);
   return convert_channels(image, grey && needed == 3 ? 1 : needed, Colour{255, 255, 255});
 }

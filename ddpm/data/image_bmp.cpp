@@ -1,4 +1,4 @@
-// Two things that ImageMagick, by which libvips reads BMPs, takes wrongly.
+// libvips reads BMPs by ImageMagick, which reads two kinds of them wrongly. This file finds them.
 #include "ddpm/data/image_parts.h"
 
 namespace ddpm {
@@ -24,7 +24,7 @@ BmpParts read_bmp_parts(std::string_view file) {
   const uint64_t header = little_endian(file, kFileHeader, 4);
   if (header < kInfoHeader) return parts;
   const uint64_t bits = little_endian(file, 28, 2), compression = little_endian(file, 30, 4);
-  // Without masks the fourth byte of a pixel means nothing; it is taken for alpha.
+  // Without masks the fourth byte of a pixel has no meaning, but ImageMagick takes it for alpha.
   parts.opaque = bits == 32 && compression == 0;
   // The palette of OS/2's second version is taken for that of its first. Up to run-length coding
   // the longer header says nothing that a common one does not.

@@ -10,7 +10,7 @@
 namespace ddpm {
 namespace {
 
-// [..., W, C] as one picture of so many rows.
+// [..., W, C] as one picture with that many rows.
 VipsImageRef view_of(const char* where, const Tensor& image, int64_t height) {
   const int64_t channels = image.shape()[-1];
   if (image.elements() == 0 || (channels != 1 && channels != 3 && channels != 4))
@@ -64,7 +64,7 @@ std::string encode_webp(const Tensor& frames, const AnimationOptions& options) {
   run_vips(
       "webp", [] { return "libvips cannot write this animation"; },
       [&] {
-        // libvips' animations are one tall strip.
+        // For libvips an animation is one tall picture.
         const VipsImageRef view = view_of("webp", frames, count * height);
         vips().vips_image_set_int(view.get(), VIPS_META_PAGE_HEIGHT, static_cast<int>(height));
         vips().vips_image_set_array_int(view.get(), "delay", delays.data(),

@@ -1,5 +1,5 @@
-// EXIF blocks are TIFF files without pixels, so one reader serves both. It is our own because
-// libvips tells neither how TIFF samples are to be understood nor what a PNG says after its pixels.
+// EXIF blocks are TIFF files without pixels, so one reader serves both. libvips cannot replace it:
+// it tells neither what the samples of a TIFF mean nor what a PNG says after its pixels.
 #include <algorithm>
 
 #include "ddpm/data/image_parts.h"
@@ -11,7 +11,7 @@ using namespace std::string_view_literals;
 
 constexpr size_t kMostNumbers = 64;  // of one tag
 
-// Unsigned numbers at any place of a file; 0 beyond its end.
+// Reads unsigned numbers at any position of a file; beyond its end they are 0.
 class Numbers {
  public:
   Numbers(std::string_view bytes, bool big_endian) : bytes_(bytes), big_endian_(big_endian) {}
@@ -67,7 +67,7 @@ TiffDirectory::TiffDirectory(std::string_view file) {
     const int width = width_of(read.at(place + 2, 2));
     if (width == 0) continue;
     const uint64_t values = read.at(place + 4, offset_width);
-    // Values that fit stand in the entry itself.
+    // Values that fit into the entry stand there.
     const uint64_t inside = place + 4 + static_cast<uint64_t>(offset_width);
     const bool fits = values <= static_cast<uint64_t>(offset_width / width);
     const uint64_t begin = fits ? inside : read.at(inside, offset_width);

@@ -1,6 +1,6 @@
-// JPEGs by libjpeg itself, whose warnings come with a number: some mean damage, others only that a
-// file is unusual. libvips passes on their texts at most, and where it shrinks while loading it
-// does not look at those of the last rows.
+// JPEGs are read by libjpeg directly, because its warnings have numbers: some mean damage, others
+// only that a file is unusual. libvips passes on at most their texts, and ignores those of the last
+// rows where it shrinks while loading.
 #include <fmt/core.h>
 
 #include <csetjmp>
@@ -23,11 +23,12 @@ namespace {
 
 using namespace std::string_view_literals;
 
-// More scans than any encoder makes; each costs a pass over the whole picture.
+// No encoder makes as many scans. Each takes a pass over the whole picture.
 constexpr int kMostScans = 500;
 
-// One file in decoding. libjpeg fails by longjmp, which skips destructors: everything that calls
-// it runs inside guarded(), in lambdas without locals that have one.
+// A file that is being decoded. libjpeg fails by longjmp, which skips destructors. Everything that
+// calls libjpeg therefore runs inside guarded(), in lambdas without local variables that have a
+// destructor.
 class Decoder {
  public:
   explicit Decoder(std::string_view file) : file_(file) {
@@ -79,7 +80,7 @@ class Decoder {
     std::longjmp(failed_, 1);
   }
 
-  // Small pieces: only towards the end of its input does libjpeg look at every code that it reads.
+  // The pieces are small, because libjpeg checks every code only near the end of its input.
   boolean fill() {
     constexpr size_t kPiece = 512;
     if (given_ >= file_.size()) give_up("the file ends before its picture does");
@@ -107,7 +108,8 @@ class Decoder {
   void read_markers(StoredImage& image);
 
   std::string_view file_;
-  size_t given_ = 0;  // bytes of the file that libjpeg has been given
+  // How many bytes of the file libjpeg has been given.
+  size_t given_ = 0;
   jpeg_decompress_struct jpeg_ = {};
   jpeg_error_mgr errors_ = {};
   jpeg_source_mgr source_ = {};
@@ -116,14 +118,14 @@ class Decoder {
   std::array<bool, MAX_COMPONENTS> has_scan_ = {};
 };
 
-// For each warning of libjpeg's: does it mean that the picture is not what it was?
+// Whether a warning of libjpeg means that the picture is damaged.
 bool Decoder::is_damage() const {
   const auto& number = errors_.msg_parm.i;
   switch (errors_.msg_code) {
     case JWRN_EXTRANEOUS_DATA:
       return stray_bytes_are_damage(number[0], number[1]);
-    // Details before coarse values are unusual, but nothing is lost: read_all_scans() looks
-    // whether the coarse ones came.
+    // Fine details before coarse values are unusual, but nothing is lost: read_all_scans() checks
+    // whether the coarse values came.
     case JWRN_BOGUS_PROGRESSION:
       return number[1] != 0 || jpeg_.Ss == 0;
     case JWRN_ADOBE_XFORM:     // an unknown colour transform, guessed as if it were not given
@@ -136,19 +138,20 @@ bool Decoder::is_damage() const {
   }
 }
 
-// Bytes that belong to no segment are harmless between the segments before the picture and at its
-// end, where many a camera leaves some. Left over within it, they were codes that should have been
-// read, unless they are mere filling.
+// Bytes that belong to no segment are harmless before the picture and at its end, where some
+// cameras leave a few. Inside the picture they are codes that libjpeg should have read, unless
+// they are padding.
 bool Decoder::stray_bytes_are_damage(int count, int marker) const {
   if (std::find(has_scan_.begin(), has_scan_.end(), true) == has_scan_.end()) return false;
   if (marker == JPEG_EOI) return false;
-  const size_t end = given_ - source_.bytes_in_buffer;  // libjpeg has just read past them
+  // libjpeg has just read past them.
+  const size_t end = given_ - source_.bytes_in_buffer;
   const size_t stray = std::min(static_cast<size_t>(count), end);
   const std::string_view bytes = file_.substr(end - stray, stray);
   return bytes.find_first_not_of("\0\xff"sv) != bytes.npos;
 }
 
-// Which components the scan that begins gives values to.
+// Notes which components the scan that begins gives values to.
 void Decoder::note_scan() {
   for (int i = 0; i < jpeg_.comps_in_scan; ++i)
     if (jpeg_.progressive_mode == FALSE || jpeg_.Ss == 0)
@@ -164,8 +167,8 @@ ImageSize Decoder::read_header() {
   return {static_cast<int64_t>(jpeg_.image_height), static_cast<int64_t>(jpeg_.image_width)};
 }
 
-// Pixels, twice where they are turned or converted; and of a picture that comes in several scans
-// every coefficient, at full size.
+// The memory that decoding takes: the pixels, twice where they are turned or converted, and for a
+// picture in several scans all coefficients at full size.
 int64_t Decoder::decoding_bytes(int64_t shrink) {
   const int64_t pixels = int64_t{jpeg_.image_height} * jpeg_.image_width / (shrink * shrink);
   int64_t blocks = 0;
@@ -218,8 +221,8 @@ StoredImage Decoder::decode(int64_t shrink) {
   });
   for (int i = 0; i < jpeg_.num_components; ++i)
     if (!has_scan_[i]) fail("image", "the JPEG lacks the data of a whole colour component");
-  // libjpeg rounds sizes up and fills with black; a row or column that is only partly there is
-  // left out, unless it is all there is.
+  // libjpeg rounds a reduced size up and fills the rest with black. A row or column that is only
+  // partly covered is left out, unless there is no other.
   const int64_t height = std::max<int64_t>(jpeg_.image_height / shrink, 1);
   const int64_t width = std::max<int64_t>(jpeg_.image_width / shrink, 1);
   result.pixels = Tensor({height, width, static_cast<int64_t>(channels)}, DType::kUInt8);

@@ -1,4 +1,5 @@
-// A few hundred bytes can claim a picture of gigabytes, and one is decoded on every core.
+// A file of a few hundred bytes can claim to hold a picture of gigabytes, and every core decodes
+// one file. Hence limits on each file and on all of them together.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -16,7 +17,8 @@ namespace {
 
 std::mutex lease_mutex;
 std::condition_variable lease_returned;
-int64_t leased = 0;  // bytes; under lease_mutex
+// In bytes; guarded by lease_mutex.
+int64_t leased = 0;
 
 // Less than kDecodeMemory where the system has less to give.
 int64_t shared_memory() {
@@ -24,7 +26,7 @@ int64_t shared_memory() {
   return bytes;
 }
 
-// Says nothing about the file, so that it is no reason to leave it out.
+// Not a fault of the file, and so no reason to skip it.
 void require_available(ImageSize size, int64_t bytes) {
   const AvailableMemory available = available_memory();
   if (bytes <= available.bytes) return;
@@ -59,7 +61,7 @@ MemoryLease::MemoryLease(ImageSize size, int64_t bytes) : bytes_(std::max<int64_
 }
 
 MemoryLease::~MemoryLease() {
-  // Freed tensors wait to be used again; of pictures of many sizes they would only pile up.
+  // The allocator keeps freed tensors for reuse. With pictures of many sizes they would pile up.
   constexpr int64_t kLarge = int64_t{32} << 20;
   if (bytes_ >= kLarge) trim_allocator();
   {

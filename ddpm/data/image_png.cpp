@@ -19,7 +19,7 @@ uint32_t big_endian(std::string_view bytes) {
   return value;
 }
 
-// Empty where the data is damaged or larger than any profile and any block of EXIF.
+// Unpacks zlib data. Empty where it is damaged, or larger than any profile or EXIF block.
 std::string unpack(std::string_view data) {
   z_stream stream = {};
   if (inflateInit(&stream) != Z_OK) return "";
@@ -39,7 +39,8 @@ std::string unpack(std::string_view data) {
 }
 
 struct Chunk {
-  std::string_view whole, type, data;  // whole: with length, type and checksum
+  // `whole` includes the length, the type and the checksum.
+  std::string_view whole, type, data;
   bool complete = false;
 
   bool intact() const {
@@ -61,14 +62,15 @@ Chunk chunk_at(std::string_view rest) {
   return chunk;
 }
 
-// An iCCP chunk: a name, a zero, the method of compression, which is 0, and the profile.
+// The profile of an iCCP chunk, which holds a name, a zero, the method of compression (0) and the
+// profile.
 std::string profile_of(std::string_view data) {
   const size_t end = data.find('\0');
   if (end == data.npos || end + 2 > data.size() || data[end + 1] != '\0') return "";
   return unpack(data.substr(end + 2));
 }
 
-// The text of a tEXt, zTXt or iTXt chunk with this keyword; empty: it is another.
+// The text of a tEXt, zTXt or iTXt chunk. Empty where its keyword is another.
 std::string text_of(const Chunk& chunk, std::string_view keyword) {
   std::string_view data = chunk.data;
   if (!data.starts_with(keyword) || data.size() <= keyword.size() + 1 ||
@@ -88,7 +90,7 @@ std::string text_of(const Chunk& chunk, std::string_view keyword) {
   return packed ? unpack(data) : std::string(data);
 }
 
-// ImageMagick's way of keeping EXIF: a line with its kind, one with its length, then hexadecimal.
+// ImageMagick stores EXIF as text: a line with its kind, a line with its length, then hexadecimal.
 std::string exif_of(const std::string& raw_profile) {
   size_t at = 0;
   for (int line = 0; line < 3; ++line) {
@@ -109,7 +111,7 @@ std::string exif_of(const std::string& raw_profile) {
   return bytes;
 }
 
-// tiff:Orientation as an attribute or an element of XMP; 0: there is none.
+// tiff:Orientation, which may be an attribute or an element of XMP. 0: there is none.
 int orientation_of_xmp(std::string_view xmp) {
   constexpr std::string_view kName = "tiff:Orientation";
   for (size_t at = xmp.find(kName); at != xmp.npos; at = xmp.find(kName, at + 1)) {
@@ -123,7 +125,7 @@ int orientation_of_xmp(std::string_view xmp) {
 
 constexpr std::string_view kRawExif = "Raw profile type exif", kXmp = "XML:com.adobe.xmp";
 
-// Where a PNG's orientation may stand, the first place that has one counts.
+// The orientation of a PNG may stand in several chunks. The first that has one counts.
 struct Orientations {
   std::string_view exif;
   std::string raw_exif, xmp;
@@ -167,7 +169,7 @@ PngParts read_png_parts(std::string_view file) {
     } else {
       orientations.look_at(chunk);
     }
-    // Lower case begins the names of chunks that a decoder may leave out.
+    // The names of chunks that a decoder may skip begin with a small letter.
     const bool ancillary = !chunk.type.empty() && (chunk.type[0] & 0x20) != 0;
     if (chunk.complete && ancillary && chunk.type != "tRNS"sv)
       needs_all = false;

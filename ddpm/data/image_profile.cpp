@@ -1,5 +1,5 @@
-// Colour by Little CMS itself and not through libvips, which takes a profile for another kind of
-// colours than its picture's, and falls back to sRGB without a word where a table is missing.
+// Colours are converted by Little CMS directly. libvips would apply a profile for another kind of
+// colours than the picture's, and would silently use sRGB where a table is missing.
 #include <lcms2.h>
 
 #include <memory>
@@ -53,15 +53,15 @@ cmsUInt32Number pixel_type_of(ColourKind kind) {
   return PT_RGB;
 }
 
-// Device links and named colours say nothing about how a picture looks.
+// Profiles of device links and of named colours do not say how a picture looks.
 bool is_for_pictures(cmsProfileClassSignature kind) {
   return kind == cmsSigInputClass || kind == cmsSigDisplayClass || kind == cmsSigOutputClass ||
          kind == cmsSigColorSpaceClass;
 }
 
-// Relative colorimetric with black point compensation, as printers and browsers do. Little CMS
-// takes the perceptual table where there is no relative one; for profiles with other tables alone
-// their own intent is asked for.
+// Relative colorimetric with black point compensation, as printers and browsers do. Where there is
+// no such table, Little CMS takes the perceptual one. For a profile with other tables only, the
+// intent that it names is used.
 Transform make_transform(cmsContext context, cmsHPROFILE from, cmsUInt32Number format,
                          cmsHPROFILE to, cmsUInt32Number out_format, cmsUInt32Number flags) {
   for (const int intent : {INTENT_RELATIVE_COLORIMETRIC, INTENT_PERCEPTUAL, INTENT_SATURATION,
@@ -91,7 +91,7 @@ Tensor to_srgb(cmsContext context, cmsHPROFILE from, const Tensor& image, Colour
                                  EXTRA_SH(others) | BYTES_SH(1);
   const cmsUInt32Number out_format =
       COLORSPACE_SH(PT_RGB) | CHANNELS_SH(3) | EXTRA_SH(alpha ? 1u : 0u) | BYTES_SH(1);
-  // The tables that speed a transform up tint the greys of Lab.
+  // The tables that make a transform faster would give the greys of Lab a tint.
   const cmsUInt32Number flags = kind == ColourKind::kLab ? cmsFLAGS_NOOPTIMIZE : 0;
   const Transform transform = make_transform(context, from, format, srgb.get(), out_format, flags);
   if (!transform) return {};

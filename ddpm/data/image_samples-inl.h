@@ -1,4 +1,4 @@
-// How libvips' rows become bytes. For image_vips_decode.cpp alone.
+// Turns rows of libvips into bytes. Only for image_vips_decode.cpp.
 #pragma once
 
 #include <fmt/core.h>
@@ -13,7 +13,7 @@
 
 namespace ddpm {
 
-// How the rows of an opened file are to be taken.
+// What the rows of an opened file hold.
 struct RowLayout {
   ImageSize size;
   int64_t bands = 0;
@@ -44,8 +44,8 @@ inline const char* refusal_of(VipsBandFormat format) {
   }
 }
 
-// No standard says which value of these is white: programs store 0 ... 255, 0 ... 65535 or the
-// whole range in them.
+// For these types no standard says which value is white: programs use 255, 65535 or the largest
+// value of the type.
 inline void require_known_samples(const RowLayout& layout) {
   if (layout.convert || layout.kind == ColourKind::kLab) return;
   if (const char* kind = refusal_of(layout.format))

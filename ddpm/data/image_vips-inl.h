@@ -1,6 +1,6 @@
-// libvips for the files that read and write pictures with it; not for others. It is loaded when
-// first needed: it depends on a hundred libraries, and a program that is linked to them starts many
-// times slower, even if it only prints its help.
+// libvips, only for the files that read and write pictures with it. It is loaded when it is first
+// needed. It depends on a hundred libraries: a program that is linked to them starts many times
+// slower, even to print its help.
 #pragma once
 
 #include <vips/vips.h>
@@ -16,7 +16,7 @@
 
 namespace ddpm {
 
-// What is used of libvips, and of GLib below it.
+// The functions of libvips, and of GLib below it, that are used.
 // clang-format off
 #define DDPM_VIPS_FUNCTIONS(F) \
   F(g_free) F(g_log_set_handler) F(g_object_unref) F(vips_cache_set_max) \
@@ -36,7 +36,7 @@ struct Vips {
 #undef DDPM_MEMBER
 };
 
-// Loads the library and starts it. Throws Error where it is not there.
+// Loads the library and starts it, once. Throws Error where it is not installed.
 const Vips& vips();
 
 // A reference to an image or a region.
@@ -71,16 +71,16 @@ class VipsRef {
 using VipsImageRef = VipsRef<VipsImage>;
 using VipsRegionRef = VipsRef<VipsRegion>;
 
-// libvips has one error text for the whole process. Work runs under the shared lock; what fails is
-// run again alone, so that its text is surely its own.
+// libvips has one error text for the whole process. Work runs under the shared lock, so in
+// parallel. Work that fails is run again alone, so that the error text surely belongs to it.
 std::shared_mutex& vips_error_lock();
 
-// Throws Error with libvips' text on one line, without its repetitions, or with `otherwise` where
-// it has none; SystemError where it lacked memory, which says nothing about the file.
+// Throws Error with the text of libvips on one line and without repetitions, or with `otherwise`
+// where there is none. Throws SystemError where memory was missing, which is no fault of the file.
 [[noreturn]] void fail_vips(const char* where, const std::string& otherwise);
 
-// Runs work() -> bool, where false says that libvips failed; otherwise() is the reason where
-// libvips gives none.
+// Runs work(), which returns false where libvips failed. otherwise() gives the reason where libvips
+// gives none.
 template <class Otherwise, class Work>
 void run_vips(const char* where, const Otherwise& otherwise, const Work& work) {
   vips();
@@ -97,8 +97,8 @@ void run_vips(const char* where, const Otherwise& otherwise, const Work& work) {
 VipsImageRef vips_view(const char* where, const uint8_t* bytes, int64_t height, int64_t width,
                        int64_t channels, VipsInterpretation interpretation);
 
-// Calls take(const void* row, int64_t y) for each row of the image, from the top down, so that a
-// file can be decoded without ever being whole in memory. False where libvips fails.
+// Calls take(const void* row, int64_t y) for each row of the image from top to bottom, so that the
+// decoded file is never in memory as a whole. Returns false where libvips fails.
 template <class Take>
 bool for_each_row(const VipsImageRef& image, const Take& take) {
   constexpr int kRows = 16;
@@ -109,7 +109,7 @@ bool for_each_row(const VipsImageRef& image, const Take& take) {
   for (int top = 0; top < height; top += kRows) {
     const VipsRect rows = {0, top, width, std::min(kRows, height - top)};
     if (vips().vips_region_prepare(region.get(), &rows) != 0) return false;
-    // Rows are whole, so that the region begins at the left.
+    // The region spans whole rows, so it begins at the left.
     const VipsRegion& held = *region.get();
     for (int y = top; y < top + rows.height; ++y)
       take(held.data + int64_t{y - held.valid.top} * held.bpl, y);

@@ -16,7 +16,7 @@ Vips load_library() {
   if (handle == nullptr)
     fail("image", fmt::format("{}; install Debian's package libvips42", dlerror()));
   Vips library;
-  // Looks in GLib too, on which libvips depends.
+  // Finds functions of GLib too, because libvips depends on it.
 #define DDPM_LOAD(name)                                                     \
   library.name = reinterpret_cast<decltype(&::name)>(dlsym(handle, #name)); \
   if (library.name == nullptr) fail("image", "libvips lacks " #name);
@@ -27,7 +27,7 @@ Vips load_library() {
 
 void silent(const char*, GLogLevelFlags, const char*, void*) {}
 
-// Files are decoded in parallel, so libvips itself runs on one thread and keeps no cache.
+// Many files are decoded in parallel, so libvips itself uses one thread for each, and no cache.
 Vips start() {
   const Vips library = load_library();
   constexpr auto kEverything =

@@ -1,5 +1,5 @@
-// Every format but JPEG, by libvips, a few rows at a time. Samples come in several types here; all
-// become bytes, and what a sample means is never guessed: a file that does not say is refused.
+// Reads all formats but JPEG by libvips, a few rows at a time. Samples have several types here, and
+// all become bytes. What a sample means is never guessed: a file that does not say it is refused.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -88,7 +88,7 @@ void set_alpha(RowLayout& layout, const std::vector<uint64_t>& extra_samples) {
   if (layout.bands <= colours) return;
   layout.alpha_band = colours;
   if (extra_samples.empty()) return;
-  // 0 is data of no stated meaning, which is not alpha.
+  // 0 means data of an unknown kind, so it is not alpha.
   const auto alpha = std::find_if(extra_samples.begin(), extra_samples.end(),
                                   [](uint64_t kind) { return kind != 0; });
   const int64_t band = colours + (alpha - extra_samples.begin());
@@ -119,7 +119,7 @@ RowLayout layout_of(const VipsImageRef& image, const std::string& format, std::s
     layout.convert = false;
   }
   layout.white_is_zero = photometric == kWhiteIsZero;
-  // Two rows of tiles, each up to 10,000 pixels a side whatever the picture's size.
+  // Two rows of tiles. A tile may have 10,000 pixels a side, even in a small picture.
   const auto tile_width =
       static_cast<int64_t>(std::min<uint64_t>(directory.number(kTileWidth, 0), 10000));
   const auto tile_height =
@@ -131,7 +131,7 @@ RowLayout layout_of(const VipsImageRef& image, const std::string& format, std::s
   return layout;
 }
 
-// JFIF's and TIFF's default: full range, BT.601.
+// The default of JFIF and TIFF: full range, BT.601.
 void ycbcr_to_rgb(uint8_t* pixel) {
   const double y = pixel[0], cb = pixel[1] - 128.0, cr = pixel[2] - 128.0;
   const auto byte = [](double v) { return static_cast<uint8_t>(std::clamp(v + 0.5, 0.0, 255.0)); };
@@ -172,8 +172,8 @@ std::string blob(const VipsImageRef& image, const char* name) {
   return std::string(static_cast<const char*>(data), bytes);
 }
 
-// What a picture takes in memory at most: what libvips and the libraries below it hold, and our
-// own bytes, a second time where they are turned or converted.
+// The most memory that decoding a picture takes: what libvips and the libraries below it hold, and
+// our own bytes, twice where they are turned or converted.
 int64_t decoding_bytes(const RowLayout& layout, const std::string& format, const PngParts& png,
                        int orientation) {
   const int64_t sample = layout.format == VIPS_FORMAT_UCHAR    ? 1
@@ -200,7 +200,7 @@ void set_metadata(const VipsImageRef& image, const std::string& format, const Pn
   if (format == "TIFF") result.orientation = vips().vips_image_get_orientation(image.get());
   if (format == "WebP")
     result.orientation = TiffDirectory(blob(image, VIPS_META_EXIF_NAME)).orientation();
-  // HEIC and AVIF are turned by their decoder; EXIF only repeats it.
+  // The decoder has already turned HEIC and AVIF pictures. EXIF only repeats the orientation.
 }
 
 // A palette of greys is still RGB, and so is its profile.
@@ -221,7 +221,8 @@ void spread_grey(StoredImage& image) {
 bool take_picture(const VipsImageRef& image, RowLayout layout, StoredImage& result) {
   VipsImageRef converted;
   if (layout.convert) {
-    result.profile.clear();  // it was for the colours before
+    // It described the colours before the conversion.
+    result.profile.clear();
     if (vips().vips_colourspace(image.get(), converted.out(), VIPS_INTERPRETATION_sRGB, nullptr) !=
         0)
       return false;
@@ -279,7 +280,7 @@ StoredImage decode_vips(std::string_view file, const std::string& format) {
     set_metadata(image, format, png, result);
     return true;
   });
-  // Not within run_vips(): who waits for memory must not hold its lock.
+  // Taken before run_vips(): a thread that waits for memory must not hold the lock of libvips.
   result.lease = std::make_shared<MemoryLease>(
       layout.size, decoding_bytes(layout, format, png, result.orientation));
   run_vips("image", otherwise, [&] {

@@ -1,5 +1,5 @@
-// Pictures are never held twice. Where channels are not given they begin with one and become more
-// with the first picture that needs them, which in most data sets is the first of all.
+// Pictures are never in memory twice. Where the number of channels is not given, the store starts
+// with one and grows when a picture needs more. In most data sets that is the first picture.
 #include "ddpm/data/picture_store.h"
 
 #include <fmt/core.h>
@@ -18,7 +18,8 @@
 namespace ddpm {
 namespace {
 
-// The pictures, and what scaling takes for each that is in work: floats, and two pictures of bytes.
+// The memory of all pictures, and what scaling takes for each picture in progress: floats, and two
+// pictures of bytes.
 double bytes_for(int64_t count, ImageSize size, int64_t channels) {
   const double picture = static_cast<double>(size.height) * static_cast<double>(size.width) *
                          static_cast<double>(channels);
@@ -26,7 +27,7 @@ double bytes_for(int64_t count, ImageSize size, int64_t channels) {
   return picture * (static_cast<double>(count) + 6 * in_work);
 }
 
-// In words, the largest pictures of this form that take no more memory than there is.
+// Names the largest pictures of the same shape that fit in memory.
 std::string what_fits(double needed, double available, ImageSize size) {
   const double scale = std::sqrt(available / needed);
   const auto scaled = [&](int64_t side) {
@@ -66,7 +67,8 @@ void PictureStore::widen(int64_t channels) {
   if (images_.defined() && channels == format_.channels) return;
   const ImageSize size = format_.size;
   const double needed = bytes_for(count_, size, channels);
-  trim_allocator();  // what waits there would count as taken
+  // Memory that waits there for reuse would count as taken.
+  trim_allocator();
   const AvailableMemory available = available_memory();
   if (needed > static_cast<double>(available.bytes)) {
     fail_usage("data",

@@ -1,5 +1,5 @@
-// The pictures of a data set while they are decoded, in the one tensor that stays. Not for other
-// rooms.
+// Collects the pictures of a data set while they are decoded, in the tensor that is kept in the
+// end. Private to this room.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace ddpm {
 
-// What becomes of every picture.
+// The form that every picture gets.
 struct PictureFormat {
   ImageSize size;
   int64_t channels = 0;  // 0: the fewest that hold all pictures
@@ -24,11 +24,12 @@ class PictureStore {
   // Throws UsageError where `count` pictures do not fit in memory, saying what would.
   PictureStore(int64_t count, const PictureFormat& format);
 
-  // Picture i, [size.height, size.width, 1, 3 or 4]; every i at most once. Thread-safe. Throws
-  // UsageError where the pictures no longer fit because of its channels.
+  // Stores picture i, [size.height, size.width, 1, 3 or 4]. Each i may be put once. Thread-safe.
+  // Throws UsageError where this picture needs more channels and the pictures then no longer fit in
+  // memory.
   void put(int64_t i, const Tensor& image);
 
-  // All pictures that were put, in their order: [N, H, W, C]. Ends the store's use.
+  // All pictures that were put, in their order: [N, H, W, C]. The store cannot be used afterwards.
   Tensor take();
 
  private:
@@ -42,7 +43,8 @@ class PictureStore {
   std::vector<char> there_;
 };
 
-// Throws SystemError (ENOMEM) where so much more memory is not there; `what` names what needs it.
+// Throws SystemError (ENOMEM) where the system does not have that much more memory. `what` says in
+// the message what needs it.
 void require_memory(const std::string& what, int64_t bytes);
 
 }  // namespace ddpm

@@ -1,5 +1,5 @@
-// Everything done to bytes that needs no image library, so that programs which only sample can make
-// pictures too.
+// Work on bytes that needs no image library, so that programs that only sample can make pictures
+// too.
 #include "ddpm/data/pixels.h"
 
 #include <fmt/core.h>
@@ -33,7 +33,7 @@ uint8_t scaled(int a, int b) {
   return static_cast<uint8_t>((product + (product >> 8)) >> 8);
 }
 
-// Rec. 709 weights in 1/65536; they add up to one, so grey stays as it is.
+// Rec. 709 weights in units of 1/65536. They add up to one, so grey stays as it is.
 uint8_t luminance(int r, int g, int b) {
   return static_cast<uint8_t>((13933 * r + 46871 * g + 4732 * b + 32768) >> 16);
 }
@@ -151,7 +151,7 @@ Tensor to_floats(const Tensor& bytes) {
 
 namespace {
 
-// N pictures in so many columns, 0 for near-square.
+// Where N pictures go in a grid. 0 columns: nearly square.
 int64_t grid_columns(int64_t count, int64_t columns) {
   const auto near_square = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
   return std::min(count, columns > 0 ? columns : near_square);

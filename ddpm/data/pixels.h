@@ -40,13 +40,17 @@ Tensor to_bytes(const Tensor& x);
 Tensor to_floats(const Tensor& bytes);
 
 struct GridOptions {
-  int64_t columns = 0;       // 0: near-square
-  int64_t scale = 1;         // every pixel becomes scale x scale, nearest neighbour
-  int64_t gap = 2;           // pixels between pictures and around them, not scaled
-  uint8_t background = 255;  // of gaps and empty cells; transparent where C = 4
+  // 0: as many as make the grid nearly square.
+  int64_t columns = 0;
+  // Every pixel becomes scale x scale pixels.
+  int64_t scale = 1;
+  // Pixels between pictures and around them, which are not scaled.
+  int64_t gap = 2;
+  // The value of gaps and empty cells, which are transparent where C = 4.
+  uint8_t background = 255;
 };
 
-// The size of the picture that make_grid makes of so many pictures, at least one. Throws UsageError
+// The size of the grid that make_grid() makes of `count` pictures, at least one. Throws UsageError
 // where an option is out of range or the size overflows.
 ImageSize grid_size(int64_t count, ImageSize picture, const GridOptions& options = {});
 
@@ -54,7 +58,7 @@ ImageSize grid_size(int64_t count, ImageSize picture, const GridOptions& options
 // gap, C], filled row by row. Throws Error for N = 0.
 Tensor make_grid(const Tensor& images, const GridOptions& options = {});
 
-// A factor that brings small pictures to about 64 pixels a side: what GridOptions::scale may be.
+// The GridOptions::scale that brings small pictures to about 64 pixels a side.
 int64_t comfortable_scale(ImageSize size);
 
 }  // namespace ddpm

@@ -1,5 +1,5 @@
-// A chart is a text: written here as SVG and drawn by whoever renders it (image.h's render_svg), so
-// nothing here depends on a drawing library.
+// The chart is written as SVG, which is text. render_svg() of image.h draws it, so nothing here
+// depends on a drawing library.
 #include "ddpm/data/plot.h"
 
 #include <fmt/core.h>
@@ -14,7 +14,8 @@ namespace {
 
 constexpr double kWidth = 1000, kHeight = 600;
 constexpr double kLeft = 90, kRight = 970, kTop = 60, kBottom = 530;
-constexpr double kMostPoints = 2000;  // more cannot be seen
+// More cannot be told apart.
+constexpr double kMostPoints = 2000;
 
 struct Point {
   double step, loss;
@@ -29,7 +30,7 @@ struct Axis {
   }
 };
 
-// 1, 2 or 5 times a power of ten, so that about `count` steps make up the span.
+// 1, 2 or 5 times a power of ten, so that the span has about `count` steps.
 double round_step(double span, int count) {
   const double rough = span / count, power = std::pow(10, std::floor(std::log10(rough)));
   const double lead = rough / power;
@@ -85,7 +86,7 @@ std::string escaped(const std::string& text) {
   return result;
 }
 
-// Averages of runs of points, so that a long run's picture stays small.
+// Averages of neighbouring points, so that the chart of a long run stays small.
 std::vector<Point> thinned(const std::vector<Point>& points) {
   const auto run = static_cast<size_t>(std::ceil(static_cast<double>(points.size()) / kMostPoints));
   if (run <= 1) return points;
@@ -100,8 +101,8 @@ std::vector<Point> thinned(const std::vector<Point>& points) {
   return result;
 }
 
-// An exponential mean run forwards and backwards, so that the line does not lag; of the logarithms
-// where these are drawn, so that it follows a steep fall.
+// An exponential mean, taken forwards and then backwards so that the line does not lag. Where the
+// axis is logarithmic it is the mean of logarithms, so that it follows a steep fall.
 std::vector<Point> smoothed(std::vector<Point> points, bool logarithmic) {
   const double keep = 1 - 1 / std::max(2.0, static_cast<double>(points.size()) / 60);
   if (logarithmic)
@@ -187,7 +188,7 @@ std::string loss_curve_svg(const LossCurve& curve) {
   const Axis y = logarithmic ? log_axis(low, high) : linear_axis(std::min(0.0, low), high, 6);
   Axis x = linear_axis(points.front().step, points.back().step, 8);
   if (points.back().step > points.front().step) {
-    // The curve fills the width; ticks beyond it go.
+    // The curve fills the width. Ticks beyond it are left out.
     x.low = points.front().step, x.high = points.back().step;
     std::erase_if(x.ticks, [&](double tick) { return tick < x.low || tick > x.high; });
   }

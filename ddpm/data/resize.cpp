@@ -1,6 +1,6 @@
-// One pass over the input: each row is filtered horizontally as it comes and added, weighted, to
-// the few output rows it reaches. libvips would do this too, but its start-up per picture is a
-// hundred times the work on a small one, and data sets are made of small ones.
+// One pass over the input: each row is filtered horizontally and then added, with weights, to the
+// output rows that it contributes to. libvips could do this too, but starting it takes a hundred
+// times as long as scaling a small picture, and most data sets consist of small pictures.
 #include "ddpm/data/resize.h"
 
 #include <fmt/core.h>
@@ -29,16 +29,18 @@ double catmull_rom(double x) {
   return 0;
 }
 
-// The inputs first ... first + weights.size() - 1 that make up one output; weights add up to 1.
+// One output is a weighted sum of the inputs first ... first + weights.size() - 1. The weights add
+// up to 1.
 struct Taps {
   int64_t first;
   std::vector<float> weights;
 };
 
-// Along one axis: `outputs` samples of `inputs`, scaled by `factor` about their common centre.
-// Beyond the border the outermost input repeats.
+// The weights along one axis: `inputs` samples are scaled by `factor` about the centre that they
+// share with the `outputs`. Beyond the border the outermost input is repeated.
 std::vector<Taps> make_taps(int64_t inputs, int64_t outputs, double factor) {
-  const double stretch = std::max(1.0, 1 / factor);  // of the kernel
+  // How much wider the kernel is when shrinking.
+  const double stretch = std::max(1.0, 1 / factor);
   const double support = (factor < 1 ? 3 : 2) * stretch;
   double offset = (inputs - outputs / factor) / 2;
   if (factor == 1) offset = std::floor(offset);  // cutting alone keeps every byte
@@ -63,7 +65,7 @@ std::vector<Taps> make_taps(int64_t inputs, int64_t outputs, double factor) {
   return all;
 }
 
-// One row of bytes -> outputs of the horizontal filter, colours multiplied by alpha.
+// Filters one row of bytes horizontally. In the result colours are multiplied by alpha.
 template <int C>
 void filter_row(const uint8_t* row, int64_t width, const std::vector<Taps>& taps,
                 std::vector<float>& plain, float* out) {
@@ -97,8 +99,8 @@ Tensor fit(const Tensor& image, ImageSize size) {
   const int64_t row_floats = size.width * C;
   std::vector<float> sums(static_cast<size_t>(size.height * row_floats)), plain(width * C),
       filtered(row_floats);
-  // Both ends of the reach of output rows grow with the row, so those an input row reaches are a
-  // run.
+  // The output rows that an input row contributes to are consecutive, because both ends of their
+  // ranges of inputs grow from row to row.
   int64_t first = 0;
   for (int64_t y = down.front().first; y < height && first < size.height; ++y) {
     const auto end_of = [&](int64_t i) {

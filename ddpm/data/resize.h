@@ -5,9 +5,10 @@
 
 namespace ddpm {
 
-// A picture [H, W, C] scaled evenly, never stretched, until it just covers the size, then cut to
-// its centre: [size.height, size.width, C]. Lanczos (3 lobes) when shrinking, Catmull-Rom when
-// enlarging, with premultiplied alpha. A picture of that size already comes back as it is.
+// A picture [H, W, C] scaled by the same factor in both directions until it just covers the size,
+// then cut to its centre: [size.height, size.width, C]. The filter is Lanczos (3 lobes) when
+// shrinking and Catmull-Rom when enlarging, with premultiplied alpha. A picture that has the size
+// already comes back as it is.
 Tensor fit_image(const Tensor& image, ImageSize size);
 
 }  // namespace ddpm

@@ -1,5 +1,5 @@
-// One table of sources, and what is the same for all of them: sizes, channels, parallel decoding
-// and the report. A new source is a function that returns a PictureList and a line in the table.
+// The table of sources, and what is the same for all of them: sizes, channels, parallel decoding
+// and the report. A new source is a function that returns a PictureList, and a line in the table.
 #include "ddpm/data/source.h"
 
 #include <fmt/core.h>
@@ -96,7 +96,7 @@ ImageSize choose_size(const PictureList& list, ImageSize wanted) {
   return list.own_size;
 }
 
-// Decodes every picture of a list once, into a store.
+// Decodes every picture of a list once and puts it into a store.
 class Decoding {
  public:
   Decoding(const PictureList& list, const PictureFormat& format, const LoadProgress& progress)
@@ -107,7 +107,8 @@ class Decoding {
   void run() {
     parallel_for(num_threads(), 1, [&](int64_t, int64_t) {
       try {
-        // Threads take the next picture when they are done with one: files differ much in size.
+        // A thread takes the next picture when it is done with one, because files differ much in
+        // size.
         for (int64_t i; !stopped_ && (i = next_++) < list_.count;) one(i);
       } catch (...) {
         stopped_ = true;
@@ -116,7 +117,7 @@ class Decoding {
     });
   }
 
-  // To be called after run(), each once.
+  // To be called after run(), once each.
   std::vector<SkippedFile> take_skipped() { return std::move(skipped_); }
   Tensor take_images() { return store_.take(); }
   DataFingerprint take_fingerprint() {
@@ -190,7 +191,8 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
                    [](const auto& a, const auto& b) { return a.path < b.path; });
   require_some(report.loaded);
   Dataset dataset(decoding.take_images(), list.name);
-  trim_allocator();  // what decoding left
+  // Gives back what decoding left.
+  trim_allocator();
   return {std::move(dataset), std::move(report), decoding.take_fingerprint()};
 }
 

@@ -19,38 +19,45 @@
 namespace ddpm {
 
 struct SourceOptions {
-  ImageSize size;                    // of every picture; 0 x 0: the source's own where it has one
-  std::string channels = "auto";     // "1", "3", "4"; "auto": the fewest that hold all pictures
-  std::string background = "white";  // under transparency that is not kept; as parse_colour takes
-  // Of an earlier loading, or null: contents are hashed again only where size or time changed.
+  // Of every picture; 0 x 0: the size that the source has itself.
+  ImageSize size;
+  // "1", "3", "4", or "auto": the fewest that hold all pictures.
+  std::string channels = "auto";
+  // The colour behind transparent pixels where transparency is not kept; see parse_colour().
+  std::string background = "white";
+  // From an earlier loading, or null. Files whose size and time are the same are not hashed again.
   const DataFingerprint* known = nullptr;
 };
 
 struct LoadedSource {
   Dataset dataset;
   LoadReport report;
-  DataFingerprint fingerprint;  // of the files that gave pictures
+  // Of the files that gave pictures.
+  DataFingerprint fingerprint;
 };
 
-// Called in turn, not at once, though from several threads, with done = 1 ... total. What it throws
-// ends the loading and is rethrown by load_source.
+// Called with done = 1 ... total, from several threads but never at the same time. An exception
+// that it throws ends the loading and is rethrown by load_source().
 using LoadProgress = std::function<void(int64_t done, int64_t total)>;
 
-// Decodes everything once, in parallel. The pictures' order does not depend on the machine. A
-// damaged or unreadable file is skipped and reported. Throws SystemError where a failure of the
-// system (is_transient) would leave a file out that another try may read; Error when nothing usable
-// is found, saying what was looked for and where; and UsageError for a source or options that are
-// not valid.
+// Decodes everything once, in parallel. The order of the pictures does not depend on the machine.
+// Damaged and unreadable files are skipped and reported. Throws SystemError where a file cannot be
+// read because the system failed (is_transient) and another try may succeed; Error where nothing
+// usable is found, naming what was looked for and where; and UsageError for a source or options
+// that are not valid.
 LoadedSource load_source(const std::string& source, const SourceOptions& options,
                          const LoadProgress& progress = {});
 
-// The same source named from every working directory: "photos" -> "/home/x/photos", "mnist:d" ->
-// "mnist:/home/x/d", "emoji:g" as it is. Throws UsageError where load_source does for the name.
+// The source with an absolute path, so that it is the same from every working directory: "photos"
+// -> "/home/x/photos", "mnist:d" -> "mnist:/home/x/d", "emoji:g" stays as it is. Throws UsageError
+// for a name that load_source() does not take.
 std::string absolute_source(const std::string& source);
 
 struct SourceKind {
-  std::string form;   // "emoji[:GROUP]"
-  std::string about;  // one line for people
+  // "emoji[:GROUP]"
+  std::string form;
+  // One line of help.
+  std::string about;
 };
 
 // For help texts.

@@ -15,7 +15,8 @@ namespace ddpm {
 namespace {
 
 constexpr int64_t kSide = 32, kPlane = kSide * kSide, kRecord = 1 + 3 * kPlane;
-constexpr int64_t kMostBytes = int64_t{1} << 30;  // of a file; the real ones have 30 MB
+// Of one file. The original files have 30 MB.
+constexpr int64_t kMostBytes = int64_t{1} << 30;
 constexpr const char* kLookedFor = "data_batch_*.bin, in it or in its cifar-10-batches-bin";
 
 std::vector<std::string> batch_files(const std::string& folder) {
@@ -58,7 +59,7 @@ PictureList list_cifar10(const std::string& folder, const SharedReader& reader) 
   for (const std::string& name : files) {
     const std::string path = join_path(inside, name);
     try {
-      // Once as read, and once among all.
+      // The memory of one file as it is read, and of its pictures among all.
       require_memory(path, 2 * std::min(file_status(path).bytes, kMostBytes));
       FileReader::Contents contents = reader->read(path, name, kMostBytes);
       check(contents.bytes);

@@ -81,7 +81,8 @@ struct FontCloser {
   void operator()(FT_Face face) const { FT_Done_Face(face); }
 };
 
-// FreeType's objects belong to one thread; opening is cheap beside decoding a glyph's PNG.
+// A FreeType object must stay on one thread, so each thread opens the font. That is cheap compared
+// with decoding the PNG of a glyph.
 struct Font {
   explicit Font(const std::string& bytes, const std::string& path) {
     FT_Library opened = nullptr;
@@ -99,7 +100,7 @@ struct Font {
   std::unique_ptr<FT_FaceRec_, FontCloser> face;
 };
 
-// The glyph in the middle of a transparent square, so that wide ones are not cut: [S, S, 4].
+// The glyph in the middle of a transparent square, [S, S, 4]. Wide glyphs are so not cut.
 Tensor draw(const Font& font, uint32_t code_point) {
   const FT_UInt glyph = FT_Get_Char_Index(font.face.get(), code_point);
   if (glyph == 0) fail("emoji", "the font has no picture of it");
@@ -118,7 +119,7 @@ Tensor draw(const Font& font, uint32_t code_point) {
     for (int64_t x = 0; x < width; ++x, in += 4, out += 4) {
       const int alpha = in[3];
       if (alpha == 0) continue;
-      // FreeType gives blue, green, red, multiplied by alpha.
+      // FreeType gives blue, green and red, multiplied by alpha.
       for (int c = 0; c < 3; ++c)
         out[c] = static_cast<uint8_t>(std::min(255, (in[2 - c] * 255 + alpha / 2) / alpha));
       out[3] = static_cast<uint8_t>(alpha);
@@ -172,10 +173,11 @@ PictureList list_emoji(const std::string& group, const SharedReader& reader,
   list.own_channels = 3;
   list.count = static_cast<int64_t>(chosen.size());
   list.containers.files = {font.file, table.file};
-  // The group decides as much as the files what was trained on.
+  // The group decides what was trained on, just as the files do.
   if (!group.empty()) list.containers.files.back().name += ":" + group;
   const auto bytes = std::make_shared<const std::string>(std::move(font.bytes));
-  const Font probe(*bytes, files.font);  // a font that does not work is one error, not hundreds
+  // A font that cannot be read is then one error and not hundreds.
+  const Font probe(*bytes, files.font);
   list.path_of = [chosen](int64_t i) {
     return fmt::format("U+{:04X} {}", chosen[i].code_points[0], chosen[i].name);
   };

@@ -1,5 +1,5 @@
-// Plain system calls: status and contents come from one descriptor, so that the size, the time and
-// the hash in a fingerprint belong to the bytes that were decoded.
+// Files are opened once: status and contents come from the same descriptor, so that the size, the
+// time and the hash in a fingerprint belong to the bytes that were decoded.
 #include "ddpm/data/source_files.h"
 
 #include <fcntl.h>
@@ -26,7 +26,7 @@ namespace {
 class OpenFile {
  public:
   explicit OpenFile(const std::string& path) : path_(path) {
-    // Opening a pipe that took the file's place meanwhile must not wait for a writer.
+    // O_NONBLOCK: if a pipe has replaced the file meanwhile, open() must not wait for a writer.
     descriptor_ = retry([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
     if (descriptor_ < 0) fail_access("read", path, errno);
   }
@@ -109,7 +109,7 @@ FileReader::Contents FileReader::read(const std::string& path, const std::string
   };
   if (status.bytes > most_bytes) too_large(status.bytes);
   Contents contents;
-  // Past its old end: a file that grows must not be cut there.
+  // Reads past the size that status() gave: a file that grows must not be cut there.
   contents.bytes = open.read(most_bytes + 1, status.bytes + 1);
   const auto size = static_cast<int64_t>(contents.bytes.size());
   if (size > most_bytes) too_large(size);
@@ -133,7 +133,7 @@ bool is_run_directory(const std::string& path) {
   };
   const bool checkpoints = holds("checkpoints", FileType::kFolder);
   const bool metrics = holds("metrics.jsonl", FileType::kRegular);
-  // One file may be lost and the directory is still a run.
+  // A run that has lost one of its files is still a run.
   const int others =
       holds("config.json", FileType::kRegular) + holds("model.safetensors", FileType::kRegular);
   return (checkpoints && metrics) || ((checkpoints || metrics) && others > 0);

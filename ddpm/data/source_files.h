@@ -1,6 +1,6 @@
-// How sources look at the file system. Every failure throws SystemError. One that is_transient()
-// says nothing about the file: it must end the loading. Others are about one file, which may be
-// skipped and named. Not for other rooms.
+// How sources read the file system. Every failure throws SystemError. Where is_transient() is true
+// for its code, the failure is not the fault of the file and must end the loading. Otherwise the
+// file may be skipped and reported. Private to this room.
 #pragma once
 
 #include <cstdint>
@@ -17,30 +17,32 @@ namespace ddpm {
 
 std::string join_path(std::string_view folder, std::string_view name);
 
-// What stands behind the last slash.
+// What follows the last slash.
 std::string base_name(std::string_view path);
 
 // At most the first `bytes` bytes of a regular file.
 std::string read_start(const std::string& path, size_t bytes);
 
-// Why a file is left out, without its path: "cannot be read: Permission denied". Throws the error
-// again where it says nothing about the file. To be called where the error was caught.
+// Why a file is skipped, without its path: "cannot be read: Permission denied". Rethrows the error
+// where it is not the fault of the file. To be called in the catch block of that error.
 std::string reason_to_skip(const Error& error);
 
-// Is it a folder that a training writes? Its pictures are samples, so it is never a source.
+// Whether the path is a folder that a training writes. Its pictures are samples, so it is never a
+// source.
 bool is_run_directory(const std::string& path);
 
-// Reads whole files and tells their hashes. Thread-safe.
+// Reads whole files and computes their hashes. Thread-safe.
 class FileReader {
  public:
-  // known: files whose hashes hold as long as name, size and time are the same; may be null.
+  // known: from an earlier loading, or null. A file whose name, size and time are the same keeps
+  // its hash.
   explicit FileReader(const DataFingerprint* known);
 
   struct Contents {
     std::string bytes;
     SourceFile file;
   };
-  // name: what the fingerprint calls the file. Throws Error where it is larger than `most_bytes`.
+  // name: how the fingerprint calls the file. Throws Error where it is larger than `most_bytes`.
   Contents read(const std::string& path, const std::string& name, int64_t most_bytes) const;
 
  private:

@@ -1,6 +1,7 @@
-// A folder of image files, with the folders inside it, read in the order of their paths. Contents
-// decide what is a picture: a file with a picture's extension is one, or is named as damaged; any
-// other file is one where its first bytes say so. What is left out is said.
+// A folder of image files, with the folders inside it, in the order of their paths. A file is a
+// picture where its first bytes say so, whatever its name. A file whose name ends like a picture's
+// but whose contents are something else is reported as damaged. The report names all that is
+// skipped.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -25,7 +26,7 @@ constexpr std::string_view kExtensions[] = {".png",  ".jpg",  ".jpeg", ".jpe",  
 constexpr const char* kLookedFor =
     "pictures (PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF), in it and in the folders inside it";
 
-// Files from kLarge on are read one at a time, so that not every thread holds one.
+// Files of at least kLarge bytes are read one at a time, so that not every thread holds one.
 constexpr int64_t kMostBytes = int64_t{1} << 31, kLarge = int64_t{1} << 26;
 
 std::string not_read(const char* format) {
@@ -33,7 +34,8 @@ std::string not_read(const char* format) {
 }
 
 struct ImageFile {
-  std::string name;  // relative to the source's folder
+  // Relative to the source's folder.
+  std::string name;
   int64_t bytes = 0;
 };
 
@@ -50,7 +52,7 @@ class Walk {
   std::map<std::string, int64_t> others;  // files per extension that are no pictures
 
  private:
-  // Names inside are relative to the source's folder, which is "".
+  // Names are relative to the source's folder, whose own name is "".
   void enter(const std::string& inside) {
     for (const std::string& name : list_names(path_of(inside))) {
       const bool hidden = name.starts_with('.');
@@ -58,7 +60,7 @@ class Walk {
     }
   }
 
-  // What cannot be read may hold pictures: it is named, not passed over.
+  // A folder that cannot be read may hold pictures, so it is reported.
   void visit(const std::string& inside) {
     const std::string path = path_of(inside);
     try {
@@ -73,7 +75,7 @@ class Walk {
   }
 
   void visit_folder(const std::string& inside, const std::string& path, const FileStatus& status) {
-    // Symbolic links may lead to one folder twice, or run in circles.
+    // Symbolic links may lead to the same folder twice or form a circle.
     if (!visited_.insert(status.identity).second) return;
     if (is_run_directory(path))
       runs.push_back(path);

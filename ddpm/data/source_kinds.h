@@ -1,4 +1,4 @@
-// Between source.cpp and the files that know one kind of source each. Not for other rooms.
+// What source.cpp and the files of the single sources share. Private to this room.
 #pragma once
 
 #include <functional>
@@ -16,21 +16,30 @@
 namespace ddpm {
 
 struct Picture {
-  Tensor image;     // [H, W, 1, 3 or 4]
-  SourceFile file;  // where every picture has a file of its own
+  // [H, W, 1, 3 or 4]
+  Tensor image;
+  // Empty where files hold many pictures.
+  SourceFile file;
 };
 
 // What a source holds before anything is decoded.
 struct PictureList {
-  std::string name;            // of the data set
-  std::string looked_for;      // LoadReport::looked_for
-  std::string note;            // LoadReport::note
-  ImageSize own_size;          // 0 x 0: has none
-  int64_t own_channels = 0;    // what "auto" means here; 0: decided by the pictures
-  int64_t count = 0;           // of pictures
-  DataFingerprint containers;  // where files hold many pictures: those that gave some
+  // Of the data set.
+  std::string name;
+  // As in LoadReport.
+  std::string looked_for;
+  std::string note;
+  // 0 x 0: the source has no size of its own.
+  ImageSize own_size;
+  // The channels that "auto" means here. 0: the pictures decide.
+  int64_t own_channels = 0;
+  // How many pictures there are.
+  int64_t count = 0;
+  // The files that gave pictures, where a file holds many.
+  DataFingerprint containers;
   std::vector<SkippedFile> skipped;
-  std::function<std::string(int64_t i)> path_of;  // what picture i is called
+  // The name of picture i for messages.
+  std::function<std::string(int64_t i)> path_of;
   // Picture i, scaled and cut. Called from several threads. Throws Error where it is damaged.
   std::function<Picture(int64_t i, ImageSize size)> load;
 };
@@ -41,16 +50,16 @@ PictureList list_folder(const std::string& folder, const SharedReader& reader);
 PictureList list_mnist(const std::string& folder, const SharedReader& reader);
 PictureList list_cifar10(const std::string& folder, const SharedReader& reader);
 
-// Debian's places: fonts-noto-color-emoji and unicode-data.
+// Where Debian's packages fonts-noto-color-emoji and unicode-data put their files.
 struct EmojiFiles {
   std::string font = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf";
   std::string table = "/usr/share/unicode/emoji/emoji-test.txt";
 };
-// group: a group's or subgroup's slug, empty: all.
+// group: a group or subgroup such as "cat-face"; empty: all.
 PictureList list_emoji(const std::string& group, const SharedReader& reader,
                        const EmojiFiles& files = {});
 
-// "; a.png: the file is empty; and 3 more", with at most three files; empty where there are none.
+// "; a.png: the file is empty; and 3 more": names at most three files. Empty where there are none.
 std::string describe_skipped(const std::vector<SkippedFile>& skipped);
 
 // Throws Error unless the path is a folder, naming what was looked for in it.

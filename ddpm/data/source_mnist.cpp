@@ -1,6 +1,6 @@
-// MNIST and its relatives: one IDX file of grey images, often gzipped. Format: big-endian magic
-// 0x00000803, count, height, width, then count * height * width bytes
-// (http://yann.lecun.com/exdb/mnist). EMNIST's come with rows and columns exchanged.
+// MNIST and similar sets: one IDX file of grey images, often gzipped. The format: the numbers
+// 0x00000803, count, height and width, big-endian, then count * height * width bytes
+// (http://yann.lecun.com/exdb/mnist). In EMNIST rows and columns are exchanged.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 namespace ddpm {
 namespace {
 
-// Where torchvision and the sets' own archives put the files, if not into the folder itself.
+// Folders in which torchvision and the sets' own archives put the files.
 constexpr const char* kPlaces[] = {"raw",        "gzip",         "MNIST/raw",  "FashionMNIST/raw",
                                    "KMNIST/raw", "QMNIST/raw",   "EMNIST/raw", "EMNIST/raw/gzip",
                                    "MNIST",      "FashionMNIST", "KMNIST",     "QMNIST",
@@ -39,7 +39,8 @@ constexpr const char* kLookedFor =
 
 constexpr int64_t kHeader = 16;
 
-// Pictures pack to a fifth, drawings perhaps to a hundredth; gzip can do a thousandth, for bombs.
+// gzip makes pictures five times smaller, and drawings perhaps a hundred times. A file made to fill
+// memory may be packed a thousand times.
 constexpr int64_t kMostRatio = 256, kUnsuspicious = 1 << 20;
 
 int64_t big_endian(const std::string& bytes, size_t offset) {
@@ -85,11 +86,12 @@ std::string promise_of(const Header& header) {
 
 struct Images {
   Header header;
-  std::string bytes;  // with the header
+  // With the header.
+  std::string bytes;
   SourceFile file;
 };
 
-// Nothing is read or unpacked before the sizes in the header are known to fit the file.
+// The sizes in the header are checked against the file's size before the rest is read or unpacked.
 Images read_images(const std::string& path, const FileReader& reader) {
   constexpr size_t kStart = 1 << 20;  // holds a gzip header with its names and 16 bytes
   const std::string start = read_start(path, kStart);

@@ -1,5 +1,6 @@
-// Every translation is one motion: reversing the three axes of [a, b, c]. OIHW read as [O, I, H*W]
-// reversed is [H*W, I, O]; a linear weight is [out, 1, in]; an image is [C, 1, H*W] for each n.
+// Every conversion reverses the three axes of an array [a, b, c]. OIHW is seen as [O, I, H*W],
+// which becomes [H*W, I, O]. A linear weight is seen as [out, 1, in], and each image as [C, 1,
+// H*W].
 #include "ddpm/io/layout.h"
 
 #include <fmt/core.h>
@@ -34,9 +35,11 @@ void check_rank(const Shape& shape, Layout layout) {
   }
 }
 
-// to[c, b, a] = from[a, b, c], in tiles that keep both sides within a few cache lines.
+// to[c, b, a] = from[a, b, c]. The work is cut into tiles, so that the accesses of both sides stay
+// within a few cache lines.
 void reverse_axes(const float* from, float* to, int64_t a, int64_t b, int64_t c) {
-  constexpr int64_t kTile = 16;  // floats in a cache line
+  // The floats in a cache line.
+  constexpr int64_t kTile = 16;
   for (int64_t a0 = 0; a0 < a; a0 += kTile) {
     const int64_t a1 = std::min(a, a0 + kTile);
     for (int64_t j = 0; j < b; ++j) {

@@ -1,6 +1,6 @@
-// The only place that knows PyTorch's order of axes. In memory images are [N, H, W, C], convolution
-// weights [kh, kw, C_in, C_out] and linear weights [in, out]; PyTorch, and so every file, keeps
-// [N, C, H, W], [C_out, C_in, kh, kw] and [out, in].
+// The only place that knows PyTorch's order of axes. In memory, images are [N, H, W, C],
+// convolution weights [kh, kw, C_in, C_out] and linear weights [in, out]. In PyTorch, and therefore
+// in files, they are [N, C, H, W], [C_out, C_in, kh, kw] and [out, in].
 #pragma once
 
 #include <string_view>
@@ -10,21 +10,21 @@
 
 namespace ddpm {
 
-// What a tensor holds, which decides how its axes are ordered on either side.
+// What a tensor holds. This decides how its axes are ordered in memory and in files.
 enum class Layout { kAsIs, kImage, kConvWeight, kLinearWeight };
 
-// The shape on the other side. Throws Error where the rank does not fit the layout (4 for images
+// The shape in the other order. Throws Error where the rank does not fit the layout (4 for images
 // and convolution weights, 2 for linear weights).
 Shape from_pytorch(const Shape& shape, Layout layout);
 Shape to_pytorch(const Shape& shape, Layout layout);
 
-// The elements on the other side, float32; a copy, except that kAsIs shares storage. Each undoes
-// the other exactly. Throws Error like the shapes do.
+// The float32 tensor in the other order: a copy, except that kAsIs shares storage. Each function
+// exactly undoes the other. Throws Error as the functions for shapes do.
 Tensor from_pytorch(const Tensor& tensor, Layout layout);
 Tensor to_pytorch(const Tensor& tensor, Layout layout);
 
-// The layout of an entry of a state dict: a "weight" of rank 4 belongs to a convolution, one of
-// rank 2 to a linear layer, everything else (biases, norms) is as it is.
+// The layout of an entry of a state dict. A "weight" of rank 4 belongs to a convolution, one of
+// rank 2 to a linear layer. Everything else, such as biases and norms, is the same in both orders.
 Layout state_dict_layout(std::string_view name, int rank);
 
 }  // namespace ddpm

@@ -1,5 +1,5 @@
-// Tensors are read by pread, not mapped: a file that is cut short while it is open is then an Error
-// and never a signal, and a float32 tensor goes straight into its storage with no second copy.
+// Tensors are read by pread and not mapped into memory. A file that becomes shorter while it is
+// open is then an Error and not a signal, and a float32 tensor is read directly into its storage.
 #include "ddpm/io/safetensors.h"
 
 #include <fcntl.h>
@@ -48,7 +48,8 @@ void read_exactly(int descriptor, void* to, int64_t bytes, int64_t position,
   }
 }
 
-// As the metadata holds it. It covers the header, with zeros in its own place, and the data.
+// The form of the checksum in the metadata. It covers the header, in which its own digits count as
+// zeros, and the data.
 constexpr std::string_view kChecksum = "xxh3-128:00000000000000000000000000000000";
 constexpr std::string_view kVersionWithoutChecksums = "0.1.0";
 constexpr std::string_view kHowToAccept =
@@ -59,8 +60,8 @@ std::string checksum_text(const Hasher& hasher) {
   return text += hasher.hex();
 }
 
-// Where the value of the checksum stands in a header. Quotes inside names and values are escaped
-// there, so the key is found nowhere else.
+// Where the value of the checksum stands in a header. The key is found nowhere else, because quotes
+// inside names and values are escaped.
 size_t find_checksum(const std::string& header) {
   const std::string key = fmt::format("\"{}\":\"", kChecksumKey);
   const size_t found = header.find(key);
@@ -110,7 +111,7 @@ struct SafetensorsFile::Descriptor {
 SafetensorsFile SafetensorsFile::open(const std::string& path) {
   SafetensorsFile file;
   file.path_ = path;
-  // Without O_NONBLOCK a named pipe would wait here for somebody to write into it.
+  // Without O_NONBLOCK, opening a named pipe would wait for a writer.
   const int descriptor =
       retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
   if (descriptor < 0) fail_read(path, errno);
@@ -238,8 +239,9 @@ void SafetensorsWriter::add(std::string name, Tensor tensor, Layout layout) {
   if (items_.contains(name)) {
     fail("safetensors", fmt::format("tensor {} was added twice", in_quotes(name)));
   }
-  tensor.f32();                        // throws for another type
-  to_pytorch(tensor.shape(), layout);  // throws for another rank
+  // These throw for another type and for a rank that does not fit.
+  tensor.f32();
+  to_pytorch(tensor.shape(), layout);
   names_.push_back(name);
   items_.emplace(std::move(name), Item{std::move(tensor), layout});
 }

@@ -12,7 +12,7 @@ namespace ddpm {
 
 using SafetensorsMetadata = std::map<std::string, std::string, std::less<>>;
 
-// One tensor as the file describes it: its shape is in PyTorch's order.
+// One tensor as the file describes it. Its shape is in PyTorch's order.
 struct SafetensorsEntry {
   std::string name;
   // As the format spells it: "F32", "I64", ...

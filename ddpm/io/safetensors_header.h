@@ -1,4 +1,4 @@
-// The JSON header of a safetensors file, checked whole. Private to io/.
+// Reads and checks the JSON header of a safetensors file. Private to this room.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,16 @@ struct SafetensorsHeader {
   std::vector<SafetensorsEntry> entries;
 };
 
-// Longer headers are refused, as the reference implementation does.
+// Headers of more bytes are refused, as in the reference implementation.
 inline constexpr uint64_t kMaxSafetensorsHeader = 100'000'000;
 
-// `data_bytes` is how many bytes follow the header in the file, `path` names it in errors.
-// On return the entries' ranges cover the data exactly once and each fits its shape and type.
+// `data_bytes` is the number of bytes that follow the header in the file, and `path` names the file
+// in errors. On return the ranges of the entries cover the data exactly once, and each fits its
+// shape and type.
 SafetensorsHeader parse_safetensors_header(std::string_view text, int64_t data_bytes,
                                            const std::string& path);
 
-// A name out of a file for an error message: in quotes and shortened.
+// A name from a file for an error message: in quotes and shortened.
 std::string in_quotes(std::string_view name);
 
 }  // namespace ddpm

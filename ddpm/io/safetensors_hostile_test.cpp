@@ -1,4 +1,4 @@
-// Headers that lie, break or overreach: each must be an Error that says what is wrong.
+// Headers that are false, damaged or too large: each must be an Error that says what is wrong.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -17,7 +17,7 @@ std::string length_prefix(uint64_t length) {
   return std::string(reinterpret_cast<const char*>(&length), 8);
 }
 
-// What opening a file of these bytes says.
+// The error's text when a file of these bytes is opened.
 std::string open_bytes(const std::string& contents) {
   const std::filesystem::path path =
       std::filesystem::temp_directory_path() /
