@@ -78,7 +78,7 @@ void say_raw(std::string_view text) noexcept { write_all(STDERR_FILENO, text, 10
 int output_error() noexcept { return stdout_error == EPIPE ? 0 : stdout_error; }
 
 std::string shell_word(std::string_view path) {
-  const std::string text = (path.starts_with('-') ? "./" : "") + std::string(path);
+  std::string text = (path.starts_with('-') ? "./" : "") + std::string(path);
   if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return text;
   std::string quoted;
   if (printable(text) == text) {

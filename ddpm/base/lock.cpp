@@ -68,7 +68,7 @@ bool FolderLock::take() {
 }
 
 // Only people read who holds the lock. Failing to write it is therefore no reason to stop.
-void FolderLock::write_holder() {
+void FolderLock::write_holder() const {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
   const std::time_t now = std::time(nullptr);

@@ -22,7 +22,7 @@ class FolderLock {
 
  private:
   bool take();
-  void write_holder();
+  void write_holder() const;
 
   std::string folder_;
   std::string path_;

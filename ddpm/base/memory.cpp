@@ -169,7 +169,8 @@ AvailableMemory available_memory() {
       {.root = "", .address_space = limit_of(RLIMIT_AS), .data = limit_of(RLIMIT_DATA)});
 }
 
-std::string memory_text(double value) {
+std::string memory_text(double bytes) {
+  double value = bytes;
   const char* unit = "B";
   for (const char* next : {"kB", "MB", "GB", "TB", "PB", "EB"}) {
     if (value < 999.5) break;

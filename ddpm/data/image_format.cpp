@@ -34,16 +34,17 @@ const char* format_of_boxes(std::string_view file) {
 
 }  // namespace
 
-const char* image_format(std::string_view file) {
-  const auto starts = [&](std::string_view magic) { return file.starts_with(magic); };
+const char* image_format(std::string_view first_bytes) {
+  const auto starts = [&](std::string_view magic) { return first_bytes.starts_with(magic); };
   if (starts("\x89PNG\r\n\x1a\n"sv)) return "PNG";
   if (starts("\xff\xd8\xff"sv)) return "JPEG";
-  if (starts("RIFF"sv) && file.size() >= 12 && file.substr(8, 4) == "WEBP") return "WebP";
+  if (starts("RIFF"sv) && first_bytes.size() >= 12 && first_bytes.substr(8, 4) == "WEBP")
+    return "WebP";
   if (starts("GIF87a"sv) || starts("GIF89a"sv)) return "GIF";
   if (starts("II*\0"sv) || starts("MM\0*"sv) || starts("II+\0"sv) || starts("MM\0+"sv))
     return "TIFF";
-  if (is_bmp(file)) return "BMP";
-  return format_of_boxes(file);
+  if (is_bmp(first_bytes)) return "BMP";
+  return format_of_boxes(first_bytes);
 }
 
 }  // namespace ddpm

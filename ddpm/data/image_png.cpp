@@ -99,9 +99,9 @@ std::string exif_of(const std::string& raw_profile) {
     ++at;
   }
   std::string bytes;
+  constexpr const char* kDigits = "0123456789abcdef";
   int digits = 0, value = 0;
   for (const char c : raw_profile.substr(at)) {
-    const char* kDigits = "0123456789abcdef";
     const char* digit =
         c == '\0' ? nullptr : std::strchr(kDigits, std::tolower(static_cast<unsigned char>(c)));
     if (digit == nullptr) continue;

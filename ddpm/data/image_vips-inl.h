@@ -31,7 +31,7 @@ namespace ddpm {
 // clang-format on
 
 struct Vips {
-#define DDPM_MEMBER(name) decltype(&::name) name;
+#define DDPM_MEMBER(name) decltype(&::name) name;  // NOLINT(bugprone-macro-parentheses)
   DDPM_VIPS_FUNCTIONS(DDPM_MEMBER)
 #undef DDPM_MEMBER
 };

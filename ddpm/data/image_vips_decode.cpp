@@ -30,7 +30,7 @@ VipsImageRef open(std::string_view file) {
 }
 
 std::string no_reason(std::string_view file, const std::string& format) {
-  const std::string damage = format == "PNG" ? png_damage(file) : "";
+  std::string damage = format == "PNG" ? png_damage(file) : "";
   if (!damage.empty()) return damage;
   return fmt::format("this {} file is damaged or of a kind that is not read", format);
 }

@@ -71,7 +71,7 @@ TEST_F(SafetensorsTest, RoundTripKeepsEveryBit) {
   std::memcpy(a.f32(), odd, sizeof odd);
   const Tensor image = Tensor::of({1, 1, 3, 2}, {1, 10, 2, 20, 3, 30});
   const Tensor scalar = Tensor::of({}, {42});
-  const std::string text("quotes \" \\, a line\n, NUL \0, \xF0\x9F\x98\x80", 33);
+  const std::string text("quotes \" \\, a line\n, NUL \0, \xF0\x9F\x98\x80\0", 33);
   SafetensorsWriter writer;
   writer.set_metadata("config", text);
   writer.set_metadata("", "an empty name");

@@ -78,7 +78,7 @@ Program::~Program() {
   close(err_);
 }
 
-void Program::signal(int number) { kill(child_, number); }
+void Program::signal(int number) const { kill(child_, number); }
 
 std::string Program::said() const { return contents(err_); }
 
@@ -95,7 +95,7 @@ Outcome run_ddpm(const std::vector<std::string>& arguments) { return Program(arg
 
 namespace {
 
-// A program on a terminal of 100 columns: its process, and our end.
+// A program on a terminal of 100 columns: its process, and our end of the terminal.
 std::pair<pid_t, int> start_on_terminal(const std::vector<std::string>& arguments,
                                         const std::function<void()>& prepare) {
   std::vector<std::string> words = {DDPM_PROGRAM};

@@ -1,4 +1,4 @@
-// Runs the real program as a user would and catches what it says.
+// Runs the real program as a user would and collects what it prints.
 #pragma once
 
 #include <sys/types.h>
@@ -14,11 +14,12 @@
 namespace ddpm::test {
 
 struct Outcome {
-  int status = -1;  // exit status, or 128 + the signal that ended it
+  // The exit status, or 128 + the signal that ended the program.
+  int status = -1;
   std::string out, err;
 };
 
-// A started program. Both outputs are collected in files, so that nothing blocks.
+// A running program. Both outputs go to files, so that nothing blocks.
 class Program {
  public:
   struct Setting {
@@ -33,8 +34,8 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  void signal(int number);
-  // What it has said on standard error so far.
+  void signal(int number) const;
+  // What it has printed on standard error so far.
   std::string said() const;
   Outcome wait();
 
@@ -46,11 +47,11 @@ class Program {
 
 Outcome run_ddpm(const std::vector<std::string>& arguments);
 
-// What a program says on a terminal of 100 columns, both outputs together.
+// What a program prints on a terminal of 100 columns, both outputs together.
 Outcome ddpm_on_terminal(const std::vector<std::string>& arguments);
 
-// A program on a terminal that is closed once `ready` says so; what it prints is lost. `prepare`
-// runs in the child before.
+// Runs a program on a terminal that is closed as soon as `ready` returns true. Its output is lost.
+// `prepare` runs in the child before the program starts.
 Outcome on_closing_terminal(
     const std::vector<std::string>& arguments, const std::function<bool()>& ready,
     const std::function<void()>& prepare = [] {});
@@ -58,7 +59,7 @@ Outcome on_closing_terminal(
 // A folder of small coloured PNG files, picture i of side 9 + i % 3.
 void make_pictures(const std::string& folder, int64_t count);
 
-// A network of random weights in a file; dims 8 and 16, images of 8x8.
+// Writes a network with random weights to a file: dims 8 and 16, images of 8x8.
 void make_model(const std::string& path, int64_t channels = 3);
 
 // The members of a folder, sorted.
