@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Networks of many shapes, random weights, written by PyTorch as bare state dicts, run by `ddpm forward`, compared with PyTorch's outputs in
-# float64. Needs python3-torch.
+# PyTorch writes networks of many shapes with random weights as bare state dicts. `ddpm forward` runs them, and its
+# outputs are compared with PyTorch's in float64. Needs python3-torch.
 #   check_forward.sh [DDPM]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""ddpm against Debian's PyTorch on the same networks, side by side: rounds of both, one after the
-other, in one run, and the ratios of the minima as a Markdown table.
+"""Compares ddpm with Debian's PyTorch on the same networks: both are measured in turn, round by
+round, and the ratios of the minima are printed as a Markdown table.
 
     apt-get install --no-install-recommends python3-torch libopenblas0-openmp
     bench/compare_pytorch.py [--rounds 3] [--case NAME]... [--no-cases] [--memory] [--sampling]
 
-PyTorch takes part with the better of its two memory formats, case by case. Both sides' training
-step is forward, backward, clipping, Adam and EMA. Numbers from a busy machine are worth little: the
-load is printed with them.
+For each case, the faster of PyTorch's two memory formats counts. A training step is forward,
+backward, clipping, Adam and EMA on both sides. Numbers from a busy machine mean little, so the load
+is printed with them.
 """
 
 import argparse

@@ -1,15 +1,15 @@
-// Times the convolutions of the networks that we care about, each pass, after checking the answer
-// against kernels/ref: milliseconds, GFLOP/s (padding counted like data, for every algorithm
-// alike), the share of what a register-only loop of multiply-adds reaches on as many threads, and
-// the speed relative to the direct convolution. A star marks what conv_select.cpp takes in a
-// training step. Minima over many short runs, the loop interleaved, because clocks and neighbours
-// change within seconds.
+// Times every pass of the convolutions in bench/shapes, after checking the answer against
+// kernels/ref. Prints milliseconds, GFLOP/s (padding counts like data, for every algorithm), the
+// share of the peak that a loop of multiply-adds in registers reaches on as many threads, and the
+// speed relative to the direct convolution. A star marks the algorithm that conv_select.cpp chooses
+// in a training step. All figures are minima over many short runs. The loop is measured between
+// them, because the clock and the load of the machine change within seconds.
 //
 //   bench_conv [--threads N] [--shapes FILE]... [--filter TEXT] [--seconds S per cell] [--no-check]
 //              [--cpu-time] [--onednn [--reorder-weights]]
 //
-// The shapes are those of bench/shapes unless files are named. --onednn compares what
-// conv_select.cpp takes with oneDNN instead (versus_onednn.h).
+// --shapes names other files. --onednn instead compares the algorithms that conv_select.cpp chooses
+// with oneDNN (versus_onednn.h).
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -59,7 +59,8 @@ struct Pass {
   ConvPass pass;
   const char* name;
   std::vector<Candidate> candidates;
-  std::function<double()> error;  // of what the last run left, against ref
+  // The error of the last run's result, against ref.
+  std::function<double()> error;
 };
 
 std::vector<Pass> passes(const ConvShape& s, ConvProblem& b) {

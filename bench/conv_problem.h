@@ -1,4 +1,4 @@
-// One convolution with its data, what each benchmark of convolutions runs on.
+// One convolution with its data, which every benchmark of convolutions takes.
 #pragma once
 
 #include <cmath>

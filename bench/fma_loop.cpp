@@ -14,7 +14,8 @@ namespace ddpm::bench::HWY_NAMESPACE {
 double fma_loop() {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::ScalableTag<float> d;
-  constexpr int kChains = 12;  // more than latency times throughput of today's processors
+  // More than the latency times the throughput of today's processors.
+  constexpr int kChains = 12;
   constexpr int kSteps = 10000;
   hn::Vec<decltype(d)> sum[kChains];
 #pragma GCC unroll 12

@@ -1,5 +1,5 @@
-// A loop of fused multiply-adds that never leaves the registers: the peak that kernels are measured
-// against.
+// A loop of fused multiply-adds on registers only. Its speed is the peak that kernels are compared
+// with.
 #pragma once
 
 namespace ddpm::bench {

@@ -32,11 +32,11 @@ memory::desc describe(const memory::dims& dims, Tag tag) {
   return {dims, memory::data_type::f32, tag};
 }
 
-// Our tensors as oneDNN sees them: its dimensions are NCHW and OIHW whatever the layout.
+// Our tensors described to oneDNN, whose dimensions are NCHW and OIHW for every layout.
 struct Ours {
   Ours(const ConvProblem& problem, bool reorder) : p(problem), reorder_weights(reorder) {}
 
-  // Weights as a user of oneDNN's has them; its reorders from our HWIO are its slow ones.
+  // Weights as users of oneDNN have them. From our HWIO it would reorder slowly.
   memory plain_weights() const { return {describe(w, Tag::oihw), engine()}; }
 
   const ConvProblem& p;
@@ -52,7 +52,7 @@ struct Ours {
   memory::desc bias = describe({s.outputs}, Tag::a);
 };
 
-// Between a tensor of ours and a memory of oneDNN's.
+// Copies between a tensor of ours and a memory object of oneDNN.
 void bring_in(const Tensor& from, const memory::dims& dims, Tag tag, memory& to) {
   memory ours(describe(dims, tag), engine(), const_cast<float*>(from.f32()));
   dnnl::reorder(ours, to).execute(stream(), ours, to);

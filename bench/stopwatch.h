@@ -1,6 +1,6 @@
-// Time since its making: wall time, or the calling thread's own, which is what to look at on one
-// thread of a machine that others use too. That clock counts where a run is too long to fit between
-// two of the others' turns; for shorter ones the wall's minimum is the better measure.
+// The time since it was made: wall time, or the processor time of the calling thread. The latter is
+// for one thread on a machine that other programs use too, where a run is so long that they
+// interrupt it. For shorter runs the minimum of wall time is the better measure.
 #pragma once
 
 #include <chrono>

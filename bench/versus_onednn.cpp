@@ -1,8 +1,8 @@
-// Both sides keep their threads spinning for a moment after a call, which would take the cores from
-// the other side's next one. So the candidates take turns: a turn begins with a rest until all
-// threads sleep, goes on with untimed calls until its own are awake and its caches are filled, and
-// then times call by call. Round by round all candidates have a turn; minima count, because
-// whatever disturbs a measurement makes it longer.
+// The threads of both sides spin for a moment after a call, and would take the cores from the other
+// side. So the candidates take turns. A turn begins with a pause, after which all threads sleep.
+// Then come calls without timing, which wake the candidate's threads and fill the caches, and then
+// timed calls. In each round every candidate has one turn. Minima count, because a disturbed
+// measurement only becomes longer.
 #include "bench/versus_onednn.h"
 
 #include <fmt/core.h>
@@ -28,11 +28,12 @@
 namespace ddpm::bench {
 namespace {
 
-constexpr auto kRest = std::chrono::milliseconds(1);  // longer than either side's threads spin
+// Longer than the threads of either side spin.
+constexpr auto kRest = std::chrono::milliseconds(1);
 constexpr double kWarmUp = 3e-4;
 constexpr double kTurn = 4e-3;
-// Two correct answers in single precision may differ by so much, relative to their size; the tests
-// hold ours to a tighter bound, against exact arithmetic.
+// How much two correct answers in single precision may differ, relative to their size. The tests
+// compare ours with exact arithmetic and have a tighter bound.
 constexpr double kAgree = 1e-5;
 
 struct Timed {
@@ -60,7 +61,7 @@ const char* name_of_pass(ConvPass pass) {
                                            : "backward weights";
 }
 
-// As a training step does.
+// The algorithm that a training step takes.
 void run_ours(ConvProblem& p, ConvPass pass) {
   CpuBackend backend;
   const ConvArgs args{.stride = p.shape.stride, .padding = p.shape.padding};
@@ -77,7 +78,7 @@ void run_ours(ConvProblem& p, ConvPass pass) {
   }
 }
 
-// How far the candidate's last answer is from ours.
+// The difference between the candidate's last answer and ours.
 double disagreement(const ConvProblem& p, ConvPass pass, const OnednnCandidate& candidate) {
   const Tensor& ours = pass == ConvPass::kForward        ? p.y
                        : pass == ConvPass::kBackwardData ? p.dx

@@ -1,5 +1,5 @@
-// Our convolutions, by the algorithm that conv_select.cpp takes, against the best of oneDNN's
-// forms.
+// Compares our convolutions, by the algorithm that conv_select.cpp chooses, with the fastest form
+// of oneDNN.
 #pragma once
 
 #include <vector>
@@ -8,13 +8,16 @@
 
 namespace ddpm::bench {
 
-// For each shape and pass a row: our milliseconds, those of oneDNN's fastest form, which that was,
-// and theirs divided by ours; then the lowest ratio and the geometric mean of each pass. Answers
-// are compared first; returns the number of those that differ.
+// Prints a row for each shape and pass: our milliseconds, those of oneDNN's fastest form, its name,
+// and the ratio of theirs to ours; at the end the lowest ratio and the geometric mean of each pass.
+// The answers are compared before. Returns how many of them differ.
 struct VersusOnednn {
-  double seconds = 0.2;          // per pass and candidate
-  bool reorder_weights = false;  // count what it takes oneDNN to bring weights into its layout
-  bool cpu_time = false;         // the calling thread's, for one thread on a busy machine
+  // Per pass and candidate.
+  double seconds = 0.2;
+  // Include the time in which oneDNN converts the weights to its layout.
+  bool reorder_weights = false;
+  // Processor time of the calling thread, for one thread on a busy machine.
+  bool cpu_time = false;
 };
 int versus_onednn(const std::vector<cpu::ConvShape>& shapes, const VersusOnednn& options);
 

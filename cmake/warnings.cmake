@@ -1,4 +1,4 @@
-# What every target of ours is compiled with, and the two functions that rooms declare themselves by.
+# How our targets are compiled, and the function by which a room declares its tests.
 
 function(ddpm_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wno-unknown-pragmas -Wno-missing-field-initializers)

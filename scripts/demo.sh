@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a fresh Debian machine to pictures: installs what is missing, builds, trains on the faces of Debian's emoji font for about five minutes on
-# 2 cores, and leaves demo/grid.png, demo/trajectory.webp and demo/loss.png. Interrupted, it goes on where it stopped.
+# Installs what is missing, builds, trains on the faces of Debian's emoji font (about five minutes on 2 cores), and makes
+# demo/grid.png, demo/trajectory.webp and demo/loss.png. After an interruption it continues where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,4 +1,4 @@
-// Numbers of any size, and little memory: refused with the reason, never a crash.
+// Huge numbers and little memory: the program refuses with a reason and never crashes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -96,7 +96,7 @@ TEST_F(Limits, WhatWillNotFitIsRefusedBeforeItBegins) {
 
 TEST_F(Limits, TwoGigabytesAreEnoughForSmallThings) {
   EXPECT_EQ(run_in_2_gb({"sample", model_, "--out", grid_, "--n", "2", "--steps", "2"}).status, 0);
-  // Stacks of so many threads do not fit, and are not needed.
+  // The stacks of 2000 threads do not fit in memory; the program must work with fewer.
   EXPECT_EQ(run_in_2_gb(
                 {"sample", model_, "--out", grid_, "--n", "2", "--steps", "2", "--threads", "2000"})
                 .status,

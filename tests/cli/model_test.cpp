@@ -17,7 +17,7 @@ namespace {
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-// A golden file's parameters as the tutorial's bare state dict, and its inputs.
+// The parameters of a golden file as a bare state dict of the tutorial, and its inputs.
 void split_fixture(const Fixture& fixture, const std::string& model, const std::string& inputs) {
   SafetensorsWriter state;
   for (const auto& [name, tensor] : fixture.params()) {

@@ -1,4 +1,5 @@
-// Outputs that are lost (closed, full, without a reader), and names that would steer a terminal.
+// Outputs that cannot take any more (closed, full, without a reader), and file names that contain
+// codes for the terminal.
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <gmock/gmock.h>
@@ -106,7 +107,8 @@ TEST_F(Output, AFullDiskBehindTheOutputIsAnError) {
   EXPECT_THAT(outcome.err, HasSubstr("cannot write the output: No space left on device"));
 }
 
-// Without care the picture would get the number of standard error, and messages with it.
+// With standard error closed, the picture could get its descriptor, and messages would be written
+// into the picture.
 TEST_F(Output, MessagesNeverGoIntoAFile) {
   make_pictures(pictures_, 4);
   const std::vector<std::string> words = {"data", pictures_, "--size", "8", "--out"};

@@ -1,4 +1,4 @@
-// Outputs that cannot be written are found out before the work, and nothing is left behind.
+// Outputs that cannot be written are reported before the work begins, and no files are left behind.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>

@@ -1,4 +1,4 @@
-// What ends the program from outside, and what is left then.
+// Signals that end the program, and the files that are left then.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -26,7 +26,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using Clock = std::chrono::steady_clock;
 
-// False after a minute.
+// Waits until the condition holds. Returns false after a minute.
 bool wait_until(const std::function<bool()>& there) {
   for (int i = 0; i < 6000 && !there(); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -38,7 +38,7 @@ class Signals : public ::testing::Test {
  protected:
   void SetUp() override { make_pictures(pictures_, 6); }
 
-  // A training that would take for ever, unless told otherwise.
+  // A training that by default takes for ever.
   std::vector<std::string> training(const std::string& steps = "1000000",
                                     const std::string& size = "8", const std::string& dim = "8",
                                     const std::string& batch = "4") const {
@@ -83,7 +83,7 @@ TEST_F(Signals, IgnoredOnesStayIgnored) {
                   }});
   ASSERT_TRUE(wait_until([&] { return steps_done(); }));
   for (const int signal : kIgnored) program.signal(signal);
-  // One of them that was heard would stop the training, and be named, before this one.
+  // If the program reacted to one of them, it would stop earlier and name that signal.
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   program.signal(SIGUSR2);
   const Outcome outcome = program.wait();
@@ -92,7 +92,7 @@ TEST_F(Signals, IgnoredOnesStayIgnored) {
 }
 
 TEST_F(Signals, ALimitOnProcessorTimeSavesAndStops) {
-  // The kernel repeats the signal every second, saving or not.
+  // The kernel repeats this signal every second, even while the program saves.
   Program program(training(), {.prepare = [] {
                     const rlimit limit{1, 60};
                     setrlimit(RLIMIT_CPU, &limit);
@@ -123,10 +123,10 @@ TEST_F(Signals, HangUpsAndPairsFromOneSenderAreOneRequest) {
   expect_saved(program.wait(), "several at once");
 }
 
-// Its step takes many seconds, and the first Ctrl-C waits for its end.
+// A step takes many seconds here, and the first Ctrl-C waits for its end.
 TEST_F(Signals, ASecondCtrlCEndsAtOnce) {
   Program program(training("9", "64", "128", "64"));
-  // Said last before the first step.
+  // The last line before the first step.
   ASSERT_TRUE(wait_until([&] { return program.said().find("Ctrl-C saves") != std::string::npos; }));
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   program.signal(SIGINT);
@@ -188,7 +188,7 @@ TEST_F(Signals, UnderNohupAClosedTerminalEndsNothing) {
 class SampleSignals : public Signals {
  protected:
   void SetUp() override { make_model(model_); }
-  // Takes long; its temporary file is there after the return.
+  // Starts work that takes long. When this returns, its temporary file exists.
   std::unique_ptr<Program> start() const {
     auto program = std::make_unique<Program>(
         std::vector<std::string>{"sample", model_, "--n", "512", "--size", "64", "--batch", "512",

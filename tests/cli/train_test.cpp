@@ -22,7 +22,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = nlohmann::json;
 
-// A network and a run that take a moment.
+// A small network and a short run.
 std::vector<std::string> small_run(const std::string& pictures, const std::string& run,
                                    std::vector<std::string> more = {}) {
   std::vector<std::string> words = {
@@ -263,7 +263,7 @@ TEST_F(Train, AFullDiskKeepsTheLastCheckpoint) {
   ASSERT_EQ(run_ddpm(small_run(pictures_, run_, {"--steps", "2", "--sample-every", "0"})).status,
             0);
   const std::string model = read_file(run_ + "/model.safetensors");
-  // As on a full disk, writing stops somewhere inside the file.
+  // Writing stops somewhere inside the file, as on a full disk.
   Program program({"train", "--out", run_, "--resume", "--steps", "4"}, {.prepare = [] {
                     const rlimit limit{100'000, 100'000};
                     ::signal(SIGXFSZ, SIG_IGN);

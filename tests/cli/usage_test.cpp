@@ -12,7 +12,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// One line, of the form that the documentation promises.
+// The message is one line in the form that the documentation promises.
 void expect_refused(const std::vector<std::string>& arguments, int status,
                     const std::string& words) {
   const Outcome outcome = run_ddpm(arguments);
@@ -33,7 +33,8 @@ TEST(Usage, HelpNamesEveryCommand) {
 
 TEST(Usage, HelpAnswersAtOnce) {
   using Clock = std::chrono::steady_clock;
-  double fastest = 1e9;  // others may be using the machine
+  // The fastest of several runs, because other programs may use the machine.
+  double fastest = 1e9;
   for (int i = 0; i < 10; ++i) {
     const Clock::time_point start = Clock::now();
     run_ddpm({"--help"});
@@ -109,7 +110,7 @@ TEST(Usage, SwitchesTakeTrueAndFalse) {
   expect_refused({"bench", "--json=x"}, 2, "--json is 'x', which is not true or false");
   expect_refused({"train", "--out", "x", "--flip", "--no-flip"}, 2, "--flip is given twice");
   expect_refused({"train", "--help=x"}, 2, "--help takes no value");
-  // The data that is not given is looked for after the flags were understood.
+  // These flags are accepted: the error is only about the missing data.
   for (const char* word : {"--flip=true", "--flip=No", "--flip=ON", "--flip=0", "--no-flip=off"}) {
     expect_refused({"train", "--out", "x", word}, 2, "no data given");
   }

@@ -47,7 +47,7 @@ Outcome run_in_environment(const std::vector<std::string>& arguments,
   return program.wait();
 }
 
-// Calls of which no two in a row, but for three, are the same.
+// Of equal calls in a row at most three are kept.
 std::vector<Call> thin_out(const std::vector<Call>& calls) {
   std::vector<Call> thin;
   for (size_t begin = 0, end; begin < calls.size(); begin = end) {
@@ -83,7 +83,7 @@ std::vector<std::string> hows_of(const std::string& call) {
 }
 
 bool is_harmless(const Fault& fault) {
-  // FILE and DIR do not promise to go on after a signal.
+  // FILE and DIR need not continue after a signal.
   if (fault.call.name == "fread" || fault.call.name == "fopen" || fault.call.name == "opendir" ||
       fault.call.name == "fopen-create" || fault.call.name == "fdopendir") {
     return false;

@@ -1,4 +1,4 @@
-// The faults that shim.cpp can make, and the calls of a program that they are made at.
+// The faults that shim.cpp can cause, and the calls of a program at which it causes them.
 #pragma once
 
 #include <cstdint>
@@ -18,21 +18,23 @@ struct Call {
 
 struct Fault {
   int64_t at = 0;
-  std::string how;  // as DDPM_INJECT_HOW; empty: none, calls are only counted
-  Call call;        // as it was in a run without a fault
+  // As in DDPM_INJECT_HOW. Empty: no fault, calls are only counted.
+  std::string how;
+  // The call in a run without a fault.
+  Call call;
 };
 
-// What may happen to a call, by what it does.
+// The faults that a call of this kind may have.
 std::vector<std::string> hows_of(const std::string& call);
 
-// Faults that a program has to survive as if nothing had happened.
+// Faults that must not change what a program does.
 bool is_harmless(const Fault& fault);
 
-// Every fault at every call.
+// All faults at all calls.
 std::vector<Fault> all_faults(const std::vector<Call>& calls);
 
 // About `count` of them, spread over the kinds and over the run. Of equal calls in a row, such as
-// the writes of one file, the first, the middle and the last stand for all.
+// the writes of one file, only the first, the middle and the last are taken.
 std::vector<Fault> spread_faults(const std::vector<Call>& calls, size_t count);
 
 // "#12 rename /tmp/run/config.json: EIO"
@@ -40,11 +42,11 @@ std::string to_text(const Fault& fault);
 
 std::vector<Call> read_calls(const std::string& log);
 
-// Runs the program with the shim. A program that has not ended after a minute ends by SIGALRM.
+// Runs the program with the shim. After a minute SIGALRM ends it.
 Outcome run_with_fault(const std::vector<std::string>& arguments, const std::string& paths,
                        const std::string& log, const Fault& fault);
 
-// Without the shim, with the same limit of time.
+// Runs the program without the shim, with the same time limit.
 Outcome run_within_a_minute(const std::vector<std::string>& arguments);
 
 }  // namespace ddpm::test

@@ -1,9 +1,10 @@
-// Whole runs in which one call to the file system fails or is the last one of the process. Whatever
-// happened, the same command with --resume-or-start must then end with the files of a run that
-// nothing happened to, byte for byte, and with no other file.
+// Whole runs in which one call to the file system fails or is the last one of the process. The same
+// command with --resume-or-start must then end with exactly the files, byte for byte, of a run
+// without a fault.
 //
-// The tests take some faults of every kind; DDPM_INJECT_CASES=1000 takes more, DDPM_INJECT_ALL=1
-// every fault at every call, which takes a quarter of an hour. DDPM_INJECT_ONLY=12:EIO repeats one.
+// By default the tests cause some faults of every kind. DDPM_INJECT_CASES=1000 causes more, and
+// DDPM_INJECT_ALL=1 every fault at every call, in a quarter of an hour. DDPM_INJECT_ONLY=12:EIO
+// repeats one.
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -46,7 +47,7 @@ class Inject : public ::testing::Test {
     clean_ = read_tree(work_);
   }
 
-  // The command of a user whose supervisor repeats it until it ends well.
+  // The command as a supervisor repeats it until it succeeds.
   std::vector<std::string> words() const {
     std::vector<std::string> words = {"train", "--data", pictures_, "--out", run_};
     const auto add = [&](const char* flag, const char* value) {
@@ -79,7 +80,7 @@ class Inject : public ::testing::Test {
 
   Outcome run_hit(const Fault& fault) { return run_with_fault(words(), work_, log_, fault); }
 
-  // The calls of the command from here on, all of which succeed.
+  // Runs the command without a fault from this state on and returns its calls.
   std::vector<Call> calls_from(const std::string& state) {
     start_from(state);
     const Outcome outcome = run_hit({});
@@ -88,7 +89,7 @@ class Inject : public ::testing::Test {
     return read_calls(log_);
   }
 
-  // The run as it is after a kill at the last call of which `is` holds.
+  // Makes a run that was killed at the last call for which `is` returns true.
   template <class Is>
   std::string state_killed_at(const std::string& name, const Is& is) {
     Fault kill{.how = "kill-before"};
@@ -101,7 +102,7 @@ class Inject : public ::testing::Test {
     return folder_ / name;
   }
 
-  // What is wrong with how the program ended when it was hit; empty: nothing.
+  // What is wrong with how the program ended after the fault. Empty: nothing.
   std::string wrong_ending(const Fault& fault, const Outcome& hit) const {
     if (hit.status == 128 + SIGALRM) return "hangs";
     if (fault.how.starts_with("kill"))
@@ -122,7 +123,7 @@ class Inject : public ::testing::Test {
     return "";
   }
 
-  // A lock or a temporary file that could not be removed is no result; the next start removes it.
+  // A lock or a temporary file that could not be removed does not count. The next start removes it.
   static Tree without_leftovers(Tree tree) {
     std::erase_if(tree, [](const auto& entry) {
       return fs::path(entry.first).filename().string().starts_with(".");
@@ -139,7 +140,8 @@ class Inject : public ::testing::Test {
     return strerror(ENOSPC);
   }
 
-  // A run that had to leave a picture out says so; a run that sees it again is another run.
+  // A run that had to skip a picture says so. If the picture can be read later, the data has
+  // changed.
   bool is_another_run(const Fault& fault, const Outcome& hit, const Outcome& after) const {
     const std::string name = fs::path(fault.call.path).filename().string();
     return fault.call.path.starts_with(pictures_) && fault.how == "EACCES" &&
@@ -169,7 +171,7 @@ class Inject : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
-  // Without symbolic links, as the shim wants it.
+  // Without symbolic links, as the shim requires.
   const std::string root_ = fs::canonical(folder_.path());
   const std::string work_ = root_ + "/work", log_ = root_ + "/log";
   const std::string pictures_ = work_ + "/pictures", run_ = work_ + "/run";
@@ -188,7 +190,7 @@ TEST_F(Inject, ResumedBetweenTwoSaves) {
   try_faults(state, 25);
 }
 
-// The checkpoint is there, the model that belongs to it is not.
+// The checkpoint was saved, the model that belongs to it was not.
 TEST_F(Inject, ResumedInsideASave) {
   const std::string state =
       state_killed_at("state", [](const Call& call) { return renames(call, "model.safetensors"); });

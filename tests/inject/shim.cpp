@@ -1,19 +1,20 @@
-// A library for LD_PRELOAD that makes one file system call of a program go wrong. Calls on paths
-// below the given folders are counted from 1; the k-th fails, or is cut short, or the process is
-// killed at it. Other calls pass through untouched.
+// A library for LD_PRELOAD that causes a fault at one file system call of a program. Calls on paths
+// below the given folders are counted from 1. The k-th fails, or handles fewer bytes, or the
+// process is killed at it. Other calls are passed on as they are.
 //
 //   DDPM_INJECT_PATHS  absolute folders without symbolic links, separated by colons
 //   DDPM_INJECT_LOG    a file that gets a line "number <tab> call <tab> path" for each counted call
 //   DDPM_INJECT_AT     k
-//   DDPM_INJECT_HOW    EIO, ENOSPC, EMFILE, EACCES, EINTR: the call fails so and does nothing
-//                      kill-before, kill-after: SIGKILL, where a write is whole or not there
+//   DDPM_INJECT_HOW    EIO, ENOSPC, EMFILE, EACCES, EINTR: the call does nothing and gives this
+//   error
+//                      kill-before, kill-after: SIGKILL before or after the whole call
 //                      kill-half: SIGKILL after half of the bytes of a write
 //                      short: half of the bytes of a read or write
 //                      full-disk: from k on, everything that needs space fails with ENOSPC
 //
-// glibc does not call itself through symbols that can be replaced, so the functions of FILE and DIR
-// are replaced too. Symbols get their names by asm labels, because glibc's own declarations carry
-// attributes that a second declaration would have to repeat.
+// Calls inside glibc cannot be replaced, so the functions of FILE and DIR are replaced too. Symbols
+// get their names by asm labels, because a second declaration would have to repeat the attributes
+// that glibc's own declarations have.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -37,7 +38,8 @@ namespace {
 
 using namespace ddpm::inject;
 
-// `act` makes the real call with so many bytes; calls that move none pass 0 and ignore them.
+// `act(bytes)` makes the real call with that many bytes. Calls that move no bytes pass 0 and ignore
+// the argument.
 template <class Result, class Act>
 Result inject(const char* name, const std::string& path, Need need, Result failed, size_t bytes,
               const Act& act) {
@@ -69,15 +71,16 @@ Result inject(const char* name, const std::string& path, Need need, Result faile
   return inject(name, path, need, failed, 0, [&](size_t) { return act(); });
 }
 
-void mark_failed(FILE* file) { file->_flags |= 0x20; }  // what ferror() looks at in glibc
+// Sets the flag that ferror() reads in glibc.
+void mark_failed(FILE* file) { file->_flags |= 0x20; }
 
-// Half of what the file still holds in memory reaches the disk.
+// Writes half of what the file still holds in memory to the disk.
 void write_half(FILE* file) {
   syscall(SYS_write, fileno(file), file->_IO_write_base, __fpending(file) / 2);
 }
 
-// A function of the library behind this one. Looked up when called, because other libraries may
-// open files before the objects of this file are made.
+// The real function. It is looked up at each call, because other libraries may open files before
+// the objects of this file are initialised.
 template <class Function>
 struct Real {
   const char* name;
@@ -97,7 +100,7 @@ struct Real {
   }                                                                                               \
   result hook_##name parameters
 
-// Opening. "create" is logged for what may make a file.
+// Opening. It is logged as "create" where it may make a file.
 
 namespace {
 template <class Act>
@@ -184,7 +187,7 @@ HOOK_TRANSFER_AT(pread64, Need::kNothing, void*)
 HOOK_TRANSFER_AT(pwrite, Need::kSpace, const void*)
 HOOK_TRANSFER_AT(pwrite64, Need::kSpace, const void*)
 
-// Cut short by whole parts, at least one.
+// Fewer parts, but whole ones and at least one.
 #define HOOK_VECTOR(name, need)                                                               \
   HOOK(ssize_t, name, (int descriptor, const iovec* parts, int count)) {                      \
     return inject(                                                                            \
@@ -211,7 +214,7 @@ HOOK(size_t, fwrite, (const void* data, size_t size, size_t count, FILE* file)) 
   return 0;
 }
 
-// What a failed flush should have written is gone, as on a disk that could not take it.
+// What a failed flush should have written is lost, as on a full disk.
 namespace {
 template <class Act>
 int flush_with(const char* name, FILE* file, const Act& act) {
@@ -264,7 +267,7 @@ HOOK(int, close, (int descriptor)) {  // a failed close has closed
   return -1;
 }
 
-// Everything else has one form: parameters, the path that counts, the call.
+// All other functions have one form: parameters, the path that counts, the call.
 
 #define HOOK_CALL(result, name, parameters, path, need, failed, arguments) \
   HOOK(result, name, parameters) {                                         \

@@ -1,4 +1,4 @@
-// Everything below a folder, to be compared.
+// Reads everything below a folder, to compare two folders.
 #pragma once
 
 #include <map>
@@ -6,8 +6,8 @@
 
 namespace ddpm::test {
 
-// Relative path -> contents; folders end in a slash and hold "". Of metrics.jsonl the speeds are
-// left out, which no two runs share.
+// Relative path -> contents. The path of a folder ends in a slash, and its contents are "". The
+// speeds in metrics.jsonl are left out, because they differ from run to run.
 using Tree = std::map<std::string, std::string>;
 Tree read_tree(const std::string& folder);
 

@@ -24,7 +24,7 @@ struct Setting {
   int error = 0;
 };
 
-// What this file does itself goes straight to the kernel, past the replaced functions.
+// This file itself calls the kernel directly and not the replaced functions.
 Setting read_setting() {
   Setting setting;
   const auto text_of = [](const char* name) {
@@ -76,7 +76,7 @@ bool is_counted(std::string_view path) {
   return false;
 }
 
-// The target of a link below /proc/self; empty where there is none.
+// The target of a link below /proc/self. Empty where there is none.
 std::string link_in_proc(const std::string& name) {
   char target[PATH_MAX];
   const long length =

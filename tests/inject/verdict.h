@@ -1,5 +1,5 @@
-// What is to become of a call: counts those that matter, logs them, and picks the one that goes
-// wrong. The settings are explained in shim.cpp.
+// Decides what happens to a call: counts and logs the calls on the given folders, and picks the one
+// that gets the fault. The settings are explained in shim.cpp.
 #pragma once
 
 #include <dirent.h>
@@ -10,15 +10,17 @@
 namespace ddpm::inject {
 
 enum class How { kNone, kFail, kKillBefore, kKillAfter, kKillHalf, kShort, kFullDisk };
-enum class Need { kNothing, kSpace };  // what a full disk refuses
+// A full disk refuses calls that need space.
+enum class Need { kNothing, kSpace };
 
-// `path` is absolute. Leaves errno alone.
+// `path` is absolute. errno stays as it is.
 How next(const char* name, const std::string& path, Need need);
 // The errno of How::kFail.
 int error_to_fail_with();
 [[noreturn]] void die();
 
-// Absolute paths of what a call names; relative ones start at `folder`, a descriptor or AT_FDCWD.
+// The absolute path of what a call names. Relative paths start at `folder`, a descriptor or
+// AT_FDCWD.
 std::string path_of(int descriptor);
 std::string path_of(int folder, const char* path);
 std::string path_of(const char* path);

@@ -1,5 +1,5 @@
-// Every block of the tutorial against PyTorch's numbers: the output and every gradient, on every
-// host backend.
+// Compares every block of the tutorial with PyTorch's numbers: the output and every gradient, on
+// every host backend.
 #include "ddpm/nn/tutorial/attention.h"
 #include "ddpm/nn/tutorial/resample.h"
 #include "ddpm/nn/tutorial/residual.h"

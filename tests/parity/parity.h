@@ -1,5 +1,5 @@
-// What the parity tests share: a module filled with a fixture's parameters, run and differentiated,
-// every number compared.
+// What the parity tests share: filling a module with the parameters of a fixture, running and
+// differentiating it, and comparing every number.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,8 +16,8 @@
 
 namespace ddpm::test {
 
-// Copies params[prefix + path] into every parameter of the module; fails the test where names or
-// shapes disagree.
+// Copies params[prefix + path] to every parameter of the module. Fails the test where names or
+// shapes differ.
 inline void load_parameters(Module& module, const Fixture::Tensors& params,
                             const std::string& prefix = "") {
   const std::vector<NamedParameter> all = module.parameters();
@@ -32,8 +32,8 @@ inline void load_parameters(Module& module, const Fixture::Tensors& params,
 // Relative errors by name: "out", "grad_in.x", "grad.norm.weight", ...
 using Errors = std::map<std::string, double>;
 
-// Runs the block on the leaves and the fixture's grad_out through it; compares whatever the fixture
-// holds.
+// Runs the block on the leaves, and the fixture's grad_out backwards through it. Compares all that
+// the fixture holds.
 inline Errors run_block(const Fixture& fixture, Module& module, const std::string& prefix,
                         const std::map<std::string, Variable>& inputs,
                         const std::function<Variable()>& block) {

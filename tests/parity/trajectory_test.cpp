@@ -1,5 +1,5 @@
-// Eight steps of training against PyTorch's: every loss, and every parameter at the end, on every
-// host backend.
+// Compares eight steps of training with PyTorch's: every loss, and every parameter at the end, on
+// every host backend.
 #include <cmath>
 
 #include "ddpm/diffusion/noised_batch.h"
@@ -61,10 +61,10 @@ class Training {
   Schedule schedule_{"linear", 1000};
 };
 
-// Adam's first step divides a gradient by its own magnitude plus eps, 1e-8. What is smaller than
-// that is, in a network whose gradients reach 1e-2, the rounding of a sum: it moves its weight by
-// up to a whole step, and every later step follows. Those few weights start as ref's do, so that
-// the rest can be held to a bound that rounding alone would not fill.
+// Adam's first step divides a gradient by its own magnitude plus eps = 1e-8. In a network whose
+// gradients reach 1e-2, a gradient below eps is the rounding of a sum. It still moves its weight by
+// up to a whole step, and all later steps depend on that. In the first step these few weights get
+// the gradients of ref, so that a tight bound can hold for all weights.
 void take_undecided_gradients(const std::vector<Variable>& from, const std::vector<Variable>& to) {
   constexpr float kUndecided = 1e-8f;
   constexpr int64_t kFew = 10;  // of 73875 weights

@@ -1,4 +1,4 @@
-// Whole networks against PyTorch's numbers, on every host backend.
+// Compares whole networks with PyTorch's numbers, on every host backend.
 #include "ddpm/nn/tutorial/unet.h"
 
 #include "tests/parity/parity.h"

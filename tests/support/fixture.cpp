@@ -15,8 +15,8 @@ namespace {
 
 const std::string kFolder = DDPM_SOURCE_DIR "/tests/fixtures";
 
-// Parameters, before and after training, and their gradients follow the rule of state dicts; what
-// else has four axes is an image.
+// Parameters, before and after training, and their gradients have the layout of a state dict. Every
+// other tensor with four axes is an image.
 Layout layout_of(const std::string& key, int rank) {
   for (std::string_view prefix : {"param.", "grad.", "final."}) {
     if (key.starts_with(prefix)) return state_dict_layout(key, rank);

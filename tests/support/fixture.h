@@ -1,5 +1,5 @@
-// The golden numbers of tests/fixtures (its README.md tells how they were made), with every tensor
-// translated to our order of axes.
+// Reads the golden numbers of tests/fixtures, whose README.md explains how they were made. Every
+// tensor is converted to our order of axes.
 #pragma once
 
 #include <map>
@@ -25,13 +25,14 @@ class Fixture {
   // JSON: the block and its arguments.
   const std::string& config() const { return config_; }
 
-  // By the whole key: "in.x" [N, H, W, C], "param.proj.weight" [kh, kw, I, O], "out". Other tensors
-  // of rank 4, "in.scale" [N, 1, 1, C] among them, are images. Throws Error naming an absent key.
+  // By the whole key: "in.x" [N, H, W, C], "param.proj.weight" [kh, kw, I, O], "out". All other
+  // tensors of rank 4 are images, also "in.scale" [N, 1, 1, C]. Throws Error naming the key where
+  // it is absent.
   const Tensor& at(const std::string& key) const;
   bool has(const std::string& key) const { return tensors_.contains(key); }
   const Tensors& tensors() const { return tensors_; }
 
-  // Those whose key starts with the prefix, which is taken off: group("param."), group("step0.").
+  // The tensors whose key starts with the prefix, without it: group("param."), group("step0.").
   Tensors group(const std::string& prefix) const;
   Tensors inputs() const { return group("in."); }
   Tensors params() const { return group("param."); }

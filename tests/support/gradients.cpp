@@ -48,7 +48,7 @@ double worst_gradient_error(const Operation& operation, const std::vector<Tensor
         x = original;
         return value;
       };
-      // The five-point stencil: its error falls with step^4.
+      // The five-point stencil, whose error is proportional to step^4.
       const double slope =
           (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
       difference = std::max(difference, std::abs(slope - got[i]));
