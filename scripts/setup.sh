@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what ddpm.cpp needs from Debian's archive: to build, to run and to test. Does nothing where all of it is there.
-# scripts/setup.sh --fuzz: with what the fuzz targets need.
+# Installs the Debian packages that ddpm.cpp needs to be built, run and tested. Does nothing where all are installed.
+#   scripts/setup.sh --checks    also what scripts/check.sh needs
+#   scripts/setup.sh --fuzz      also what the fuzz targets need
 set -euo pipefail
 
 packages=(
@@ -17,8 +18,9 @@ packages=(
 )
 case "${1:-}" in
   '') ;;
+  --checks) packages+=(clang-format clang-tidy git) ;;
   --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
-  *) echo "setup: unknown argument '$1'; --fuzz adds clang and libFuzzer" >&2; exit 2 ;;
+  *) echo "setup: unknown argument '$1'; there are --checks and --fuzz" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# What a release build and its tests do not show: format, clang-tidy on what changed, and the tests under sanitizers.
+# The second half of what CI runs, after scripts/test.sh. Takes about 20 minutes on 2 cores.
+#   scripts/check.sh [format|tidy|asan|tsan]...     these alone; by default all
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# What the sanitizers look at. The other tests run the same code through the program, or wait for libraries.
+asan_tests=(base tensor io data kernels autograd nn optim diffusion engine run)
+# Where threads meet: locks, the pool, the allocator, trainers and readers of a run.
+tsan_tests=(base tensor engine run)
+
+# sanitize PRESET TEST...
+sanitize() {
+  local preset=$1
+  shift
+  cmake --preset "$preset" -DDDPM_WERROR=ON >/dev/null
+  cmake --build --preset "$preset" --target "${@/#/test_}"
+  local any
+  any=$(IFS='|'; echo "$*")
+  ctest --preset "$preset" -j "$(nproc)" -R "^($any): "
+}
+
+run() {
+  case $1 in
+    format) scripts/format --check ;;
+    tidy) cmake --preset release >/dev/null && scripts/tidy ;;
+    asan) sanitize asan "${asan_tests[@]}" ;;
+    tsan) sanitize tsan "${tsan_tests[@]}" ;;
+    *) echo "check: unknown check '$1'; there are format, tidy, asan and tsan" >&2; exit 2 ;;
+  esac
+}
+
+[ $# -gt 0 ] || set -- format tidy asan tsan
+scripts/setup.sh --checks
+for check in "$@"; do
+  SECONDS=0
+  run "$check"
+  echo "check: $check passed in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+done
