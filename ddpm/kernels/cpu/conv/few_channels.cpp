@@ -169,21 +169,14 @@ struct FewRows {
   std::vector<float> rows;
 };
 
-void spread_all(const FewRows& f, const float* few, const float* bias, float* many) {
-  const auto kernel = DDPM_SIMD_CHOOSE(spread);
+// All pixels, from few channels to many or from many to few.
+void multiply(const FewRows& f, bool from_few, const float* from, const float* bias, float* to) {
+  const auto kernel = from_few ? DDPM_SIMD_CHOOSE(spread) : DDPM_SIMD_CHOOSE(gather);
+  const int64_t from_width = from_few ? f.few : f.many, to_width = from_few ? f.many : f.few;
   for_each_task(f.blocks(), f.work(), [&](int64_t b) {
     const Range block = f.block(b);
-    kernel(block.size(), f.few, few + block.begin * f.few, f.rows.data(), bias, f.many,
-           many + block.begin * f.many);
-  });
-}
-
-void gather_all(const FewRows& f, const float* many, const float* bias, float* few) {
-  const auto kernel = DDPM_SIMD_CHOOSE(gather);
-  for_each_task(f.blocks(), f.work(), [&](int64_t b) {
-    const Range block = f.block(b);
-    kernel(block.size(), f.few, many + block.begin * f.many, f.rows.data(), bias, f.many,
-           few + block.begin * f.few);
+    kernel(block.size(), f.few, from + block.begin * from_width, f.rows.data(), bias, f.many,
+           to + block.begin * to_width);
   });
 }
 
@@ -191,12 +184,12 @@ void gather_all(const FewRows& f, const float* many, const float* bias, float* f
 
 void conv_few(const ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
   const FewRows f(s, w);
-  f.few_in ? spread_all(f, x, bias, y) : gather_all(f, x, bias, y);
+  multiply(f, f.few_in, x, bias, y);
 }
 
 void conv_few_backward_data(const ConvShape& s, const float* dy, const float* w, float* dx) {
   const FewRows f(s, w);
-  f.few_in ? gather_all(f, dy, nullptr, dx) : spread_all(f, dy, nullptr, dx);
+  multiply(f, !f.few_in, dy, nullptr, dx);
 }
 
 void conv_few_backward_weights(const ConvShape& s, const float* x, const float* dy, float* dw,

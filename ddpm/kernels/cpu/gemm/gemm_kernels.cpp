@@ -14,17 +14,13 @@
 // clang-format off
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "ddpm/kernels/cpu/gemm/register_tile-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace ddpm::cpu::HWY_NAMESPACE {
 namespace {
 
-namespace hn = hwy::HWY_NAMESPACE;
-using Floats = hn::ScalableTag<float>;
-using Vec = hn::Vec<Floats>;
-
-constexpr int64_t kLanes = HWY_LANES(float);
 #if HWY_TARGET == HWY_AVX3
 constexpr int kMr = 8;
 constexpr int64_t kDepth = 192;
@@ -43,7 +39,7 @@ constexpr int64_t kRowsAhead = 16;
 static_assert(kMr <= kMaxTileRows && kDepth <= kMaxDepth && kDepth * kNr <= kMaxPanelFloats);
 
 // Not a masked store: AMD's processors take tens of micro-operations for one of AVX2.
-HWY_INLINE void store_first(Vec v, int64_t count, float* to) {
+HWY_INLINE void store_columns(Vec v, int64_t count, float* to) {
 #if HWY_TARGET == HWY_AVX2
   HWY_ALIGN float lanes[kLanes];
   hn::Store(v, Floats(), lanes);
@@ -51,30 +47,6 @@ HWY_INLINE void store_first(Vec v, int64_t count, float* to) {
 #else
   hn::BlendedStore(v, hn::FirstN(Floats(), static_cast<size_t>(count)), Floats(), to);
 #endif
-}
-
-template <int kRows, int kVecs>
-HWY_INLINE void clear(Vec (&sum)[kRows][kVecs]) {
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::Zero(Floats());
-  }
-}
-
-// One step of the reduction: sum[r] += left(r) b.
-template <int kRows, int kVecs, class Left>
-HWY_INLINE void add_products(const Left& left, const float* b, Vec (&sum)[kRows][kVecs]) {
-  const Floats d;
-  Vec right[kVecs];
-#pragma GCC unroll 2
-  for (int v = 0; v < kVecs; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    const Vec x = hn::Set(d, left(r));
-#pragma GCC unroll 2
-    for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, right[v], sum[r][v]);
-  }
 }
 
 template <int kRows, int kVecs>
@@ -100,7 +72,7 @@ HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out
       for (int r = 0; r < kRows; ++r) {
         float* to = out.rows[r] + out.offset + first;
         const Vec base = out.accumulate ? hn::Add(hn::MaskedLoad(mask, d, to), bias) : bias;
-        store_first(hn::MulAdd(sum[r][v], alpha, base), count, to);
+        store_columns(hn::MulAdd(sum[r][v], alpha, base), count, to);
       }
     }
   }

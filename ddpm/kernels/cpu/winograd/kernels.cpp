@@ -16,6 +16,7 @@
 // clang-format off
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "ddpm/kernels/cpu/gemm/register_tile-inl.h"
 #include "ddpm/kernels/cpu/winograd/transforms-inl.h"
 // clang-format on
 
@@ -23,7 +24,6 @@ HWY_BEFORE_NAMESPACE();
 namespace ddpm::cpu::HWY_NAMESPACE {
 namespace {
 
-constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kNr = 2 * kLanes;                  // as in gemm_kernels.cpp
 constexpr int64_t kBlock = kLanes > 8 ? kLanes : 8;  // channels
 // Products of a slab's blocks are summed in registers. With AVX-512 a block's products take so
@@ -242,10 +242,8 @@ template <int kRows, bool kStream>
 HWY_INLINE void multiply_tile(int64_t blocks, const float* v, int64_t v_step, const float* u,
                               bool accumulate, float* sums) {
   constexpr int64_t kAhead = 2048, kLine = 16;
-  const Floats d;
   Vec sum[kRows][2];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = hn::Zero(d);
+  clear(sum);
   for (int64_t b = 0; b < blocks; ++b, v += v_step, u += kBlock * kNr) {
 #pragma GCC unroll 16
     for (int64_t c = 0; c < kBlock; ++c) {
@@ -253,13 +251,7 @@ HWY_INLINE void multiply_tile(int64_t blocks, const float* v, int64_t v_step, co
       for (int64_t i = 0; kStream && i < kNr; i += kLine) {
         __builtin_prefetch(u + kAhead + c * kNr + i);
       }
-      const Vec u0 = hn::LoadU(d, u + c * kNr), u1 = hn::LoadU(d, u + c * kNr + kLanes);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        const Vec x = hn::Set(d, v[r * kBlock + c]);
-        sum[r][0] = hn::MulAdd(x, u0, sum[r][0]);
-        sum[r][1] = hn::MulAdd(x, u1, sum[r][1]);
-      }
+      add_products([&](int r) DDPM_SIMD_LAMBDA { return v[r * kBlock + c]; }, u + c * kNr, sum);
     }
   }
   write_sums(sum, accumulate, sums);
@@ -302,18 +294,11 @@ void multiply(int64_t tiles, int64_t blocks, const float* v, int64_t v_stride, i
 HWY_INLINE void multiply_gradient_tile(int64_t tiles, const float* v, const float* d,
                                        bool accumulate, float* s) {
   constexpr int64_t kSteps = 8;
-  const Floats f;
   Vec sum[kTileRows][2];
-#pragma GCC unroll 8
-  for (int r = 0; r < kTileRows; ++r) sum[r][0] = sum[r][1] = hn::Zero(f);
+  clear(sum);
   const auto step = [&](int64_t t) HWY_ATTR {
-    const Vec d0 = hn::LoadU(f, d + t * kNr), d1 = hn::LoadU(f, d + t * kNr + kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < kTileRows; ++r) {
-      const Vec x = hn::Set(f, v[t * kBlock + r]);
-      sum[r][0] = hn::MulAdd(x, d0, sum[r][0]);
-      sum[r][1] = hn::MulAdd(x, d1, sum[r][1]);
-    }
+    const float* row = v + t * kBlock;
+    add_products([&](int r) DDPM_SIMD_LAMBDA { return row[r]; }, d + t * kNr, sum);
   };
   for (; tiles >= kSteps; tiles -= kSteps, v += kSteps * kBlock, d += kSteps * kNr) {
 #pragma GCC unroll 8

@@ -5,22 +5,12 @@
 //   row of A^T for power j: p^j; row of G for point p: (1, p, p^2) / product of (p - q) over the
 //   other finite points q; row of B^T for point p: the coefficients of the product of (x - q);
 //   infinity takes the highest power.
-// Include it after hwy/highway.h, inside no namespace; it is compiled once per target.
-#if defined(DDPM_KERNELS_CPU_WINOGRAD_TRANSFORMS_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef DDPM_KERNELS_CPU_WINOGRAD_TRANSFORMS_INL_H_
-#undef DDPM_KERNELS_CPU_WINOGRAD_TRANSFORMS_INL_H_
-#else
-#define DDPM_KERNELS_CPU_WINOGRAD_TRANSFORMS_INL_H_
-#endif
-
+// It has no include guard: kernels.cpp includes it once for each target.
+#include "ddpm/kernels/cpu/simd/vector_math-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ddpm::cpu::HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
-using Floats = hn::ScalableTag<float>;
-using Vec = hn::Vec<Floats>;
 
 HWY_INLINE Vec constant(double value) { return hn::Set(Floats(), static_cast<float>(value)); }
 
@@ -126,4 +116,3 @@ struct Transform<4> {  // points 0, a, -a, b, -b, infinity
 
 }  // namespace ddpm::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-#endif
