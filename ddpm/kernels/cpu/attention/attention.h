@@ -1,4 +1,4 @@
-// Softmax attention over positions, as Backend::attention defines it. Uses the threads of the pool;
+// Softmax attention over positions, as op::Attention defines it. Uses the threads of the pool;
 // results depend neither on their number nor on the other images of a batch.
 #pragma once
 

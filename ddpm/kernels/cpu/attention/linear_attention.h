@@ -1,4 +1,4 @@
-// Linear attention, as Backend::linear_attention defines it. Uses the threads of the pool; results
+// Linear attention, as op::LinearAttention defines it. Uses the threads of the pool; results
 // depend neither on their number nor on the other images of a batch.
 #pragma once
 

@@ -1,13 +1,13 @@
 // Linear attention together with its projections. q and k of a block of positions are made from x
-// while it is in the cache and forgotten; v and the attention's own output are never made. With a =
-// softmax(q) / sqrt(d) and b = softmax(k), both [positions, d] for each head,
+// while it is in the cache, used and dropped; v and the attention's own output are never made. With
+// a = softmax(q) / sqrt(d) and b = softmax(k), both [positions, d] for each head,
 //
 //   y = bias + sum over heads of a M,   M = context w_out,   context = G w_v,   G = b^T x,
 //
 // so that a position takes 4 hidden C multiply-adds (K = C); the operations one after another would
 // take 2 hidden d more for a position. In return an image takes 2 hidden d C more.
 //
-// Backward, likewise in two passes over blocks with a merge between them:
+// The backward pass also takes two passes over blocks with a merge between them:
 //
 //   from q:  dM = a^T dy, da = dy M^T, dq = softmax' (da), dx = dq w_q^T, dw_q = x^T dq
 //   merge:   dcontext = dM w_out^T, dw_out = context^T dM, dG = dcontext w_v^T, dw_v = G^T dcontext

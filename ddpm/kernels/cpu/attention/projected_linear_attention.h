@@ -1,4 +1,4 @@
-// Linear attention between its projections, as Backend::projected_linear_attention defines it. Uses
+// Linear attention between its projections, as op::ProjectedLinearAttention defines it. Uses
 // the threads of the pool; results depend neither on their number nor, gradients of weights
 // excepted, on the other images of a batch.
 #pragma once

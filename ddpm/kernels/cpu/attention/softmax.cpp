@@ -1,5 +1,5 @@
-// Softmaxes always subtract the maximum of what they sum over. A row is summed in one vector whose
-// lanes are added at the end, whatever block of rows it stands in.
+// Every softmax subtracts the maximum of what it sums over. The sum of a row is kept in one vector,
+// whose lanes are added at the end, so it does not depend on the block of rows.
 #include "ddpm/kernels/cpu/attention/softmax.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The row and column steps that attention's matrix products stand between. Matrices are row-major
-// with a row stride each. One thread each; nothing is allocated.
+// What attention does between its matrix products: steps along rows and down columns. One thread
+// each; nothing is allocated.
 #pragma once
 
 #include <cstdint>

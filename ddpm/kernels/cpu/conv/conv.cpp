@@ -1,6 +1,6 @@
 // The convolutions as gathers (gather.h). Backward-data is the same gather as the forward pass with
-// transposed weights; with stride s it falls apart into s x s phases of output pixels, each of
-// which sees only its own taps, so no multiplication meets an inserted zero. With few channels a
+// transposed weights. With stride s it is s x s gathers, one for each phase of the pixels of dx;
+// each phase has its own taps, so nothing is multiplied by an inserted zero. With few channels a
 // tap is a whole row of the kernel (tap_rows.h).
 #include "ddpm/kernels/cpu/conv/conv.h"
 

@@ -1,7 +1,8 @@
 // Direct convolution on bare pointers: images [N, H, W, C], weights [kh, kw, C, K], all dense. Any
-// kernel, stride and padding; also maps smaller than the kernel. Outputs are written, never added
-// to. All use the threads of parallel_for; results do not depend on their number, nor the bits of
-// one image on the others of its batch (weight gradients excepted, which sum over the batch).
+// kernel, stride and padding; maps may be smaller than the kernel. Outputs are written, never added
+// to. All functions use the threads of the pool. Results do not depend on how many threads there
+// are, and the bits of one image do not depend on the others of its batch (except weight gradients,
+// which sum over the batch).
 #pragma once
 
 #include "ddpm/kernels/cpu/conv/conv_shape.h"

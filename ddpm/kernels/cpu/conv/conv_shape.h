@@ -1,4 +1,4 @@
-// What all convolutions on bare pointers are told: extents, and where channels lie.
+// The extents of a convolution, and maps whose channels lie in two arrays.
 #pragma once
 
 #include <algorithm>

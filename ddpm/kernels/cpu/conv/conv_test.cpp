@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <ostream>
 
 #include "ddpm/kernels/cpu/simd/simd_test_support.h"
@@ -22,6 +21,7 @@ namespace {
 using ddpm::test::Tolerance;
 using ddpm::testing::normal_tensor;
 using ddpm::testing::relative_error;
+using ddpm::testing::same_bits;
 
 struct Problem {
   explicit Problem(const ConvShape& s)
@@ -79,11 +79,6 @@ ConvShape square(int64_t batch, int64_t size, int64_t channels, int64_t outputs,
           .kernel_width = kernel,
           .outputs = outputs,
           .padding = kernel / 2};
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() &&
-         std::memcmp(a.f32(), b.f32(), static_cast<size_t>(a.bytes())) == 0;
 }
 
 class ConvTest : public ddpm::testing::EverySimd {};

@@ -1,17 +1,18 @@
 // Backward-weights convolution: dw[tap, c, k] = sum over output pixels p of x[pixel under tap, c]
-// dy[p, k]. It is a transposed product whose rows are (tap, c) and whose columns are k, the layout
-// of dw itself; each step of the reduction over pixels reads mr channels of x and nr of dy.
+// dy[p, k]. It is a transposed product. Its rows are (tap, c) and its columns are k, which is the
+// layout of dw. Each step of the reduction over pixels reads mr channels of x and nr of dy.
 //
 // Blocking. Pixels are taken in blocks of up to the kernel's depth. The stretch of x under a block
-// is copied into groups of mr channels, [group][pixel][mr], which serves all taps (a tap is a table
-// of pointers into it, a row of zeros for padding) and all panels of dy, and stays in the
-// second-level cache; read in place, its rows a power of two apart would fight for a few sets of
-// the first-level cache. dy is packed panel by panel into the first-level cache, which also sums it
-// for dbias. The lines of the next block are prefetched meanwhile, or it would wait for them where
-// few channels leave it little else to do. A task is a range of channel groups x a chunk of the
-// pixels. Chunks exist so that a layer with few weights still has work for many threads; their
-// number depends on the problem only, and their partial sums are added in order, so results do not
-// depend on the threads.
+// is copied into groups of mr channels, [group][pixel][mr]. The copy serves all taps (a tap is a
+// table of pointers into it, with a row of zeros for padding) and all panels of dy, and stays in
+// the second-level cache. Without the copy, rows that are a power of two apart would share a few
+// sets of the first-level cache. dy is packed panel by panel into the first-level cache; packing
+// also sums it for dbias. The lines of the next block are prefetched meanwhile: with few channels a
+// block has little work, and the next one would wait for its lines.
+//
+// A task is a range of channel groups x a chunk of the pixels. Chunks give a layer with few weights
+// enough work for many threads. Their number depends on the problem only, and their partial sums
+// are added in order, so results do not depend on the threads.
 #include <algorithm>
 #include <cstdint>
 

@@ -1,9 +1,9 @@
-// Three kernels serve all passes, since each pass goes from few channels to many, from many to few,
-// or sums their products over the pixels: with w as few rows of many columns,
+// Each pass goes from few channels to many, or from many to few, or sums the products of both over
+// the pixels, so three kernels serve all passes. With w as few rows of many columns:
 //   spread:  many[p] = bias + sum_i few[p, i] w[i]       (a strip of w in registers)
 //   gather:  few[p, i] = bias[i] + many[p] . w[i]         (one vector of sums for each of the few)
 //   outer:   w[i] = sum_p few[p, i] many[p]               (sums in registers down a strip)
-// Pixels are cut into blocks by the problem alone; outer sums are added block after block.
+// The problem alone decides how pixels are cut into blocks; outer sums are added block after block.
 #include "ddpm/kernels/cpu/conv/few_channels.h"
 
 #include <algorithm>

@@ -1,6 +1,7 @@
-// 1x1 convolutions between at most kFewChannels channels and many, the ends of a network that works
-// on pictures: a register tile of 16 outputs would compute 13 of them for nothing, or reduce over 3
-// numbers. Conventions and promises as in conv.h.
+// 1x1 convolutions between at most kFewChannels channels and many, as at both ends of a network
+// that works on pictures. The register tile of conv.h would waste most of its work there: with 3
+// outputs it computes 16, and with 3 inputs its reduction has 3 steps. Conventions and promises as
+// in conv.h.
 #pragma once
 
 #include "ddpm/kernels/cpu/conv/conv_shape.h"

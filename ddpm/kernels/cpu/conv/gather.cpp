@@ -1,16 +1,16 @@
-// The image is never rearranged: a table gives, for each group of mr output pixels and each tap,
-// where the input pixel's channels lie (a row of zeros for padding), and the micro-kernel walks
-// along it.
+// The image is never rearranged. A table says, for each group of mr output pixels and each tap,
+// where the channels of the input pixel lie (or a row of zeros for padding), and the micro-kernel
+// walks along them.
 //
-// The reduction is cut into blocks of at most the kernel's depth (whole taps, or parts of one where
-// there are many channels), at places that depend on the layer alone. A task is a block of rows x a
-// range of columns. It packs the weights of as many reduction blocks as the second-level cache
-// holds beside the rest, in panels of nr columns, at most 16 to 24 KiB each. A strip of some tens
-// of rows then passes under one panel after the other: the panel comes to the first-level cache
-// once for the strip, the strip's inputs stay there, and its outputs are written side by side,
-// which the way to memory needs. A 1x1 convolution prefetches the rows of a tile while it computes
-// the one before, under the first panel, where they would otherwise come from memory. Packing costs
-// 1/rows of the arithmetic, so weights are never packed in advance.
+// The reduction is cut into blocks of at most the kernel's depth: whole taps, or parts of one where
+// there are many channels. Where it is cut depends on the layer alone. A task is a block of rows x
+// a range of columns. It packs the weights of as many reduction blocks as the second-level cache
+// can hold beside the rest, in panels of nr columns, at most 16 to 24 KiB each. Then strips of some
+// tens of rows pass under one panel after the other: a panel comes to the first-level cache once
+// for each strip, the inputs of the strip stay there, and its outputs are written side by side, as
+// memory likes it. Under its first panel a 1x1 convolution prefetches the rows of the next tile,
+// which come from memory. Packing costs 1/rows of the arithmetic, so weights are never packed in
+// advance.
 #include "ddpm/kernels/cpu/conv/gather.h"
 
 #include "ddpm/base/threads.h"

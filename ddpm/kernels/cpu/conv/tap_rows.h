@@ -1,6 +1,6 @@
-// Rows of taps. With few channels, what the taps of one kernel row read is a few numbers each, but
-// they lie side by side: kernel_width * channels numbers that one longer tap reads where they are.
-// It must not leave the image, so the padding becomes part of a copy of the image.
+// Rows of taps. With few channels, each tap of a kernel row reads only a few numbers, but these lie
+// side by side: one longer tap reads kernel_width * channels numbers where they are. It must not
+// leave the image, so the image is copied with its padding.
 #pragma once
 
 #include "ddpm/kernels/cpu/conv/conv_shape.h"

@@ -1,11 +1,13 @@
 // Micro-kernels of matrix products. A tile keeps mr x 2 vectors of outputs in registers: 6 x 2 of
-// 16 registers with AVX2, 8 x 2 of 32 with AVX-512, so that each step of the reduction does 2
-// vector loads and mr broadcasts for 2 mr fused multiply-adds and the multipliers are the limit.
-// More rows would fit there, but not their pointers: 12 take 1.5 times as long as 8. The right
-// matrix comes in panels [depth][nr]; the left one is read where it lies, through row pointers
-// (products and convolutions) or one pointer per reduction step (transposed products). Each output
-// is one chain of additions in the order of the reduction; tails use the same chain with fewer rows
-// or masked columns, so an output's bits do not depend on its place in a tile.
+// 16 registers with AVX2, 8 x 2 of 32 with AVX-512. Each step of the reduction then takes 2 vector
+// loads and mr broadcasts for 2 mr fused multiply-adds, and the multipliers are the limit. AVX-512
+// has room for more rows, but not for their pointers: 12 rows take 1.5 times as long as 8.
+//
+// The right matrix comes in panels [depth][nr]. The left one is read where it lies, through row
+// pointers (products and convolutions) or through one pointer for each reduction step (transposed
+// products). Each output is one chain of additions in the order of the reduction. Tails use the
+// same chain with fewer rows or masked columns, so the bits of an output do not depend on its place
+// in a tile.
 #include "ddpm/kernels/cpu/gemm/gemm_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -78,7 +80,7 @@ HWY_INLINE void write_tile(const Vec (&sum)[kRows][kVecs], const TileOutput& out
   }
 }
 
-// The outputs are wanted only after the reduction; by then they have arrived.
+// The outputs are needed only after the reduction; by then they are in the cache.
 template <int kRows, int kVecs>
 HWY_INLINE void prefetch_output(const TileOutput& out) {
 #pragma GCC unroll 12

@@ -1,6 +1,6 @@
-// The register-blocked heart of every matrix product and direct convolution: a tile of up to
-// mr x nr outputs held in registers while the reduction runs. Loops, cache blocking and threads are
-// the callers' (matmul.cpp, conv.cpp, conv_weights.cpp).
+// The register tile in which every matrix product and direct convolution ends: up to mr x nr
+// outputs are held in registers while the reduction runs. Loops, cache blocking and threads are up
+// to the callers (matmul.cpp, conv/gather.cpp, conv/conv_weights.cpp).
 #pragma once
 
 #include <cstdint>
@@ -60,7 +60,7 @@ struct GemmKernels {
   // Where sums is not null, sums[j] += sum over i of b[i * stride + j] (sums has nr elements).
   void (*pack)(const float* b, int64_t stride, int64_t depth, int64_t columns, float* panel,
                float* sums);
-  // panel[i * nr + j] = b[j * stride + i], zero-padded likewise.
+  // panel[i * nr + j] = b[j * stride + i], with zeros beyond as well.
   void (*pack_transposed)(const float* b, int64_t stride, int64_t depth, int64_t columns,
                           float* panel);
   // panel[i * mr + r] = a[i * stride + r] for i < depth, r < rows; what lies between rows and mr is

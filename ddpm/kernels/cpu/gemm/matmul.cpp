@@ -1,6 +1,6 @@
 // The reduction is cut into blocks of the kernel's depth, at places that depend on k alone. For
-// each block and each panel of nr columns, the panel of b is packed onto the stack (it then stays
-// in the first-level cache) and a strip of rows of a, or all of them, passes over it where it lies.
+// each block and each panel of nr columns, the panel of b is packed onto the stack, where it stays
+// in the first-level cache, and a strip of rows of a (or all of them) is multiplied by it.
 #include "ddpm/kernels/cpu/gemm/matmul.h"
 
 #include <algorithm>

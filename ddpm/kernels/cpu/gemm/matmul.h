@@ -1,7 +1,7 @@
-// Small matrix products on one thread, callable from inside a parallel region: what attention is
-// built of. Row-major matrices of any size (an extent of 0 included) with a row stride each, so
-// that a head's columns can be read in place. Nothing is allocated. The bits of an output do not
-// depend on m or n.
+// Small matrix products on one thread, which may be called inside a parallel region: what attention
+// is built of. Matrices are row-major, of any size (also 0), with a row stride each, so that the
+// columns of a head can be read in place. Nothing is allocated. The bits of an output do not depend
+// on m or n.
 #pragma once
 
 #include <cstdint>

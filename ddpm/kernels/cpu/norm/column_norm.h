@@ -1,8 +1,9 @@
 // What group normalisation and weight standardization are made of: statistics down the columns of a
-// dense matrix [rows][columns], the application of y = act((x - mean) scale + shift) with one mean,
-// scale and shift per column, and both steps of its gradient. Callers cut the rows into blocks of
-// column_block_rows(), a function of the width alone, and merge the blocks' numbers in order, so
-// results depend neither on threads nor on the batch. One thread each; nothing is allocated.
+// dense matrix [rows][columns], the map y = act((x - mean) scale + shift) with one mean, scale and
+// shift for each column, and the two steps of its gradient. Callers cut the rows into blocks of
+// column_block_rows(), which depends on the width alone, and merge the numbers of the blocks in
+// order, so results depend neither on threads nor on the batch. One thread each; nothing is
+// allocated.
 #pragma once
 
 #include <algorithm>

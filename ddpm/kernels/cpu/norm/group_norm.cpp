@@ -1,8 +1,8 @@
-// Group normalisation with FiLM and SiLU: one pass for the statistics and one that applies all of
-// it as a single affine map per channel and image, mostly with the image still in the cache;
-// backward likewise two passes over dy and x, recomputing what the forward pass did instead of
-// storing it. Statistics are per channel and block of positions first (any number of channels per
-// group then costs the same), merged in double in a fixed order.
+// Two passes: one for the statistics, and one that applies normalisation, FiLM and SiLU as a single
+// affine map for each channel and image, mostly while the image is still in the cache. The backward
+// pass also takes two passes over dy and x; it computes again what the forward pass did instead of
+// storing it. Statistics are first taken for each channel and block of positions, so that the
+// number of channels in a group does not matter, and merged in double in a fixed order.
 #include "ddpm/kernels/cpu/norm/group_norm.h"
 
 #include <algorithm>
@@ -36,7 +36,7 @@ struct Extents {
   int64_t images, channels, positions, groups, width, block, blocks;
 };
 
-// What a channel of an image meets: v = (x - mean) rstd gamma + beta, u = v scale + shift.
+// What happens to a channel of an image: v = (x - mean) rstd gamma + beta, u = v scale + shift.
 struct Film {
   const float* scales = nullptr;  // [channels] and then as many shifts, or null
   int64_t channels = 0;

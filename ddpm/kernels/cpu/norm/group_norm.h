@@ -1,6 +1,6 @@
-// Group normalization with FiLM and SiLU, as Backend::group_norm defines it. Maps are
-// [images, positions, channels], dense. All use the threads of the pool; results depend neither on
-// their number nor on the other images of a batch.
+// Group normalisation with FiLM and SiLU, as op::GroupNorm defines it. Maps are [images, positions,
+// channels], dense. All functions use the threads of the pool; results depend neither on their
+// number nor, gradients of weights excepted, on the other images of a batch.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,7 @@
-// Weight standardization: w [kh, kw, C, K] is a matrix [kh kw C][K] whose columns are normalised,
-// so this is group normalisation's arithmetic with one image and a group per column. Blocks of rows
-// go to threads; their moments are merged in order. Moments of equal numbers are exact, so a
-// constant filter has exactly zero variance; rstd is 0 then, and so are the result and its
-// gradient.
+// w [kh, kw, C, K] is a matrix [kh kw C][K] whose columns are normalised: the arithmetic of group
+// normalisation with one image and a group for each column. Blocks of rows go to threads, and their
+// moments are merged in order. Moments of equal numbers are exact, so a constant filter has a
+// variance of exactly zero. Then rstd is 0, and so are the result and its gradient.
 #include "ddpm/kernels/cpu/norm/weight_standardization.h"
 
 #include <algorithm>

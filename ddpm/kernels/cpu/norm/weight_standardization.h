@@ -1,5 +1,5 @@
-// Weight standardization, as Backend::weight_moments defines it, of weights [rows, columns]: a
-// column is what leads to one output. All use the threads of the pool; results do not depend on
+// Weight standardization, as op::WeightMoments defines it. Weights are [rows, columns], and each
+// column leads to one output. All functions use the threads of the pool; results do not depend on
 // their number.
 #pragma once
 

@@ -1,5 +1,5 @@
-// Element-wise operations: one pass over memory each, cut over threads anywhere, because a lane's
-// result does not depend on its neighbours.
+// Each operation is one pass over memory. It may be cut over threads anywhere, because the result
+// in a lane does not depend on the other lanes.
 #include "ddpm/kernels/cpu/pointwise/elementwise.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Losses: differences and sums in double, in chunks of a fixed size whose sums are added in order,
-// so that no thread count changes them.
+// Differences and sums are in double. Chunks have a fixed size and their sums are added in order,
+// so that no thread count changes the result.
 #include "ddpm/kernels/cpu/pointwise/loss.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
-// The optimizer step: all that happens to a parameter in one pass over memory (gradient scaling,
-// both moments, the update, the moving average), over chunks of all parameters at once, so that
-// many small tensors cost no more than a large one. It moves 36 bytes per parameter and is bound by
-// that.
+// The optimizer step does everything in one pass over memory: it scales the gradient, updates both
+// moments and the weight, and moves the average. It works on chunks of all parameters at once, so
+// that many small tensors cost no more than a large one. It moves 36 bytes for each parameter, and
+// memory is its limit.
 #include "ddpm/kernels/cpu/pointwise/optimizer.h"
 
 #include <algorithm>

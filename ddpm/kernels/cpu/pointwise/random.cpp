@@ -1,4 +1,4 @@
-// Noise: the numbers are Philox's own, so all there is to gain is threads.
+// The numbers are those of Philox; this file only shares them among threads.
 #include "ddpm/kernels/cpu/pointwise/random.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Random numbers.
+// Normal random numbers.
 #pragma once
 
 #include <cstdint>

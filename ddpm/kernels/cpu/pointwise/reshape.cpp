@@ -1,5 +1,5 @@
-// Moving data, a row of pixels at a time and bound by memory. Folding 2 x 2 cells into channels is
-// an interleaving of four rows of channels.
+// Data is moved a row of pixels at a time; memory is the limit. Folding cells of 2 x 2 pixels into
+// channels interleaves four rows of channels.
 #include "ddpm/kernels/cpu/pointwise/reshape.h"
 
 #include <algorithm>
@@ -89,7 +89,8 @@ DDPM_SIMD_TABLE(sum_cells);
 
 namespace {
 
-// Calls body(row) for each of `rows` rows of `size` elements, on as many threads as they are worth.
+// Calls body(row) for each of `rows` rows of `size` elements, on several threads where the work is
+// large enough.
 template <class Body>
 void for_each_row(int64_t rows, int64_t size, const Body& body) {
   parallel_for(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(size, 1)),

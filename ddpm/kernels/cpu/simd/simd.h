@@ -1,7 +1,7 @@
-// Which instruction set the kernels run on. Every kernel file is compiled once per target
-// (Highway's foreach_target) and its version is picked from a small table; the choice is one
-// variable of ours, because Highway's own dispatcher lives in a shared library that the engine must
-// not need.
+// Which instruction set the kernels run on. Every kernel file is compiled once for each target
+// (Highway's foreach_target), and a small table holds the versions of a function. Which of them
+// runs is a variable of ours: Highway's own dispatcher is in a shared library, which the engine
+// must not need.
 #pragma once
 
 #include <vector>

@@ -1,7 +1,7 @@
-// Vectors of float32 for kernel files: partial loads and stores, and the transcendental functions.
-// Include it after hwy/highway.h, inside no namespace; it is compiled once per target. Functions
-// are branch-free, keep NaN, and give a lane the same bits whatever stands in the others, so that
-// a result does not depend on where work was cut.
+// Vectors of float32 for kernel files: partial loads and stores, and transcendental functions.
+// Include it after hwy/highway.h, inside no namespace; it is compiled once for each target. The
+// functions have no branches and keep NaN. A lane gets the same bits whatever is in the others, so
+// that a result does not depend on where work was cut.
 #if defined(DDPM_KERNELS_CPU_VECTOR_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef DDPM_KERNELS_CPU_VECTOR_MATH_INL_H_
 #undef DDPM_KERNELS_CPU_VECTOR_MATH_INL_H_
@@ -134,7 +134,8 @@ HWY_INLINE Vec exp_within(Vec x) {
 // the smallest number: its products would be denormal, and those are slow.)
 HWY_INLINE Vec exp(Vec x) { return hn::IfThenZeroElse(hn::Lt(x, set(-87.3f)), exp_within(x)); }
 
-// x / (1 + e^-x). Left of -88 it stays at silu(-88) = -5e-37: no infinity meets a zero.
+// x / (1 + e^-x). Left of -88 it stays at silu(-88) = -5e-37: so that infinity is never multiplied
+// by zero.
 HWY_INLINE Vec silu(Vec x) {
   const Vec low = at_least(x, -88);
   return hn::Div(low, hn::Add(set(1), exp_within(hn::Neg(at_most(low, 87)))));

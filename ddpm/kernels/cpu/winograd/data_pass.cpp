@@ -12,14 +12,14 @@
 // Tiles are blocked so that V stays in the second-level cache while the panels pass; U and the sums
 // stream through the first level, which keeps up.
 //
-// U (weight_transform.h), four times as large as the weights (F(4)), is used once per block of
-// tiles. With many blocks it is made once, before, or was prepared. With few it is made where it is
-// needed: for one slab and one panel, used for all tiles while it is in the first or second level,
-// and forgotten. A task then takes a few neighbouring panels: a row of weights for one panel is a
-// cache line or two, and lines come faster from memory when their neighbours are wanted as well.
+// U (weight_transform.h), four times as large as the weights (F(4)), is used once for each block of
+// tiles. With many blocks it is made once, before all tasks, or was prepared. With few it is made
+// where it is needed: for one slab and one panel, used for all tiles while it is in the first or
+// second level, and dropped. A task then takes a few neighbouring panels: a row of weights for one
+// panel is a cache line or two, and lines come faster from memory together with their neighbours.
 //
-// Each slab of channels is a chain of additions of its own, whatever the tasks: bits depend on
-// neither threads nor batch.
+// Each slab of channels is a chain of additions of its own, however work is cut into tasks, so bits
+// depend on neither threads nor batch.
 #include <algorithm>
 
 #include "ddpm/base/threads.h"

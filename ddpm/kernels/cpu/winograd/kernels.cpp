@@ -1,13 +1,13 @@
-// Each 2-D transform is a 1-D transform (transforms-inl.h) of every row, then of every
-// column, one vector of channels at a time; between the two the tile lies in a few lines of the
-// first-level cache.
+// Each 2-D transform is a 1-D transform (transforms-inl.h) of every row, then of every column, one
+// vector of channels at a time. Between the two, the tile lies in a few lines of the first-level
+// cache.
 //
-// Where each number of U and S lies is known to the compiler: a stride known only to the program
-// would take their transforms twice the time. In the products no loop but the one over tiles ends
-// at a place that the processor must guess, and they begin a position while the last sums of the
-// one before are on their way, so that a few channels at a time reach 93 % of the multipliers'
-// peak. S has room between its positions, or those of one channel would fight for a few sets of the
-// cache. U needs none: it is used in order, and kept.
+// The compiler knows where each number of U and S lies; with strides that are known only at run
+// time their transforms would take twice the time. In the products, only the loop over tiles ends
+// at a place that the processor must guess, and the products of one position begin while the last
+// sums of the one before are still on their way. So a few channels at a time reach 93 % of the
+// multipliers' peak. S has room between its positions, or those of one channel would share a few
+// sets of the cache. U needs no such room, because it is used in order.
 #include "ddpm/kernels/cpu/winograd/kernels.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -1,4 +1,4 @@
-// Where the tiles and the channels of a map lie: what all passes share.
+// Where the tiles and the channels of a map lie. All passes use it.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,8 @@
 
 namespace ddpm::cpu {
 
-// Tiles of m x m outputs that cover maps [batch, height, width]; the last ones may stick out.
+// Tiles of m x m outputs that cover maps [batch, height, width]; the last ones may reach beyond the
+// map.
 struct Tiles {
   Tiles(int64_t tile, int64_t batch, int64_t map_height, int64_t map_width)
       : m(tile),
@@ -61,7 +62,7 @@ void from_multiples(Range range, int64_t size, const Visit& visit) {
 }
 
 // The distance of two positions, `size` floats or a little more: an odd number of cache lines, so
-// that the positions of one channel do not fight for one set of the cache.
+// that the positions of one channel do not share one set of the cache.
 inline int64_t position_stride(int64_t size) { return (ceil_div(size, 16) | 1) * 16; }
 
 }  // namespace ddpm::cpu

@@ -1,11 +1,11 @@
 // The 1-D transforms of Winograd's convolution F(m, 3), m = 2 or 4, on vectors of channels. F(4)
-// interpolates at 0, +-0.625, +-1.5 and infinity, not at the textbook's 0, +-1, +-2: same number of
-// operations, half the rounding error. They pair the points of opposite sign, so that B takes 12
-// multiply-adds, and are written out because that is what the matrices come to:
+// interpolates at 0, +-0.625, +-1.5 and infinity instead of the textbook's 0, +-1, +-2 and
+// infinity: the number of operations is the same and the rounding error is half. The code pairs the
+// points of opposite sign, so that B takes 12 multiply-adds. The matrices that it stands for:
 //   row of A^T for power j: p^j; row of G for point p: (1, p, p^2) / product of (p - q) over the
 //   other finite points q; row of B^T for point p: the coefficients of the product of (x - q);
 //   infinity takes the highest power.
-// It has no include guard: kernels.cpp includes it once for each target.
+// This file has no include guard: kernels.cpp includes it once for each target.
 #include "ddpm/kernels/cpu/simd/vector_math-inl.h"
 #include "hwy/highway.h"
 

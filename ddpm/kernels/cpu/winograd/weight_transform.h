@@ -1,5 +1,5 @@
-// U, the transformed weights of a pass towards outputs: made one slab of channels and one panel of
-// outputs at a time, or all at once.
+// U, the transformed weights of a pass: made for one slab of channels and one panel of outputs at a
+// time, or for all at once.
 #pragma once
 
 #include <cstdint>

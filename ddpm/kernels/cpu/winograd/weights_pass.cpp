@@ -1,14 +1,15 @@
 // Backward-weights Winograd convolution: dw = G^T [sum over tiles of (B^T x B) * (A dy A^T)] G.
-// With V the transformed tiles of x and D those of dy, the sum is a transposed product per
-// position, S[position][c][k] = sum over tiles t of V[position][t][c] D[position][t][k], for which
-// both transforms deliver the rows that the micro-kernel wants.
+// With V the transformed tiles of x and D those of dy, the sum is a transposed product for each
+// position, S[position][c][k] = sum over tiles t of V[position][t][c] D[position][t][k]. Both
+// transforms write the rows that the micro-kernel reads.
 //
 // Blocking. A task sums S of up to 64 channels and 64 outputs, which takes half of the second-level
-// cache, and ends with G^T S G: S, four times as large as dw (F(4)), never goes to memory. Where
-// the layer has few such parts, each makes V and D itself, for some tiles at a time, which stay in
-// that cache as well; its tiles are then cut into pieces with a dw of their own each, so that there
-// is work for many threads. Where it has more, they would all make the same V and D. Those are made
-// before then, for as many tiles as kBytes hold, and pass through the last-level cache.
+// cache, and ends with G^T S G. So S, four times as large as dw (F(4)), never goes to memory. Such
+// a range of channels and outputs is a part of the layer. Where there are few parts, each makes V
+// and D itself, for some tiles at a time, which stay in that cache as well; its tiles are cut into
+// pieces with a dw of their own each, to have work for many threads. More parts would all make the
+// same V and D. So these are made before, for as many tiles as kBytes hold, and pass through the
+// last-level cache.
 //
 // The order of additions depends on the problem alone, so results do not depend on the threads.
 #include <algorithm>

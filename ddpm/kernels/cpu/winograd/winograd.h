@@ -1,7 +1,7 @@
-// Winograd's convolution F(m x m, 3 x 3), m = 2 or 4, on bare pointers, for 3 x 3 kernels with
-// stride 1 and padding 1 on maps of any size and any number of channels: 2.25 (m = 2) or 4 (m = 4)
-// times fewer multiplications than conv.h, the same conventions. Relative error against exact
-// arithmetic about 1e-6 (m = 4), 3e-7 (m = 2).
+// Winograd's convolution F(m x m, 3 x 3), m = 2 or 4, on bare pointers: for 3 x 3 kernels with
+// stride 1 and padding 1, on maps of any size and any number of channels. It takes 2.25 (m = 2) or
+// 4 (m = 4) times fewer multiplications than conv.h. Conventions are the same. The relative error
+// against exact arithmetic is about 3e-7 (m = 2) or 1e-6 (m = 4).
 #pragma once
 
 #include "ddpm/kernels/cpu/conv/conv_shape.h"

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "ddpm/kernels/cpu/simd/simd_test_support.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
@@ -12,6 +10,7 @@ namespace {
 
 using ddpm::testing::normal_tensor;
 using ddpm::testing::relative_error;
+using ddpm::testing::same_bits;
 
 // Relative error of F(m) against double, for up to a few hundred channels.
 double tolerance(int64_t m) { return m == 2 ? 1e-6 : 3e-6; }
@@ -80,10 +79,6 @@ void check_against_ref(const ConvShape& s) {
     EXPECT_LE(relative_error(got.dw, expected.dw), tolerance(m)) << "dw";
     EXPECT_LE(relative_error(got.dbias, expected.dbias), tolerance(m)) << "dbias";
   }
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return std::memcmp(a.f32(), b.f32(), static_cast<size_t>(a.bytes())) == 0;
 }
 
 class WinogradTest : public ddpm::testing::EverySimd {};

@@ -1,5 +1,5 @@
-// The order of work that normalisations and linear attention share: a pass over blocks of an image
-// that reduces, a merge, and a pass that applies.
+// The order of work of normalisations and linear attention: a pass over blocks of an image that
+// reduces, a merge, and a pass that applies the result.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Work of a kernel cut into tasks that threads share, and the scratch memory of a task.
+// How the work of a kernel is cut into tasks that threads share, and scratch memory for them.
 #pragma once
 
 #include <algorithm>
