@@ -28,5 +28,6 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/nn/module.h
   ddpm/nn/network.h
   ddpm/optim/adam.h
+  ddpm/tensor/device.h
   ddpm/tensor/shape.h
   ddpm/tensor/tensor.h)

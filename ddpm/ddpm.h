@@ -28,5 +28,6 @@
 #include "ddpm/nn/module.h"
 #include "ddpm/nn/network.h"
 #include "ddpm/optim/adam.h"
+#include "ddpm/tensor/device.h"
 #include "ddpm/tensor/shape.h"
 #include "ddpm/tensor/tensor.h"

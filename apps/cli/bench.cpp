@@ -154,7 +154,7 @@ Measured measure(const Request& request, Device device) {
       options.optimizer, config, [&](int64_t) { return images; }, device);
   result.step_s = fastest(request.repetitions, request.seconds, [&] { trainer.step(); });
   result.rss_mb = peak_rss_mb();
-  const auto forward = [&] { trainer.network()({.x = Variable(images), .t = t.on(device)}); };
+  const auto forward = [&] { trainer.network()({.x = Variable(images), .t = t.to(device)}); };
   {
     const Inference scope;
     result.forward_s = fastest(request.repetitions, request.seconds, forward);

@@ -77,8 +77,8 @@ Action forward_command(Flags& flags) {
     const SafetensorsFile file = SafetensorsFile::open(request->in);
     const Model model = request->model.load(flags, device);
     check_inputs(file, model.config);
-    const Tensor x = file.read("x", Layout::kImage).on(device);  // [N, H, W, C]
-    const Tensor t = file.read("t").on(device);                  // [N]
+    const Tensor x = file.read("x", Layout::kImage).to(device);  // [N, H, W, C]
+    const Tensor t = file.read("t").to(device);                  // [N]
     require_finite(x, "x of " + request->in);
     require_finite(t, "t of " + request->in);
     OutputFile file_out(request->out);

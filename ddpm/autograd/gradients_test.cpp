@@ -20,7 +20,7 @@ constexpr double kBound = test::Tolerance::kGradient;
 class Gradients : public ::testing::TestWithParam<Device> {
  protected:
   Tensor random(Shape shape, uint64_t seed, float scale = 1, float offset = 0) const {
-    return random_tensor(shape, seed, scale, offset).on(GetParam());
+    return random_tensor(shape, seed, scale, offset).to(GetParam());
   }
 };
 

@@ -9,6 +9,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/kernels/backend.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 namespace {
@@ -52,15 +53,12 @@ Tensor target_of(const Mix& mix, const Tensor& x0, const Tensor& noise) {
   return target;
 }
 
-// Values [N] on a device. They are written on the host; kDry has none.
+// Values [N] on a device.
 template <class Value>
 Tensor per_image(int64_t images, Device device, Value value) {
-  const bool values = holds_values(device);
-  Tensor tensor({images}, DType::kFloat32, values ? Device::kCpu : device);  // [N]
-  for (int64_t n = 0; values && n < images; ++n) {
-    tensor.f32()[n] = static_cast<float>(value(static_cast<size_t>(n)));
-  }
-  return tensor.on(device);
+  std::vector<float> values(static_cast<size_t>(images));
+  for (size_t n = 0; n < values.size(); ++n) values[n] = static_cast<float>(value(n));
+  return Tensor::of({images}, values, device);
 }
 
 // use(n) is how the network is used for image n.
@@ -123,7 +121,7 @@ NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64
   std::vector<NoiseLevel> levels(images, process.draw(random, first));
   std::vector<uint64_t> noise_seeds(images);
   // Without values to compute, a batch of millions must cost no time.
-  for (size_t n = 0; holds_values(x0.device()) && n < images; ++n) {
+  for (size_t n = 0; x0.memory().holds_values() && n < images; ++n) {
     levels[n] = process.draw(random, first + n);
     noise_seeds[n] = mix_seed(seeds.noise, first + n);
   }

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "ddpm/tensor/memory.h"
+
 namespace ddpm {
 namespace {
 
@@ -21,10 +23,11 @@ bool all_finite(const float* values, int64_t count) {
 }  // namespace
 
 std::optional<float> find_not_finite(const Tensor& values) {
-  if (!holds_values(values.device())) return std::nullopt;
+  if (!values.memory().holds_values()) return std::nullopt;
+  const Tensor here = values.to(Device::kCpu);
   constexpr int64_t kChunk = 1 << 12;
-  const float* next = values.f32();
-  for (int64_t left = values.elements(); left > 0; left -= kChunk, next += kChunk) {
+  const float* next = here.f32();
+  for (int64_t left = here.elements(); left > 0; left -= kChunk, next += kChunk) {
     const int64_t count = std::min(left, kChunk);
     if (all_finite(next, count)) continue;
     return *std::find_if(next, next + count, [](float value) { return !std::isfinite(value); });

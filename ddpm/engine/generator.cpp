@@ -57,7 +57,7 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
       fail("sample",
            fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
                        "training failed",
-                       *value, t.f32()[0]));
+                       *value, t.values()[0]));
     }
     return output;
   };

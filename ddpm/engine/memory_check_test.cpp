@@ -10,6 +10,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
+#include "ddpm/base/threads.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/engine/trainer.h"
@@ -173,11 +174,47 @@ TEST(Estimates, AreSafeBesideATraining) {
   EXPECT_EQ(beside, expected);
 }
 
+// An estimate gives nothing of the heap back and resets no counter of it: a training beside it
+// would take memory from the system anew, or would seem to need less.
+TEST(Estimates, LeaveTheHeapOfATrainingAlone) {
+  const int threads = num_threads();
+  set_num_threads(1);
+  TrainOptions options;
+  options.network = UnetConfig{.dim = 8, .dim_mults = {1, 2}};
+  const ModelConfig config = options.model_config(8, 8, 1);
+  Trainer trainer(options.optimizer, config, [](int64_t) {
+    return Tensor::full({4, 8, 8, 1}, 0.5f);
+  });
+  const auto train = [&] {
+    for (int step = 0; step < 20; ++step) trainer.step();
+  };
+  const Cost alone = estimate_cost(config, 4);
+  reset_allocator_peak();
+  std::thread(train).join();
+  const AllocatorStats before = allocator_stats();
+
+  std::thread training(train);
+  Cost beside;
+  for (int i = 0; i < 20; ++i) beside = estimate_cost(config, 4);
+  training.join();
+  const AllocatorStats after = allocator_stats();
+  EXPECT_EQ(beside.training_bytes, alone.training_bytes);
+  EXPECT_EQ(beside.sampling_bytes, alone.sampling_bytes);
+  EXPECT_EQ(beside.recompute_bytes, alone.recompute_bytes);
+  EXPECT_EQ(beside.forward_flops, alone.forward_flops);
+  EXPECT_EQ(after.system_allocations, before.system_allocations);
+  EXPECT_EQ(after.bytes_in_use, before.bytes_in_use);
+  EXPECT_EQ(after.peak_bytes_in_use, before.peak_bytes_in_use);
+  EXPECT_EQ(after.bytes_reserved, before.bytes_reserved);
+  set_num_threads(threads);
+}
+
 TEST(Estimates, TakeNoMemory) {
   const AllocatorStats before = allocator_stats();
   const Cost cost = estimate_cost(default_config(256), 64);
   EXPECT_GT(cost.training_bytes, int64_t{1} << 33);
   EXPECT_EQ(allocator_stats().system_allocations, before.system_allocations);
+  EXPECT_EQ(allocator_stats().peak_bytes_in_use, before.peak_bytes_in_use);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/weights.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 namespace {
@@ -152,7 +153,7 @@ Model load_model(const std::string& path, Device device, const JsonObject& given
   const std::unique_ptr<Network> plan = make_network(model.config.network, Device::kDry);
   check_shapes(file, prefix, *plan);
   if (!is_checkpoint) check_nothing_is_left(file, *plan);
-  if (holds_values(device)) require_memory_for_weights(model.path, *plan);
+  if (memory_of(device).holds_values()) require_memory_for_weights(model.path, *plan);
   model.network = make_network(model.config.network, device);
   std::vector<Tensor> targets = parameter_tensors(*model.network);
   read_weights(file, prefix, *model.network, targets);

@@ -40,7 +40,7 @@ Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, Bat
 
 StepMetrics Trainer::step() {
   const int64_t step = adam_.steps();
-  const Tensor images = batches_(step).on(network_->device());  // [N, H, W, C]
+  const Tensor images = batches_(step).to(network_->device());  // [N, H, W, C]
   const NoisedBatch batch = noised_batch(process_,
                                          {.levels = seed_of(options_.seed, Stream::kLevels),
                                           .noise = seed_of(options_.seed, Stream::kNoise)},

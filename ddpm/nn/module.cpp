@@ -1,6 +1,7 @@
 #include "ddpm/nn/module.h"
 
 #include "ddpm/base/philox.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 namespace {
@@ -42,12 +43,14 @@ void Module::initialize(uint64_t seed) {
     const double bound = named.parameter->init_bound;
     if (bound == 0) continue;
     Tensor& value = named.parameter->variable.value();
-    if (!holds_values(value.device())) continue;
+    if (!value.memory().holds_values()) continue;
+    Tensor drawn = value.to(Device::kCpu);
     const Philox random(seed, hash_path(named.path));
-    float* out = value.f32();
+    float* out = drawn.f32();
     for (int64_t i = 0; i < value.elements(); ++i) {
       out[i] = static_cast<float>((2.0 * random.uniform(static_cast<uint64_t>(i)) - 1.0) * bound);
     }
+    value.copy_from(drawn);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -65,7 +66,31 @@ void* take_block(Allocator& self, size_t size) {
   return block;
 }
 
+class HostMemory final : public Memory {
+ public:
+  const char* name() const override { return "host"; }
+  bool holds_values() const override { return true; }
+  bool host_can_access() const override { return true; }
+  void* allocate(size_t bytes) override { return allocate_bytes(bytes); }
+  void release(void* block, size_t bytes) noexcept override { release_bytes(block, bytes); }
+  void copy_from_host(void* to, const void* from, size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void copy_to_host(void* to, const void* from, size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void copy_within(void* to, const void* from, size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void fill_zero(void* block, size_t bytes) override { std::memset(block, 0, bytes); }
+};
+
 }  // namespace
+
+Memory& host_memory() {
+  static HostMemory* const memory = new HostMemory;
+  return *memory;
+}
 
 size_t block_size(size_t bytes) {
   if (bytes >= kLarge) return Arena::rounded(bytes);

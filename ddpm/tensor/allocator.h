@@ -1,4 +1,4 @@
-// A caching allocator for tensor storage: freed blocks are handed out again, so a loop of like
+// Host memory, by a caching allocator: freed blocks are handed out again, so a loop of like
 // steps goes to the system for memory in its first round only. Blocks are 64-byte aligned; blocks
 // of 1 MiB and more lie in segments that are advised to use huge pages. Thread-safe.
 #pragma once
@@ -6,7 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ddpm/tensor/memory.h"
+
 namespace ddpm {
+
+// The space of tensors that the host computes on.
+Memory& host_memory();
 
 struct AllocatorStats {
   int64_t system_allocations = 0;  // times that bytes were wanted which had never been used

@@ -34,19 +34,51 @@ int64_t DryMemory::bytes_in_use() const { return counter_->in_use; }
 int64_t DryMemory::peak_bytes_in_use() const { return counter_->peak; }
 void DryMemory::reset_peak() { counter_->peak = counter_->in_use.load(); }
 
-DryClaim::DryClaim(size_t bytes) : bytes_(static_cast<int64_t>(block_size(bytes))) {
-  const int64_t before = current ? current->in_use.load() : 0;
-  if (bytes_ < 0 || bytes_ > kBeyondAllMemory - before) {
-    fail("memory", fmt::format("{} bytes beside {} are more than any memory holds", bytes, before));
-  }
-  counter_ = current;
-  if (!counter_) return;
-  const int64_t sum = counter_->in_use += bytes_;
-  counter_->peak = std::max(counter_->peak.load(), sum);
-}
+namespace {
 
-DryClaim::~DryClaim() {
-  if (counter_) counter_->in_use -= bytes_;
+// A block: what it adds to the counter of the thread that made it, until it is released.
+class Claim {
+ public:
+  explicit Claim(size_t bytes) : bytes_(static_cast<int64_t>(block_size(bytes))) {
+    const int64_t before = current ? current->in_use.load() : 0;
+    if (bytes_ < 0 || bytes_ > kBeyondAllMemory - before) {
+      fail("memory",
+           fmt::format("{} bytes beside {} are more than any memory holds", bytes, before));
+    }
+    counter_ = current;
+    if (!counter_) return;
+    const int64_t sum = counter_->in_use += bytes_;
+    counter_->peak = std::max(counter_->peak.load(), sum);
+  }
+  ~Claim() {
+    if (counter_) counter_->in_use -= bytes_;
+  }
+  Claim(const Claim&) = delete;
+  Claim& operator=(const Claim&) = delete;
+
+ private:
+  std::shared_ptr<DryMemory::Counter> counter_;  // null: nobody counts
+  int64_t bytes_;
+};
+
+class CountedMemory final : public Memory {
+ public:
+  const char* name() const override { return "counted"; }
+  bool holds_values() const override { return false; }
+  bool host_can_access() const override { return false; }
+  void* allocate(size_t bytes) override { return new Claim(bytes); }
+  void release(void* block, size_t) noexcept override { delete static_cast<Claim*>(block); }
+  void copy_from_host(void*, const void*, size_t) override {}
+  void copy_to_host(void*, const void*, size_t) override {}
+  void copy_within(void*, const void*, size_t) override {}
+  void fill_zero(void*, size_t) override {}
+};
+
+}  // namespace
+
+Memory& counted_memory() {
+  static CountedMemory* const memory = new CountedMemory;
+  return *memory;
 }
 
 }  // namespace ddpm

@@ -1,11 +1,18 @@
-// What tensors on Device::kDry would take. They take no memory themselves; while a DryMemory lives,
-// those made on its thread are added up, each as the block that the allocator would give it.
+// Memory that is counted and not taken: what tensors on Device::kDry would take. While a DryMemory
+// lives, those made on its thread are added up, each as the block that the allocator of host memory
+// would give it. Other threads, and what is really in use, are neither counted nor touched.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
+#include "ddpm/tensor/memory.h"
+
 namespace ddpm {
+
+// Blocks without bytes. allocate() throws Error where the sum passes any memory that there could
+// be.
+Memory& counted_memory();
 
 class DryMemory {
  public:
@@ -24,20 +31,6 @@ class DryMemory {
  private:
   std::shared_ptr<Counter> counter_;
   std::shared_ptr<Counter> previous_;
-};
-
-// For tensors: the memory of one of so many bytes, counted from construction to destruction.
-class DryClaim {
- public:
-  // Throws Error where the sum passes any memory that there could be.
-  explicit DryClaim(size_t bytes);
-  ~DryClaim();
-  DryClaim(const DryClaim&) = delete;
-  DryClaim& operator=(const DryClaim&) = delete;
-
- private:
-  std::shared_ptr<DryMemory::Counter> counter_;  // null: nobody counts
-  int64_t bytes_ = 0;
 };
 
 }  // namespace ddpm

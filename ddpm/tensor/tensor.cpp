@@ -4,13 +4,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
-#include <optional>
 #include <utility>
 
 #include "ddpm/base/error.h"
-#include "ddpm/tensor/allocator.h"
-#include "ddpm/tensor/dry_memory.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 
@@ -38,50 +35,37 @@ const char* name_of(DType dtype) {
   fail("tensor", "unknown element type");
 }
 
-const char* name_of(Device device) {
-  switch (device) {
-    case Device::kRef:
-      return "ref";
-    case Device::kCpu:
-      return "cpu";
-    case Device::kDry:
-      return "dry";
-  }
-  fail("tensor", "unknown device");
-}
-
 struct Tensor::Storage {
-  Storage(size_t size, bool real) : bytes(size) {
-    if (real) {
-      data = allocate_bytes(size);
-    } else {
-      claim.emplace(size);
-    }
-  }
-  ~Storage() { release_bytes(data, bytes); }
+  Storage(Memory& space, size_t size) : memory(space), bytes(size), block(space.allocate(size)) {}
+  ~Storage() { memory.release(block, bytes); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
+
+  Memory& memory;
   size_t bytes;
-  void* data = nullptr;  // null on kDry
-  std::optional<DryClaim> claim;
+  void* block;
 };
 
 Tensor::Tensor(Shape shape, DType dtype, Device device)
-    : storage_(std::make_shared<Storage>(static_cast<size_t>(shape.elements() * size_of(dtype)),
-                                         holds_values(device))),
+    : storage_(std::make_shared<Storage>(memory_of(device),
+                                         static_cast<size_t>(shape.elements() * size_of(dtype)))),
       shape_(shape),
       dtype_(dtype),
       device_(device) {}
 
 Tensor Tensor::zeros(Shape shape, Device device) {
   Tensor tensor(shape, DType::kFloat32, device);
-  if (holds_values(device)) std::memset(tensor.raw(), 0, static_cast<size_t>(tensor.bytes()));
+  tensor.memory().fill_zero(tensor.place(), static_cast<size_t>(tensor.bytes()));
   return tensor;
 }
 
 Tensor Tensor::full(Shape shape, float value, Device device) {
   Tensor tensor(shape, DType::kFloat32, device);
-  if (holds_values(device)) std::fill_n(tensor.f32(), tensor.elements(), value);
+  if (tensor.memory().host_can_access()) {
+    std::fill_n(tensor.f32(), tensor.elements(), value);
+  } else if (tensor.memory().holds_values()) {
+    tensor.copy_from(full(shape, value, Device::kCpu));
+  }
   return tensor;
 }
 
@@ -90,14 +74,27 @@ Tensor Tensor::of(Shape shape, const std::vector<float>& values, Device device) 
     fail("tensor", fmt::format("{} values do not fill the shape {}", values.size(), shape.str()));
   }
   Tensor tensor(shape, DType::kFloat32, device);
-  if (holds_values(device)) std::copy(values.begin(), values.end(), tensor.f32());
+  tensor.memory().copy_from_host(tensor.place(), values.data(),
+                                 static_cast<size_t>(tensor.bytes()));
   return tensor;
 }
 
-std::byte* Tensor::raw() const {
+void* Tensor::place() const {
   if (!defined()) fail("tensor", "an empty tensor has no elements");
-  if (storage_->data == nullptr) fail("tensor", "a tensor of the device dry holds no values");
-  return static_cast<std::byte*>(storage_->data) + offset_;
+  return static_cast<std::byte*>(storage_->block) + offset_;
+}
+
+std::byte* Tensor::raw() const {
+  void* const there = place();
+  const Memory& space = storage_->memory;
+  if (!space.holds_values())
+    fail("tensor", fmt::format("a tensor of the device {} holds no values", name_of(device_)));
+  if (!space.host_can_access()) {
+    fail("tensor", fmt::format("the host cannot read {} memory; copy the tensor with "
+                               "to(Device::kCpu)",
+                               space.name()));
+  }
+  return static_cast<std::byte*>(there);
 }
 
 float* Tensor::f32() { return const_cast<float*>(std::as_const(*this).f32()); }
@@ -150,15 +147,24 @@ void Tensor::copy_from(const Tensor& other) {
     fail("copy", fmt::format("{} {} cannot hold {} {}", name_of(dtype_), shape_.str(),
                              name_of(other.dtype_), other.shape_.str()));
   }
-  if (holds_values(device_)) std::memcpy(raw(), other.raw(), static_cast<size_t>(bytes()));
+  if (identity() == other.identity()) return;
+  copy_bytes(memory(), place(), other.memory(), other.place(), static_cast<size_t>(bytes()));
 }
 
-Tensor Tensor::on(Device device) const {
-  Tensor view = *this;
-  view.device_ = device;
-  return view;
+Tensor Tensor::to(Device device) const {
+  if (!defined() || &memory_of(device) == &memory()) {
+    Tensor view = *this;
+    view.device_ = device;
+    return view;
+  }
+  Tensor copy(shape_, dtype_, device);
+  copy.copy_from(*this);
+  return copy;
 }
 
-std::vector<float> Tensor::values() const { return std::vector<float>(f32(), f32() + elements()); }
+std::vector<float> Tensor::values() const {
+  const Tensor here = memory().host_can_access() ? *this : to(Device::kCpu);
+  return std::vector<float>(here.f32(), here.f32() + elements());
+}
 
 }  // namespace ddpm

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "ddpm/tensor/device.h"
 #include "ddpm/tensor/shape.h"
 
 namespace ddpm {
@@ -15,17 +16,11 @@ enum class DType { kFloat32, kBFloat16, kUInt8 };
 int64_t size_of(DType dtype);
 const char* name_of(DType dtype);
 
-// Which backend computes on a tensor. kRef and kCpu both use host memory; kDry computes nothing:
-// its tensors have no storage, only sizes, which DryMemory adds up.
-enum class Device { kRef, kCpu, kDry };
-const char* name_of(Device device);
-inline bool holds_values(Device device) { return device != Device::kDry; }
-
 class Tensor {
  public:
   // An empty tensor: defined() is false.
   Tensor() = default;
-  // Uninitialised storage from the caching allocator; on kDry none, whatever the maker.
+  // Uninitialised storage from the memory of the device, whatever the maker.
   explicit Tensor(Shape shape, DType dtype = DType::kFloat32, Device device = Device::kCpu);
   static Tensor zeros(Shape shape, Device device = Device::kCpu);
   static Tensor full(Shape shape, float value, Device device = Device::kCpu);
@@ -39,8 +34,10 @@ class Tensor {
   int64_t bytes() const { return elements() * size_of(dtype_); }
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
+  // Where the elements lie.
+  Memory& memory() const { return memory_of(device_); }
 
-  // Throw Error where the type is another, the tensor is empty, or it was made on kDry.
+  // Throw Error where the type is another, the tensor is empty, or the host cannot read its memory.
   float* f32();
   const float* f32() const;
   uint8_t* u8();
@@ -52,11 +49,13 @@ class Tensor {
   Tensor rows(int64_t begin, int64_t end) const;
   // A copy in storage of its own.
   Tensor clone() const;
-  // Copies the elements of another tensor of the same shape and type.
+  // Copies the elements of another tensor of the same shape and type, from any device.
   void copy_from(const Tensor& other);
-  // The same storage seen by another host device (kRef and kCpu share memory).
-  Tensor on(Device device) const;
+  // The tensor for another device: the same storage where both devices use the same memory, a copy
+  // otherwise. To a device without values (kDry) only the size is taken; from one it is an Error.
+  Tensor to(Device device) const;
 
+  // The elements in row-major order. Throws Error where there are none.
   std::vector<float> values() const;
 
   // Equal for tensors that begin at the same element of the same storage, and only for those.
@@ -67,6 +66,9 @@ class Tensor {
 
  private:
   struct Storage;
+  // A pointer for `memory()` alone.
+  void* place() const;
+  // The same for the host; throws Error where it cannot read there.
   std::byte* raw() const;
 
   std::shared_ptr<Storage> storage_;

@@ -56,6 +56,32 @@ TEST(Tensor, RowsAreAView) {
   EXPECT_THROW(a.rows(2, 4), Error);
 }
 
+TEST(Tensor, ToSharesStorageWhereTheMemoryIsTheSame) {
+  Tensor a = Tensor::of({2}, {1, 2});
+  Tensor view = a.to(Device::kRef);
+  EXPECT_EQ(view.device(), Device::kRef);
+  EXPECT_EQ(view.identity(), a.identity());
+  view.f32()[0] = 9;
+  EXPECT_EQ(a.values()[0], 9);
+  EXPECT_FALSE(Tensor().to(Device::kDry).defined());
+}
+
+TEST(Tensor, ToAnotherMemoryTakesItsOwnStorage) {
+  const Tensor a = Tensor::of({2, 2}, {1, 2, 3, 4});
+  const Tensor counted = a.to(Device::kDry);
+  EXPECT_EQ(counted.device(), Device::kDry);
+  EXPECT_EQ(counted.shape(), a.shape());
+  EXPECT_TRUE(a.unique());
+  EXPECT_THROW(counted.values(), Error);
+  EXPECT_THROW(counted.to(Device::kCpu), Error);
+}
+
+TEST(Tensor, ACopyOntoItselfChangesNothing) {
+  Tensor a = Tensor::of({2}, {1, 2});
+  a.copy_from(a.to(Device::kRef));
+  EXPECT_EQ(a.values(), (std::vector<float>{1, 2}));
+}
+
 TEST(Tensor, TypesAreChecked) {
   Tensor bytes({4}, DType::kUInt8);
   EXPECT_THROW(bytes.f32(), Error);

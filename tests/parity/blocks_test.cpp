@@ -16,7 +16,7 @@ class Blocks : public ::testing::TestWithParam<Device> {
  protected:
   Device device() const { return GetParam(); }
   Variable leaf(const Fixture& fixture, const std::string& name) const {
-    return Variable::leaf(fixture.at("in." + name).clone().on(device()));
+    return Variable::leaf(fixture.at("in." + name).clone().to(device()));
   }
   static void expect_parity(const Errors& errors) {
     for (const auto& [name, error] : errors) EXPECT_LE(error, Tolerance::kBlock) << name;
@@ -52,7 +52,7 @@ TEST_P(Blocks, Downsample) {
 TEST_P(Blocks, SinusoidalPositionEmbedding) {
   const Fixture fixture("sinusoidal_position_embedding");
   const SinusoidalPositionEmbedding embedding(16);
-  EXPECT_LE(relative_l2(embedding(fixture.at("in.t").on(device())), fixture.at("out")),
+  EXPECT_LE(relative_l2(embedding(fixture.at("in.t").to(device())), fixture.at("out")),
             Tolerance::kBlock);
 }
 

@@ -45,7 +45,7 @@ inline Errors run_block(const Fixture& fixture, Module& module, const std::strin
     out = block();
   }
   errors["out"] = relative_l2(out.value(), fixture.at("out"));
-  tape.backward(out, fixture.at("grad_out").clone().on(out.value().device()));
+  tape.backward(out, fixture.at("grad_out").clone().to(out.value().device()));
   for (const auto& [name, gradient] : fixture.grad_inputs()) {
     if (inputs.contains(name))
       errors["grad_in." + name] = relative_l2(inputs.at(name).grad(), gradient);

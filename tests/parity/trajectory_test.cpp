@@ -37,8 +37,8 @@ class Training {
   // Leaves the gradients in the parameters and returns the loss.
   double forward_backward(size_t i) {
     const Fixture::Tensors step = fixture_.group("step" + std::to_string(i) + ".");
-    const Tensor x0 = step.at("x0").on(device_), noise = step.at("noise").on(device_),
-                 t = step.at("t").on(device_);
+    const Tensor x0 = step.at("x0").to(device_), noise = step.at("noise").to(device_),
+                 t = step.at("t").to(device_);
     std::vector<NoiseLevel> levels;
     for (float value : t.values()) levels.push_back(schedule_.level(static_cast<int64_t>(value)));
     Tensor noisy(x0.shape(), DType::kFloat32, device_);

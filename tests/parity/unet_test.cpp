@@ -32,8 +32,8 @@ TEST_P(Networks, OutputsAndEveryGradient) {
     const Fixture fixture(c.name);
     DiffusionUnet network(c.config, device);
     load_parameters(network, fixture.params());
-    const Variable x = Variable::leaf(fixture.at("in.x").clone().on(device));
-    const Tensor t = fixture.at("in.t").on(device);
+    const Variable x = Variable::leaf(fixture.at("in.x").clone().to(device));
+    const Tensor t = fixture.at("in.t").to(device);
     const Errors errors =
         run_block(fixture, network, "", {{"x", x}}, [&] { return network(x, t); });
     std::vector<double> gradients;

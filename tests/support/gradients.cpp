@@ -25,7 +25,7 @@ double worst_gradient_error(const Operation& operation, const std::vector<Tensor
     Tape::Recording recording(tape);
     out = operation(leaves);
   }
-  const Tensor weights = random_tensor(out.shape(), 99).on(out.value().device());
+  const Tensor weights = random_tensor(out.shape(), 99).to(out.value().device());
   tape.backward(out, weights.clone());
 
   auto objective = [&] {

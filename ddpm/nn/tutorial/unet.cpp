@@ -9,6 +9,7 @@
 #include "ddpm/autograd/recompute.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm::tutorial {
 namespace {
@@ -247,7 +248,7 @@ Variable DiffusionUnet::in_parts(const NetworkInput& input) const {
   Tensor y({count, x[1], x[2], config_.output_channels()}, DType::kFloat32, device());
   // Where nothing is computed the largest part, twice, tells what all would take: the second time
   // with all prepared weights, as every part but the first.
-  if (!holds_values(device())) {
+  if (!memory_of(device()).holds_values()) {
     const int64_t rows = (count + parts - 1) / parts;
     for (int pass = 0; pass < 2; ++pass) (*this)(input.rows(0, rows));
     return Variable(y);

@@ -1,0 +1,16 @@
+// Names of the backends that compute on tensors, and the memory that each uses.
+#pragma once
+
+namespace ddpm {
+
+class Memory;
+
+// Which backend computes on a tensor. kRef and kCpu compute in host memory. kDry computes nothing:
+// its tensors have sizes and no values.
+enum class Device { kRef, kCpu, kDry };
+const char* name_of(Device device);
+
+// The memory space (memory.h) in which the tensors of a device lie.
+Memory& memory_of(Device device);
+
+}  // namespace ddpm
