@@ -19,6 +19,14 @@ Preconditioning noise_at(const NoiseLevel& level) {
 
 Preconditioning image_at(const NoiseLevel&) { return {.target_x0 = 1, .c_out = 1}; }
 
+// Salimans & Ho 2022 (arXiv:2202.00512), for alpha^2 + sigma^2 = 1.
+Preconditioning velocity_at(const NoiseLevel& level) {
+  return {.target_x0 = -level.sigma(),
+          .target_noise = level.alpha(),
+          .c_skip = level.alpha(),
+          .c_out = -level.sigma()};
+}
+
 // Karras et al. 2022, table 1. The target (x0 - c_skip x) / c_out is written without differences of
 // like numbers; its weight in the loss is 1 at every level.
 Preconditioning edm_at(const NoiseLevel& level) {
@@ -43,6 +51,8 @@ const std::vector<ObjectiveKind>& objective_kinds() {
   static const std::vector<ObjectiveKind> kinds = {
       {"eps", "the noise (Ho et al. 2020)", ProcessKind::kScheduled, noise_at},
       {"x0", "the image without its noise", ProcessKind::kScheduled, image_at},
+      {"v", "alpha noise - sigma image, steady at every level (Salimans & Ho 2022)",
+       ProcessKind::kScheduled, velocity_at},
       {"edm", "image and noise mixed by level, sigma continuous (Karras et al. 2022)",
        ProcessKind::kEdm, edm_at},
       {"flow", "the velocity from image to noise on a straight line (Liu et al. 2022)",

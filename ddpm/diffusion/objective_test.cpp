@@ -40,6 +40,12 @@ TEST(Objective, TargetsAreThoseOfThePapers) {
   EXPECT_EQ(x0.c_skip, 0);
   EXPECT_EQ(x0.c_out, 1);
   EXPECT_EQ(x0.c_in, 1);
+  const Preconditioning v = find_objective("v").at(level);
+  EXPECT_EQ(v.target_x0, -level.sigma());
+  EXPECT_EQ(v.target_noise, level.alpha());
+  EXPECT_EQ(v.c_skip, level.alpha());
+  EXPECT_EQ(v.c_out, -level.sigma());
+  EXPECT_EQ(v.c_in, 1);
 }
 
 // Karras et al. 2022, table 1, for sigma_data 0.5; figures by an independent program.
@@ -80,7 +86,7 @@ TEST(Objective, RefusesAnUnknownName) {
     ADD_FAILURE() << "no UsageError";
   } catch (const UsageError& error) {
     EXPECT_STREQ(error.what(),
-                 "[objective] there is no objective 'epsilon'; choose eps, x0, edm or flow");
+                 "[objective] there is no objective 'epsilon'; choose eps, x0, v, edm or flow");
   }
 }
 
