@@ -16,9 +16,10 @@ namespace ddpm {
 // One row each, from samplers/<name>.cpp.
 SamplerKind ddpm_sampler();
 SamplerKind ddim_sampler();
+SamplerKind ipndm_sampler();
 
 const std::vector<SamplerKind>& sampler_kinds() {
-  static const std::vector<SamplerKind> kinds = {ddpm_sampler(), ddim_sampler()};
+  static const std::vector<SamplerKind> kinds = {ddpm_sampler(), ddim_sampler(), ipndm_sampler()};
   return kinds;
 }
 

@@ -318,7 +318,7 @@ std::string usage_error(const SampleRequest& request) {
 
 TEST_F(Samplers, RefuseWhatCannotWork) {
   EXPECT_EQ(usage_error(request_of("dpm", 1, {})),
-            "[sample] there is no sampler 'dpm'; choose ddpm or ddim");
+            "[sample] there is no sampler 'dpm'; choose ddpm, ddim or ipndm");
   for (const std::string& sampler : sampler_names()) {
     EXPECT_EQ(usage_error(request_of(sampler, 1, 0)),
               "[sample] 0 steps; this model was trained with 10, choose 1 to 10");
