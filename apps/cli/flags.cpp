@@ -315,7 +315,7 @@ struct Flags::Impl {
   std::vector<Entry> entries;
 };
 
-Flags::Flags(std::string command, std::string summary, std::string examples)
+Flags::Flags(std::string command, const std::string& summary, std::string examples)
     : impl_(std::make_unique<Impl>(std::move(command), summary)) {
   impl_->examples = std::move(examples);
 }

@@ -17,7 +17,7 @@ namespace ddpm::cli {
 
 class Flags {
  public:
-  Flags(std::string command, std::string summary, std::string examples);
+  Flags(std::string command, const std::string& summary, std::string examples);
   ~Flags();
   Flags(const Flags&) = delete;
   Flags& operator=(const Flags&) = delete;

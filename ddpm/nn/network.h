@@ -71,10 +71,11 @@ class Network : public Module {
 
 // A family's options: a plain struct that lists its fields, knows which images fit, and makes a
 // network. `channels` are those of the images; `output_dim` those of the
-// output, 0 for the same.
+// output, 0 for the same. Whether it can be copied is asked last, for that asks whether
+// NetworkConfig itself could be such options.
 template <class T>
-concept FamilyOptions = std::copyable<T> &&
-    requires(T options, Fields& fields, const T& read, const JsonObject& given, int64_t side) {
+concept FamilyOptions = requires(T options, Fields& fields, const T& read, const JsonObject& given,
+                                 int64_t side) {
   { T::kFamily } -> std::convertible_to<std::string>;
   { options.channels } -> std::convertible_to<int64_t>;
   { options.output_dim } -> std::convertible_to<int64_t>;
@@ -84,6 +85,7 @@ concept FamilyOptions = std::copyable<T> &&
   { read.side_divisor() } -> std::convertible_to<int64_t>;
   options.take_given(given);
   { read.make(Device::kCpu) } -> std::convertible_to<std::unique_ptr<Network>>;
+  requires std::copyable<T>;
 };
 
 // The options of a network of any family: which family, and its own options.

@@ -33,7 +33,8 @@ namespace ddpm::op {
 // Of so many products of positions x positions x d for each head; qkv [N, H, W, 3 * heads * d].
 inline double attention_flops(const Tensor& qkv, double products) {
   const double positions = static_cast<double>(qkv.size(1) * qkv.size(2));
-  return products * 2 * positions * static_cast<double>(qkv.elements() / 3);
+  const int64_t elements_of_q = qkv.elements() / 3;
+  return products * 2 * positions * static_cast<double>(elements_of_q);
 }
 
 // Of so many products of positions x d x d for each head; `elements` is the size of q.
