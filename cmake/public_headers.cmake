@@ -12,6 +12,7 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/data/data_options.h
   ddpm/data/fingerprint.h
   ddpm/data/load_report.h
+  ddpm/data/pictures.h
   ddpm/data/pixels.h
   ddpm/data/source.h
   ddpm/diffusion/level.h

@@ -12,6 +12,7 @@
 #include "ddpm/data/dataset.h"
 #include "ddpm/data/fingerprint.h"
 #include "ddpm/data/load_report.h"
+#include "ddpm/data/pictures.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/data/source.h"
 #include "ddpm/diffusion/level.h"

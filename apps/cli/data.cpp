@@ -11,6 +11,7 @@
 #include "apps/cli/progress.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
+#include "ddpm/data/batch_sampler.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/source.h"
 
@@ -82,7 +83,7 @@ Action data_command(Flags& flags) {
     const int64_t count = std::min(request->count, pictures.size());
     request->sampler.images = pictures.size();
     request->sampler.batch = count;
-    const Tensor shown = to_bytes(pictures.batch(BatchSampler(request->sampler).at(0)));
+    const Tensor shown = to_bytes(pictures.batch(BatchSampler(request->sampler).at(0)).images);
     check_grid(count, pictures.channels());
     out.write(encode_png(make_grid(shown, grid)));
     print(describe(source.report, pictures, source.report.skipped.size()));

@@ -1,36 +1,117 @@
-// Bytes in memory and counter-based choice: a step's pictures follow from its number alone.
 #include "ddpm/data/dataset.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <numeric>
+#include <cmath>
+#include <cstring>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/philox.h"
+#include "ddpm/base/hash.h"
 #include "ddpm/base/threads.h"
 
 namespace ddpm {
 namespace {
 
-// Set the sampler's numbers apart from others drawn with the same seed.
-constexpr uint64_t kOrderStream = 0x6f72646572;
-constexpr uint64_t kFlipStream = 0x666c6970;
+float to_float(uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1.0f; }
+float to_float(float value) { return value; }
 
-}  // namespace
-
-Dataset::Dataset(Tensor images, std::string name)
-    : images_(std::move(images)), name_(std::move(name)) {
-  const bool good = images_.defined() && images_.dtype() == DType::kUInt8 &&
-                    images_.shape().rank() == 4 && images_.elements() > 0 &&
-                    (channels() == 1 || channels() == 3 || channels() == 4);
-  if (!good) {
-    fail("dataset", fmt::format("needs bytes [N, H, W, 1, 3 or 4] with N >= 1, not {} {}",
-                                name_of(images_.dtype()), images_.shape().str()));
+// One picture of `height` rows: out[i] = in[i] in [-1, 1], mirrored left to right where asked.
+template <class T>
+void copy_picture(const T* in, int64_t height, int64_t width, int64_t channels, bool mirrored,
+                  float* out) {
+  const auto floating = [](T value) { return to_float(value); };
+  const int64_t row = width * channels;
+  if (!mirrored) {
+    std::transform(in, in + height * row, out, floating);
+    return;
+  }
+  for (int64_t y = 0; y < height; ++y, in += row, out += row) {
+    for (int64_t x = 0; x < width; ++x) {
+      const T* pixel = in + (width - 1 - x) * channels;
+      std::transform(pixel, pixel + channels, out + x * channels, floating);
+    }
   }
 }
 
-Tensor Dataset::batch(const BatchPlan& plan) const {
+// Throws Error unless there is a label for each of `count` pictures, and a name for each label.
+// Numbers classes without names.
+ClassLabels checked(ClassLabels labels, int64_t count) {
+  const std::vector<int64_t>& all = labels.of_pictures;
+  if (all.empty()) {
+    if (!labels.names.empty())
+      fail("dataset", fmt::format("{} classes but no labels", labels.names.size()));
+    return labels;
+  }
+  if (static_cast<int64_t>(all.size()) != count)
+    fail("dataset", fmt::format("{} labels for {} pictures", all.size(), count));
+  const auto [lowest, highest] = std::minmax_element(all.begin(), all.end());
+  constexpr int64_t kMostClasses = int64_t{1} << 20;
+  const int64_t classes =
+      labels.names.empty() ? kMostClasses : static_cast<int64_t>(labels.names.size());
+  for (const int64_t label : {*lowest, *highest}) {
+    if (label < -1 || label >= classes) {
+      fail("dataset", fmt::format("there is a label {}; with {} classes, labels lie between 0 and "
+                                  "{}, and -1 is no class",
+                                  label, classes, classes - 1));
+    }
+  }
+  if (labels.names.empty()) {
+    for (int64_t label = 0; label <= *highest; ++label)
+      labels.names.push_back(std::to_string(label));
+  }
+  return labels;
+}
+
+template <class T>
+std::shared_ptr<const Pictures> from_array(std::span<const T> pixels, Shape shape, DType dtype,
+                                           ClassLabels labels, std::string name) {
+  if (static_cast<int64_t>(pixels.size()) != shape.elements()) {
+    fail("dataset", fmt::format("{} values do not fill the shape {}", pixels.size(), shape.str()));
+  }
+  Tensor images(shape, dtype);
+  void* to = dtype == DType::kUInt8 ? static_cast<void*>(images.u8()) : images.f32();
+  if (!pixels.empty()) std::memcpy(to, pixels.data(), pixels.size_bytes());
+  return std::make_shared<Dataset>(images, std::move(name), std::move(labels));
+}
+
+}  // namespace
+
+Dataset::Dataset(Tensor images, std::string name, ClassLabels labels,
+                 std::optional<DataFingerprint> fingerprint)
+    : images_(std::move(images)), name_(std::move(name)), fingerprint_(std::move(fingerprint)) {
+  const DType dtype = images_.dtype();
+  const bool good = images_.defined() && (dtype == DType::kUInt8 || dtype == DType::kFloat32) &&
+                    images_.shape().rank() == 4 && images_.elements() > 0 &&
+                    (channels() == 1 || channels() == 3 || channels() == 4);
+  if (!good) {
+    fail("dataset", fmt::format("needs bytes or floats [N, H, W, 1, 3 or 4] with N >= 1, not {} {}",
+                                name_of(dtype), images_.shape().str()));
+  }
+  labels_ = std::make_shared<const ClassLabels>(checked(std::move(labels), size()));
+}
+
+DataFingerprint Dataset::fingerprint() const {
+  if (fingerprint_) return *fingerprint_;
+  const auto entry = [](const char* what, const void* data, size_t bytes) {
+    const auto* text = static_cast<const char*>(data);
+    return SourceFile{.name = what,
+                      .bytes = static_cast<int64_t>(bytes),
+                      .hash = hash_hex(std::string_view(text, bytes))};
+  };
+  const void* pixels =
+      images_.dtype() == DType::kUInt8 ? static_cast<const void*>(images_.u8()) : images_.f32();
+  DataFingerprint result{{entry("pixels", pixels, static_cast<size_t>(images_.bytes()))}};
+  if (labels_->of_pictures.empty()) return result;
+  result.files.push_back(
+      entry("labels", labels_->of_pictures.data(), labels_->of_pictures.size() * sizeof(int64_t)));
+  std::string names;
+  for (const std::string& name : labels_->names) names += name + '\n';
+  result.files.push_back(entry("classes", names.data(), names.size()));
+  return result;
+}
+
+Batch Dataset::batch(const BatchPlan& plan) const {
   const auto count = static_cast<int64_t>(plan.indices.size());
   if (!plan.flips.empty() && static_cast<int64_t>(plan.flips.size()) != count)
     fail("dataset", fmt::format("{} flips for {} pictures", plan.flips.size(), count));
@@ -38,60 +119,41 @@ Tensor Dataset::batch(const BatchPlan& plan) const {
     if (index < 0 || index >= size())
       fail("dataset", fmt::format("there is no picture {} among {}", index, size()));
   }
-  const int64_t height = images_.size(1), width = images_.size(2), channels = images_.size(3);
-  const int64_t row = width * channels;
-  Tensor result({count, height, width, channels});
-  const auto floating = [](uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1.0f; };
+  const auto [height, width] = image_size();
+  const int64_t picture = height * width * channels();
+  Batch batch(Tensor({count, height, width, channels()}));
   parallel_for(count, 4, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
-      const uint8_t* in = images_.u8() + plan.indices[k] * height * row;
-      float* out = result.f32() + k * height * row;
-      if (plan.flips.empty() || plan.flips[k] == 0) {
-        std::transform(in, in + height * row, out, floating);
-        continue;
-      }
-      for (int64_t y = 0; y < height; ++y, in += row, out += row) {
-        for (int64_t x = 0; x < width; ++x) {
-          const uint8_t* pixel = in + (width - 1 - x) * channels;
-          std::transform(pixel, pixel + channels, out + x * channels, floating);
-        }
+      const bool mirrored = !plan.flips.empty() && plan.flips[k] != 0;
+      const int64_t first = plan.indices[k] * picture;
+      float* out = batch.images.f32() + k * picture;
+      if (images_.dtype() == DType::kUInt8) {
+        copy_picture(images_.u8() + first, height, width, channels(), mirrored, out);
+      } else {
+        copy_picture(images_.f32() + first, height, width, channels(), mirrored, out);
       }
     }
   });
-  return result;
-}
-
-BatchSampler::BatchSampler(const SamplerOptions& options) : options_(options) {
-  if (options_.images < 1) fail_usage("batches", "there are no pictures to draw from");
-  if (options_.batch < 1)
-    fail_usage("batches", fmt::format("a batch of {} is empty; give 1 or more", options_.batch));
-}
-
-// Fisher-Yates.
-void BatchSampler::shuffle(int64_t epoch) {
-  const Philox random(mix_seed(options_.seed, kOrderStream), static_cast<uint64_t>(epoch));
-  permutation_.resize(static_cast<size_t>(options_.images));
-  std::iota(permutation_.begin(), permutation_.end(), int64_t{0});
-  for (int64_t i = options_.images - 1; i > 0; --i) {
-    const uint64_t j = random.below(static_cast<uint64_t>(i) + 1, static_cast<uint64_t>(i));
-    std::swap(permutation_[i], permutation_[j]);
+  if (!labels_->of_pictures.empty()) {
+    batch.labels = Tensor({count});
+    std::transform(plan.indices.begin(), plan.indices.end(), batch.labels.f32(),
+                   [&](int64_t index) { return static_cast<float>(labels_->of_pictures[index]); });
   }
-  epoch_ = epoch;
+  return batch;
 }
 
-BatchPlan BatchSampler::at(int64_t step) {
-  DDPM_CHECK(step >= 0);
-  const Philox coin(mix_seed(options_.seed, kFlipStream));
-  BatchPlan plan;
-  plan.indices.reserve(static_cast<size_t>(options_.batch));
-  plan.flips.reserve(static_cast<size_t>(options_.batch));
-  for (int64_t k = 0; k < options_.batch; ++k) {
-    const int64_t position = step * options_.batch + k;
-    if (const int64_t epoch = position / options_.images; epoch != epoch_) shuffle(epoch);
-    plan.indices.push_back(permutation_[position % options_.images]);
-    plan.flips.push_back(options_.flip ? coin.bits(static_cast<uint64_t>(position)) & 1 : 0);
+std::shared_ptr<const Pictures> array_pictures(std::span<const uint8_t> pixels, Shape shape,
+                                               ClassLabels labels, std::string name) {
+  return from_array(pixels, shape, DType::kUInt8, std::move(labels), std::move(name));
+}
+
+std::shared_ptr<const Pictures> array_pictures(std::span<const float> pixels, Shape shape,
+                                               ClassLabels labels, std::string name) {
+  for (const float value : pixels) {
+    if (!(value >= -1 && value <= 1))
+      fail("dataset", fmt::format("a pixel is {}; floats must lie between -1 and 1", value));
   }
-  return plan;
+  return from_array(pixels, shape, DType::kFloat32, std::move(labels), std::move(name));
 }
 
 }  // namespace ddpm

@@ -1,68 +1,60 @@
-// Pictures in memory, and which of them make up a training step.
+// Pictures in memory.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "ddpm/data/pixels.h"
-#include "ddpm/tensor/tensor.h"
+#include "ddpm/data/pictures.h"
 
 namespace ddpm {
 
-// The pictures of one training step: flips[k] != 0 mirrors picture indices[k] left to right.
-struct BatchPlan {
-  std::vector<int64_t> indices;
-  std::vector<uint8_t> flips;
+// Classes of pictures.
+struct ClassLabels {
+  std::vector<int64_t> of_pictures;  // one per picture: 0, 1, ..., or -1 for no class
+  std::vector<std::string> names;    // of class 0, 1, ...; where empty they are numbered
 };
 
-// Decoded pictures as bytes. Immutable, cheap to copy, safe to read from several threads.
-class Dataset {
+// Immutable, cheap to copy, safe to read from several threads.
+class Dataset : public Pictures {
  public:
   Dataset() = default;
-  // images: bytes [N, H, W, C], N >= 1, C = 1, 3 or 4; name: what they are, for people. Throws
-  // Error for another shape.
-  Dataset(Tensor images, std::string name);
+  // images: [N, H, W, C], N >= 1, C = 1, 3 or 4, as bytes or as float32 in [-1, 1]. name: what they
+  // are, for people. fingerprint: computed from pixels and labels where it is not given. Throws
+  // Error for another shape, for a number of labels that is not N, and for a label that has no
+  // name.
+  Dataset(Tensor images, std::string name, ClassLabels labels = {},
+          std::optional<DataFingerprint> fingerprint = std::nullopt);
 
-  int64_t size() const { return images_.size(0); }
-  ImageSize image_size() const { return {images_.size(1), images_.size(2)}; }
-  int64_t channels() const { return images_.size(3); }
+  int64_t size() const override { return images_.size(0); }
+  ImageSize image_size() const override { return {images_.size(1), images_.size(2)}; }
+  int64_t channels() const override { return images_.size(3); }
+  std::string name() const override { return name_; }
+  std::vector<std::string> class_names() const override { return labels_->names; }
+  DataFingerprint fingerprint() const override;
+  Batch batch(const BatchPlan& plan) const override;
+
   const Tensor& images() const { return images_; }
-  const std::string& name() const { return name_; }
-
-  // float32 [B, H, W, C] in [-1, 1], picture k being indices[k], mirrored where flips[k] (flips may
-  // be empty: none). Throws Error for an index out of range.
-  Tensor batch(const BatchPlan& plan) const;
 
  private:
   Tensor images_;
   std::string name_;
+  std::shared_ptr<const ClassLabels> labels_ = std::make_shared<const ClassLabels>();
+  std::optional<DataFingerprint> fingerprint_;
 };
 
-struct SamplerOptions {
-  int64_t images = 0;  // pictures in the data set
-  int64_t batch = 32;  // pictures per step; may exceed `images`
-  uint64_t seed = 0;
-  bool flip = false;  // mirror every second picture on average
-};
-
-// Which pictures make up step s: a function of (options, s) alone, so nothing has to be saved for
-// an exact resume. Steps read one endless sequence of epochs, each a fresh permutation of all
-// pictures; batches run across the borders. One permutation is kept between calls, so a sampler
-// belongs to one thread.
-class BatchSampler {
- public:
-  // Throws UsageError for no images or a batch below 1.
-  explicit BatchSampler(const SamplerOptions& options);
-  // step >= 0.
-  BatchPlan at(int64_t step);
-
- private:
-  void shuffle(int64_t epoch);
-
-  SamplerOptions options_;
-  int64_t epoch_ = -1;  // of permutation_
-  std::vector<int64_t> permutation_;
-};
+// Pictures from a program's own arrays, which are copied. pixels: N * H * W * C values in row-major
+// order, bytes 0 to 255 or floats -1 to 1; shape: [N, H, W, C]. To train without a copy, implement
+// Pictures. Throws Error as Dataset does, and where pixels do not fill the shape or floats lie
+// outside [-1, 1].
+std::shared_ptr<const Pictures> array_pictures(std::span<const uint8_t> pixels, Shape shape,
+                                               ClassLabels labels = {},
+                                               std::string name = "arrays");
+std::shared_ptr<const Pictures> array_pictures(std::span<const float> pixels, Shape shape,
+                                               ClassLabels labels = {},
+                                               std::string name = "arrays");
 
 }  // namespace ddpm

@@ -3,10 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
-#include <set>
+#include <cmath>
+#include <vector>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/hash.h"
 
 namespace ddpm {
 namespace {
@@ -17,19 +18,9 @@ Dataset numbered(int64_t count, int64_t height, int64_t width, int64_t channels)
   return Dataset(images, "numbered");
 }
 
-std::vector<int64_t> first_indices(const SamplerOptions& options, int64_t steps) {
-  BatchSampler sampler(options);
-  std::vector<int64_t> all;
-  for (int64_t step = 0; step < steps; ++step) {
-    const BatchPlan plan = sampler.at(step);
-    all.insert(all.end(), plan.indices.begin(), plan.indices.end());
-  }
-  return all;
-}
-
 TEST(DatasetTest, BatchHoldsTheChosenPicturesInOrder) {
   const Dataset data = numbered(5, 2, 3, 3);
-  const Tensor batch = data.batch({{4, 0, 4}, {}});
+  const Tensor batch = data.batch({{4, 0, 4}, {}}).images;
   ASSERT_EQ(batch.shape(), (Shape{3, 2, 3, 3}));
   const Tensor all = to_floats(data.images());
   for (int64_t i = 0; i < 18; ++i) {
@@ -40,8 +31,8 @@ TEST(DatasetTest, BatchHoldsTheChosenPicturesInOrder) {
 
 TEST(DatasetTest, FlippingMirrorsPixelsNotChannels) {
   const Dataset data = numbered(2, 2, 3, 4);
-  const Tensor plain = data.batch({{1, 1}, {0, 0}});
-  const Tensor flipped = data.batch({{1, 1}, {0, 1}});
+  const Tensor plain = data.batch({{1, 1}, {0, 0}}).images;
+  const Tensor flipped = data.batch({{1, 1}, {0, 1}}).images;
   for (int64_t y = 0; y < 2; ++y) {
     for (int64_t x = 0; x < 3; ++x) {
       for (int64_t c = 0; c < 4; ++c) {
@@ -53,68 +44,75 @@ TEST(DatasetTest, FlippingMirrorsPixelsNotChannels) {
 }
 
 TEST(DatasetTest, RejectsWhatIsNoDataSet) {
-  EXPECT_THROW(Dataset(Tensor(Shape{2, 4, 4, 3}), "floats"), Error);
+  EXPECT_THROW(Dataset(Tensor(Shape{2, 4, 4, 3}, DType::kBFloat16), "halves"), Error);
   EXPECT_THROW(Dataset(Tensor(Shape{2, 4, 4, 2}, DType::kUInt8), "two channels"), Error);
   EXPECT_THROW(Dataset(Tensor(Shape{0, 4, 4, 3}, DType::kUInt8), "none"), Error);
   EXPECT_THROW(numbered(2, 2, 2, 1).batch({{2}, {}}), Error);
-  EXPECT_THROW(BatchSampler({.images = 0}), UsageError);
-  EXPECT_THROW(BatchSampler({.images = 3, .batch = 0}), UsageError);
 }
 
-TEST(BatchSamplerTest, EveryEpochIsAFreshPermutation) {
-  // 8 does not divide 37: batches cross the borders of epochs.
-  const std::vector<int64_t> all = first_indices({.images = 37, .batch = 8, .seed = 3}, 37);
-  std::set<std::vector<int64_t>> orders;
-  for (auto epoch = all.begin(); epoch != all.end(); epoch += 37) {
-    std::vector<int64_t> order(epoch, epoch + 37);
-    orders.insert(order);
-    std::sort(order.begin(), order.end());
-    for (int64_t i = 0; i < 37; ++i) EXPECT_EQ(order[i], i);
-  }
-  EXPECT_EQ(orders.size(), 8u);
+TEST(DatasetTest, FloatsAreTakenAsTheyAre) {
+  const Dataset bytes = numbered(3, 2, 3, 3);
+  const Dataset floats(to_floats(bytes.images()), "floats");
+  const BatchPlan plan{{2, 0, 1}, {1, 0, 1}};
+  EXPECT_EQ(floats.batch(plan).images.values(), bytes.batch(plan).images.values());
 }
 
-TEST(BatchSamplerTest, AStepFollowsFromItsNumberAlone) {
-  const SamplerOptions options{.images = 10, .batch = 4, .seed = 5, .flip = true};
-  BatchSampler onward(options), jumping(options);
-  std::vector<BatchPlan> plans;
-  for (int64_t step = 0; step < 20; ++step) plans.push_back(onward.at(step));
-  for (const int64_t step : {19, 3, 11, 0, 3}) {
-    const BatchPlan plan = jumping.at(step);
-    EXPECT_EQ(plan.indices, plans[step].indices);
-    EXPECT_EQ(plan.flips, plans[step].flips);
-  }
+TEST(DatasetTest, LabelsFollowTheirPictures) {
+  Tensor images({3, 1, 1, 1}, DType::kUInt8);
+  const Dataset data(images, "labelled", {.of_pictures = {1, -1, 0}, .names = {"cat", "dog"}});
+  EXPECT_EQ(data.class_names(), (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(data.batch({{2, 1, 0, 0}, {}}).labels.values(), (std::vector<float>{0, -1, 1, 1}));
+  EXPECT_FALSE(data.batch({{2}, {}}).condition.defined());
+  EXPECT_FALSE(numbered(2, 2, 2, 1).batch({{0}, {}}).labels.defined());
+  const Dataset unnamed(images, "unnamed", {.of_pictures = {1, 2, 0}});
+  EXPECT_EQ(unnamed.class_names(), (std::vector<std::string>{"0", "1", "2"}));
 }
 
-TEST(BatchSamplerTest, SeedsDiffer) {
-  EXPECT_NE(first_indices({.images = 100, .batch = 100, .seed = 1}, 1),
-            first_indices({.images = 100, .batch = 100, .seed = 2}, 1));
+TEST(DatasetTest, RejectsLabelsThatDoNotFit) {
+  const Tensor images({2, 1, 1, 1}, DType::kUInt8);
+  EXPECT_THROW(Dataset(images, "few", {.of_pictures = {0}}), Error);
+  EXPECT_THROW(Dataset(images, "low", {.of_pictures = {0, -2}}), Error);
+  EXPECT_THROW(Dataset(images, "high", {.of_pictures = {0, 1}, .names = {"one"}}), Error);
+  EXPECT_THROW(Dataset(images, "none", {.names = {"one"}}), Error);
 }
 
-TEST(BatchSamplerTest, FewPicturesFillALargeBatch) {
-  BatchSampler sampler({.images = 3, .batch = 12});
-  std::map<int64_t, int> counts;
-  for (const int64_t index : sampler.at(7).indices) ++counts[index];
-  EXPECT_EQ(counts, (std::map<int64_t, int>{{0, 4}, {1, 4}, {2, 4}}));
+TEST(DatasetTest, TheFingerprintTellsPixelsAndLabelsApart) {
+  Tensor images({2, 2, 2, 1}, DType::kUInt8);
+  std::fill_n(images.u8(), images.elements(), uint8_t{7});
+  const auto hash = [&](const ClassLabels& labels) {
+    return Dataset(images.clone(), "any name", labels).fingerprint().hash();
+  };
+  const std::string plain = hash({});
+  EXPECT_EQ(Dataset(images.clone(), "another name").fingerprint().hash(), plain);
+  const std::string labelled = hash({.of_pictures = {0, 1}, .names = {"a", "b"}});
+  EXPECT_NE(labelled, plain);
+  EXPECT_NE(hash({.of_pictures = {1, 0}, .names = {"a", "b"}}), labelled);
+  EXPECT_NE(hash({.of_pictures = {0, 1}, .names = {"a", "c"}}), labelled);
+  images.u8()[3] = 8;
+  EXPECT_NE(hash({}), plain);
+  const DataFingerprint own{{{.name = "mine", .bytes = 1, .hash = hash_hex("x")}}};
+  EXPECT_EQ(Dataset(images, "own", {}, own).fingerprint().files, own.files);
 }
 
-TEST(BatchSamplerTest, EveryOrderIsEquallyLikely) {
-  const int64_t epochs = 6000;
-  const std::vector<int64_t> all = first_indices({.images = 3, .batch = 3}, epochs);
-  std::map<std::vector<int64_t>, int> counts;
-  for (int64_t e = 0; e < epochs; ++e) ++counts[{all.begin() + 3 * e, all.begin() + 3 * e + 3}];
-  ASSERT_EQ(counts.size(), 6u);
-  for (const auto& [order, count] : counts) EXPECT_NEAR(count, 1000, 150);  // five sigma
+TEST(ArrayPictures, AreTheArraysOfAProgram) {
+  const std::vector<uint8_t> bytes = {0, 255, 51, 102, 153, 204};
+  const auto pictures = array_pictures(bytes, {2, 1, 1, 3}, {.of_pictures = {4, 0}});
+  EXPECT_EQ(pictures->size(), 2);
+  EXPECT_EQ(pictures->image_size(), (ImageSize{1, 1}));
+  EXPECT_EQ(pictures->channels(), 3);
+  EXPECT_EQ(pictures->class_names().size(), 5u);
+  const Batch batch = pictures->batch({{1, 0}, {}});
+  EXPECT_EQ(batch.labels.values(), (std::vector<float>{0, 4}));
+  EXPECT_EQ(batch.images.values()[3], -1);
+  EXPECT_EQ(batch.images.values()[4], 1);
+  const std::vector<float> floats = {-1, 1, 0.5f, 0};
+  EXPECT_EQ(array_pictures(floats, {1, 2, 2, 1})->batch({{0}, {}}).images.values(), floats);
 }
 
-TEST(BatchSamplerTest, HalfOfThePicturesAreFlippedWhenAsked) {
-  BatchSampler flipping({.images = 50, .batch = 4000, .flip = true});
-  const BatchPlan plan = flipping.at(1);
-  EXPECT_NEAR(std::count(plan.flips.begin(), plan.flips.end(), 1), 2000, 160);
-  BatchSampler plain({.images = 50, .batch = 4000});
-  const BatchPlan still = plain.at(1);
-  EXPECT_EQ(std::count(still.flips.begin(), still.flips.end(), 0), 4000);
-  EXPECT_EQ(still.indices, plan.indices);
+TEST(ArrayPictures, RejectArraysThatDoNotFit) {
+  EXPECT_THROW(array_pictures(std::vector<uint8_t>(5), {2, 1, 1, 3}), Error);
+  EXPECT_THROW(array_pictures(std::vector<float>{2}, {1, 1, 1, 1}), Error);
+  EXPECT_THROW(array_pictures(std::vector<float>{NAN}, {1, 1, 1, 1}), Error);
 }
 
 }  // namespace

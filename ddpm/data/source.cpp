@@ -190,10 +190,10 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
   std::stable_sort(report.skipped.begin(), report.skipped.end(),
                    [](const auto& a, const auto& b) { return a.path < b.path; });
   require_some(report.loaded);
-  Dataset dataset(decoding.take_images(), list.name);
+  Dataset dataset(decoding.take_images(), list.name, {}, decoding.take_fingerprint());
   // Gives back what decoding left.
   trim_allocator();
-  return {std::move(dataset), std::move(report), decoding.take_fingerprint()};
+  return {std::move(dataset), std::move(report)};
 }
 
 namespace {

@@ -30,10 +30,9 @@ struct SourceOptions {
 };
 
 struct LoadedSource {
+  // Its fingerprint is that of the files that gave pictures.
   Dataset dataset;
   LoadReport report;
-  // Of the files that gave pictures.
-  DataFingerprint fingerprint;
 };
 
 // Called with done = 1 ... total, from several threads but never at the same time. An exception

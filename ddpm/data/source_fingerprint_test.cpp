@@ -29,7 +29,7 @@ TEST_F(SourceTest, TheFingerprintHoldsTheFilesThatGavePictures) {
   add("a/1.png", flat(8, 8, {1}));
   add("damaged.png", "x"s);
   add("notes.txt", "x"s);
-  const DataFingerprint found = load().fingerprint;
+  const DataFingerprint found = load().dataset.fingerprint();
   EXPECT_EQ(names(found), (std::vector<std::string>{"a/1.png", "b.png"}));
   const std::string contents = read_file(folder_ / "b.png");
   EXPECT_EQ(found.files[1].hash, hash_hex(contents));
@@ -41,7 +41,7 @@ TEST_F(SourceTest, AFolderIsTheSameByEveryPath) {
   add("data/sub/b.png", flat(8, 8, {2}));
   fs::create_directory_symlink("data", folder_ / "link");
   const auto hash = [&](const std::string& path) {
-    return load_source(path, {{8, 8}}).fingerprint.hash();
+    return load_source(path, {{8, 8}}).dataset.fingerprint().hash();
   };
   const std::string before = hash(folder_ / "data");
   EXPECT_EQ(hash(folder_ / "link"), before);
@@ -53,11 +53,14 @@ TEST_F(SourceTest, AFolderIsTheSameByEveryPath) {
 
 TEST_F(SourceTest, ContentsAreHashedAgainWhereSizeOrTimeChanged) {
   add("a.png", flat(8, 8, {1}));
-  DataFingerprint known = load().fingerprint;
+  DataFingerprint known = load().dataset.fingerprint();
   const std::string real = known.files[0].hash, marked(32, '0');
   known.files[0].hash = marked;  // tells whether it is taken over
   const auto loaded = [&] {
-    return load_source(folder_, {{8, 8}, "auto", "white", &known}).fingerprint.files[0].hash;
+    return load_source(folder_, {{8, 8}, "auto", "white", &known})
+        .dataset.fingerprint()
+        .files[0]
+        .hash;
   };
   EXPECT_EQ(loaded(), marked);
   ++known.files[0].bytes;
@@ -72,10 +75,10 @@ TEST_F(SourceTest, TimesFarAwayAreOrdinary) {
   add("a.png", flat(8, 8, {1}));
   timespec times[2] = {{16'000'000'000, 5}, {16'000'000'000, 5}};  // the year 2477
   ASSERT_EQ(utimensat(AT_FDCWD, (folder_ / "a.png").c_str(), times, 0), 0);
-  const DataFingerprint far = load().fingerprint;
+  const DataFingerprint far = load().dataset.fingerprint();
   times[1].tv_sec = times[0].tv_sec = -2'000'000'000;  // 1906
   ASSERT_EQ(utimensat(AT_FDCWD, (folder_ / "a.png").c_str(), times, 0), 0);
-  const DataFingerprint early = load().fingerprint;
+  const DataFingerprint early = load().dataset.fingerprint();
   EXPECT_NE(far.files[0].modified_ns, early.files[0].modified_ns);
   EXPECT_EQ(far.hash(), early.hash());
 }
@@ -83,16 +86,16 @@ TEST_F(SourceTest, TimesFarAwayAreOrdinary) {
 TEST_F(SourceTest, NamesThatAreNotUtf8AreFiles) {
   add("caf\xe9.png", flat(8, 8, {1}));
   add("zeile\n2.png", flat(8, 8, {2}));
-  const DataFingerprint found = load().fingerprint;
+  const DataFingerprint found = load().dataset.fingerprint();
   EXPECT_EQ(names(found), (std::vector<std::string>{"caf\xe9.png", "zeile\n2.png"}));
   EXPECT_EQ(fingerprint_from_text(to_text(found), "text").files, found.files);
 }
 
 TEST_F(SourceTest, EmojiAreKnownByFontAndTable) {
-  const DataFingerprint found = load_source("emoji:cat-face", {{8, 8}}).fingerprint;
+  const DataFingerprint found = load_source("emoji:cat-face", {{8, 8}}).dataset.fingerprint();
   EXPECT_EQ(names(found),
             (std::vector<std::string>{"NotoColorEmoji.ttf", "emoji-test.txt:cat-face"}));
-  const DataFingerprint other = load_source("emoji:monkey-face", {{8, 8}}).fingerprint;
+  const DataFingerprint other = load_source("emoji:monkey-face", {{8, 8}}).dataset.fingerprint();
   EXPECT_NE(describe_changes(found, other), "");
 }
 
@@ -147,13 +150,13 @@ TEST_F(SourceTest, RunDirectoriesAreKnown) {
 
 TEST_F(SourceTest, ARunIsNeverASource) {
   add("a.png", flat(8, 8, {1}));
-  const std::string before = load().fingerprint.hash();
+  const std::string before = load().dataset.fingerprint().hash();
   add("run/samples/step-00000010.png", flat(8, 8, {9}));
   add("run/config.json", "{}"s);
   fs::create_directory(folder_ / "run/checkpoints");
   const LoadedSource loaded = load();
   EXPECT_EQ(loaded.report.loaded, 1);
-  EXPECT_EQ(loaded.fingerprint.hash(), before);
+  EXPECT_EQ(loaded.dataset.fingerprint().hash(), before);
   EXPECT_TRUE(loaded.report.skipped.empty());
   EXPECT_SAYS(loaded.report.note, (folder_ / "run").string());
   EXPECT_THROW(load_source(folder_ / "run", {{8, 8}}), UsageError);

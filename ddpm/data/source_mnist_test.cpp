@@ -80,7 +80,8 @@ TEST_F(SourceTest, OfSeveralSetsOneMustBeChosen) {
   EXPECT_SAYS(why(source + "/EMNIST"), "holds 2 sets: ");
   const LoadedSource chosen = load_source("mnist:" + letters, {});
   EXPECT_EQ(chosen.report.loaded, 2);
-  EXPECT_EQ(chosen.fingerprint.files[0].name, "emnist-letters-train-images-idx3-ubyte.gz");
+  EXPECT_EQ(chosen.dataset.fingerprint().files[0].name,
+            "emnist-letters-train-images-idx3-ubyte.gz");
   // What lies in the folder itself is meant.
   add("train-images-idx3-ubyte", idx(5, 4, 4));
   EXPECT_EQ(load("mnist:").report.loaded, 5);

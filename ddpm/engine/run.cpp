@@ -13,6 +13,7 @@
 #include "ddpm/base/lock.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/data/batch_sampler.h"
 #include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/generator.h"
@@ -73,11 +74,12 @@ class Session {
             fmt::format("version 0.1.0, which started {}, did not record its pictures; those that "
                         "are there now are taken for them",
                         run_));
-      check_data(run_, config_, before, source_.fingerprint, request_.accept_changed_data);
+      check_data(run_, config_, before, source_.dataset.fingerprint(),
+                 request_.accept_changed_data);
       config_.options = options_;
-      if (config_.id.empty()) adopt_old_run(config_, model, source_.fingerprint);
+      if (config_.id.empty()) adopt_old_run(config_, model, source_.dataset.fingerprint());
     } else {
-      config_ = start_config(options_, model, source_.fingerprint);
+      config_ = start_config(options_, model, source_.dataset.fingerprint());
     }
     sampler_.emplace(SamplerOptions{.images = pictures.size(),
                                     .batch = options_.optimizer.batch,
@@ -103,7 +105,7 @@ class Session {
     if (log_->damaged_lines() > 0)
       warn(fmt::format("metrics.jsonl is damaged; lines left out: {}", log_->damaged_lines()));
     write_run_config(run_, config_, trainer_->config());
-    write_data_index(run_, source_.fingerprint);
+    write_data_index(run_, source_.dataset.fingerprint());
     if (first_step > 0) finish_last_save();
     if (events_.started)
       events_.started(trainer_->config(), trainer_->network().parameter_count(), first_step);

@@ -40,7 +40,9 @@ Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, Bat
 
 StepMetrics Trainer::step() {
   const int64_t step = adam_.steps();
-  const Tensor images = batches_(step).to(network_->device());  // [N, H, W, C]
+  const Device device = network_->device();
+  const Batch pictures = batches_(step);
+  const Tensor images = pictures.images.to(device);  // [N, H, W, C]
   const NoisedBatch batch = noised_batch(process_,
                                          {.levels = seed_of(options_.seed, Stream::kLevels),
                                           .noise = seed_of(options_.seed, Stream::kNoise)},
@@ -50,7 +52,10 @@ StepMetrics Trainer::step() {
   Loss loss;
   {
     const Tape::Recording recording(tape);
-    const Variable output = (*network_)({.x = Variable(batch.input), .t = batch.t});
+    NetworkInput input{.x = Variable(batch.input), .t = batch.t};
+    if (network_->takes().labels) input.labels = pictures.labels.to(device);
+    if (network_->takes().condition) input.condition = Variable(pictures.condition.to(device));
+    const Variable output = (*network_)(input);
     loss = mean_loss(loss_, output, batch.target, batch.weights);
   }
   const auto fail_if_not_finite = [&](const char* what, double value) {

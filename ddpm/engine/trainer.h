@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "ddpm/data/pictures.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/train_options.h"
@@ -20,9 +21,9 @@ struct StepMetrics {
   double learning_rate = 0;
 };
 
-// One batch for step 0, 1, ...: images float32 [batch, H, W, C] in [-1, 1]. Must be a function of
-// the step alone for a resumed run to continue exactly.
-using BatchSource = std::function<Tensor(int64_t step)>;
+// The pictures of step 0, 1, ... Must be a function of the step alone for a resumed run to continue
+// exactly.
+using BatchSource = std::function<Batch(int64_t step)>;
 
 class Trainer {
  public:
@@ -31,8 +32,8 @@ class Trainer {
           Device device = Device::kCpu);
 
   // One step (Ho et al. 2020, algorithm 1): random levels of noise, noised images, loss, gradients,
-  // Adam, average. Throws Error when the loss or the gradient is no longer finite, before the
-  // weights are touched.
+  // Adam, average. The network is told labels and conditions where it takes them. Throws Error when
+  // the loss or the gradient is no longer finite, before the weights are touched.
   StepMetrics step();
   // Steps done so far.
   int64_t steps() const { return adam_.steps(); }
