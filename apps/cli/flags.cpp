@@ -387,8 +387,11 @@ void Flags::Impl::add_field(const Field& field, const std::function<Fields()>& l
   } else {
     std::string spelled;
     for (const std::string& each : names) spelled += (spelled.empty() ? "--" : ",--") + each;
-    made = option(spelled, field.help(), value_name_of(field),
-                  std::visit([](const auto* value) { return text_of(*value); }, field.value()));
+    const std::string shown =
+        field.default_text().empty()
+            ? std::visit([](const auto* value) { return text_of(*value); }, field.value())
+            : field.default_text();
+    made = option(spelled, field.help(), value_name_of(field), shown);
   }
   Entry& entry = add(name, made, [list, field = field.name()](const std::string& text) {
     const Fields fields = list();

@@ -76,17 +76,17 @@ struct Request {
   int64_t scale = 0;
 };
 
-void check(const Request& request) {
+void check(const Request& request, const Flags& flags) {
   if (request.out.empty() && request.each.empty() && request.trajectory.empty()) {
     fail_usage("sample",
                "nowhere to put the pictures; give --out grid.png, --each DIR or "
                "--trajectory t.webp");
   }
-  if (request.generate.steps < 1) {
+  if (flags.given("steps") && request.generate.steps < 1) {
     fail_usage("sample",
                fmt::format("--steps is {}; at least 1 is needed", request.generate.steps));
   }
-  check_ranges(request.generate);
+  request.generate.check();
   check_range("sample", "--columns", request.columns, 0, 1'000'000);
   check_range("sample", "--scale", request.scale, 0, kMostScale);
   if (!request.out.empty()) check_output_name(request.out, "--out", ".png");
@@ -168,9 +168,8 @@ class Outputs {
   std::string failure_;  // the first
 };
 
-// The size asked for or trained on, and no more steps than there are.
-void complete(const Request& request, const Flags& flags, const ModelConfig& config,
-              GenerateOptions& options) {
+// The size asked for or trained on, and the steps asked for or the sampler's own.
+void complete(const Request& request, const ModelConfig& config, GenerateOptions& options) {
   const ImageSize size = request.size.empty() ? ImageSize{config.height, config.width}
                                               : parse_image_size(request.size);
   if (size.height < 1 || size.width < 1) {
@@ -179,11 +178,13 @@ void complete(const Request& request, const Flags& flags, const ModelConfig& con
   config.network.check_image(size.height, size.width);
   options.height = size.height;
   options.width = size.width;
-  if (!flags.given("steps")) options.steps = std::min(options.steps, config.process.timesteps);
   if (options.steps > config.process.timesteps) {
     fail_usage("sample", fmt::format("--steps is {}; choose 1 to {}, the steps of the model's "
                                      "schedule",
                                      options.steps, config.process.timesteps));
+  }
+  if (options.steps == 0) {
+    options.steps = sampling_steps(find_sampler(options.sampler), Process(config.process));
   }
   const int64_t channels = config.network.channels();
   if (channels != 1 && channels != 3 && channels != 4) {
@@ -208,11 +209,10 @@ int64_t bytes_of_files(const Request& request, const GridOptions& grid, const Sh
 
 int run(Request& request, const Flags& flags) {
   const Device device = request.machine.apply();
-  find_sampler(request.generate.sampler);
-  check(request);
+  check(request, flags);
   const Model model = request.model.load(flags, device);
   GenerateOptions& options = request.generate;
-  complete(request, flags, model.config, options);
+  complete(request, model.config, options);
 
   const Shape image = {options.height, options.width, model.config.network.channels()};
   const ImageSize size = {options.height, options.width};
@@ -251,16 +251,10 @@ int run(Request& request, const Flags& flags) {
 
 Action sample_command(Flags& flags) {
   const auto request = std::make_shared<Request>();
-  GenerateOptions& generate = request->generate;
   flags.add("out", request->out, "all pictures in one grid", "FILE.png");
   flags.add("each", request->each, "every picture by itself: DIR/00000.png, ...", "DIR");
   flags.add("trajectory", request->trajectory, "an animation from noise to picture", "FILE.webp");
-  flags.add("n", generate.count, "how many pictures");
-  flags.add("seed", generate.seed, "picture k of a seed is the same whatever --n and --batch");
-  flags.add("sampler", generate.sampler, "see below", bars(sampler_names()));
-  flags.add("steps", generate.steps, "denoising steps, 1 to the model's timesteps");
-  flags.add("eta", generate.eta, "noise that ddim adds: 0 none, 1 as much as ddpm");
-  flags.add("batch", generate.batch, "pictures denoised together: memory against speed");
+  flags.add_fields(request->generate);
   flags.add("size", request->size, "of the pictures, if not the size trained on", "N|HxW");
   flags.add("columns", request->columns, "of the grid, 0 for near-square");
   flags.add("scale", request->scale,

@@ -105,6 +105,11 @@ Field& Field::value_name(std::string name) {
   return *this;
 }
 
+Field& Field::default_text(std::string text) {
+  default_text_ = std::move(text);
+  return *this;
+}
+
 bool Field::is_called(std::string_view name) const {
   return name == name_ || std::find(aliases_.begin(), aliases_.end(), name) != aliases_.end();
 }
@@ -132,8 +137,8 @@ void Field::read(std::string_view json) const {
   std::visit([&](auto* value) { json_value::read(json, name_, *value); }, value_);
 }
 
-void Field::check(const std::string& where) const {
-  const std::string name = flag_name(name_), end = advice_.empty() ? "" : "; " + advice_;
+void Field::check(const std::string& where, const std::string& before) const {
+  const std::string name = before + flag_name(name_), end = advice_.empty() ? "" : "; " + advice_;
   const auto check_number = [&](const char* which, auto number) {
     if (contains(static_cast<double>(number))) return;
     const std::string range = range_text();
@@ -201,8 +206,8 @@ bool read_fields(const JsonObject& object, const Fields& fields) {
   return true;
 }
 
-void check_fields(const std::string& where, const Fields& fields) {
-  for (const Field& field : fields) field.check(where);
+void check_fields(const std::string& where, const Fields& fields, const std::string& before) {
+  for (const Field& field : fields) field.check(where, before);
 }
 
 std::string fields_table(const Fields& fields) {

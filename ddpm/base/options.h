@@ -64,6 +64,8 @@ class Field {
   Field& alias(std::string name);
   // What stands for the value in the help, instead of the type's: "HxW".
   Field& value_name(std::string name);
+  // What the help shows as the default, where the value itself says little: "the sampler's own".
+  Field& default_text(std::string text);
 
   // ---- what is known
 
@@ -72,6 +74,7 @@ class Field {
   const Value& value() const { return value_; }
   const std::string& group() const { return group_; }
   const std::string& value_name() const { return value_name_; }
+  const std::string& default_text() const { return default_text_; }
   const std::vector<std::string>& choices() const { return choices_; }
   const std::vector<std::string>& aliases() const { return aliases_; }
   bool changeable() const { return changeable_; }
@@ -85,8 +88,9 @@ class Field {
   // The value as JSON text, and back. Throws Error naming the field where the type does not fit.
   std::string json() const;
   void read(std::string_view json) const;
-  // Throws UsageError "[where] lr-warmup is -1 but must lie between 0 and 100".
-  void check(const std::string& where) const;
+  // Throws UsageError "[where] lr-warmup is -1 but must lie between 0 and 100". `before` stands
+  // before the name: "--" for values that come from flags.
+  void check(const std::string& where, const std::string& before = "") const;
 
  private:
   friend class Fields;
@@ -94,7 +98,7 @@ class Field {
 
   std::string name_, help_;
   Value value_;
-  std::string group_, value_name_, advice_, noun_;
+  std::string group_, value_name_, default_text_, advice_, noun_;
   std::optional<double> low_, high_;
   bool above_low_ = false, below_high_ = false;  // the bound itself is not allowed
   std::optional<int64_t> least_elements_, most_elements_;
@@ -147,7 +151,7 @@ void write_fields(const Fields& fields, JsonObject& object);
 bool read_fields(const JsonObject& object, const Fields& fields);
 
 // Throws UsageError for the first value that its field does not allow.
-void check_fields(const std::string& where, const Fields& fields);
+void check_fields(const std::string& where, const Fields& fields, const std::string& before = "");
 
 // A Markdown table of key, default and meaning.
 std::string fields_table(const Fields& fields);
@@ -165,8 +169,9 @@ void read_options(const JsonObject& object, Options& options) {
 }
 
 template <class Options>
-void check_options(const std::string& where, const Options& options) {
-  check_fields(where, fields_of(options));
+void check_options(const std::string& where, const Options& options,
+                   const std::string& before = "") {
+  check_fields(where, fields_of(options), before);
 }
 
 }  // namespace ddpm

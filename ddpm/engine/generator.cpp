@@ -12,27 +12,36 @@
 
 namespace ddpm {
 
-void check_ranges(const GenerateOptions& options) {
-  constexpr int64_t kMany = 1'000'000, kLast = int64_t{1} << 40;
+void GenerateOptions::fields(Fields& field) {
+  constexpr double kMany = 1'000'000;
+  field("n", count, "how many pictures").range(1, kMany);
+  field("seed", seed, "picture k of a seed is the same whatever --n and --batch");
+  field("sampler", sampler, "see below").choices("sampler", sampler_names());
+  field("steps", steps, "denoising steps, 1 to the model's timesteps")
+      .range(0, kMany)
+      .default_text("the sampler's own");
+  field("eta", eta, "noise that ddim adds: 0 none, 1 as much as ddpm").range(0, 1);
+  field("batch", batch, "pictures denoised together: memory against speed").range(1, kMostBatch);
+}
+
+void GenerateOptions::check() const {
+  constexpr int64_t kLast = int64_t{1} << 40;
+  check_options("sample", *this, "--");
   const struct {
     const char* name;
-    int64_t value, lowest, highest;
-  } ranges[] = {{"--n", options.count, 1, kMany},
-                {"--batch", options.batch, 1, kMostBatch},
-                {"--steps", options.steps, 0, kMany},
-                {"the first picture", options.first, 0, kLast}};
-  for (const auto& [name, value, lowest, highest] : ranges) {
-    if (value < lowest || value > highest) {
-      fail_usage("sample", fmt::format("{} is {} but must lie between {} and {}", name, value,
-                                       lowest, highest));
-    }
+    int64_t value, highest;
+  } others[] = {{"the first picture", first, kLast},
+                {"the pictures' height", height, kLargestSide},
+                {"the pictures' width", width, kLargestSide}};
+  for (const auto& [name, value, highest] : others) {
+    if (value >= 0 && value <= highest) continue;
+    fail_usage("sample",
+               fmt::format("{} is {} but must lie between 0 and {}", name, value, highest));
   }
-  if (!(options.eta >= 0 && options.eta <= 1))
-    fail_usage("sample", fmt::format("--eta is {} but must lie between 0 and 1", options.eta));
 }
 
 Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options) {
-  check_ranges(options);
+  options.check();
   const int64_t height = options.height > 0 ? options.height : config.height;
   const int64_t width = options.width > 0 ? options.width : config.width;
   if (height < 1 || width < 1) {

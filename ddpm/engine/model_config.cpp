@@ -3,7 +3,7 @@
 namespace ddpm {
 
 void ModelConfig::fields(Fields& field) {
-  constexpr double kLargestSide = 16384, kMostChannels = 1 << 20;
+  constexpr double kMostChannels = 1 << 20;
   network.fields(field);
   field.group("The pictures");
   field("channels", network.channels(), "channels of the images").range(1, kMostChannels);

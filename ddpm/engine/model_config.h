@@ -13,6 +13,7 @@ namespace ddpm {
 
 // The largest numbers that flags and files may hold.
 inline constexpr int64_t kMostBatch = int64_t{1} << 20;
+inline constexpr int64_t kLargestSide = 16384;
 inline constexpr int64_t kMostTrainedSteps = int64_t{1} << 40;
 
 struct ModelConfig {

@@ -38,8 +38,8 @@ TEST_F(Ipndm, TheFirstStepIsDdim) {
 }
 
 // Where the noise is a polynomial of sigma and alpha is 1, x is its integral. Four estimates
-// integrate one of third degree exactly, and k estimates in step k one of degree k - 1. The last step
-// has one again.
+// integrate one of third degree exactly, and k estimates in step k one of degree k - 1. The last
+// step has one again.
 TEST_F(Ipndm, IntegratesPolynomialsOfItsOrder) {
   const Trained trained("linear", 1000);
   constexpr int kSteps = 12;
@@ -65,16 +65,17 @@ TEST_F(Ipndm, IntegratesPolynomialsOfItsOrder) {
     find_sampler("ipndm").run(loop);
     for (int i = std::max(degree, 1); i + 1 < kSteps; ++i) {
       const double from = level(i).sigma(), to = level(i + 1).sigma();
-      const double integral = (std::pow(to, degree + 1) - std::pow(from, degree + 1)) / (degree + 1);
+      const double integral =
+          (std::pow(to, degree + 1) - std::pow(from, degree + 1)) / (degree + 1);
       const size_t k = static_cast<size_t>(i);
       EXPECT_NEAR(values[k] - values[k - 1], integral, 2e-6) << degree << " " << i;
     }
   }
 }
 
-// The largest error after walking from sigma 3 to 0.1 in `count` steps, with alpha = 1 and the exact
-// noise of a Gaussian with mean 0.2 and deviation 0.5: its flow keeps (x - mean) / sqrt(deviation^2 +
-// sigma^2) constant. sigma_at maps [0, 1] to the levels.
+// The largest error after walking from sigma 3 to 0.1 in `count` steps, with alpha = 1 and the
+// exact noise of a Gaussian with mean 0.2 and deviation 0.5: its flow keeps (x - mean) /
+// sqrt(deviation^2 + sigma^2) constant. sigma_at maps [0, 1] to the levels.
 double error_of(const std::string& sampler, int count, double (*sigma_at)(double place)) {
   const auto level = [&](int i) {
     const double sigma = sigma_at(static_cast<double>(i) / count);
