@@ -18,10 +18,13 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/diffusion/level.h
   ddpm/diffusion/process.h
   ddpm/diffusion/sampler.h
+  ddpm/engine/generate_options.h
   ddpm/engine/generator.h
   ddpm/engine/model.h
   ddpm/engine/model_config.h
-  ddpm/engine/run.h
+  ddpm/engine/run/run.h
+  ddpm/engine/run/run_types.h
+  ddpm/engine/run/source_pictures.h
   ddpm/engine/train_options.h
   ddpm/engine/trainer.h
   ddpm/kernels/arguments.h

@@ -1,5 +1,5 @@
 // The public headers, all of them. What an application needs to sample comes with ddpm::ddpm;
-// sources of pictures and training runs (data/source.h, engine/run.h) are linked with ddpm::train.
+// sources of pictures and training runs (data/source.h, engine/run/) are linked with ddpm::train.
 #pragma once
 
 #include "ddpm/autograd/functions.h"
@@ -18,10 +18,13 @@
 #include "ddpm/diffusion/level.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/diffusion/sampler.h"
+#include "ddpm/engine/generate_options.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/model_config.h"
-#include "ddpm/engine/run.h"
+#include "ddpm/engine/run/run.h"
+#include "ddpm/engine/run/run_types.h"
+#include "ddpm/engine/run/source_pictures.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/kernels/arguments.h"

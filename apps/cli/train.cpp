@@ -15,7 +15,9 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/schedule.h"
-#include "ddpm/engine/run.h"
+#include "ddpm/engine/run/directory.h"
+#include "ddpm/engine/run/run.h"
+#include "ddpm/engine/run/source_pictures.h"
 #include "ddpm/kernels/cpu/simd/simd.h"
 
 namespace ddpm::cli {
@@ -41,72 +43,120 @@ class SmoothLoss {
   double sum_ = 0;
 };
 
-int run_training(const TrainOptions& options, const RunRequest& request) {
-  const std::string& run = request.directory;
-  const std::atomic<bool>& stop_requested = stop_on_signals();
-  Progress loading("picture");
-  Progress training("step");
-  SmoothLoss smooth;
-  bool kept = false;  // there is a save to continue from
-  TrainEvents events;
-  events.loading = [&](int64_t done, int64_t total) {
-    if (stop_requested) {
-      throw Interrupted("[train] interrupted while reading pictures; nothing was written");
-    }
-    loading.update(done, total);
+// What the user asks of a run.
+struct RunRequest {
+  std::string directory;
+  bool resume = false;               // continue the run that is there
+  bool accept_changed_data = false;  // a resumed run may go on with other pictures
+};
+
+// A training as its user sees it.
+class Training {
+ public:
+  Training(const TrainOptions& options, const RunRequest& request)
+      : options_(options), request_(request), stop_(stop_on_signals()) {}
+
+  // Trains until all steps are done or a signal asks to stop. Returns the exit status.
+  int run();
+
+ private:
+  PictureLoader pictures();
+  RunObserver observer();
+  std::unique_ptr<Run> open();
+  // Whether the run is complete.
+  bool train(Run& run);
+
+  const TrainOptions& options_;
+  const RunRequest& request_;
+  const std::atomic<bool>& stop_;
+  Progress loading_{"picture"};
+  Progress steps_{"step"};
+  SmoothLoss smooth_;
+  bool kept_ = false;  // there is a save to continue from
+};
+
+PictureLoader Training::pictures() {
+  SourceEvents events;
+  events.loading = [this](int64_t done, int64_t total) {
+    if (stop_) throw Interrupted("[train] interrupted while reading pictures; nothing was written");
+    loading_.update(done, total);
   };
-  events.loaded = [&](const LoadReport& report, const Dataset& pictures) {
-    loading.finish();
+  events.loaded = [this](const LoadReport& report, const Dataset& pictures) {
+    loading_.finish();
     constexpr size_t kNamed = 20;
     say(describe(report, pictures, kNamed));
   };
-  events.started = [&](const ModelConfig&, int64_t parameters, int64_t first_step) {
-    say(fmt::format("{} parameters, {} thread{} ({}); {} {}; Ctrl-C saves and stops\n",
-                    short_number(static_cast<double>(parameters)), num_threads(),
-                    plural(num_threads()), simd_name(),
-                    request.resume ? fmt::format("continues after step {} in", first_step) : "into",
-                    printable(run)));
-    training.start_from(first_step);
-    kept = first_step > 0;
-  };
-  events.stepped = [&](const StepMetrics& metrics, double images_per_s) {
-    training.update(
-        metrics.step, options.optimizer.steps,
-        fmt::format("loss {:.4f}  {:.3g} images/s", smooth.add(metrics.loss), images_per_s));
-  };
-  events.saved = [&](const std::string& path) {
-    training.line("saved " + path);
-    kept = kept || path.ends_with(".safetensors");
-  };
-  events.warned = [&](const std::string& text) {
-    loading.finish();
-    training.line("warning: " + text);
-  };
+  return pictures_from_source(events);
+}
 
-  TrainResult result;
+RunObserver Training::observer() {
+  RunObserver observer;
+  observer.stepped = [this](const RunMetrics& metrics) {
+    steps_.update(metrics.step, options_.optimizer.steps,
+                  fmt::format("loss {:.4f}  {:.3g} images/s", smooth_.add(metrics.loss),
+                              metrics.images_per_s));
+  };
+  observer.saved = [this](const std::string& path) {
+    steps_.line("saved " + path);
+    kept_ = kept_ || path.ends_with(".safetensors");
+  };
+  observer.warned = [this](const std::string& text) {
+    loading_.finish();
+    steps_.line("warning: " + text);
+  };
+  observer.stopping = [this] { return stop_.load(); };
+  return observer;
+}
+
+std::unique_ptr<Run> Training::open() {
+  if (!request_.resume) return Run::create(request_.directory, options_, pictures(), observer());
+  return Run::resume(request_.directory, pictures(),
+                     {.options = options_, .accept_changed_data = request_.accept_changed_data},
+                     observer());
+}
+
+bool Training::train(Run& run) {
+  say(fmt::format(
+      "{} parameters, {} thread{} ({}); {} {}; Ctrl-C saves and stops\n",
+      short_number(static_cast<double>(run.parameter_count())), num_threads(),
+      plural(num_threads()), simd_name(),
+      request_.resume ? fmt::format("continues after step {} in", run.first_step()) : "into",
+      printable(run.directory())));
+  steps_.start_from(run.first_step());
+  kept_ = run.first_step() > 0;
+  while (!run.done() && !stop_) run.step();
+  return run.finish();
+}
+
+int Training::run() {
+  const std::string directory = shell_word(request_.directory);
+  bool complete = false;
+  int64_t steps = 0;
   try {
-    result = train(options, request, events, stop_requested);
+    const std::unique_ptr<Run> run = open();
+    complete = train(*run);
+    steps = run->steps();
   } catch (const Interrupted& interrupted) {
-    loading.finish();
+    loading_.finish();
     say(fmt::format("ddpm: {}\n", interrupted.what()));
     return kInterrupted;
   } catch (const SystemError& error) {
-    if (!kept) throw;
+    if (!kept_) throw;
     throw Error(
         fmt::format("{}; the last save is kept, to continue from it: ddpm train --out {} "
                     "--resume",
-                    error.what(), shell_word(run)));
+                    error.what(), directory));
   }
-  training.finish();
-  if (!result.finished) {
+  steps_.finish();
+  if (!complete) {
     print(
         fmt::format("Stopped after step {} of {}, everything is saved. To continue:\n"
                     "  ddpm train --out {} --resume\n",
-                    result.steps, options.optimizer.steps, shell_word(run)));
+                    steps, options_.optimizer.steps, directory));
     return kInterrupted;
   }
   print(fmt::format("Done: {} step{}. To make pictures with it:\n  ddpm sample {} --out grid.png\n",
-                    result.steps, plural(result.steps), shell_word(run)));
+                    steps, plural(steps), directory));
   return 0;
 }
 
@@ -151,7 +201,10 @@ Action train_command(Flags& flags) {
     if (run.resume) request->options = read_run_options(run.directory);
     if (!request->config.empty()) read_config_file(request->config, request->options);
     flags.apply();
-    return run_training(request->options, run);
+    request->options.check();
+    if (request->options.run.threads > 0)
+      set_num_threads(static_cast<int>(request->options.run.threads));
+    return Training(request->options, run).run();
   };
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
 #include "ddpm/base/threads.h"
 
 namespace ddpm {
@@ -212,6 +213,14 @@ Tensor make_grid(const Tensor& images, const GridOptions& options) {
 
 int64_t comfortable_scale(ImageSize size) {
   return std::clamp<int64_t>(64 / std::max<int64_t>(1, std::max(size.height, size.width)), 1, 8);
+}
+
+void write_ppm(const std::string& path, const Tensor& image) {
+  const Tensor colours = convert_channels(image, 3, {255, 255, 255});
+  AtomicFile file(path);
+  file.write(fmt::format("P6 {} {} 255\n", colours.size(1), colours.size(0)));
+  file.write(colours.u8(), static_cast<size_t>(colours.bytes()));
+  file.commit();
 }
 
 }  // namespace ddpm

@@ -58,6 +58,10 @@ ImageSize grid_size(int64_t count, ImageSize picture, const GridOptions& options
 // gap, C], filled row by row. Throws Error for N = 0.
 Tensor make_grid(const Tensor& images, const GridOptions& options = {});
 
+// Writes a picture [H, W, C] of bytes as a PPM file, which many programs can show. What is
+// transparent becomes white. Throws SystemError where it cannot be written.
+void write_ppm(const std::string& path, const Tensor& image);
+
 // The GridOptions::scale that brings small pictures to about 64 pixels a side.
 int64_t comfortable_scale(ImageSize size);
 

@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "tests/support/folder.h"
 
 namespace ddpm {
 namespace {
@@ -108,6 +110,17 @@ TEST(Grid, SizesBeyondAllNumbersAreRefused) {
   EXPECT_THROW(grid_size(most, {8, 8}, {.columns = 1}), UsageError);
   EXPECT_THROW(grid_size(most, {1, 8}, {.columns = most}), UsageError);
   EXPECT_THROW(grid_size(0, {8, 8}), UsageError);
+}
+
+TEST(Ppm, HoldsTheColoursRowByRow) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "picture.ppm";
+  Tensor grey({1, 2, 1}, DType::kUInt8);
+  grey.u8()[0] = 'a';
+  grey.u8()[1] = 'b';
+  write_ppm(path, grey);
+  EXPECT_EQ(read_file(path), "P6 2 1 255\naaabbb");
+  EXPECT_THROW(write_ppm(folder / "absent/picture.ppm", grey), SystemError);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "ddpm/base/memory.h"
-#include "ddpm/engine/generator.h"
+#include "ddpm/engine/generate_options.h"
 #include "ddpm/engine/model_config.h"
 
 namespace ddpm {

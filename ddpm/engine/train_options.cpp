@@ -86,10 +86,6 @@ void TrainOptions::fields(Fields& field) {
 }
 
 void TrainOptions::check() const {
-  if (data.source.empty()) {
-    fail_usage("train",
-               "no data given; name a folder of images, or for a first try emoji:smileys-emotion");
-  }
   check_options("train", *this, "--");
   if (run.sample_steps > process.timesteps) {
     fail_usage("train", fmt::format("sample-steps is {} but must lie between 1 and {}, the time "

@@ -124,7 +124,6 @@ TEST(Trainer, PicturesThatDoNotFitAreRefused) {
 TEST(TrainOptions, ImpossibleValuesAreUsageErrors) {
   EXPECT_NO_THROW(small_options().check());
   const std::function<void(TrainOptions&)> mistakes[] = {
-      [](TrainOptions& o) { o.data.source = ""; },
       [](TrainOptions& o) { o.optimizer.steps = 0; },
       [](TrainOptions& o) { o.optimizer.batch = 0; },
       [](TrainOptions& o) { o.optimizer.lr = 0; },

@@ -1,5 +1,5 @@
 // The files of a run's directory that say which run it is, and what is checked before a run goes
-// on: config.json, data.jsonl and their ties to the checkpoints. Private to engine/.
+// on: config.json, data.jsonl and their ties to the checkpoints.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,14 @@ using Warn = std::function<void(const std::string&)>;
 
 // RUN/name
 std::string in_run(const std::string& run, const std::string& name);
+
+// Whether the directory holds a run that can be resumed. Throws SystemError where it cannot be
+// told.
+bool holds_run(const std::string& run);
+
+// The options a run was started with: those of config.json, or where it is lost those that the
+// newest checkpoint holds. Throws Error where there are neither.
+TrainOptions read_run_options(const std::string& run);
 
 // Throws UsageError where all of a run but its model is lost: a training could neither go on nor
 // begin there without losing that too.

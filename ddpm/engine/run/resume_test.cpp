@@ -8,7 +8,7 @@
 #include "ddpm/base/hash.h"
 #include "ddpm/base/options.h"
 #include "ddpm/engine/model.h"
-#include "ddpm/engine/run_test_support.h"
+#include "ddpm/engine/run/run_test_support.h"
 #include "ddpm/io/safetensors.h"
 
 namespace ddpm {
@@ -67,9 +67,9 @@ TEST_F(Resume, EndsWithTheFilesOfARunThatWasStoppedInBetween) {
   run("a");
   const auto whole = files();
   fs::remove_all(folder_ / "a");
-  TrainEvents events;
-  events.stepped = [&](const StepMetrics& step, double) { stop_ = step.step == 4; };
-  EXPECT_FALSE(run("a", false, events).finished);
+  RunObserver observer;
+  observer.stepped = [&](const RunMetrics& step) { stop_ = step.step == 4; };
+  EXPECT_FALSE(run("a", false, observer).finished);
   EXPECT_TRUE(fs::exists(path("checkpoints/step-00000004.safetensors")));
   stop_ = false;
   EXPECT_TRUE(resume().finished);
@@ -155,10 +155,10 @@ TEST_F(Resume, AStopWhileAGridIsDrawnDrawsItLater) {
   run("a");
   const auto whole = files();
   fs::remove_all(folder_ / "a");
-  TrainEvents events;
+  RunObserver observer;
   // The last save comes before the last grid.
-  events.saved = [&](const std::string& file) { stop_ = file.ends_with("06.safetensors"); };
-  EXPECT_FALSE(run("a", false, events).finished);
+  observer.saved = [&](const std::string& file) { stop_ = file.ends_with("06.safetensors"); };
+  EXPECT_FALSE(run("a", false, observer).finished);
   EXPECT_FALSE(fs::exists(path("samples/step-00000006.png")));
   stop_ = false;
   EXPECT_TRUE(resume().finished);

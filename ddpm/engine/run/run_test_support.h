@@ -16,7 +16,9 @@
 #include "ddpm/base/hash.h"
 #include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
-#include "ddpm/engine/run.h"
+#include "ddpm/engine/run/directory.h"
+#include "ddpm/engine/run/run.h"
+#include "ddpm/engine/run/source_pictures.h"
 #include "ddpm/nn/tutorial/unet.h"
 #include "tests/support/folder.h"
 
@@ -26,9 +28,35 @@ inline tutorial::UnetConfig& unet_of(TrainOptions& options) {
   return *options.network.get<tutorial::UnetConfig>();
 }
 
-class Run : public ::testing::Test {
+struct Session {
+  std::string directory;
+  bool resume = false;
+  bool accept_changed_data = false;
+};
+
+struct Outcome {
+  int64_t steps = 0;
+  bool finished = false;
+};
+
+// Steps until all are done or `stop` is set, as `ddpm train` does.
+inline Outcome train(const TrainOptions& options, const Session& session, RunObserver observer,
+                     const std::atomic<bool>& stop) {
+  observer.stopping = [&stop] { return stop.load(); };
+  const auto run =
+      session.resume
+          ? Run::resume(session.directory, pictures_from_source(),
+                        {.options = options, .accept_changed_data = session.accept_changed_data},
+                        observer)
+          : Run::create(session.directory, options, pictures_from_source(), observer);
+  while (!run->done() && !stop) run->step();
+  const bool finished = run->finish();
+  return {.steps = run->steps(), .finished = finished};
+}
+
+class RunTest : public ::testing::Test {
  protected:
-  Run() {
+  RunTest() {
     make_folder(folder_ / "pictures");
     for (int k = 0; k < 6; ++k) draw_picture(std::to_string(k), 40 * k);
     options_.data.source = folder_ / "pictures";
@@ -50,8 +78,8 @@ class Run : public ::testing::Test {
     write_png(folder_ / ("pictures/" + name + ".png"), picture);
   }
 
-  TrainResult run(const std::string& name, bool resume = false, const TrainEvents& events = {}) {
-    return train(options_, {.directory = folder_ / name, .resume = resume}, events, stop_);
+  Outcome run(const std::string& name, bool resume = false, const RunObserver& observer = {}) {
+    return train(options_, {.directory = folder_ / name, .resume = resume}, observer, stop_);
   }
   std::vector<std::string> metrics(const std::string& name) {
     std::vector<std::string> lines;
@@ -72,7 +100,7 @@ class Run : public ::testing::Test {
 };
 
 // A run in folder_/a that is resumed, of steps and saves that are few.
-class Resume : public Run {
+class Resume : public RunTest {
  protected:
   Resume() {
     options_.run.keep_checkpoints = 2;
@@ -97,14 +125,14 @@ class Resume : public Run {
     return all;
   }
 
-  TrainResult resume(bool accept_changed_data = false) {
+  Outcome resume(bool accept_changed_data = false) {
     warnings_.clear();
-    TrainEvents events;
-    events.warned = [&](const std::string& text) { warnings_ += text + "\n"; };
+    RunObserver observer;
+    observer.warned = [&](const std::string& text) { warnings_ += text + "\n"; };
     return train(
         options_,
         {.directory = folder_ / "a", .resume = true, .accept_changed_data = accept_changed_data},
-        events, stop_);
+        observer, stop_);
   }
 
   std::string refusal(const std::function<void()>& action) {

@@ -1,4 +1,4 @@
-#include "ddpm/engine/run_directory.h"
+#include "ddpm/engine/run/directory.h"
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
@@ -156,6 +156,14 @@ std::string read_own(const std::string& path, uint64_t limit) {
 
 std::string in_run(const std::string& run, const std::string& name) {
   return (fs::path(run) / name).string();
+}
+
+bool holds_run(const std::string& run) {
+  return exists(in_run(run, "config.json")) || !list_checkpoints(run).empty();
+}
+
+TrainOptions read_run_options(const std::string& run) {
+  return read_run_config(run, [](const std::string&) {}).options;
 }
 
 void refuse_lone_model(const std::string& run) {

@@ -1,4 +1,4 @@
-#include "ddpm/engine/metrics_log.h"
+#include "ddpm/engine/run/metrics_log.h"
 
 #include <fcntl.h>
 #include <fmt/core.h>

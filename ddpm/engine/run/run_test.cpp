@@ -1,18 +1,18 @@
-#include "ddpm/engine/run.h"
+#include "ddpm/engine/run/run.h"
 #include "ddpm/engine/model.h"
 
 #include "ddpm/base/options.h"
-#include "ddpm/engine/run_test_support.h"
+#include "ddpm/engine/run/run_test_support.h"
 #include "ddpm/io/safetensors.h"
 
 namespace ddpm {
 namespace {
 
 namespace fs = std::filesystem;
-using test::Run;
+using test::RunTest;
 
-TEST_F(Run, LeavesEverythingItPromises) {
-  const TrainResult result = run("a");
+TEST_F(RunTest, LeavesEverythingItPromises) {
+  const test::Outcome result = run("a");
   EXPECT_TRUE(result.finished);
   EXPECT_EQ(result.steps, 6);
   for (const char* file : {"config.json", "metrics.jsonl", "model.safetensors", "loss.png",
@@ -31,11 +31,11 @@ TEST_F(Run, LeavesEverythingItPromises) {
   EXPECT_EQ(read_run_options(folder_ / "a").data.source, options_.data.source);
 }
 
-TEST_F(Run, AResumedRunEndsInTheBitsOfAnUninterruptedOne) {
+TEST_F(RunTest, AResumedRunEndsInTheBitsOfAnUninterruptedOne) {
   run("whole");
-  TrainEvents events;
-  events.stepped = [&](const StepMetrics& step, double) { stop_ = step.step == 2; };
-  const TrainResult first = run("parts", false, events);
+  RunObserver observer;
+  observer.stepped = [&](const RunMetrics& step) { stop_ = step.step == 2; };
+  const test::Outcome first = run("parts", false, observer);
   EXPECT_FALSE(first.finished);
   EXPECT_EQ(first.steps, 2);
   stop_ = false;
@@ -44,7 +44,7 @@ TEST_F(Run, AResumedRunEndsInTheBitsOfAnUninterruptedOne) {
   EXPECT_EQ(metrics("parts").size(), 6u);
 }
 
-TEST_F(Run, LinesOfStepsThatWereLostAreDroppedOnResume) {
+TEST_F(RunTest, LinesOfStepsThatWereLostAreDroppedOnResume) {
   run("a");
   const std::string path = folder_ / "a/metrics.jsonl";
   write_file_atomic(path, read_file(path) + "{\"step\": 7, \"loss\": 1}\n{\"step\": 8, \"lo");
@@ -54,7 +54,7 @@ TEST_F(Run, LinesOfStepsThatWereLostAreDroppedOnResume) {
   EXPECT_EQ(metrics("a")[6].find("\"loss\":1}"), std::string::npos);
 }
 
-TEST_F(Run, ARunIsNotOverwrittenNorResumedWithAnotherNetwork) {
+TEST_F(RunTest, ARunIsNotOverwrittenNorResumedWithAnotherNetwork) {
   run("a");
   EXPECT_THROW(run("a"), UsageError);
   test::unet_of(options_).dim = 16;
@@ -62,18 +62,18 @@ TEST_F(Run, ARunIsNotOverwrittenNorResumedWithAnotherNetwork) {
   EXPECT_THROW(run("nothing", true), Error);
 }
 
-TEST_F(Run, AFailureLeavesTheNewestCheckpointWhole) {
-  TrainEvents events;
-  events.stepped = [](const StepMetrics& step, double) {
+TEST_F(RunTest, AFailureLeavesTheNewestCheckpointWhole) {
+  RunObserver observer;
+  observer.stepped = [](const RunMetrics& step) {
     if (step.step == 5) fail("test", "the power went");
   };
-  EXPECT_THROW(run("a", false, events), Error);
+  EXPECT_THROW(run("a", false, observer), Error);
   EXPECT_EQ(newest_checkpoint(folder_ / "a"), checkpoint_path(folder_ / "a", 3));
   EXPECT_NO_THROW(SafetensorsFile::open(checkpoint_path(folder_ / "a", 3)));
   EXPECT_TRUE(run("a", true).finished);
 }
 
-TEST_F(Run, MistakesAreToldBeforeAnythingIsWritten) {
+TEST_F(RunTest, MistakesAreToldBeforeAnythingIsWritten) {
   options_.data.size = "9";
   EXPECT_THROW(run("a"), UsageError);
   options_.data.size = "8";
@@ -85,7 +85,7 @@ TEST_F(Run, MistakesAreToldBeforeAnythingIsWritten) {
   EXPECT_FALSE(fs::exists(folder_ / "a/config.json"));
 }
 
-TEST_F(Run, AFileInTheWayIsAnError) {
+TEST_F(RunTest, AFileInTheWayIsAnError) {
   write_file_atomic(folder_ / "file", "x");
   EXPECT_THROW(run("file"), Error);
 }

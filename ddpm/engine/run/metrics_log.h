@@ -1,4 +1,4 @@
-// metrics.jsonl and the curve drawn from it. Private to engine/.
+// metrics.jsonl and the curve drawn from it. Private to engine/run/.
 #pragma once
 
 #include <cstdint>

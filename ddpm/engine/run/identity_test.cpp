@@ -5,7 +5,7 @@
 
 #include "ddpm/base/lock.h"
 #include "ddpm/engine/model.h"
-#include "ddpm/engine/run_test_support.h"
+#include "ddpm/engine/run/run_test_support.h"
 
 namespace ddpm {
 namespace {
@@ -258,14 +258,14 @@ TEST_F(Resume, ChannelsStayThoseOfTheStart) {
 
 TEST_F(Resume, ARunInsideItsPictureFolderDoesNotTrainOnItsOwnSamples) {
   const std::string inside = folder_ / "pictures/run";
-  train(options_, {.directory = inside}, {}, stop_);
+  test::train(options_, {.directory = inside}, {}, stop_);
   options_.optimizer.steps = 8;
-  EXPECT_EQ(train(options_, {.directory = inside, .resume = true}, {}, stop_).steps, 8);
+  EXPECT_EQ(test::train(options_, {.directory = inside, .resume = true}, {}, stop_).steps, 8);
 }
 
 TEST_F(Resume, TheFolderOfThePicturesIsNoRunDirectory) {
   const auto train_there = [&] {
-    train(options_, {.directory = folder_ / "pictures/."}, {}, stop_);
+    test::train(options_, {.directory = folder_ / "pictures/."}, {}, stop_);
   };
   EXPECT_THAT(refusal(train_there), HasSubstr("choose one of its own"));
 }

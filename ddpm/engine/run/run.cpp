@@ -1,0 +1,100 @@
+#include "ddpm/engine/run/run.h"
+
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/engine/memory_check.h"
+#include "ddpm/engine/run/session.h"
+
+namespace ddpm {
+namespace {
+
+// Throws UsageError for options that cannot work, before anything is made or read.
+void check(const TrainOptions& options) {
+  options.check();
+  const ImageSize size = parse_image_size(options.data.size);
+  options.network.check_image(size.height, size.width);
+  // With the fewest channels that pictures may have.
+  require_memory_for_training(options.model_config(size.height, size.width, 1),
+                              options.optimizer.batch, options.optimizer.recompute, 0);
+}
+
+// The options for pictures that are there already: their size and channels.
+TrainOptions fitted(TrainOptions options, const std::shared_ptr<const Pictures>& pictures) {
+  if (!pictures) fail_usage("train", "there are no pictures");
+  const ImageSize size = pictures->image_size();
+  if (parse_image_size(options.data.size) != size) {
+    options.data.size = size.height == size.width ? std::to_string(size.height)
+                                                  : fmt::format("{}x{}", size.height, size.width);
+  }
+  options.data.channels = std::to_string(pictures->channels());
+  return options;
+}
+
+PictureLoader loader_of(std::shared_ptr<const Pictures> pictures) {
+  return [pictures = std::move(pictures)](const PictureRequest&) { return pictures; };
+}
+
+}  // namespace
+
+Run::Run(std::unique_ptr<RunSession> session) : session_(std::move(session)) {}
+Run::~Run() = default;
+
+std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOptions& options,
+                                 PictureLoader pictures, RunObserver observer) {
+  check(options);
+  NewFolder folder(directory);  // a mistake leaves none behind
+  auto session = std::make_unique<RunSession>(directory, options, std::move(observer));
+  session->start(pictures);
+  folder.keep();
+  session->begin();
+  return std::unique_ptr<Run>(new Run(std::move(session)));
+}
+
+std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOptions& options,
+                                 std::shared_ptr<const Pictures> pictures, RunObserver observer) {
+  return create(directory, fitted(options, pictures), loader_of(pictures), std::move(observer));
+}
+
+std::unique_ptr<Run> Run::resume(const std::string& directory, PictureLoader pictures,
+                                 ResumeOptions options, RunObserver observer) {
+  if (options.options) check(*options.options);
+  if (!holds_run(directory)) fail_no_run(directory);
+  if (!options.options) {
+    options.options = read_run_options(directory);
+    check(*options.options);
+  }
+  auto session =
+      std::make_unique<RunSession>(directory, std::move(*options.options), std::move(observer));
+  session->go_on(pictures, options.accept_changed_data);
+  session->begin();
+  return std::unique_ptr<Run>(new Run(std::move(session)));
+}
+
+std::unique_ptr<Run> Run::resume(const std::string& directory,
+                                 std::shared_ptr<const Pictures> pictures, ResumeOptions options,
+                                 RunObserver observer) {
+  if (!options.options && !holds_run(directory)) fail_no_run(directory);
+  options.options =
+      fitted(options.options ? *options.options : read_run_options(directory), pictures);
+  return resume(directory, loader_of(pictures), std::move(options), std::move(observer));
+}
+
+RunMetrics Run::step() { return session_->step(); }
+void Run::save() { session_->save(); }
+bool Run::finish() { return session_->finish(); }
+Tensor Run::sample(const GenerateOptions& options) { return session_->sample(options); }
+bool Run::done() const { return session_->done(); }
+int64_t Run::steps() const { return session_->steps(); }
+int64_t Run::first_step() const { return session_->first_step(); }
+const std::string& Run::directory() const { return session_->directory(); }
+const TrainOptions& Run::options() const { return session_->options(); }
+const ModelConfig& Run::config() const { return session_->trainer().config(); }
+int64_t Run::parameter_count() const { return session_->trainer().network().parameter_count(); }
+RunSnapshot Run::snapshot() const { return session_->snapshot(); }
+Model Run::averaged_model() const { return session_->averaged_model(); }
+
+}  // namespace ddpm

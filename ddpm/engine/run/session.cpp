@@ -1,0 +1,339 @@
+#include "ddpm/engine/run/session.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/base/lock.h"
+#include "ddpm/data/batch_sampler.h"
+#include "ddpm/data/image.h"
+#include "ddpm/engine/checkpoint.h"
+#include "ddpm/engine/memory_check.h"
+#include "ddpm/engine/run/directory.h"
+#include "ddpm/engine/run/metrics_log.h"
+#include "ddpm/engine/run/start.h"
+#include "ddpm/engine/streams.h"
+
+namespace ddpm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Throws UsageError where the pictures are not of the size and channels that the options ask for.
+void check_pictures(const DataOptions& options, const Pictures& pictures) {
+  const ImageSize wanted = parse_image_size(options.size), size = pictures.image_size();
+  if (size != wanted) {
+    fail_usage("train", fmt::format("the pictures have {}x{} pixels, but the run is for {}x{}",
+                                    size.height, size.width, wanted.height, wanted.width));
+  }
+  const std::string channels = std::to_string(pictures.channels());
+  if (options.channels != "auto" && options.channels != channels) {
+    fail_usage("train", fmt::format("the pictures have {} channels, but the run is for {}",
+                                    channels, options.channels));
+  }
+}
+
+}  // namespace
+
+// While it lives the weights change. Its end copies them for the threads that wait.
+class RunSession::Stepping {
+ public:
+  explicit Stepping(RunSession& session) : session_(session) {
+    const std::lock_guard lock(session_.mutex_);
+    session_.stepping_ = true;
+  }
+  ~Stepping() {
+    const std::lock_guard lock(session_.mutex_);
+    session_.stepping_ = false;
+    ++session_.steps_ended_;
+    if (session_.waiting_ == 0) return;
+    try {
+      session_.published_ = std::make_shared<std::vector<Tensor>>(session_.copy_of_average());
+      session_.published_step_ = session_.steps();
+    } catch (...) {
+      session_.published_ = nullptr;  // no memory, which those who wait will tell
+    }
+    session_.step_ended_.notify_all();
+  }
+  Stepping(const Stepping&) = delete;
+  Stepping& operator=(const Stepping&) = delete;
+
+ private:
+  RunSession& session_;
+};
+
+RunSession::~RunSession() {
+  try {
+    lock_.release();
+  } catch (const std::exception& error) {
+    try {
+      warn(error.what());
+    } catch (...) {  // nobody is left to tell
+    }
+  }
+}
+
+ModelConfig RunSession::model() const {
+  const ImageSize size = pictures_->image_size();
+  return options_.model_config(size.height, size.width, pictures_->channels());
+}
+
+void RunSession::load(const PictureLoader& loader, bool resumed, const DataFingerprint& known) {
+  pictures_ = loader({directory_, resumed, options_.data, known});
+  if (!pictures_) fail("train", "the program gave no pictures");
+  check_pictures(options_.data, *pictures_);
+  options_.data.channels = std::to_string(pictures_->channels());
+  fingerprint_ = pictures_->fingerprint();
+}
+
+void RunSession::start(const PictureLoader& pictures) {
+  check_is_new(directory_);
+  require_writable(directory_);
+  load(pictures, false, {});
+  config_ = start_config(options_, model(), fingerprint_);
+  make_trainer();
+}
+
+void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) {
+  require_writable(directory_);
+  const Warn warn_of = [this](const std::string& text) { warn(text); };
+  config_ = read_run_config(directory_, warn_of);
+  adopt_started_options(config_.options, options_);
+  save_every_before_ = config_.options.run.save_every;
+  if (list_checkpoints(directory_).empty()) check_never_saved(directory_, config_);
+  const DataFingerprint before = read_data_index(directory_, config_);
+  load(pictures, true, before);
+  if (config_.data_hashes.empty()) {
+    warn(
+        fmt::format("version 0.1.0, which started {}, did not record its pictures; those that are "
+                    "there now are taken for them",
+                    directory_));
+  }
+  check_data(directory_, config_, before, fingerprint_, accept_changed_data);
+  config_.options = options_;
+  if (config_.id.empty()) adopt_old_run(config_, model(), fingerprint_);
+  make_trainer();
+  saved_ = load_newest_checkpoint(directory_, config_, *trainer_, warn_of);
+}
+
+void RunSession::make_trainer() {
+  const OptimizerOptions& options = options_.optimizer;
+  sampler_.emplace(SamplerOptions{.images = pictures_->size(),
+                                  .batch = options.batch,
+                                  .seed = seed_of(options.seed, Stream::kPictureOrder),
+                                  .flip = options_.data.flip});
+  // The pictures are there already, so what is left is the training's.
+  require_memory_for_training(model(), options.batch, options.recompute, 0);
+  trainer_ = std::make_unique<Trainer>(
+      options, model(), [this](int64_t step) { return pictures_->batch(sampler_->at(step)); });
+  averaged_ = trainer_->averaged_network();
+}
+
+void RunSession::begin() {
+  attempt("temporary files of a session that was killed stay for now",
+          [&] { remove_leftovers(directory_); });
+  make_folder(in_run(directory_, "checkpoints"));
+  make_folder(in_run(directory_, "samples"));
+  first_step_ = steps();
+  const int64_t wanted = options_.optimizer.steps;
+  if (wanted < first_step_)
+    warn(fmt::format("{} steps are asked for, but the run has done {}", wanted, first_step_));
+  {
+    const std::lock_guard lock(mutex_);
+    seen_.steps = first_step_;
+    seen_.wanted_steps = wanted;
+  }
+  log_.emplace(directory_, first_step_);
+  if (log_->damaged_lines() > 0)
+    warn(fmt::format("metrics.jsonl is damaged; lines left out: {}", log_->damaged_lines()));
+  write_run_config(directory_, config_, trainer_->config());
+  write_data_index(directory_, fingerprint_);
+  if (first_step_ > 0) finish_last_save();
+}
+
+// What a session that ended right after its checkpoint did not do any more.
+void RunSession::finish_last_save() {
+  const std::string model = in_run(directory_, "model.safetensors");
+  // A later model, whose checkpoint was damaged, is kept until training has come that far again.
+  if (step_of_model(model, config_.id).value_or(-1) < steps()) write_averaged();
+  tidy_up();
+  {
+    const std::lock_guard lock(mutex_);
+    seen_.checkpoint = checkpoint_path(directory_, steps());
+    seen_.model = model;
+  }
+  if (due(options_.run.sample_every) && !done() && !has_grid()) draw_grid();
+}
+
+RunMetrics RunSession::step() {
+  if (done()) fail("train", fmt::format("all {} steps are done", options_.optimizer.steps));
+  const Clock::time_point begin = Clock::now();
+  RunMetrics metrics;
+  {
+    const Stepping stepping(*this);
+    static_cast<StepMetrics&>(metrics) = trainer_->step();
+  }
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const auto batch = static_cast<double>(options_.optimizer.batch);
+  metrics.images_per_s = batch / seconds;
+  images_since_line_ += batch;
+  seconds_since_line_ += seconds;
+  if (due(options_.run.log_every) || done()) {
+    log_->append(metrics, images_since_line_ / seconds_since_line_);
+    images_since_line_ = seconds_since_line_ = 0;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    seen_.steps = metrics.step;
+    seen_.metrics = metrics;
+  }
+  if (observer_.stepped) observer_.stepped(metrics);
+  if (done()) return metrics;
+  if (due(options_.run.save_every)) save();
+  if (due(options_.run.sample_every)) draw_grid();
+  return metrics;
+}
+
+void RunSession::save() {
+  // Before the first step there is nothing to save: the run begins anew.
+  if (steps() == 0 || saved_ == steps()) return;
+  log_->sync();
+  const std::string path = checkpoint_path(directory_, steps());
+  save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->adam(),
+                  marks_of(config_));
+  saved_ = steps();
+  write_averaged();
+  tidy_up();
+  {
+    const std::lock_guard lock(mutex_);
+    seen_.checkpoint = path;
+    seen_.model = in_run(directory_, "model.safetensors");
+  }
+  tell_saved(path);
+}
+
+bool RunSession::finish() {
+  save();
+  if (!done()) return false;
+  const bool has_last_grid = grid_ == steps() || (steps() == first_step_ && has_grid());
+  return has_last_grid || draw_grid();
+}
+
+void RunSession::write_averaged() {
+  save_model(in_run(directory_, "model.safetensors"), trainer_->config(), trainer_->network(),
+             trainer_->adam().ema(), steps(), config_.id);
+}
+
+// What follows a save and is no reason to stop where it fails.
+void RunSession::tidy_up() {
+  attempt("old checkpoints stay for now", [&] {
+    prune_checkpoints(directory_, {.newest = steps(),
+                                   .save_every = options_.run.save_every,
+                                   .save_every_before = save_every_before_,
+                                   .keep = options_.run.keep_checkpoints});
+  });
+  attempt("the curve of the loss was not drawn", [&] { log_->draw(); });
+}
+
+// Runs it, once more where it fails, and says so where it fails again. Whether it succeeded.
+template <class Work>
+bool RunSession::attempt(const char* consequence, const Work& work) const {
+  for (const bool again : {true, false}) {
+    try {
+      work();
+      return true;
+    } catch (const std::exception& error) {
+      if (!again) warn(fmt::format("{}: {}", consequence, error.what()));
+    }
+  }
+  return false;
+}
+
+std::string RunSession::grid_path() const {
+  return in_run(directory_, fmt::format("samples/step-{:08}.png", steps()));
+}
+
+bool RunSession::has_grid() const { return options_.run.sample_every == 0 || exists(grid_path()); }
+
+// False where it was given up before the grid was there. A grid that fails is said; it is no reason
+// to end a training.
+bool RunSession::draw_grid() {
+  if (options_.run.sample_every == 0) return true;
+  const ImageSize size = pictures_->image_size();
+  // Few enough pictures at once that a request to stop is answered soon.
+  const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
+  bool given_up = false;
+  const GenerateOptions options{.count = options_.run.sample_count,
+                                .seed = options_.optimizer.seed,
+                                .steps = options_.run.sample_steps,
+                                .batch = batch,
+                                .prepare_weights = false,  // the memory is training's
+                                .progress = [&](int64_t, const SampleProgress&) {
+                                  given_up = observer_.stopping && observer_.stopping();
+                                  return !given_up;
+                                }};
+  const bool drawn = attempt("a sample grid was not drawn", [&] {
+    try {
+      const Tensor images = sample(options);
+      write_png(grid_path(), make_grid(to_bytes(images), {.scale = comfortable_scale(size)}));
+    } catch (const Error&) {
+      if (!given_up) throw;
+    }
+  });
+  if (given_up) return false;
+  if (!drawn) return true;
+  grid_ = steps();
+  {
+    const std::lock_guard lock(mutex_);
+    seen_.samples = grid_path();
+  }
+  tell_saved(grid_path());
+  return true;
+}
+
+std::vector<Tensor> RunSession::copy_of_average() const {
+  std::vector<Tensor> copy;
+  for (const Tensor& tensor : trainer_->adam().ema()) copy.push_back(tensor.clone());
+  return copy;
+}
+
+RunSnapshot RunSession::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return seen_;
+}
+
+Model RunSession::averaged_model() const {
+  std::vector<Tensor> weights;
+  Model model{.config = trainer_->config(), .path = directory_};
+  {
+    std::unique_lock lock(mutex_);
+    if (!stepping_) {
+      weights = copy_of_average();
+      model.trained_steps = steps();
+    } else {
+      ++waiting_;
+      const uint64_t before = steps_ended_;
+      step_ended_.wait(lock, [&] { return steps_ended_ > before; });
+      const std::shared_ptr<const std::vector<Tensor>> published = published_;
+      if (--waiting_ == 0) published_ = nullptr;
+      if (!published) fail("train", "there is no memory for a copy of the averaged weights");
+      weights = *published;
+      model.trained_steps = published_step_;
+    }
+  }
+  model.network = make_network(model.config.network, trainer_->network().device());
+  const std::vector<NamedParameter> parameters = model.network->parameters();
+  for (size_t i = 0; i < parameters.size(); ++i)
+    parameters[i].parameter->variable = Variable(weights[i]);
+  return model;
+}
+
+}  // namespace ddpm

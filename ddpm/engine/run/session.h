@@ -1,0 +1,112 @@
+// One session of a run: from opening its directory to letting it go. What run.h promises is done
+// here. Private to engine/run/.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ddpm/base/lock.h"
+#include "ddpm/data/batch_sampler.h"
+#include "ddpm/engine/generator.h"
+#include "ddpm/engine/model.h"
+#include "ddpm/engine/run/directory.h"
+#include "ddpm/engine/run/metrics_log.h"
+#include "ddpm/engine/run/run_types.h"
+
+namespace ddpm {
+
+class RunSession {
+ public:
+  // Locks the directory. start() or go_on() comes next, then begin().
+  RunSession(std::string directory, TrainOptions options, RunObserver observer)
+      : directory_(std::move(directory)),
+        options_(std::move(options)),
+        observer_(std::move(observer)),
+        lock_(directory_) {}
+  ~RunSession();
+
+  // Each reads what is there and the pictures, and writes nothing.
+  void start(const PictureLoader& pictures);
+  void go_on(const PictureLoader& pictures, bool accept_changed_data);
+  // Mends what the last session left, and writes what belongs to the run.
+  void begin();
+
+  RunMetrics step();
+  void save();
+  bool finish();
+  Tensor sample(const GenerateOptions& options) {
+    return generate(*averaged_, trainer_->config(), options);
+  }
+
+  const std::string& directory() const { return directory_; }
+  const TrainOptions& options() const { return options_; }
+  Trainer& trainer() const { return *trainer_; }
+  int64_t steps() const { return trainer_->steps(); }
+  int64_t first_step() const { return first_step_; }
+  bool done() const { return steps() >= options_.optimizer.steps; }
+
+  RunSnapshot snapshot() const;
+  Model averaged_model() const;
+
+ private:
+  class Stepping;
+
+  void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known);
+  void make_trainer();
+  ModelConfig model() const;
+
+  void finish_last_save();
+  void write_averaged();
+  void tidy_up();
+  // Whether something that is done every so many steps is due.
+  bool due(int64_t every) const { return every > 0 && steps() % every == 0; }
+  std::string grid_path() const;
+  bool has_grid() const;
+  bool draw_grid();
+
+  void warn(const std::string& text) const {
+    if (observer_.warned) observer_.warned(text);
+  }
+  void tell_saved(const std::string& path) const {
+    if (observer_.saved) observer_.saved(path);
+  }
+  template <class Work>
+  bool attempt(const char* consequence, const Work& work) const;
+  std::vector<Tensor> copy_of_average() const;
+
+  const std::string directory_;
+  TrainOptions options_;
+  const RunObserver observer_;
+  FolderLock lock_;
+  RunConfig config_;
+  std::shared_ptr<const Pictures> pictures_;
+  DataFingerprint fingerprint_;
+  std::optional<BatchSampler> sampler_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Network> averaged_;  // shares the trainer's averaged weights
+  std::optional<MetricsLog> log_;
+  int64_t first_step_ = 0;
+  int64_t saved_ = -1;             // the step of the newest checkpoint
+  int64_t grid_ = -1;              // the step of the newest grid of this session
+  int64_t save_every_before_ = 0;  // of the session before
+  double images_since_line_ = 0, seconds_since_line_ = 0;  // of metrics.jsonl
+
+  // What other threads read.
+  mutable std::mutex mutex_;
+  RunSnapshot seen_;
+  bool stepping_ = false;  // the weights are being changed
+  // Copies of the averaged weights for threads that wait for the end of a step.
+  mutable std::condition_variable step_ended_;
+  mutable int waiting_ = 0;
+  mutable std::shared_ptr<const std::vector<Tensor>> published_;
+  int64_t published_step_ = 0;
+  uint64_t steps_ended_ = 0;
+};
+
+}  // namespace ddpm

@@ -1,0 +1,65 @@
+#include "ddpm/engine/run/source_pictures.h"
+
+#include <fmt/core.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/engine/run/directory.h"
+
+namespace ddpm {
+namespace {
+
+[[noreturn]] void fail_no_source(const PictureRequest& request) {
+  if (request.resumed) {
+    fail_usage("train", fmt::format("the pictures of {} were a program's own; resume it with that "
+                                    "program, or tell with --data where they are now",
+                                    request.directory));
+  }
+  fail_usage("train",
+             "no data given; name a folder of images, or for a first try emoji:smileys-emotion");
+}
+
+// A run knows its pictures by their place, and is no place of pictures itself.
+void check_place(const PictureRequest& request) {
+  const std::string& source = request.options.source;
+  const size_t slash = source.find('/');
+  if (slash == std::string::npos) return;  // emoji
+  const std::string place = source.substr(slash);
+  const std::optional<FileStatus> found = find_file(place);
+  if (!found) {
+    if (!request.resumed) return;  // load_source says what it looked for
+    fail("train", fmt::format("the pictures of {} are not where they were, {}; tell where they are "
+                              "now with --data",
+                              request.directory, place));
+  }
+  if (found->identity == file_status(request.directory).identity) {
+    fail_usage("train", fmt::format("{0} holds the pictures, so it cannot be the run's directory; "
+                                    "choose one of its own, such as {1}",
+                                    request.directory, in_run(request.directory, "run")));
+  }
+}
+
+}  // namespace
+
+PictureLoader pictures_from_source(SourceEvents events) {
+  return [events = std::move(events)](const PictureRequest& request) {
+    DataOptions& options = request.options;
+    if (options.source.empty()) fail_no_source(request);
+    options.source = absolute_source(options.source);
+    check_place(request);
+    LoadedSource loaded = load_source(options.source,
+                                      {.size = parse_image_size(options.size),
+                                       .channels = options.channels,
+                                       .background = options.background,
+                                       .known = &request.known},
+                                      events.loading);
+    if (events.loaded) events.loaded(loaded.report, loaded.dataset);
+    return std::make_shared<const Dataset>(std::move(loaded.dataset));
+  };
+}
+
+}  // namespace ddpm

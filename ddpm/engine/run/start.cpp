@@ -1,0 +1,102 @@
+#include "ddpm/engine/run/start.h"
+
+#include <fmt/core.h>
+
+#include <cerrno>
+#include <iterator>
+#include <vector>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/engine/checkpoint.h"
+#include "ddpm/engine/run/metrics_log.h"
+
+namespace ddpm {
+namespace {
+
+// Empty where the trainer holds the checkpoint's state now, otherwise why not.
+std::string load_or_why_not(const CheckpointEntry& entry, const RunConfig& config,
+                            Trainer& trainer) {
+  try {
+    const Checkpoint checkpoint = Checkpoint::open(entry.path);
+    if (checkpoint.step() != entry.step)
+      return fmt::format("it was saved after step {}, not {}", checkpoint.step(), entry.step);
+    if (const std::string why = why_foreign(checkpoint.marks(), config); !why.empty()) return why;
+    if (to_json(checkpoint.config()) != to_json(trainer.config()))
+      return "its network, schedule or size of pictures is another";
+    checkpoint.load(trainer.network(), trainer.adam());
+    return "";
+  } catch (const SystemError& error) {
+    const int code = error.code();
+    if (code == ENOENT || code == ELOOP || code == EISDIR) return error.what();
+    throw;  // says nothing about the checkpoint
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+void require_writable(const std::string& run) {
+  for (const char* place : {"checkpoints", "samples"}) {
+    if (exists(in_run(run, place))) const AtomicFile trial(in_run(run, place) + "/trial");
+  }
+  for (const char* file : {"model.safetensors", "metrics.jsonl"}) {
+    const AtomicFile trial(in_run(run, file));
+  }
+}
+
+void check_is_new(const std::string& run) {
+  if (!holds_run(run)) refuse_lone_model(run);
+  const auto refuse = [&](const std::string& what) {
+    fail_usage("train", fmt::format("{} {}, or choose another directory", run, what));
+  };
+  if (!list_checkpoints(run).empty() || exists(in_run(run, "model.safetensors")))
+    refuse("already holds a run; add --resume to continue it");
+  if (exists(in_run(run, "config.json"))) {
+    try {
+      const int64_t save_every = read_run_options(run).run.save_every;
+      if (MetricsLog::last_step(run) <= save_every) return;  // killed before its first save
+    } catch (const SystemError&) {
+      throw;
+    } catch (const Error& error) {
+      refuse(fmt::format("holds a config.json that is no run's; move it away ({})", error.what()));
+    }
+    refuse("holds a run that has lost its checkpoints; put them back and add --resume");
+  }
+  if (MetricsLog::is_foreign(run)) refuse("holds a metrics.jsonl that is no run's; move it away");
+}
+
+void check_never_saved(const std::string& run, const RunConfig& config) {
+  const auto lost = [&](const char* what) {
+    fail("train", fmt::format("{} has lost its checkpoints: {}. Put {} back to resume it, or start "
+                              "a new run in another directory",
+                              run, what, in_run(run, "checkpoints")));
+  };
+  if (exists(in_run(run, "model.safetensors")))
+    lost("it holds a model.safetensors but nothing to continue from");
+  if (!exists(in_run(run, "checkpoints"))) lost("it holds a config.json but no folder checkpoints");
+  if (MetricsLog::last_step(run) > config.options.run.save_every)
+    lost("its metrics.jsonl goes on beyond the step of the first save");
+}
+
+int64_t load_newest_checkpoint(const std::string& run, const RunConfig& config, Trainer& trainer,
+                               const Warn& warn) {
+  const std::vector<CheckpointEntry> all = list_checkpoints(run);
+  if (all.empty()) return -1;
+  std::string reasons;
+  for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
+    const std::string reason = load_or_why_not(*entry, config, trainer);
+    if (reason.empty()) return trainer.steps();
+    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", entry->path, reason);
+    if (std::next(entry) != all.rend())
+      warn(fmt::format("cannot continue from {}: {}; trying the one before", entry->path, reason));
+  }
+  fail("train", fmt::format("no checkpoint of {} can be continued from: {}. Start a new run in "
+                            "another directory",
+                            run, reasons));
+}
+
+}  // namespace ddpm
