@@ -16,6 +16,8 @@
 #include "ddpm/base/text.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/pixels.h"
+#include "ddpm/diffusion/initial_noise.h"
+#include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/memory_check.h"
 

@@ -4,25 +4,16 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "ddpm/diffusion/level.h"
+#include "ddpm/diffusion/process_config.h"
 
 namespace ddpm {
 
-class Fields;
 class Philox;
 struct ObjectiveKind;
 struct Preconditioning;
-
-struct ProcessConfig {
-  std::string schedule = "linear";
-  int64_t timesteps = 1000;
-  std::string objective = "eps";
-
-  void fields(Fields& field);
-};
 
 // The levels of one kind of process.
 class ProcessLevels;

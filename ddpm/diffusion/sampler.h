@@ -5,51 +5,19 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/sample_request.h"
+#include "ddpm/diffusion/sampler_kind.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
 
-// The network: its output for x [N, H, W, C], of x's shape, whatever the objective makes it mean; t
-// [N] is what it is told of the level of each image.
-using Denoiser = std::function<Tensor(const Tensor& x, const Tensor& t)>;
-
-// After each step. The tensors are the sampler's own and valid during the call: clone to keep.
-struct SampleProgress {
-  int64_t step = 0;  // 1 ... steps
-  int64_t steps = 0;
-  const Tensor* x = nullptr;   // [N, H, W, C] what the next step starts from; the images at last
-  const Tensor* x0 = nullptr;  // [N, H, W, C] the estimate of the images that this step made
-};
-
-struct SampleRequest {
-  std::string sampler = "ddpm";
-  Shape image = {};                        // [H, W, C]
-  std::vector<uint64_t> image_seeds = {};  // one per image, see image_seeds()
-  std::optional<int64_t> steps = {};       // see sampling_steps()
-  double eta = 0;                          // DDIM: 0 (no noise added) ... 1 (as much as DDPM)
-  bool clip = true;                        // keep each estimate of the image within [-1, 1]
-  Device device = Device::kCpu;
-  // Returning false cancels: sample() throws Error, so that no half-denoised picture passes for a
-  // sample. May be empty.
-  std::function<bool(const SampleProgress&)> progress = {};
-};
-
-class SampleLoop;
-
-// One row of the table of samplers, which also feeds help and error messages.
-struct SamplerKind {
-  const char* name;
-  const char* help;
-  int64_t default_steps;  // where the request names none; 0: all of the process's
-  Tensor (*run)(SampleLoop& loop);
-};
+// The table of samplers.
 const std::vector<SamplerKind>& sampler_kinds();
 std::vector<std::string> sampler_names();
 // Throws UsageError naming the choices.
@@ -59,14 +27,6 @@ const SamplerKind& find_sampler(std::string_view name);
 // process. Throws UsageError where more or fewer than 1 are asked for.
 int64_t sampling_steps(const SamplerKind& kind, const Process& process,
                        std::optional<int64_t> asked = {});
-
-// The seeds of images first ... first + count - 1 of a seed: mix_seed(seed, k), so image k is the
-// same picture in every batch.
-std::vector<uint64_t> image_seeds(uint64_t seed, int64_t first, int64_t count);
-
-// [N, H, W, C], what sampling starts from: normal numbers of each image's seed, stream 0. Noise
-// that is added later comes from the stream of its NoiseStep.
-Tensor initial_noise(const std::vector<uint64_t>& image_seeds, const Shape& image, Device device);
 
 // The images [N, H, W, C]. Throws UsageError for a request that cannot work (unknown sampler, steps
 // out of range, eta outside [0, 1], a shape without pixels), Error when cancelled or when the

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <string>
 
+#include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/sampler.h"
 #include "ddpm/diffusion/schedule.h"

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "ddpm/base/options.h"
-#include "ddpm/diffusion/sampler.h"
+#include "ddpm/diffusion/sample_request.h"
 
 namespace ddpm {
 

@@ -7,6 +7,8 @@
 
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
+#include "ddpm/diffusion/initial_noise.h"
+#include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/memory_check.h"
 

@@ -4,6 +4,7 @@
 
 #include "ddpm/engine/generate_options.h"
 #include "ddpm/engine/model_config.h"
+#include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
 

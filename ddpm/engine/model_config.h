@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/process_config.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm {

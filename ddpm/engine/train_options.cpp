@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include "ddpm/base/error.h"
+#include "ddpm/diffusion/level.h"
+#include "ddpm/kernels/arguments.h"
 
 namespace ddpm {
 namespace {

@@ -10,9 +10,10 @@
 #include "ddpm/base/options.h"
 #include "ddpm/data/data_options.h"
 #include "ddpm/engine/model_config.h"
-#include "ddpm/kernels/arguments.h"
 
 namespace ddpm {
+
+enum class LossKind;
 
 // "mse", "l1" or "huber"; throws UsageError naming the choices.
 LossKind loss_kind(std::string_view name);

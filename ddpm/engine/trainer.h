@@ -10,6 +10,7 @@
 #include "ddpm/diffusion/process.h"
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/train_options.h"
+#include "ddpm/kernels/arguments.h"
 #include "ddpm/optim/adam.h"
 
 namespace ddpm {

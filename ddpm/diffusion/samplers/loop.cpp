@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "ddpm/base/error.h"
+#include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/kernels/backend.h"
 

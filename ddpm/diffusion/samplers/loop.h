@@ -4,7 +4,9 @@
 
 #include <vector>
 
-#include "ddpm/diffusion/sampler.h"
+#include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/sample_request.h"
+#include "ddpm/diffusion/sampler_kind.h"
 
 namespace ddpm {
 
