@@ -96,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (; !edits.done(); ++count) edit(edits, file);
   const std::string path = folder.write("edited.safetensors", file);
   const bool loaded =
-      fuzz::succeeds([&] { load_checkpoint(path, state().network, *state().adam); });
+      fuzz::succeeds([&] { load_checkpoint(path, *state().network, *state().adam); });
   if (file == before) fuzz::require(loaded, "a sound checkpoint is loaded");
   if (file != before && has_checksum && count == 1) fuzz::require(!loaded, "an edit is noticed");
   return 0;

@@ -1,5 +1,7 @@
 // What users type: values of options and the words of a command line.
 #include "apps/cli/flags.h"
+#include "ddpm/base/text.h"
+#include "ddpm/base/utf8.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/engine/train_options.h"
 #include "fuzz/support.h"

@@ -4,6 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh
-cmake --preset release -DDDPM_WERROR=ON
+cmake --preset release -DDDPM_WERROR=ON -DDDPM_BUILD_BENCH=ON
 cmake --build --preset release
 ctest --preset release -j "$(nproc)"
