@@ -51,7 +51,7 @@ TEST(Process, DrawsTimeStepsEvenly) {
     ++counts.at(static_cast<size_t>(t));
     EXPECT_EQ(level.alpha_squared, Schedule("linear", 4).alpha_bar(t));
   }
-  for (const int count : counts) EXPECT_NEAR(count, kDraws / 4, 4 * 28);  // 4 standard deviations
+  for (const int count : counts) EXPECT_NEAR(count, kDraws / 4.0, 4 * 28);  // 4 standard deviations
 }
 
 // Karras et al. 2022, equation 5 with 18 steps and table 1's c_noise; figures by an independent

@@ -27,7 +27,7 @@ AvailableMemory available_to_tensors();
 // The same beside a given memory, for tests.
 void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
                                  int64_t data_bytes, const AvailableMemory& available);
-void require_memory_for_sampling(const ModelConfig& config, const GenerateOptions& options,
+void require_memory_for_sampling(const ModelConfig& asked, const GenerateOptions& options,
                                  const AvailableMemory& available);
 void require_memory_for_forward(const ModelConfig& config, int64_t batch,
                                 const AvailableMemory& available);

@@ -144,7 +144,7 @@ TEST(Checkpoints, AreFoundByStepAndPruned) {
 TEST(Checkpoints, SavedInBetweenGoOnceALaterOneIsThere) {
   const TemporaryFolder run;
   make_folder(run / "checkpoints");
-  const auto steps_after = [&](std::vector<int64_t> there, int64_t newest) {
+  const auto steps_after = [&](const std::vector<int64_t>& there, int64_t newest) {
     for (const int64_t step : there) write_file_atomic(checkpoint_path(run.path(), step), "x");
     prune_checkpoints(run.path(), {.newest = newest, .save_every = 10, .keep = 2});
     std::vector<int64_t> steps;

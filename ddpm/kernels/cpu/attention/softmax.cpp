@@ -261,8 +261,8 @@ void column_sums(int64_t rows, int64_t columns, ConstRows x, float* sums) {
   DDPM_SIMD_CHOOSE(add_rows)(rows, columns, x, sums);
 }
 
-void column_maxima(int64_t rows, int64_t columns, ConstRows x, float* out) {
-  DDPM_SIMD_CHOOSE(maxima)(rows, columns, x, out);
+void column_maxima(int64_t rows, int64_t columns, ConstRows x, float* maxima) {
+  DDPM_SIMD_CHOOSE(maxima)(rows, columns, x, maxima);
 }
 
 void column_exponentials(int64_t rows, int64_t columns, ConstRows x, const float* maxima_in, Rows y,
