@@ -7,7 +7,7 @@
 namespace ddpm {
 namespace {
 
-Variable parameter(std::vector<float> values) {
+Variable parameter(const std::vector<float>& values) {
   const int64_t n = static_cast<int64_t>(values.size());
   return Variable::leaf(Tensor::of({n}, values));
 }

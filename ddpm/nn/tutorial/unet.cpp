@@ -71,7 +71,8 @@ void UnetConfig::check() const {
   check_width("channels", channels);
   if (output_dim != 0) check_width("output_dim", output_dim);
   check_width("heads times dim_head", heads * dim_head);
-  SinusoidalPositionEmbedding{dim};
+  // Throws where dim does not fit.
+  static_cast<void>(SinusoidalPositionEmbedding{dim});
   std::vector<int64_t> widths = level_widths(*this);
   widths.push_back(dim);
   for (int64_t width : widths) check_width("dim times each of dim_mults", width);
