@@ -17,6 +17,8 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/data/source.h
   ddpm/diffusion/level.h
   ddpm/diffusion/process.h
+  ddpm/diffusion/process_config.h
+  ddpm/diffusion/sample_request.h
   ddpm/diffusion/sampler.h
   ddpm/engine/generate_options.h
   ddpm/engine/generator.h

@@ -17,6 +17,8 @@
 #include "ddpm/data/source.h"
 #include "ddpm/diffusion/level.h"
 #include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/process_config.h"
+#include "ddpm/diffusion/sample_request.h"
 #include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/generate_options.h"
 #include "ddpm/engine/generator.h"
