@@ -20,6 +20,7 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/diffusion/process_config.h
   ddpm/diffusion/sample_request.h
   ddpm/diffusion/sampler.h
+  ddpm/diffusion/sampler_kind.h
   ddpm/engine/generate_options.h
   ddpm/engine/generator.h
   ddpm/engine/model.h

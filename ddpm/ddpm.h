@@ -20,6 +20,7 @@
 #include "ddpm/diffusion/process_config.h"
 #include "ddpm/diffusion/sample_request.h"
 #include "ddpm/diffusion/sampler.h"
+#include "ddpm/diffusion/sampler_kind.h"
 #include "ddpm/engine/generate_options.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
