@@ -1,5 +1,5 @@
 // metrics.jsonl, as a resumed run reads and mends it. A file that was mended needs no mending.
-#include "ddpm/engine/metrics_log.h"
+#include "ddpm/engine/run/metrics_log.h"
 #include "fuzz/support.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,5 +1,6 @@
 // A file is loaded as a model: its configuration, or the one that its shapes show, and its weights.
 #include "ddpm/engine/model.h"
+#include "ddpm/nn/network.h"
 #include "fuzz/support.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -21,6 +21,7 @@
 #include "ddpm/engine/trainer.h"
 #include "ddpm/kernels/cpu/simd/simd.h"
 #include "ddpm/kernels/profile/profile.h"
+#include "ddpm/nn/network.h"
 
 namespace ddpm::cli {
 namespace {

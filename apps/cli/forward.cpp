@@ -12,6 +12,7 @@
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/io/safetensors.h"
+#include "ddpm/nn/network.h"
 
 namespace ddpm::cli {
 

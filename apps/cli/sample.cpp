@@ -221,9 +221,12 @@ int run(Request& request, const Flags& flags) {
   const GridOptions grid{.columns = request.columns,
                          .scale = request.scale > 0 ? request.scale : comfortable_scale(size)};
   Outputs outputs(request, grid, image, options.count, Trajectory::frames(options.steps));
-  GenerateOptions foreseen = options;
-  foreseen.other_bytes = bytes_of_files(request, grid, image);
-  require_memory_for_sampling(model.config, foreseen);
+  require_memory_for_sampling(model.config, {.count = options.count,
+                                             .batch = options.batch,
+                                             .height = options.height,
+                                             .width = options.width,
+                                             .prepare_weights = options.prepare_weights,
+                                             .other_bytes = bytes_of_files(request, grid, image)});
   std::optional<Trajectory> trajectory;
   if (!request.trajectory.empty()) {
     trajectory.emplace(options.steps,
@@ -232,15 +235,15 @@ int run(Request& request, const Flags& flags) {
   Progress progress("step");
   const int64_t batches = options.count / options.batch + (options.count % options.batch != 0);
   progress.update(0, batches * options.steps);  // large pictures keep the first step waiting
-  options.progress = [&](int64_t begin, const SampleProgress& now) {
+  options.progress = [&](const GenerateProgress& now) {
     if (trajectory) {
       if (now.step == 1) {
-        const auto seeds = image_seeds(options.seed, begin, now.x->size(0));
-        trajectory->add(0, begin, initial_noise(seeds, image, device));
+        const auto seeds = image_seeds(options.seed, now.begin, now.x->size(0));
+        trajectory->add(0, now.begin, initial_noise(seeds, image, device));
       }
-      trajectory->add(now.step, begin, *now.x);
+      trajectory->add(now.step, now.begin, *now.x);
     }
-    progress.update(begin / options.batch * now.steps + now.step, batches * now.steps);
+    progress.update(now.begin / options.batch * now.steps + now.step, batches * now.steps);
     return true;
   };
   const Tensor pictures = to_bytes(generate(*model.network, model.config, options));

@@ -17,7 +17,6 @@
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/run.h"
-#include "ddpm/engine/run/source_pictures.h"
 #include "ddpm/kernels/cpu/simd/simd.h"
 
 namespace ddpm::cli {

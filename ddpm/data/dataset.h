@@ -4,19 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "ddpm/data/pictures.h"
 
 namespace ddpm {
-
-// Classes of pictures.
-struct ClassLabels {
-  std::vector<int64_t> of_pictures;  // one per picture: 0, 1, ..., or -1 for no class
-  std::vector<std::string> names;    // of class 0, 1, ...; where empty they are numbered
-};
 
 // Immutable, cheap to copy, safe to read from several threads.
 class Dataset : public Pictures {
@@ -45,16 +38,5 @@ class Dataset : public Pictures {
   std::shared_ptr<const ClassLabels> labels_ = std::make_shared<const ClassLabels>();
   std::optional<DataFingerprint> fingerprint_;
 };
-
-// Pictures from a program's own arrays, which are copied. pixels: N * H * W * C values in row-major
-// order, bytes 0 to 255 or floats -1 to 1; shape: [N, H, W, C]. To train without a copy, implement
-// Pictures. Throws Error as Dataset does, and where pixels do not fill the shape or floats lie
-// outside [-1, 1].
-std::shared_ptr<const Pictures> array_pictures(std::span<const uint8_t> pixels, Shape shape,
-                                               ClassLabels labels = {},
-                                               std::string name = "arrays");
-std::shared_ptr<const Pictures> array_pictures(std::span<const float> pixels, Shape shape,
-                                               ClassLabels labels = {},
-                                               std::string name = "arrays");
 
 }  // namespace ddpm

@@ -3,11 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "ddpm/data/fingerprint.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/tensor/tensor.h"
 
@@ -26,9 +27,34 @@ struct Batch {
   // Not explicit: where nothing else is known the images are the batch.
   Batch(Tensor all_images) : images(std::move(all_images)) {}
 
-  Tensor images;     // float32 [B, H, W, C] in [-1, 1]
-  Tensor labels;     // float32 [B]: whole numbers from 0, -1: of no class; or empty
-  Tensor condition;  // float32 [B, H, W, Cc] in [-1, 1], or empty
+  // float32 [B, H, W, C] in [-1, 1]
+  Tensor images;
+  // float32 [B]: whole numbers from 0, -1 for no class; or empty.
+  Tensor labels;
+  // float32 [B, H, W, Cc] in [-1, 1], or empty.
+  Tensor condition;
+};
+
+// A file that gave pictures.
+struct SourceFile {
+  // Relative to the source's folder, so that a folder may be moved. Any bytes but 0.
+  std::string name;
+  int64_t bytes = 0;
+  // Nanoseconds since 1970, as the file system gives them.
+  int64_t modified_ns = 0;
+  // Of the contents: 32 hexadecimal digits, as in base/hash.h.
+  std::string hash;
+
+  bool operator==(const SourceFile&) const = default;
+};
+
+// What tells pictures from others: the files that gave them, in the order of the pictures, or
+// entries of another kind. A data set that has changed is noticed by it before a training goes on.
+struct DataFingerprint {
+  std::vector<SourceFile> files;
+
+  // Of all names and contents in their order. Times do not count.
+  std::string hash() const;
 };
 
 class Pictures {
@@ -54,5 +80,24 @@ class Pictures {
   // Throws Error for an index out of range.
   virtual Batch batch(const BatchPlan& plan) const = 0;
 };
+
+// Classes of pictures.
+struct ClassLabels {
+  // One per picture: 0, 1, ..., or -1 for no class.
+  std::vector<int64_t> of_pictures;
+  // Of class 0, 1, ...; where empty they are numbered.
+  std::vector<std::string> names;
+};
+
+// Pictures from a program's own arrays, which are copied. pixels: N * H * W * C values in row-major
+// order, bytes 0 to 255 or floats -1 to 1; shape: [N, H, W, C]. To train without a copy, implement
+// Pictures. Throws Error as Dataset does, and where pixels do not fill the shape or floats lie
+// outside [-1, 1].
+std::shared_ptr<const Pictures> array_pictures(std::span<const uint8_t> pixels, Shape shape,
+                                               ClassLabels labels = {},
+                                               std::string name = "arrays");
+std::shared_ptr<const Pictures> array_pictures(std::span<const float> pixels, Shape shape,
+                                               ClassLabels labels = {},
+                                               std::string name = "arrays");
 
 }  // namespace ddpm

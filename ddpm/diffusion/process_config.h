@@ -16,5 +16,4 @@ struct ProcessConfig {
   void fields(Fields& field);
 };
 
-
 }  // namespace ddpm

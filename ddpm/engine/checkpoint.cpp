@@ -11,6 +11,7 @@
 #include "ddpm/base/options.h"
 #include "ddpm/base/version.h"
 #include "ddpm/engine/weights.h"
+#include "ddpm/nn/network.h"
 
 namespace ddpm {
 namespace {

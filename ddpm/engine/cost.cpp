@@ -5,6 +5,7 @@
 #include "ddpm/autograd/inference.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/kernels/dry/dry_backend.h"
+#include "ddpm/nn/network.h"
 #include "ddpm/tensor/dry_memory.h"
 
 namespace ddpm {

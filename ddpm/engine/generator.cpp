@@ -11,6 +11,7 @@
 #include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/memory_check.h"
+#include "ddpm/nn/network.h"
 
 namespace ddpm {
 
@@ -58,7 +59,12 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
             "noise alone can be sampled from",
             config.network.output_channels(), config.network.channels()));
   }
-  require_memory_for_sampling(config, options);
+  require_memory_for_sampling(config, {.count = options.count,
+                                       .batch = options.batch,
+                                       .height = options.height,
+                                       .width = options.width,
+                                       .prepare_weights = options.prepare_weights,
+                                       .other_bytes = options.other_bytes});
   std::optional<Inference> scope;
   if (options.prepare_weights) scope.emplace();
   const Process process(config.process);
@@ -84,7 +90,11 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
     if (options.steps > 0) request.steps = options.steps;
     if (options.progress) {
       request.progress = [&](const SampleProgress& progress) {
-        return options.progress(begin, progress);
+        return options.progress({.begin = begin,
+                                 .step = progress.step,
+                                 .steps = progress.steps,
+                                 .x = progress.x,
+                                 .x0 = progress.x0});
       };
     }
     Tensor rows = images.rows(begin, begin + count);

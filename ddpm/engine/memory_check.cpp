@@ -10,6 +10,7 @@
 #include "ddpm/base/memory.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/engine/cost.h"
+#include "ddpm/nn/network.h"
 #include "ddpm/tensor/allocator.h"
 
 namespace ddpm {
@@ -131,37 +132,37 @@ void require_memory_for_training(const ModelConfig& config, int64_t batch, bool 
          need(config, batch, recompute), available, advice);
 }
 
-void require_memory_for_sampling(const ModelConfig& config, const GenerateOptions& options) {
-  require_memory_for_sampling(config, options, available_to_tensors());
+void require_memory_for_sampling(const ModelConfig& config, const SamplingMemory& sampling) {
+  require_memory_for_sampling(config, sampling, available_to_tensors());
 }
 
-void require_memory_for_sampling(const ModelConfig& asked, const GenerateOptions& options,
+void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory& sampling,
                                  const AvailableMemory& available) {
   ModelConfig config = asked;
-  if (options.height > 0) config.height = options.height;
-  if (options.width > 0) config.width = options.width;
+  if (sampling.height > 0) config.height = sampling.height;
+  if (sampling.width > 0) config.width = sampling.width;
   const double weights = weight_bytes(config);
-  const double other = static_cast<double>(options.other_bytes);
+  const double other = static_cast<double>(sampling.other_bytes);
   // The network's pass, the sampler's tensors (states, estimates, noise), the pictures as floats
   // and as bytes.
   const auto need = [&](const ModelConfig& of, int64_t count, int64_t batch, double kept) {
     const int64_t together = std::min(batch, count);
     const double pass =
-        bytes_or_too_much([&] { return sampling_bytes(of, together, options.prepare_weights); });
+        bytes_or_too_much([&] { return sampling_bytes(of, together, sampling.prepare_weights); });
     return with_margin(std::max(pass - weights, 0.0) +
                        image_bytes(of) * (5.0 * static_cast<double>(together) +
                                           1.25 * static_cast<double>(count)) +
                        kept);
   };
   const auto room = static_cast<double>(available.bytes);
-  const double needed = need(config, options.count, options.batch, other);
+  const double needed = need(config, sampling.count, sampling.batch, other);
   if (needed <= room) return;
 
-  const int64_t batch = largest(std::min(options.batch, options.count), [&](int64_t pictures) {
-    return need(config, options.count, pictures, other) <= room;
+  const int64_t batch = largest(std::min(sampling.batch, sampling.count), [&](int64_t pictures) {
+    return need(config, sampling.count, pictures, other) <= room;
   });
-  const double one = other / static_cast<double>(options.count);  // grows with the pictures
-  const int64_t count = largest(options.count, [&](int64_t pictures) {
+  const double one = other / static_cast<double>(sampling.count);  // grows with the pictures
+  const int64_t count = largest(sampling.count, [&](int64_t pictures) {
     return need(config, pictures, 1, one * static_cast<double>(pictures)) <= room;
   });
   std::string advice;
@@ -174,8 +175,8 @@ void require_memory_for_sampling(const ModelConfig& asked, const GenerateOptions
         config, [&](const ModelConfig& smaller) { return need(smaller, 1, 1, one) <= room; });
   }
   refuse("sample",
-         fmt::format("making {} pictures of {}x{}, {} at a time,", options.count, config.height,
-                     config.width, std::min(options.batch, options.count)),
+         fmt::format("making {} pictures of {}x{}, {} at a time,", sampling.count, config.height,
+                     config.width, std::min(sampling.batch, sampling.count)),
          needed, available, advice);
 }
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 
 #include "ddpm/base/memory.h"
-#include "ddpm/engine/generate_options.h"
 #include "ddpm/engine/model_config.h"
 
 namespace ddpm {
@@ -15,8 +14,18 @@ namespace ddpm {
 void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
                                  int64_t data_bytes);
 
+// What generate() takes memory for, as GenerateOptions (generator.h) has it.
+struct SamplingMemory {
+  int64_t count = 16;
+  int64_t batch = 16;
+  int64_t height = 0;
+  int64_t width = 0;
+  bool prepare_weights = true;
+  int64_t other_bytes = 0;
+};
+
 // The same for generate() with a network that is loaded.
-void require_memory_for_sampling(const ModelConfig& config, const GenerateOptions& options);
+void require_memory_for_sampling(const ModelConfig& config, const SamplingMemory& sampling);
 
 // The same for one pass of a loaded network over all of `batch` pictures at once.
 void require_memory_for_forward(const ModelConfig& config, int64_t batch);
@@ -27,7 +36,7 @@ AvailableMemory available_to_tensors();
 // The same beside a given memory, for tests.
 void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
                                  int64_t data_bytes, const AvailableMemory& available);
-void require_memory_for_sampling(const ModelConfig& asked, const GenerateOptions& options,
+void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory& sampling,
                                  const AvailableMemory& available);
 void require_memory_for_forward(const ModelConfig& config, int64_t batch,
                                 const AvailableMemory& available);

@@ -14,6 +14,7 @@
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/weights.h"
+#include "ddpm/nn/network.h"
 #include "ddpm/tensor/memory.h"
 
 namespace ddpm {

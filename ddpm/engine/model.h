@@ -11,14 +11,19 @@
 
 #include "ddpm/base/json.h"
 #include "ddpm/engine/model_config.h"
+#include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
 
+class Network;
+
 struct Model {
   ModelConfig config;
-  std::unique_ptr<Network> network;
-  int64_t trained_steps = -1;  // optimizer steps behind the weights, -1 where unknown
-  std::string path;            // the file it came from
+  std::shared_ptr<Network> network;
+  // Optimizer steps behind the weights, -1 where unknown.
+  int64_t trained_steps = -1;
+  // The file it came from.
+  std::string path;
 };
 
 // path: a .safetensors file (a model, a checkpoint, or a bare state dict) or a run directory.

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "ddpm/diffusion/process_config.h"
-#include "ddpm/nn/network.h"
+#include "ddpm/nn/network_config.h"
 
 namespace ddpm {
 

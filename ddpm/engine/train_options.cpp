@@ -36,6 +36,18 @@ std::vector<std::string> loss_names() {
   return names;
 }
 
+void DataOptions::fields(Fields& field) {
+  field.group("The pictures");
+  field("data", source, "where the pictures come from").value_name("SOURCE").may_change();
+  field("size", size, "pixels a side, or HEIGHTxWIDTH; both divisible by 2^(levels - 1)")
+      .value_name("N|HxW");
+  field("channels", channels, "1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures")
+      .value_name("1|3|4|auto");
+  field("background", background, "colour under transparency that is not kept: a name or #rrggbb")
+      .value_name("COLOUR");
+  field("flip", flip, "mirror pictures left to right at random");
+}
+
 void OptimizerOptions::fields(Fields& field) {
   field.group("The training");
   field("loss", loss, "how the difference between the target and the output is measured")

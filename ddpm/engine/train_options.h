@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "ddpm/base/options.h"
-#include "ddpm/data/data_options.h"
 #include "ddpm/engine/model_config.h"
 
 namespace ddpm {
@@ -18,6 +17,17 @@ enum class LossKind;
 // "mse", "l1" or "huber"; throws UsageError naming the choices.
 LossKind loss_kind(std::string_view name);
 std::vector<std::string> loss_names();
+
+// Which pictures are learnt from, and how they are prepared.
+struct DataOptions {
+  std::string source;
+  std::string size = "32";
+  std::string channels = "auto";
+  std::string background = "white";
+  bool flip = false;
+
+  void fields(Fields& field);
+};
 
 // What the trainer reads: how the weights follow from the pictures.
 struct OptimizerOptions {

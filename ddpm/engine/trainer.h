@@ -11,6 +11,7 @@
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/kernels/arguments.h"
+#include "ddpm/nn/network.h"
 #include "ddpm/optim/adam.h"
 
 namespace ddpm {

@@ -6,6 +6,7 @@
 #include "ddpm/base/lock.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/run/run_test_support.h"
+#include "ddpm/engine/trainer.h"
 
 namespace ddpm {
 namespace {

@@ -13,16 +13,81 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "ddpm/data/pictures.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
-#include "ddpm/engine/run/run_types.h"
 #include "ddpm/engine/train_options.h"
 
 namespace ddpm {
+
+class Dataset;
+struct LoadReport;
+
+// What a step was like.
+struct RunMetrics {
+  // 1, 2, ...
+  int64_t step = 0;
+  double loss = 0;
+  // Before clipping.
+  double gradient_norm = 0;
+  double learning_rate = 0;
+  double images_per_s = 0;
+};
+
+// Told of what happens, on the thread that works. Every function may be empty.
+struct RunObserver {
+  // A step was done; what is due after it (a save, a grid) comes next. What this throws leaves
+  // step(), and the run as if it had been killed there.
+  std::function<void(const RunMetrics&)> stepped;
+  // A checkpoint or a sample grid is complete.
+  std::function<void(const std::string& path)> saved;
+  // Something went wrong that does not end the training, or was put right.
+  std::function<void(const std::string& text)> warned;
+  // Asked while a grid is drawn. True gives the grid up; a resumed run draws it.
+  std::function<bool()> stopping;
+};
+
+// What a run asks a program for.
+struct PictureRequest {
+  // The run's.
+  const std::string& directory;
+  bool resumed;
+  // The run's options. What is changed is stored with the run.
+  DataOptions& options;
+  // Of the pictures that the run was trained on so far; without entries where that is not known.
+  const DataFingerprint& known;
+};
+using PictureLoader = std::function<std::shared_ptr<const Pictures>(const PictureRequest&)>;
+
+// A run as it stood between two steps.
+struct RunSnapshot {
+  // Done in all, earlier sessions included.
+  int64_t steps = 0;
+  // TrainOptions::optimizer.steps
+  int64_t wanted_steps = 0;
+  // Of the last step of this session; its step is 0 before the first.
+  RunMetrics metrics;
+  // The newest complete files of this session; empty before there are any.
+  std::string checkpoint, model, samples;
+};
+
+// What a program may show while pictures are read. Every function may be empty.
+struct SourceEvents {
+  // As load_source() calls it.
+  std::function<void(int64_t done, int64_t total)> loading;
+  // All pictures are there.
+  std::function<void(const LoadReport&, const Dataset&)> loaded;
+};
+
+// Loads the source of DataOptions for a run. It throws as load_source() does; UsageError also where
+// no source is named or the run's directory is that of the pictures, and Error where the pictures
+// of a resumed run are not where they were.
+PictureLoader pictures_from_source(SourceEvents events = {});
 
 struct ResumeOptions {
   // Those the run was started with where they are not given. They may differ in what

@@ -18,7 +18,6 @@
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/run.h"
-#include "ddpm/engine/run/source_pictures.h"
 #include "ddpm/nn/tutorial/unet.h"
 #include "tests/support/folder.h"
 

@@ -21,6 +21,7 @@
 #include "ddpm/engine/run/metrics_log.h"
 #include "ddpm/engine/run/start.h"
 #include "ddpm/engine/streams.h"
+#include "ddpm/nn/network.h"
 
 namespace ddpm {
 namespace {
@@ -176,18 +177,22 @@ void RunSession::finish_last_save() {
 RunMetrics RunSession::step() {
   if (done()) fail("train", fmt::format("all {} steps are done", options_.optimizer.steps));
   const Clock::time_point begin = Clock::now();
-  RunMetrics metrics;
+  StepMetrics done_step;
   {
     const Stepping stepping(*this);
-    static_cast<StepMetrics&>(metrics) = trainer_->step();
+    done_step = trainer_->step();
   }
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto batch = static_cast<double>(options_.optimizer.batch);
-  metrics.images_per_s = batch / seconds;
+  const RunMetrics metrics{.step = done_step.step,
+                           .loss = done_step.loss,
+                           .gradient_norm = done_step.gradient_norm,
+                           .learning_rate = done_step.learning_rate,
+                           .images_per_s = batch / seconds};
   images_since_line_ += batch;
   seconds_since_line_ += seconds;
   if (due(options_.run.log_every) || done()) {
-    log_->append(metrics, images_since_line_ / seconds_since_line_);
+    log_->append(done_step, images_since_line_ / seconds_since_line_);
     images_since_line_ = seconds_since_line_ = 0;
   }
   {
@@ -276,7 +281,7 @@ bool RunSession::draw_grid() {
                                 .steps = options_.run.sample_steps,
                                 .batch = batch,
                                 .prepare_weights = false,  // the memory is training's
-                                .progress = [&](int64_t, const SampleProgress&) {
+                                .progress = [&](const GenerateProgress&) {
                                   given_up = observer_.stopping && observer_.stopping();
                                   return !given_up;
                                 }};

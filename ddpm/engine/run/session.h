@@ -17,7 +17,7 @@
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/metrics_log.h"
-#include "ddpm/engine/run/run_types.h"
+#include "ddpm/engine/run/run.h"
 
 namespace ddpm {
 

@@ -1,5 +1,4 @@
-#include "ddpm/engine/run/source_pictures.h"
-
+// pictures_from_source() of run.h.
 #include <fmt/core.h>
 
 #include <optional>
@@ -8,7 +7,9 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/data/source.h"
 #include "ddpm/engine/run/directory.h"
+#include "ddpm/engine/run/run.h"
 
 namespace ddpm {
 namespace {

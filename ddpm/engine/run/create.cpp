@@ -1,3 +1,4 @@
+// Run::create() and Run::resume(), and what Run passes on to its session.
 #include "ddpm/engine/run/run.h"
 
 #include <fmt/core.h>
@@ -8,6 +9,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/run/session.h"
+#include "ddpm/nn/network.h"
 
 namespace ddpm {
 namespace {
