@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a release build and its tests do not show: format, clang-tidy on what changed, and the tests under sanitizers.
-# The second half of what CI runs, after scripts/test.sh. Takes about 20 minutes on 2 cores.
+# Run it after scripts/test.sh, before a change is merged. Takes about 20 minutes on 2 cores.
 #   scripts/check.sh [format|fuzz|tidy|asan|tsan]...     these alone; by default all
 set -euo pipefail
 cd "$(dirname "$0")/.."
