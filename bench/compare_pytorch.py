@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """Compares ddpm with Debian's PyTorch on the same networks: both are measured in turn, round by
-round, and the ratios of the minima are printed as a Markdown table.
+round. The ratios of the minima are printed as a Markdown table.
 
     apt-get install --no-install-recommends python3-torch libopenblas0-openmp
     bench/compare_pytorch.py [--rounds 3] [--case NAME]... [--no-cases] [--memory] [--sampling]
 
-For each case, the faster of PyTorch's two memory formats counts. A training step is forward,
-backward, clipping, Adam and EMA on both sides. Numbers from a busy machine mean little, so the load
-is printed with them.
+For each case, the faster of PyTorch's two memory formats is taken. A training step is forward,
+backward, clipping, Adam and EMA on both sides. Results from a busy machine mean little, so its
+load is printed with them.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def memory(ddpm, ours, theirs):
 
 
 def check_pictures(mine, theirs):
-    """Exits unless both drew the same pictures, up to the rounding of a byte here and there."""
+    """Exits unless both drew the same pictures. Few bytes may differ, and by no more than rounding."""
     compare = ("import sys, numpy as np, pictures_np as p\n"
                "a, b = (p.read_png(path).astype(int) for path in sys.argv[1:])\n"
                "same = a.shape == b.shape and abs(a - b).max() <= 2 and (a != b).mean() < 0.01\n"
@@ -125,17 +125,17 @@ def main():
     parser.add_argument("--ddpm", default=os.path.join(ROOT, "build/release/ddpm"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5, help="per measurement, on both sides")
+    parser.add_argument("--seconds", type=float, default=5, help="of each measurement, on both sides")
     parser.add_argument("--case", choices=CASES, action="append", help="one case (default: all)")
     parser.add_argument("--pytorch-only", action="store_true")
     parser.add_argument("--memory", action="store_true",
-                        help="peak memory of training at batch 32 as well (PyTorch without an EMA)")
+                        help="also peak memory of training at batch 32 (PyTorch without an EMA)")
     parser.add_argument("--sampling", action="store_true",
-                        help="16 pictures by 50 steps as well, whole processes")
-    parser.add_argument("--no-cases", action="store_true", help="memory or sampling alone")
+                        help="also whole processes that draw 16 pictures in 50 steps")
+    parser.add_argument("--no-cases", action="store_true", help="only what --memory and --sampling ask for")
     args = parser.parse_args()
     if args.sampling and args.pytorch_only:
-        parser.error("--sampling compares; it cannot do with --pytorch-only")
+        parser.error("--sampling compares the two sides; it cannot be used with --pytorch-only")
     if not args.pytorch_only and not os.path.exists(args.ddpm):
         parser.error(f"no {args.ddpm}: build it, or name another with --ddpm")
     threads = ["--threads", str(args.threads)]

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Times PyTorch on the tutorial's network, as fast as it goes: forward (no_grad) and one training
-step (forward, MSE, backward, clipping, Adam), with and without an EMA of the weights, in either
-memory format. Minima over repetitions after a warm-up; prints one line of JSON.
+"""Times PyTorch on the tutorial's network: a forward pass (no_grad), and one training step (forward,
+MSE, backward, clipping, Adam) with and without an EMA of the weights, in both memory formats. Takes
+minima over repetitions after a warm-up, and prints one line of JSON.
 
-Adam runs in its foreach and its plain form and the faster one counts; the other options that
-PyTorch has for it (fused, capturable) are for GPUs.
+Adam runs in its foreach and its plain form, and the faster form is taken. Its other forms in PyTorch
+(fused, capturable) are for GPUs.
 """
 
 import argparse
@@ -22,19 +22,19 @@ def options():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--format", choices=FORMATS, action="append",
                         help="one memory format (default: both)")
-    parser.add_argument("--seconds", type=float, default=5, help="per measurement, at least")
-    parser.add_argument("--repetitions", type=int, default=3, help="per measurement, at least")
+    parser.add_argument("--seconds", type=float, default=5, help="of each measurement, at least")
+    parser.add_argument("--repetitions", type=int, default=3, help="of each measurement, at least")
     parser.add_argument("--only", choices=("forward", "train", "train_ema"), action="append",
-                        help="for peak memory of one thing alone")
+                        help="one measurement (default: all), for its peak memory")
     parser.add_argument("--adam", choices=("plain", "foreach"), action="append",
-                        help="one form (default: both); plain takes less memory")
-    parser.add_argument("--json", action="store_true", help="always on; as for `ddpm bench`")
+                        help="one form (default: both); plain needs less memory")
+    parser.add_argument("--json", action="store_true", help="always on; accepted because `ddpm bench` has it")
     return parser
 
 
 def minimum(run, seconds, least, warm_up=1):
-    """Wall and processor seconds, the least of each. On an idle machine the second is at most the
-    first times the threads; where it is much less, other work took the cores."""
+    """The minima of wall time and of processor time, in seconds. Processor time is at most wall time
+    times the number of threads. If it is much less, other programs used the cores."""
     for _ in range(warm_up):
         run()
     walls, processors, begin = [], [], time.perf_counter()
@@ -47,7 +47,7 @@ def minimum(run, seconds, least, warm_up=1):
 
 
 def main():
-    # OpenMP reads its thread count once, when torch is loaded: look for it before that.
+    # OpenMP reads its thread count once, when torch is loaded, so it is needed before that.
     early = argparse.ArgumentParser(add_help=False)
     early.add_argument("--threads", type=int, default=os.cpu_count())
     os.environ["OMP_NUM_THREADS"] = str(early.parse_known_args()[0].threads)

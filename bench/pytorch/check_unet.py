@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Holds unet.py against the golden numbers of tests/fixtures/unet_*.safetensors.
+"""Compares unet.py with the golden numbers of tests/fixtures/unet_*.safetensors.
 
-Where a GroupNorm has as many groups as channels, the bias of the convolution before it is
-subtracted again with its channel's mean: its gradient is 0 in exact arithmetic, and the golden
-numbers hold PyTorch's round-off (unet_learned_variance, width 8 in 8 groups). A relative error of
-round-off means nothing, so of these gradients it is asked that they vanish beside the others; they
-are counted in the line.
+If a GroupNorm has as many groups as channels, it subtracts the mean of each channel, and with it the
+bias of the convolution before it. So the gradient of this bias is 0 in exact arithmetic, and the
+golden numbers hold PyTorch's rounding error (unet_learned_variance, width 8 in 8 groups). A relative
+error of rounding error means nothing. So these gradients must only be very small compared with the
+others. The printed line counts them.
 """
 
 import glob

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Compares two safetensors files: relative L2 error of every tensor of WANT. Exits with 1 where a
-tensor is absent, differs in shape, or is further off than --bound."""
+"""Compares two safetensors files by the relative L2 error of every tensor of WANT. Exits with 1 if a
+tensor is missing, has another shape, or has an error above --bound."""
 
 import argparse
 import sys

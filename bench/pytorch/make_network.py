@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Makes a random network of any shape and what PyTorch computes with it, to hold ddpm against:
+"""Makes a random network of any shape and what PyTorch computes with it, to compare ddpm with:
 
     make_network.py DIR --dim 20 --dim-mults 1,3 --channels 4 --size 10x6 --batch 2
     ddpm forward DIR/model.safetensors --in DIR/in.safetensors --out DIR/got.safetensors
     compare.py DIR/got.safetensors DIR/out.safetensors
 
-writes model (the bare state dict), in (x, t), out and, with --grads, grads (grad_out, grad_in.x and
-grad.<parameter> of sum(out * grad_out)). --double computes in float64, so that the comparison shows
-the other side's error alone.
+It writes the files model (the bare state dict), in (x, t), out and, with --grads, grads (grad_out,
+grad_in.x and grad.<parameter> of sum(out * grad_out)). With --double, PyTorch computes in float64, so
+that the comparison shows only the error of ddpm.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main():
 
     torch.manual_seed(args.seed)
     net = network_of(args)
-    with torch.no_grad():  # off the initial ones and zeros, so that every parameter counts
+    with torch.no_grad():  # away from the initial ones and zeros, so that every parameter matters
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter) * parameter.abs().mean().clamp(0.1))
     shape = image_shape_of(args)

@@ -1,5 +1,5 @@
-"""PNG files and grids of pictures as numpy arrays, laid out as `ddpm sample` does: Debian's PyTorch
-comes without a library for pictures."""
+"""PNG files and grids of pictures as numpy arrays. Grids are arranged as `ddpm sample` does. Debian's
+PyTorch comes without a library for pictures."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ _COLOURS = {1: 0, 3: 2, 4: 6}  # PNG's colour type by channels
 
 
 def make_grid(pictures, scale=2, gap=2):
-    """[N, H, W, C] bytes -> one picture, near-square, row by row, on white"""
+    """[N, H, W, C] bytes -> one picture: a nearly square grid, filled row by row, on white"""
     n, h, w, c = pictures.shape
     columns = int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)

@@ -1,4 +1,4 @@
-"""Safetensors files as dictionaries of numpy arrays: Debian packages no Python module for them."""
+"""Safetensors files as dictionaries of numpy arrays. Debian has no Python package for them."""
 
 import json
 import struct

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""What `ddpm sample` does, as one would write it with PyTorch: loads the weights, draws pictures by
-DDIM in one batch, writes them as a grid. compare_pytorch.py --sampling times it as a process.
+"""Does the same as `ddpm sample`, as an ordinary PyTorch program: loads the weights, draws pictures
+with DDIM in one batch, and writes them as a grid. compare_pytorch.py --sampling times the process.
 
     sample_unet.py model.safetensors --out grid.png --n 16 --steps 50
 
-The noise is torch.randn's, or with --noise that of `ddpm sample --seed`, for the same pictures.
+The noise comes from torch.randn. With --noise ddpm it is that of `ddpm sample --seed`, which gives the
+same pictures.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""The tutorial's network in PyTorch, with its state-dict names: the opponent in the benchmarks.
+"""The tutorial's network in PyTorch, with the tutorial's state-dict names, for the benchmarks.
 
-Written as PyTorch runs it best: native operations where the tutorial spells them out
-(pixel_unshuffle, softmax without a subtraction of its own), and working in both memory formats.
-Its last block takes 2 * init_dim channels, where the tutorial's takes 2 * dim and so fails for an
-init_dim of its own. check_unet.py holds it against tests/fixtures.
+It is written so that PyTorch runs it as fast as possible: with native operations where the tutorial
+writes out the formulas (pixel_unshuffle, softmax without subtracting the maximum first), and for both
+memory formats. Its last block takes 2 * init_dim channels. The tutorial's takes 2 * dim, and so fails
+if init_dim is not dim. check_unet.py compares it with tests/fixtures.
 """
 
 import torch
