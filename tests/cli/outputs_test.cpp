@@ -27,7 +27,8 @@ class Outputs : public ::testing::Test {
     make_folder(place_);
   }
 
-  // `place_` stays as it was, and neither a step nor a picture was done.
+  // The command fails with this message before its first step or picture, and `place_` does not
+  // change.
   void expect_known_before(const std::vector<std::string>& words, int status,
                            const std::string& says) {
     const std::vector<std::string> before = names_in(place_);

@@ -95,7 +95,7 @@ Outcome run_ddpm(const std::vector<std::string>& arguments) { return Program(arg
 
 namespace {
 
-// A program on a terminal of 100 columns: its process, and our end of the terminal.
+// A program on a terminal of 100 columns: its process, and the test's side of the terminal.
 std::pair<pid_t, int> start_on_terminal(const std::vector<std::string>& arguments,
                                         const std::function<void()>& prepare) {
   std::vector<std::string> words = {DDPM_PROGRAM};

@@ -1,4 +1,4 @@
-// Signals that end the program, and the files that are left then.
+// Signals that end the program, and the files that it leaves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -38,7 +38,7 @@ class Signals : public ::testing::Test {
  protected:
   void SetUp() override { make_pictures(pictures_, 6); }
 
-  // A training that by default takes for ever.
+  // A training that by default never ends.
   std::vector<std::string> training(const std::string& steps = "1000000",
                                     const std::string& size = "8", const std::string& dim = "8",
                                     const std::string& batch = "4") const {

@@ -1,4 +1,4 @@
-// Whole runs in which one call to the file system fails or is the last one of the process. The same
+// Whole runs in which one call to the file system fails, or the process is killed at it. The same
 // command with --resume-or-start must then end with exactly the files, byte for byte, of a run
 // without a fault.
 //
@@ -108,7 +108,7 @@ class Inject : public ::testing::Test {
     if (fault.how.starts_with("kill"))
       return hit.status == 128 + SIGKILL ? "" : fmt::format("was not killed: {}", hit.status);
     if (is_harmless(fault) && hit.status != 0)
-      return fmt::format("gives up with {} instead of trying again: {}", hit.status, hit.err);
+      return fmt::format("fails with {} instead of trying again: {}", hit.status, hit.err);
     if (hit.status != 0 && hit.status != 1 && hit.status != 2)
       return fmt::format("ends with {}: {}", hit.status, hit.err);
     if (hit.status != 0 && hit.err.find("ddpm: ") == std::string::npos)
@@ -158,7 +158,7 @@ class Inject : public ::testing::Test {
     const Outcome after = run_within_a_minute(words());
     if (is_another_run(fault, hit, after)) return;
     if (after.status != 0) {
-      ADD_FAILURE() << to_text(fault) << " -> the next ends with " << after.status << ": "
+      ADD_FAILURE() << to_text(fault) << " -> the next run ends with " << after.status << ": "
                     << after.err << "after: " << hit.err;
       return;
     }

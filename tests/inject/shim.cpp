@@ -100,7 +100,7 @@ struct Real {
   }                                                                                               \
   result hook_##name parameters
 
-// Opening. It is logged as "create" where it may make a file.
+// Opening. It is logged as "create" if it may create a file.
 
 namespace {
 template <class Act>
@@ -167,7 +167,7 @@ HOOK(DIR*, fdopendir, (int descriptor)) {
                 [&] { return real_fdopendir(descriptor); });
 }
 
-// Bytes.
+// Reading and writing.
 
 #define HOOK_TRANSFER(name, need, data_type)                                         \
   HOOK(ssize_t, name, (int descriptor, data_type data, size_t bytes)) {              \
@@ -187,7 +187,7 @@ HOOK_TRANSFER_AT(pread64, Need::kNothing, void*)
 HOOK_TRANSFER_AT(pwrite, Need::kSpace, const void*)
 HOOK_TRANSFER_AT(pwrite64, Need::kSpace, const void*)
 
-// Fewer parts, but whole ones and at least one.
+// `some` counts parts here, not bytes: a short call moves fewer parts, but each of them whole.
 #define HOOK_VECTOR(name, need)                                                               \
   HOOK(ssize_t, name, (int descriptor, const iovec* parts, int count)) {                      \
     return inject(                                                                            \
@@ -256,7 +256,8 @@ HOOK(int, fclose, (FILE * file)) {
   errno = error;
   return EOF;
 }
-HOOK(int, close, (int descriptor)) {  // a failed close has closed
+// Closes the descriptor even if it reports a failure, as Linux does.
+HOOK(int, close, (int descriptor)) {
   constexpr int kFailed = -2;
   const int closed = inject("close", path_of(descriptor), Need::kNothing, kFailed,
                             [&] { return real_close(descriptor); });
@@ -267,7 +268,7 @@ HOOK(int, close, (int descriptor)) {  // a failed close has closed
   return -1;
 }
 
-// All other functions have one form: parameters, the path that counts, the call.
+// All other functions have the same form: parameters, the path, the call.
 
 #define HOOK_CALL(result, name, parameters, path, need, failed, arguments) \
   HOOK(result, name, parameters) {                                         \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What a user's project does with the library. First as an installed package: every public header alone in a file, and
-# examples/hello_sample.cpp through find_package(ddpm), which must link nothing but the C++ run-time. Then as a part of
-# another project (subproject/).
+# Uses the library as another project would. First as an installed package: every public header is compiled alone, and
+# examples/hello_sample.cpp is built through find_package(ddpm) and must link nothing but the C++ run-time. Then as a part
+# of another project (subproject/).
 #   check.sh SOURCE BUILD CXX
 set -euo pipefail
 source_folder=$1 build_folder=$2 compiler=$3
@@ -38,7 +38,7 @@ for header in "${headers[@]}"; do
   [ "$header" = ddpm/ddpm.h ] || grep -qF "#include \"$header\"" ddpm/ddpm.h || fail "ddpm/ddpm.h lacks $header"
 done
 if grep -rnE '#include <(fmt|nlohmann|hwy|vips|ft2build|CLI)' .; then
-  fail 'a public header includes a third party'
+  fail 'a public header includes a third-party header'
 fi
 
 # The installed package ---------------------------------------------------------------------------
@@ -64,12 +64,12 @@ cmake -G Ninja -S "$here/subproject" -B "$subproject" -DDDPM_SOURCE="$source_fol
   -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
 targets=$(cmake --build "$subproject" --target help)
 for absent in test_ ddpm_cli hello_sample ddpm_test_support; do
-  ! grep -q "$absent" <<< "$targets" || fail "as a part of another project, $absent is built unasked"
+  ! grep -q "$absent" <<< "$targets" || fail "as a part of another project, $absent is built although nobody asked for it"
 done
 ! grep -qE '"command": .* -(O[1-3]|DNDEBUG)' "$subproject/compile_commands.json" ||
-  fail 'as a part of another project, the build type is not that of the project'
+  fail 'as a part of another project, ddpm is not built with the build type of that project'
 cmake --build "$subproject" --target user >/dev/null
 cmake --install "$subproject" --prefix "$work/empty" >/dev/null
-[ ! -e "$work/empty" ] || fail 'as a part of another project, files are installed unasked'
+[ ! -e "$work/empty" ] || fail 'as a part of another project, files are installed although nobody asked for them'
 
-echo 'package: headers, find_package, linking and add_subdirectory are as promised'
+echo 'package: headers, find_package, linking and add_subdirectory work'

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""scripts/check_layers on small trees of files: it must pass the sound ones and name each fault."""
+"""Runs scripts/check_layers on small trees of files: it must accept correct trees and report faults."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import unittest
 
 SCRIPT = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../scripts/check_layers")
 
-# Two rooms, the second with a room of its own inside.
+# Two rooms. The second contains a third room.
 LAYERS = """
 # a comment
 low:

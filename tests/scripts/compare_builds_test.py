@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench/compare_builds on programs that only print: its verdict and its errors."""
+"""Tests the result and the errors of bench/compare_builds, on programs that only print figures."""
 
 import os
 import subprocess

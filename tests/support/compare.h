@@ -1,5 +1,5 @@
-// How tests compare numbers, and the one table of how far apart they may be. A test takes its bound
-// from here and never widens it.
+// How tests compare numbers, and the one table of the bounds. A test takes its bound from here and
+// never uses a wider one.
 #pragma once
 
 #include <vector>
@@ -25,21 +25,22 @@ struct Tolerance {
   static constexpr double kNetworkOutput = 1e-5;          // a whole network's output
   static constexpr double kNetworkGradient = 5e-5;        // each gradient of a whole network
   static constexpr double kNetworkGradientMedian = 5e-6;  // the median of them
-  // A gradient below this share of the network's largest is zero in exact arithmetic (a bias before
-  // a norm of one channel per group, whose mean takes it away again): what PyTorch wrote there is
-  // its own rounding, 3e-8 to 4e-7, so ours must only be as small.
+  // A gradient below this share of the network's largest is zero in exact arithmetic: it is that of
+  // a bias before a norm with one channel per group, which subtracts the bias with the mean.
+  // PyTorch wrote its rounding error there, 3e-8 to 4e-7. So ours must only be below this share
+  // too.
   static constexpr double kZeroGradient = 1e-6;
   static constexpr double kTrajectoryLoss = 1e-5;    // each loss of the short training
   static constexpr double kTrajectoryParams = 5e-5;  // each parameter at its end
 
-  // One operation on a fast backend against ref, either rounding its own way.
-  static constexpr double kMove = 0;           // copies, permutations: every bit
+  // One operation on a fast backend against ref. The two round differently.
+  static constexpr double kMove = 0;           // copies, permutations: the same bits
   static constexpr double kOperation = 2e-6;   // sums of products, norms, activations
-  static constexpr double kWinograd = kBlock;  // transforms lose a further digit
+  static constexpr double kWinograd = kBlock;  // its transforms lose one more digit
 
   // A kernel's float32 sums of a few thousand products against double.
   static constexpr double kProduct = 1e-6;
-  // A sum in double against the same in another order, relative to what is summed.
+  // A sum in double against the same sum in another order, relative to its terms.
   static constexpr double kDoubleSum = 1e-13;
 
   // An operation's gradient against finite differences of its float32 forward pass, whose rounding
