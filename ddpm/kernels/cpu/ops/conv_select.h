@@ -10,8 +10,8 @@ namespace ddpm::cpu {
 
 enum class ConvPass { kForward, kBackwardData, kBackwardWeights };
 enum class ConvAlgorithm { kDirect, kFewChannels, kWinograd2, kWinograd4 };
-const char* name_of(
-    ConvAlgorithm algorithm);  // "direct", "few channels", "winograd F(2)", "winograd F(4)"
+// "direct", "few channels", "winograd F(2)", "winograd F(4)".
+const char* name_of(ConvAlgorithm algorithm);
 
 // What a layer takes. Without by_batch the forward pass and backward-data depend on everything in
 // the shape but the batch, so that an image's bits do not depend on its batch; the weights then

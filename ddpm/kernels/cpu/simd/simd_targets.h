@@ -2,7 +2,7 @@
 // file reads
 //
 //   #undef HWY_TARGET_INCLUDE
-//   #define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/ROOM/this_file.cpp"
+//   #define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/FOLDER/this_file.cpp"
 //   #include "ddpm/kernels/cpu/simd/simd_targets.h"
 //   #include "hwy/foreach_target.h"
 //   #include "hwy/highway.h"
@@ -15,6 +15,9 @@
 //   void scale(float* x) { DDPM_SIMD_CHOOSE(scale)(x); }
 //   }
 //   #endif
+//
+// A struct that kernels take is one type for all targets: it stands in a header, or above, in the
+// same file, behind a guard (#ifndef) of its own, because the file includes itself once per target.
 //
 // Between BEFORE and AFTER call no templates or inline functions of the standard library: one
 // instance serves the whole program, and compiled there it could carry instructions that the CPU at

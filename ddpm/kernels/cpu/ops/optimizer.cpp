@@ -2,15 +2,47 @@
 // moments and the weight, and moves the average. It works on chunks of all parameters at once, so
 // that many small tensors cost no more than a large one. It moves 36 bytes for each parameter, and
 // memory is its limit.
-#include "ddpm/kernels/cpu/pointwise/optimizer.h"
-
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
+#include "ddpm/kernels/cpu/ops/cpu_backend.h"
 #include "ddpm/kernels/cpu/work/tasks.h"
 
+// What the kernels of all targets take. Highway includes this file once for each target; the guard
+// keeps the declarations to one.
+#ifndef DDPM_KERNELS_CPU_OPS_OPTIMIZER_TYPES_
+#define DDPM_KERNELS_CPU_OPS_OPTIMIZER_TYPES_
+namespace ddpm::cpu {
+namespace {
+
+// What is the same for every element. Averages move by a share of the distance, which stays exact
+// where the share is small: 1 - 0.999 in float32 is wrong by 1e-5.
+struct AdamStep {
+  float grad_scale;
+  float share1, share2;      // 1 - beta
+  float rate;                // learning rate over the first moment's bias correction
+  float inverse_correction;  // of the root of the second moment
+  float eps;
+  float ema_decay, ema_share;
+};
+
+// A parameter, or a part of one.
+struct AdamSpan {
+  int64_t count;
+  float* weight;
+  const float* grad;
+  float* moment1;
+  float* moment2;
+  float* ema;  // or null
+};
+
+}  // namespace
+}  // namespace ddpm::cpu
+#endif
+
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/pointwise/optimizer.cpp"
+#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/ops/optimizer.cpp"
 #include "ddpm/kernels/cpu/simd/simd_targets.h"
 // clang-format off
 #include "hwy/foreach_target.h"
@@ -105,8 +137,12 @@ int64_t work_of(const std::vector<Chunk>& chunks) {
   return kCost * elements;
 }
 
-}  // namespace
+struct Span {
+  const float* data;
+  int64_t count;
+};
 
+// Sum over all spans of the squares of their elements, in double.
 double sum_of_squares(const std::vector<Span>& spans) {
   const auto kernel = DDPM_SIMD_CHOOSE(square_sum);
   const std::vector<Chunk> chunks = chunks_of(spans);
@@ -135,5 +171,41 @@ void adam(const AdamStep& step, const std::vector<AdamSpan>& parameters) {
   });
 }
 
+AdamStep adam_step(const AdamArgs& args) {
+  const double t = static_cast<double>(args.step);
+  return {.grad_scale = static_cast<float>(args.grad_scale),
+          .share1 = static_cast<float>(1 - args.beta1),
+          .share2 = static_cast<float>(1 - args.beta2),
+          .rate = static_cast<float>(args.learning_rate / (1 - std::pow(args.beta1, t))),
+          .inverse_correction = static_cast<float>(1 / std::sqrt(1 - std::pow(args.beta2, t))),
+          .eps = static_cast<float>(args.eps),
+          .ema_decay = static_cast<float>(args.ema_decay),
+          .ema_share = static_cast<float>(1 - args.ema_decay)};
+}
+
+}  // namespace
 }  // namespace ddpm::cpu
+
+namespace ddpm {
+
+void CpuBackend::run(const op::SumOfSquares& o) {
+  std::vector<cpu::Span> spans;
+  for (const Tensor& tensor : o.tensors) spans.push_back({tensor.f32(), tensor.elements()});
+  o.sum = cpu::sum_of_squares(spans);
+}
+
+void CpuBackend::run(const op::Adam& o) {
+  std::vector<cpu::AdamSpan> spans;
+  for (AdamParameter& p : o.parameters) {
+    spans.push_back({.count = p.weight.elements(),
+                     .weight = p.weight.f32(),
+                     .grad = p.grad.f32(),
+                     .moment1 = p.moment1.f32(),
+                     .moment2 = p.moment2.f32(),
+                     .ema = p.ema.defined() ? p.ema.f32() : nullptr});
+  }
+  cpu::adam(cpu::adam_step(o.args), spans);
+}
+
+}  // namespace ddpm
 #endif

@@ -1,13 +1,13 @@
 // Each operation is one pass over memory. It may be cut over threads anywhere, because the result
 // in a lane does not depend on the other lanes.
-#include "ddpm/kernels/cpu/pointwise/elementwise.h"
-
 #include <algorithm>
+#include <vector>
 
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/cpu/ops/cpu_backend.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/pointwise/elementwise.cpp"
+#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/ops/elementwise.cpp"
 #include "ddpm/kernels/cpu/simd/simd_targets.h"
 // clang-format off
 #include "hwy/foreach_target.h"
@@ -43,12 +43,13 @@ void apply_slope(const float* dy, const float* x, int64_t count, float* dx) {
   });
 }
 
-void activate(Curve curve, const float* x, int64_t count, float* y) {
-  curve == Curve::kSilu ? apply<Silu>(x, count, y) : apply<Gelu>(x, count, y);
+void activate(Activation kind, const float* x, int64_t count, float* y) {
+  kind == Activation::kSilu ? apply<Silu>(x, count, y) : apply<Gelu>(x, count, y);
 }
 
-void activate_backward(Curve curve, const float* dy, const float* x, int64_t count, float* dx) {
-  curve == Curve::kSilu ? apply_slope<Silu>(dy, x, count, dx) : apply_slope<Gelu>(dy, x, count, dx);
+void activate_backward(Activation kind, const float* dy, const float* x, int64_t count, float* dx) {
+  kind == Activation::kSilu ? apply_slope<Silu>(dy, x, count, dx)
+                            : apply_slope<Gelu>(dy, x, count, dx);
 }
 
 void add_rows(const float* a, const float* b, int64_t count, float* y) {
@@ -94,20 +95,22 @@ DDPM_SIMD_TABLE(add_rows);
 DDPM_SIMD_TABLE(combine_rows);
 DDPM_SIMD_TABLE(clamp_row);
 
+namespace {
+
 // Elements per thread below which waking another costs more than it brings.
 constexpr int64_t kGrain = 16384;
 
-void activate(Curve curve, const float* x, int64_t count, float* y) {
+void activate(Activation kind, const float* x, int64_t count, float* y) {
   const auto kernel = DDPM_SIMD_CHOOSE(activate);
   parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-    kernel(curve, x + begin, end - begin, y + begin);
+    kernel(kind, x + begin, end - begin, y + begin);
   });
 }
 
-void activate_backward(Curve curve, const float* dy, const float* x, int64_t count, float* dx) {
+void activate_backward(Activation kind, const float* dy, const float* x, int64_t count, float* dx) {
   const auto kernel = DDPM_SIMD_CHOOSE(activate_backward);
   parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-    kernel(curve, dy + begin, x + begin, end - begin, dx + begin);
+    kernel(kind, dy + begin, x + begin, end - begin, dx + begin);
   });
 }
 
@@ -117,6 +120,13 @@ void add(const float* a, const float* b, int64_t count, float* y) {
     kernel(a + begin, b + begin, end - begin, y + begin);
   });
 }
+
+// y[n, i] = sum over terms of factors[n] * input[n, i]; y may be one of the inputs.
+struct Term {
+  const float* input;    // [images, size]
+  const float* factors;  // [images]
+};
+constexpr int kMostTerms = 3;
 
 void combine(int64_t images, int64_t size, const std::vector<Term>& terms, float* y) {
   const auto kernel = DDPM_SIMD_CHOOSE(combine_rows);
@@ -141,5 +151,33 @@ void clamp(float low, float high, int64_t count, float* x) {
                [&](int64_t begin, int64_t end) { kernel(low, high, end - begin, x + begin); });
 }
 
+}  // namespace
 }  // namespace ddpm::cpu
+
+namespace ddpm {
+
+void CpuBackend::run(const op::Activate& o) {
+  cpu::activate(o.kind, o.x.f32(), o.x.elements(), o.y.f32());
+}
+
+void CpuBackend::run(const op::ActivateBackward& o) {
+  cpu::activate_backward(o.kind, o.dy.f32(), o.x.f32(), o.x.elements(), o.dx.f32());
+}
+
+void CpuBackend::run(const op::Add& o) {
+  cpu::add(o.a.f32(), o.b.f32(), o.y.elements(), o.y.f32());
+}
+
+void CpuBackend::run(const op::Combine& o) {
+  const int64_t images = o.y.size(0);
+  std::vector<cpu::Term> terms;
+  for (size_t i = 0; i < o.inputs.size(); ++i) {
+    terms.push_back({o.inputs[i]->f32(), o.coefficients[i].data()});
+  }
+  cpu::combine(images, o.y.elements() / std::max<int64_t>(images, 1), terms, o.y.f32());
+}
+
+void CpuBackend::run(const op::Clamp& o) { cpu::clamp(o.low, o.high, o.x.elements(), o.x.f32()); }
+
+}  // namespace ddpm
 #endif

@@ -1,13 +1,14 @@
 // The numbers are those of Philox; this file only shares them among threads.
-#include "ddpm/kernels/cpu/pointwise/random.h"
-
 #include <algorithm>
 
 #include "ddpm/base/philox.h"
+#include "ddpm/kernels/cpu/ops/cpu_backend.h"
 #include "ddpm/kernels/cpu/work/tasks.h"
 
 namespace ddpm::cpu {
+namespace {
 
+// x is [images, size].
 void fill_normal(const uint64_t* seeds, uint64_t stream, int64_t images, int64_t size, float* x) {
   constexpr int64_t kChunk = 4096;  // a multiple of the generator's block of 4
   const int64_t chunks = ceil_div(size, kChunk);
@@ -19,4 +20,15 @@ void fill_normal(const uint64_t* seeds, uint64_t stream, int64_t images, int64_t
   });
 }
 
+}  // namespace
 }  // namespace ddpm::cpu
+
+namespace ddpm {
+
+void CpuBackend::run(const op::Normal& o) {
+  const int64_t images = o.x.size(0);
+  cpu::fill_normal(o.seeds.data(), o.stream, images, o.x.elements() / std::max<int64_t>(images, 1),
+                   o.x.f32());
+}
+
+}  // namespace ddpm

@@ -1,15 +1,14 @@
 // Differences and sums are in double. Chunks have a fixed size and their sums are added in order,
 // so that no thread count changes the result.
-#include "ddpm/kernels/cpu/pointwise/loss.h"
-
 #include <algorithm>
 #include <vector>
 
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/cpu/ops/cpu_backend.h"
 #include "ddpm/kernels/cpu/work/tasks.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/pointwise/loss.cpp"
+#define HWY_TARGET_INCLUDE "ddpm/kernels/cpu/ops/loss.cpp"
 #include "ddpm/kernels/cpu/simd/simd_targets.h"
 // clang-format off
 #include "hwy/foreach_target.h"
@@ -21,17 +20,17 @@ HWY_BEFORE_NAMESPACE();
 namespace ddpm::cpu::HWY_NAMESPACE {
 namespace {
 
-template <LossShape kShape>
+template <LossKind kKind>
 HWY_INLINE DoubleVec loss_at(DoubleVec difference) {
   const Doubles d;
   const DoubleVec size = hn::Abs(difference), square = hn::Mul(difference, difference);
-  if (kShape == LossShape::kSquare) return square;
-  if (kShape == LossShape::kAbsolute) return size;
+  if (kKind == LossKind::kMse) return square;
+  if (kKind == LossKind::kL1) return size;
   const DoubleVec half = hn::Set(d, 0.5);
   return hn::IfThenElse(hn::Le(size, hn::Set(d, 1)), hn::Mul(half, square), hn::Sub(size, half));
 }
 
-template <LossShape kShape>
+template <LossKind kKind>
 double loss_of(const float* prediction, const float* target, int64_t count) {
   const Doubles d;
   const auto difference = [&](int64_t i) {
@@ -40,12 +39,12 @@ double loss_of(const float* prediction, const float* target, int64_t count) {
   DoubleVec even = hn::Zero(d), odd = hn::Zero(d);
   int64_t i = 0;
   for (; i + 2 * kDoubleLanes <= count; i += 2 * kDoubleLanes) {
-    even = hn::Add(even, loss_at<kShape>(difference(i)));
-    odd = hn::Add(odd, loss_at<kShape>(difference(i + kDoubleLanes)));
+    even = hn::Add(even, loss_at<kKind>(difference(i)));
+    odd = hn::Add(odd, loss_at<kKind>(difference(i + kDoubleLanes)));
   }
   double sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
   for (; i < count; ++i) {
-    sum += hn::GetLane(loss_at<kShape>(hn::Set(d, double{prediction[i]} - target[i])));
+    sum += hn::GetLane(loss_at<kKind>(hn::Set(d, double{prediction[i]} - target[i])));
   }
   return sum;
 }
@@ -56,30 +55,30 @@ HWY_INLINE Vec sign(Vec x) {
   return hn::IfThenElse(hn::Gt(x, zero), set(1), hn::IfThenElse(hn::Lt(x, zero), set(-1), x));
 }
 
-template <LossShape kShape>
+template <LossKind kKind>
 void slope_of(const float* prediction, const float* target, float factor, int64_t count,
               float* out) {
   for_each_vector(count, [=](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     const Vec x = hn::Sub(lanes.load(prediction + i), lanes.load(target + i));
     Vec slope = hn::Add(x, x);
-    if (kShape == LossShape::kAbsolute) slope = sign(x);
-    if (kShape == LossShape::kHuber) slope = hn::IfThenElse(hn::Le(hn::Abs(x), set(1)), x, sign(x));
+    if (kKind == LossKind::kL1) slope = sign(x);
+    if (kKind == LossKind::kHuber) slope = hn::IfThenElse(hn::Le(hn::Abs(x), set(1)), x, sign(x));
     lanes.store(hn::Mul(slope, set(factor)), out + i);
   });
 }
 
-double loss_sum(LossShape shape, const float* prediction, const float* target, int64_t count) {
-  const auto run = shape == LossShape::kSquare     ? loss_of<LossShape::kSquare>
-                   : shape == LossShape::kAbsolute ? loss_of<LossShape::kAbsolute>
-                                                   : loss_of<LossShape::kHuber>;
+double loss_sum(LossKind kind, const float* prediction, const float* target, int64_t count) {
+  const auto run = kind == LossKind::kMse  ? loss_of<LossKind::kMse>
+                   : kind == LossKind::kL1 ? loss_of<LossKind::kL1>
+                                           : loss_of<LossKind::kHuber>;
   return run(prediction, target, count);
 }
 
-void loss_slope(LossShape shape, const float* prediction, const float* target, float factor,
+void loss_slope(LossKind kind, const float* prediction, const float* target, float factor,
                 int64_t count, float* out) {
-  const auto run = shape == LossShape::kSquare     ? slope_of<LossShape::kSquare>
-                   : shape == LossShape::kAbsolute ? slope_of<LossShape::kAbsolute>
-                                                   : slope_of<LossShape::kHuber>;
+  const auto run = kind == LossKind::kMse  ? slope_of<LossKind::kMse>
+                   : kind == LossKind::kL1 ? slope_of<LossKind::kL1>
+                                           : slope_of<LossKind::kHuber>;
   run(prediction, target, factor, count, out);
 }
 
@@ -93,15 +92,27 @@ namespace ddpm::cpu {
 DDPM_SIMD_TABLE(loss_sum);
 DDPM_SIMD_TABLE(loss_slope);
 
+namespace {
+
 constexpr int64_t kChunk = 16384;
 
-double mean_loss(LossShape shape, const LossPair& pair) {
+// Two arrays of `images` images of `size` elements, and a weight for each image; null: all are 1.
+struct LossPair {
+  int64_t images;
+  int64_t size;
+  const float* prediction;
+  const float* target;
+  const float* weights;
+};
+
+// The mean over all elements of weight * loss.
+double mean_loss(LossKind kind, const LossPair& pair) {
   const auto kernel = DDPM_SIMD_CHOOSE(loss_sum);
   const int64_t chunks = ceil_div(pair.size, kChunk), count = pair.images * pair.size;
   std::vector<double> sums(pair.images * chunks);
   for_each_task(pair.images * chunks, count, [&](int64_t i) {
     const int64_t inside = i % chunks * kChunk, first = i / chunks * pair.size + inside;
-    sums[i] = kernel(shape, pair.prediction + first, pair.target + first,
+    sums[i] = kernel(kind, pair.prediction + first, pair.target + first,
                      std::min(kChunk, pair.size - inside));
   });
   double sum = 0;
@@ -111,17 +122,42 @@ double mean_loss(LossShape shape, const LossPair& pair) {
   return sum / static_cast<double>(count);
 }
 
-void mean_loss_backward(LossShape shape, const LossPair& pair, float upstream, float* dprediction) {
+// dprediction = upstream * d(mean loss) / d(prediction).
+void mean_loss_backward(LossKind kind, const LossPair& pair, float upstream, float* dprediction) {
   const auto kernel = DDPM_SIMD_CHOOSE(loss_slope);
   const int64_t chunks = ceil_div(pair.size, kChunk), count = pair.images * pair.size;
   const double factor = upstream / static_cast<double>(count);
   for_each_task(pair.images * chunks, count, [&](int64_t i) {
     const int64_t inside = i % chunks * kChunk, first = i / chunks * pair.size + inside;
     const double weight = pair.weights ? pair.weights[i / chunks] : 1;
-    kernel(shape, pair.prediction + first, pair.target + first, static_cast<float>(weight * factor),
+    kernel(kind, pair.prediction + first, pair.target + first, static_cast<float>(weight * factor),
            std::min(kChunk, pair.size - inside), dprediction + first);
   });
 }
 
+// Without weights all images count as one.
+LossPair pair_of(const Tensor& prediction, const Tensor& target, const Tensor* weights) {
+  const int64_t images = weights ? prediction.size(0) : 1;
+  return {.images = images,
+          .size = prediction.elements() / std::max<int64_t>(images, 1),
+          .prediction = prediction.f32(),
+          .target = target.f32(),
+          .weights = weights ? weights->f32() : nullptr};
+}
+
+}  // namespace
 }  // namespace ddpm::cpu
+
+namespace ddpm {
+
+void CpuBackend::run(const op::Loss& o) {
+  o.mean = cpu::mean_loss(o.kind, cpu::pair_of(o.prediction, o.target, o.weights));
+}
+
+void CpuBackend::run(const op::LossBackward& o) {
+  cpu::mean_loss_backward(o.kind, cpu::pair_of(o.prediction, o.target, o.weights), o.upstream,
+                          o.dprediction.f32());
+}
+
+}  // namespace ddpm
 #endif
