@@ -3,11 +3,13 @@
 #include <vector>
 
 #include "ddpm/base/threads.h"
+#include "ddpm/kernels/ref/gradient_test_support.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
 namespace {
 
+using testing::inner;
 using Values = std::vector<float>;
 
 TEST(RefConv, SumsTheNeighbourhoodWithZerosOutside) {
@@ -43,11 +45,6 @@ TEST(RefConv, GradientsAreTheAdjoints) {
       tensor.f32()[i] = static_cast<float>(i * step % 23 - 11);
     }
     return tensor;
-  };
-  const auto inner = [](const Tensor& a, const Tensor& b) {
-    double sum = 0;
-    for (int64_t i = 0; i < a.elements(); ++i) sum += double{a.f32()[i]} * b.f32()[i];
-    return sum;
   };
   const Tensor x = fill(Tensor({2, 5, 6, 3}), 7), w = fill(Tensor({5, 3, 3, 2}), 5);
   const Tensor dy = fill(Tensor({2, 3, 4, 2}), 3);

@@ -4,6 +4,7 @@
 
 #include <ostream>
 
+#include "ddpm/kernels/cpu/conv/conv_test_support.h"
 #include "ddpm/kernels/cpu/simd/simd_test_support.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 #include "tests/support/compare.h"
@@ -68,17 +69,6 @@ void check_against_ref(const ConvShape& shape) {
   EXPECT_LE(relative_error(got.dx, expected.dx), Tolerance::kProduct) << "dx";
   EXPECT_LE(relative_error(got.dw, expected.dw), Tolerance::kProduct) << "dw";
   EXPECT_LE(relative_error(got.dbias, expected.dbias), Tolerance::kProduct) << "dbias";
-}
-
-ConvShape square(int64_t batch, int64_t size, int64_t channels, int64_t outputs, int64_t kernel) {
-  return {.batch = batch,
-          .height = size,
-          .width = size,
-          .channels = channels,
-          .kernel_height = kernel,
-          .kernel_width = kernel,
-          .outputs = outputs,
-          .padding = kernel / 2};
 }
 
 class ConvTest : public ddpm::testing::EverySimd {};

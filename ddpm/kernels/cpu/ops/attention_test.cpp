@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "ddpm/kernels/cpu/ops/backend_test_support.h"
+#include "ddpm/kernels/ref/attention_test_support.h"
 
 namespace ddpm {
 namespace {
@@ -25,59 +26,35 @@ struct Problem {
   }
 
   // Backward passes start from ref's forward results, so that both backends solve one problem.
-  std::vector<Output> attention(Backend& on, int64_t begin, int64_t end) const {
+  std::vector<Output> full_attention(Backend& on, int64_t begin, int64_t end) const {
     const Tensor in = qkv.rows(begin, end), grad = dout.rows(begin, end);
-    const Shape lse_shape = {end - begin, args.heads, in.size(1) * in.size(2)};
-    Tensor out = unwritten(grad.shape()), lse = unwritten(lse_shape), dqkv = unwritten(in.shape());
-    on.run(op::Attention{.args = args, .qkv = in, .out = out, .logsumexp = lse});
+    const AttentionResult got = attention(on, args, in);
     RefBackend ref;
-    Tensor ref_out(grad.shape()), ref_lse(lse_shape);
-    ref.run(op::Attention{.args = args, .qkv = in, .out = ref_out, .logsumexp = ref_lse});
-    on.run(op::AttentionBackward{
-        .args = args, .dout = grad, .qkv = in, .out = ref_out, .logsumexp = ref_lse, .dqkv = dqkv});
-    return {{"out", out}, {"logsumexp", lse}, {"dqkv", dqkv}};
+    Tensor dqkv = unwritten(in.shape());
+    attention_backward(on, args, grad, in, attention(ref, args, in), dqkv);
+    return {{"out", got.out}, {"logsumexp", got.logsumexp}, {"dqkv", dqkv}};
   }
 
-  std::vector<Output> linear_attention(Backend& on, int64_t begin, int64_t end) const {
+  std::vector<Output> linear(Backend& on, int64_t begin, int64_t end) const {
     const Tensor in = qkv.rows(begin, end), grad = dout.rows(begin, end);
-    const int64_t images = end - begin, hidden = grad.size(3), width = hidden / args.heads;
-    Tensor out = unwritten(grad.shape()), dqkv = unwritten(in.shape());
-    Tensor context = unwritten({images, args.heads, width, width});
-    Tensor k_max = unwritten({images, hidden}), k_sum = unwritten({images, hidden});
-    on.run(op::LinearAttention{
-        .args = args, .qkv = in, .out = out, .context = context, .k_max = k_max, .k_sum = k_sum});
+    const LinearAttentionResult got = linear_attention(on, args, in);
     RefBackend ref;
-    Tensor ref_out(out.shape()), ref_context(context.shape()), ref_max(k_max.shape());
-    Tensor ref_sum(k_sum.shape());
-    ref.run(op::LinearAttention{.args = args,
-                                .qkv = in,
-                                .out = ref_out,
-                                .context = ref_context,
-                                .k_max = ref_max,
-                                .k_sum = ref_sum});
-    on.run(op::LinearAttentionBackward{.args = args,
-                                       .dout = grad,
-                                       .qkv = in,
-                                       .context = ref_context,
-                                       .k_max = ref_max,
-                                       .k_sum = ref_sum,
-                                       .dqkv = dqkv});
-    Tensor in_place = in.clone();
-    on.run(op::LinearAttentionBackward{.args = args,
-                                       .dout = grad,
-                                       .qkv = in_place,
-                                       .context = ref_context,
-                                       .k_max = ref_max,
-                                       .k_sum = ref_sum,
-                                       .dqkv = in_place});
+    const LinearAttentionResult of_ref = linear_attention(ref, args, in);
+    Tensor dqkv = unwritten(in.shape()), in_place = in.clone();
+    linear_attention_backward(on, args, grad, in, of_ref, dqkv);
+    linear_attention_backward(on, args, grad, in_place, of_ref, in_place);
     EXPECT_TRUE(same_bits(in_place, dqkv));
-    return {{"out", out}, {"context", context}, {"k_max", k_max}, {"k_sum", k_sum}, {"dqkv", dqkv}};
+    return {{"out", got.out},
+            {"context", got.context},
+            {"k_max", got.k_max},
+            {"k_sum", got.k_sum},
+            {"dqkv", dqkv}};
   }
 
   struct Projected {
     std::vector<Output> of_image, of_weights;
   };
-  Projected projected_linear_attention(Backend& on, int64_t begin, int64_t end) const {
+  Projected projected(Backend& on, int64_t begin, int64_t end) const {
     const Tensor in = x.rows(begin, end), grad = dy.rows(begin, end);
     const int64_t images = end - begin, hidden = w_out.size(2);
     const auto sums_by = [&](Tensor (*make)(Shape)) {
@@ -109,7 +86,7 @@ struct Problem {
             {{"dw_qkv", dw_qkv}, {"dw_out", dw_out}, {"dbias", dbias}}};
   }
   std::vector<Output> all_projected(Backend& on) const {
-    Projected got = projected_linear_attention(on, 0, images());
+    Projected got = projected(on, 0, images());
     got.of_image.insert(got.of_image.end(), got.of_weights.begin(), got.of_weights.end());
     return got.of_image;
   }
@@ -126,11 +103,11 @@ void check(Shape positions, int64_t heads, int64_t width) {
   const Problem problem(positions, heads, width);
   const std::string what =
       positions.str() + ", " + std::to_string(heads) + " heads of " + std::to_string(width);
-  expect_agrees_with_ref([&](Backend& on) { return problem.attention(on, 0, problem.images()); },
-                         what + ", full");
   expect_agrees_with_ref(
-      [&](Backend& on) { return problem.linear_attention(on, 0, problem.images()); },
-      what + ", linear");
+      [&](Backend& on) { return problem.full_attention(on, 0, problem.images()); },
+      what + ", full");
+  expect_agrees_with_ref([&](Backend& on) { return problem.linear(on, 0, problem.images()); },
+                         what + ", linear");
   expect_agrees_with_ref([&](Backend& on) { return problem.all_projected(on); },
                          what + ", linear, projected");
 }
@@ -149,12 +126,12 @@ TEST_P(AttentionTest, AgreesForAnyNumberOfPositions) {
   }
 }
 
-// Scores of hundreds: weights of nought and one, no overflow.
+// Scores of hundreds: weights of zero and one, no overflow.
 TEST_P(AttentionTest, LargeScoresStayFinite) {
   const Problem problem({1, 13, 11}, 2, 8, 20);
   CpuBackend cpu;
-  for (const auto& outputs : {problem.attention(cpu, 0, 1), problem.linear_attention(cpu, 0, 1),
-                              problem.all_projected(cpu)}) {
+  for (const auto& outputs :
+       {problem.full_attention(cpu, 0, 1), problem.linear(cpu, 0, 1), problem.all_projected(cpu)}) {
     for (const Output& output : outputs) {
       for (float value : output.tensor.values()) ASSERT_TRUE(std::isfinite(value)) << output.name;
     }
@@ -163,18 +140,17 @@ TEST_P(AttentionTest, LargeScoresStayFinite) {
 
 TEST_P(AttentionTest, BitsDoNotDependOnThreadsOrBatch) {
   const Problem problem({3, 20, 15}, 4, 16);
-  expect_same_bits_for_any_thread_count([&](Backend& on) { return problem.attention(on, 0, 3); });
   expect_same_bits_for_any_thread_count(
-      [&](Backend& on) { return problem.linear_attention(on, 0, 3); });
+      [&](Backend& on) { return problem.full_attention(on, 0, 3); });
+  expect_same_bits_for_any_thread_count([&](Backend& on) { return problem.linear(on, 0, 3); });
   expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
-    return problem.attention(on, begin, end);
+    return problem.full_attention(on, begin, end);
   });
   expect_same_bits_for_any_thread_count([&](Backend& on) { return problem.all_projected(on); });
+  expect_same_bits_for_any_batch(
+      3, [&](Backend& on, int64_t begin, int64_t end) { return problem.linear(on, begin, end); });
   expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
-    return problem.linear_attention(on, begin, end);
-  });
-  expect_same_bits_for_any_batch(3, [&](Backend& on, int64_t begin, int64_t end) {
-    return problem.projected_linear_attention(on, begin, end).of_image;
+    return problem.projected(on, begin, end).of_image;
   });
 }
 

@@ -4,18 +4,13 @@
 
 #include <cstdlib>
 
+#include "ddpm/kernels/cpu/conv/conv_test_support.h"
+
 namespace ddpm::cpu {
 namespace {
 
 ConvShape layer(int64_t size, int64_t channels, int64_t outputs, int64_t kernel = 3) {
-  return {.batch = 8,
-          .height = size,
-          .width = size,
-          .channels = channels,
-          .kernel_height = kernel,
-          .kernel_width = kernel,
-          .outputs = outputs,
-          .padding = kernel / 2};
+  return square(8, size, channels, outputs, kernel);
 }
 
 constexpr ConvPass kPasses[] = {ConvPass::kForward, ConvPass::kBackwardData,

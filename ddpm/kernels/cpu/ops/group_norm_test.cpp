@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "ddpm/kernels/cpu/ops/backend_test_support.h"
+#include "ddpm/kernels/ref/group_norm_test_support.h"
 
 namespace ddpm {
 namespace {
@@ -32,67 +33,25 @@ struct Inputs {
   // Forward and backward on images [begin, end); the backward pass from ref's statistics, so that
   // both backends solve the same problem.
   std::vector<Output> run(Backend& on, int64_t begin, int64_t end, bool parameters) const {
-    const Tensor xs = x.rows(begin, end), dys = dy.rows(begin, end), films = film.rows(begin, end);
-    const Tensor* f = with_film ? &films : nullptr;
-    const Shape statistics = {end - begin, args.groups};
-    Tensor y = unwritten(xs.shape()), mean = unwritten(statistics), rstd = unwritten(statistics);
-    Tensor dx = unwritten(xs.shape()), dgamma = unwritten(gamma.shape());
-    Tensor dbeta = unwritten(beta.shape()), dfilm = unwritten(films.shape());
-    on.run(op::GroupNorm{.args = args,
-                         .x = xs,
-                         .gamma = gamma,
-                         .beta = beta,
-                         .film = f,
-                         .y = y,
-                         .mean = mean,
-                         .rstd = rstd});
+    const Tensor dys = dy.rows(begin, end);
+    const GroupNormProblem problem{args, x.rows(begin, end), gamma, beta,
+                                   with_film ? film.rows(begin, end) : Tensor()};
+    const auto [y, mean, rstd] = problem.forward(on);
     RefBackend ref;
-    Tensor ref_y(xs.shape()), ref_mean(statistics), ref_rstd(statistics);
-    ref.run(op::GroupNorm{.args = args,
-                          .x = xs,
-                          .gamma = gamma,
-                          .beta = beta,
-                          .film = f,
-                          .y = ref_y,
-                          .mean = ref_mean,
-                          .rstd = ref_rstd});
-    on.run(op::GroupNormBackward{.args = args,
-                                 .dy = dys,
-                                 .x = xs,
-                                 .gamma = gamma,
-                                 .beta = beta,
-                                 .film = f,
-                                 .mean = ref_mean,
-                                 .rstd = ref_rstd,
-                                 .dx = dx,
-                                 .dgamma = dgamma,
-                                 .dbeta = dbeta,
-                                 .dfilm = with_film ? &dfilm : nullptr});
-    Tensor again = unwritten(xs.shape()), with_residual = unwritten(xs.shape());
-    on.run(op::GroupNormAgain{.args = args,
-                              .x = xs,
-                              .gamma = gamma,
-                              .beta = beta,
-                              .film = f,
-                              .mean = ref_mean,
-                              .rstd = ref_rstd,
-                              .y = again});
-    on.run(op::GroupNorm{.args = args,
-                         .x = xs,
-                         .gamma = gamma,
-                         .beta = beta,
-                         .film = f,
-                         .residual = &dys,
-                         .y = with_residual,
-                         .mean = mean,
-                         .rstd = rstd});
-    std::vector<Output> outputs = {
-        {"y", y},       {"again", again}, {"with residual", with_residual},
-        {"mean", mean}, {"rstd", rstd},   {"dx", dx}};
-    if (with_film) outputs.push_back({"dfilm", dfilm});
+    const GroupNormResult of_ref = problem.forward(ref);
+    const GroupNormGradients gradients = problem.backward(on, dys, of_ref);
+    const GroupNormResult plus = problem.forward(on, &dys);
+    EXPECT_TRUE(same_bits(plus.mean, mean) && same_bits(plus.rstd, rstd));
+    std::vector<Output> outputs = {{"y", y},
+                                   {"mean", mean},
+                                   {"rstd", rstd},
+                                   {"again", problem.again(on, of_ref)},
+                                   {"with residual", plus.y},
+                                   {"dx", gradients.dx}};
+    if (with_film) outputs.push_back({"dfilm", gradients.dfilm});
     if (parameters) {
-      outputs.push_back({"dgamma", dgamma});
-      outputs.push_back({"dbeta", dbeta});
+      outputs.push_back({"dgamma", gradients.dgamma});
+      outputs.push_back({"dbeta", gradients.dbeta});
     }
     return outputs;
   }
@@ -142,7 +101,8 @@ TEST_P(GroupNormTest, StatisticsSurviveALargeMean) {
   CpuBackend cpu;
   const std::vector<Output> got = inputs.run(cpu, 0, 2, false);
   const std::vector<Output> expected = inputs.run(ref, 0, 2, false);
-  for (size_t i = 0; i < 3; ++i) {  // y, mean, rstd
+  // y, mean, rstd, again, with residual.
+  for (size_t i = 0; i < 5; ++i) {
     EXPECT_LE(relative_error(got[i].tensor, expected[i].tensor), test::Tolerance::kOperation)
         << got[i].name;
   }
@@ -153,15 +113,8 @@ TEST_P(GroupNormTest, AConstantImageGivesBetaExactly) {
   const Tensor x = Tensor::full({1, 13, 11, 6}, 0.1f), gamma = Tensor::full({6}, 3);
   const Tensor beta = Tensor::full({6}, 0.25);
   for (const double eps : {0.0, 1e-5}) {
-    Tensor y(x.shape()), mean({1, 2}), rstd({1, 2});
-    cpu.run(op::GroupNorm{.args = {.groups = 2, .eps = eps},
-                          .x = x,
-                          .gamma = gamma,
-                          .beta = beta,
-                          .y = y,
-                          .mean = mean,
-                          .rstd = rstd});
-    EXPECT_EQ(y.values(), std::vector<float>(x.elements(), 0.25f));
+    const GroupNormProblem problem{{.groups = 2, .eps = eps}, x, gamma, beta};
+    EXPECT_EQ(problem.forward(cpu).y.values(), std::vector<float>(x.elements(), 0.25f));
   }
 }
 

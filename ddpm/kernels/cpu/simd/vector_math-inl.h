@@ -94,21 +94,18 @@ HWY_INLINE void for_each_strip(int64_t columns, const Body& body) {
   if (j < columns) body(j, Count<1>(), Some{columns - j});
 }
 
-// x86 returns the second operand of a comparison with NaN, NEON the NaN.
-HWY_INLINE Vec at_least(Vec x, float low) {
+// NaN stays NaN: x86 returns the second operand of a comparison with NaN, NEON the NaN itself.
 #if HWY_TARGET == HWY_SCALAR
+HWY_INLINE Vec at_least(Vec x, float low) {
   return hn::IfThenElse(hn::Lt(x, set(low)), set(low), x);
-#else
-  return hn::Max(set(low), x);
-#endif
 }
 HWY_INLINE Vec at_most(Vec x, float high) {
-#if HWY_TARGET == HWY_SCALAR
   return hn::IfThenElse(hn::Gt(x, set(high)), set(high), x);
-#else
-  return hn::Min(set(high), x);
-#endif
 }
+#else
+HWY_INLINE Vec at_least(Vec x, float low) { return hn::Max(set(low), x); }
+HWY_INLINE Vec at_most(Vec x, float high) { return hn::Min(set(high), x); }
+#endif
 
 // e^x for x in [-87.3, 88.3], relative error 1e-7: e^x = 2^n e^r with |r| <= log(2) / 2, ln(2) in
 // two parts, Cephes' polynomial for e^r. Rounding by a magic number leaves n in the low bits.
