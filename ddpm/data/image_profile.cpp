@@ -25,32 +25,23 @@ using Transform = std::unique_ptr<void, DeleteTransform>;
 
 void silent(cmsContext, cmsUInt32Number, const char*) {}
 
-cmsColorSpaceSignature space_of(ColourKind kind) {
+// What Little CMS calls a kind of colours, in a profile and in the format of pixels.
+struct ColourSpace {
+  cmsColorSpaceSignature signature;
+  cmsUInt32Number pixel_type;
+};
+ColourSpace space_of(ColourKind kind) {
   switch (kind) {
     case ColourKind::kGrey:
-      return cmsSigGrayData;
+      return {cmsSigGrayData, PT_GRAY};
     case ColourKind::kRgb:
-      return cmsSigRgbData;
+      break;
     case ColourKind::kCmyk:
-      return cmsSigCmykData;
+      return {cmsSigCmykData, PT_CMYK};
     case ColourKind::kLab:
-      return cmsSigLabData;
+      return {cmsSigLabData, PT_Lab};
   }
-  return cmsSigRgbData;
-}
-
-cmsUInt32Number pixel_type_of(ColourKind kind) {
-  switch (kind) {
-    case ColourKind::kGrey:
-      return PT_GRAY;
-    case ColourKind::kRgb:
-      return PT_RGB;
-    case ColourKind::kCmyk:
-      return PT_CMYK;
-    case ColourKind::kLab:
-      return PT_Lab;
-  }
-  return PT_RGB;
+  return {cmsSigRgbData, PT_RGB};
 }
 
 // Profiles of device links and of named colours do not say how a picture looks.
@@ -86,7 +77,7 @@ Tensor to_srgb(cmsContext context, cmsHPROFILE from, const Tensor& image, Colour
   const Profile srgb(cmsCreate_sRGBProfileTHR(context));
   const int64_t channels = image.size(2), colours = colours_of(kind);
   const auto others = static_cast<cmsUInt32Number>(channels - colours);
-  const cmsUInt32Number format = COLORSPACE_SH(pixel_type_of(kind)) |
+  const cmsUInt32Number format = COLORSPACE_SH(space_of(kind).pixel_type) |
                                  CHANNELS_SH(static_cast<cmsUInt32Number>(colours)) |
                                  EXTRA_SH(others) | BYTES_SH(1);
   const cmsUInt32Number out_format =
@@ -117,7 +108,7 @@ Tensor apply_profile(const Tensor& image, ColourKind kind, bool alpha, const std
   if (!context) return {};
   const Profile from(cmsOpenProfileFromMemTHR(context.get(), profile.data(),
                                               static_cast<cmsUInt32Number>(profile.size())));
-  if (!from || cmsGetColorSpace(from.get()) != space_of(kind) ||
+  if (!from || cmsGetColorSpace(from.get()) != space_of(kind).signature ||
       !is_for_pictures(cmsGetDeviceClass(from.get())))
     return {};
   return to_srgb(context.get(), from.get(), image, kind, alpha);

@@ -1,12 +1,9 @@
 // The table of objectives: one function and one row each.
 #include "ddpm/diffusion/objective.h"
 
-#include <fmt/core.h>
-
 #include <cmath>
 
-#include "ddpm/base/error.h"
-#include "ddpm/base/options.h"
+#include "ddpm/diffusion/named_rows.h"
 
 namespace ddpm {
 namespace {
@@ -61,18 +58,10 @@ const std::vector<ObjectiveKind>& objective_kinds() {
   return kinds;
 }
 
-std::vector<std::string> objective_names() {
-  std::vector<std::string> names;
-  for (const ObjectiveKind& kind : objective_kinds()) names.emplace_back(kind.name);
-  return names;
-}
+std::vector<std::string> objective_names() { return names_of(objective_kinds()); }
 
 const ObjectiveKind& find_objective(std::string_view name) {
-  for (const ObjectiveKind& kind : objective_kinds()) {
-    if (kind.name == name) return kind;
-  }
-  fail_usage("objective", fmt::format("there is no objective '{}'; choose {}", name,
-                                      join_choices(objective_names())));
+  return find_by_name(objective_kinds(), name, "objective", "objective");
 }
 
 }  // namespace ddpm

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/options.h"
+#include "ddpm/diffusion/named_rows.h"
 #include "ddpm/diffusion/samplers/loop.h"
 
 namespace ddpm {
@@ -21,18 +21,10 @@ const std::vector<SamplerKind>& sampler_kinds() {
   return kinds;
 }
 
-std::vector<std::string> sampler_names() {
-  std::vector<std::string> names;
-  for (const SamplerKind& kind : sampler_kinds()) names.emplace_back(kind.name);
-  return names;
-}
+std::vector<std::string> sampler_names() { return names_of(sampler_kinds()); }
 
 const SamplerKind& find_sampler(std::string_view name) {
-  for (const SamplerKind& kind : sampler_kinds()) {
-    if (kind.name == name) return kind;
-  }
-  fail_usage("sample", fmt::format("there is no sampler '{}'; choose {}", name,
-                                   join_choices(sampler_names())));
+  return find_by_name(sampler_kinds(), name, "sample", "sampler");
 }
 
 int64_t sampling_steps(const SamplerKind& kind, const Process& process,

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/options.h"
+#include "ddpm/diffusion/named_rows.h"
 
 namespace ddpm {
 namespace {
@@ -90,24 +90,13 @@ const std::vector<ScheduleKind>& schedule_kinds() {
   return kinds;
 }
 
-std::vector<std::string> schedule_names() {
-  std::vector<std::string> names;
-  for (const ScheduleKind& kind : schedule_kinds()) names.emplace_back(kind.name);
-  return names;
-}
+std::vector<std::string> schedule_names() { return names_of(schedule_kinds()); }
 
 Schedule::Schedule(std::string_view name, int64_t steps) {
   if (steps < 1 || steps > kMostTimesteps) {
     fail_usage("schedule", fmt::format("{} steps; choose 1 to {}", steps, kMostTimesteps));
   }
-  const auto& kinds = schedule_kinds();
-  const auto kind = std::find_if(kinds.begin(), kinds.end(),
-                                 [&](const ScheduleKind& row) { return row.name == name; });
-  if (kind == kinds.end()) {
-    fail_usage("schedule", fmt::format("there is no schedule '{}'; choose {}", name,
-                                       join_choices(schedule_names())));
-  }
-  beta_ = kind->betas(steps);
+  beta_ = find_by_name(schedule_kinds(), name, "schedule", "schedule").betas(steps);
   double product = 1;
   for (int64_t i = 0; i < steps; ++i) {
     const double beta = beta_[static_cast<size_t>(i)];

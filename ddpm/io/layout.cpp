@@ -6,33 +6,41 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 
 #include "ddpm/base/error.h"
 
 namespace ddpm {
 namespace {
 
-const char* name_of(Layout layout) {
-  switch (layout) {
-    case Layout::kAsIs:
-      return "plain";
-    case Layout::kImage:
-      return "image";
-    case Layout::kConvWeight:
-      return "convolution weight";
-    case Layout::kLinearWeight:
-      return "linear weight";
-  }
+// How the axes of a layout are ordered. Axis i in memory is axis in_file[i] of PyTorch's order, and
+// axis i of PyTorch's order is axis in_memory[i].
+struct Axes {
+  const char* name;
+  int rank;
+  std::array<int, 4> in_file, in_memory;
+};
+
+const Axes& axes_of(Layout layout) {
+  static constexpr Axes kImage{"image", 4, {0, 2, 3, 1}, {0, 3, 1, 2}};
+  static constexpr Axes kConvWeight{"convolution weight", 4, {2, 3, 1, 0}, {3, 2, 0, 1}};
+  static constexpr Axes kLinearWeight{"linear weight", 2, {1, 0}, {1, 0}};
+  if (layout == Layout::kImage) return kImage;
+  if (layout == Layout::kConvWeight) return kConvWeight;
+  if (layout == Layout::kLinearWeight) return kLinearWeight;
   fail("layout", "unknown layout");
 }
 
-void check_rank(const Shape& shape, Layout layout) {
-  if (layout == Layout::kAsIs) return;
-  const int rank = layout == Layout::kLinearWeight ? 2 : 4;
-  if (shape.rank() != rank) {
+Shape reordered(const Shape& shape, Layout layout, std::array<int, 4> Axes::*order) {
+  if (layout == Layout::kAsIs) return shape;
+  const Axes& axes = axes_of(layout);
+  if (shape.rank() != axes.rank) {
     fail("layout", fmt::format("the shape {} of rank {} is no {}, which has rank {}", shape.str(),
-                               shape.rank(), name_of(layout), rank));
+                               shape.rank(), axes.name, axes.rank));
   }
+  std::array<int64_t, 4> extents{};
+  for (int i = 0; i < axes.rank; ++i) extents[i] = shape[(axes.*order)[i]];
+  return {extents.data(), axes.rank};
 }
 
 // to[c, b, a] = from[a, b, c]. The work is cut into tiles, so that the accesses of both sides stay
@@ -56,33 +64,11 @@ void reverse_axes(const float* from, float* to, int64_t a, int64_t b, int64_t c)
 }  // namespace
 
 Shape from_pytorch(const Shape& shape, Layout layout) {
-  check_rank(shape, layout);
-  switch (layout) {
-    case Layout::kAsIs:
-      return shape;
-    case Layout::kImage:
-      return {shape[0], shape[2], shape[3], shape[1]};
-    case Layout::kConvWeight:
-      return {shape[2], shape[3], shape[1], shape[0]};
-    case Layout::kLinearWeight:
-      return {shape[1], shape[0]};
-  }
-  fail("layout", "unknown layout");
+  return reordered(shape, layout, &Axes::in_file);
 }
 
 Shape to_pytorch(const Shape& shape, Layout layout) {
-  check_rank(shape, layout);
-  switch (layout) {
-    case Layout::kAsIs:
-      return shape;
-    case Layout::kImage:
-      return {shape[0], shape[3], shape[1], shape[2]};
-    case Layout::kConvWeight:
-      return {shape[3], shape[2], shape[0], shape[1]};
-    case Layout::kLinearWeight:
-      return {shape[1], shape[0]};
-  }
-  fail("layout", "unknown layout");
+  return reordered(shape, layout, &Axes::in_memory);
 }
 
 Tensor from_pytorch(const Tensor& tensor, Layout layout) {
