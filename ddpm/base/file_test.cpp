@@ -9,25 +9,21 @@
 #include <filesystem>
 
 #include "ddpm/base/error.h"
+#include "tests/support/errors.h"
+#include "tests/support/folder.h"
 
 namespace ddpm {
 namespace {
 
 class FileTest : public testing::Test {
  protected:
-  FileTest() {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("ddpm_file_test_" + std::to_string(::getpid()) + "_" +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-  }
-  ~FileTest() override { std::filesystem::remove_all(folder_); }
   std::string path(const char* name) const { return folder_ / name; }
   int64_t entries() const {
     return std::distance(std::filesystem::directory_iterator(folder_),
                          std::filesystem::directory_iterator());
   }
-  std::filesystem::path folder_;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path folder_ = temporary_.path();
 };
 
 TEST_F(FileTest, RoundTrip) {
@@ -48,13 +44,8 @@ TEST_F(FileTest, WithoutCommitTheOldFileStays) {
 }
 
 TEST_F(FileTest, ErrorsNameThePathAndTheReason) {
-  try {
-    read_file(path("absent"));
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("absent: No such file"), std::string::npos)
-        << error.what();
-  }
+  const std::string message = test::message_of([&] { read_file(path("absent")); });
+  EXPECT_NE(message.find("absent: No such file"), std::string::npos) << message;
   EXPECT_THROW(write_file_atomic(path("no/such/folder/f"), "x"), Error);
   EXPECT_THROW(read_file(folder_), Error);
   write_file_atomic(path("f"), "x");

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "ddpm/base/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/folder.h"
 
 namespace ddpm {
@@ -17,14 +18,9 @@ using test::TemporaryFolder;
 TEST(FolderLock, TheSecondIsToldWhoHoldsIt) {
   const TemporaryFolder folder;
   const FolderLock first(folder.path());
-  try {
-    const FolderLock second(folder.path());
-    FAIL() << "both hold the lock";
-  } catch (const UsageError& error) {
-    EXPECT_NE(std::string(error.what()).find("in use by process " + std::to_string(getpid())),
-              std::string::npos)
-        << error.what();
-  }
+  const std::string message = test::refusal([&] { const FolderLock second(folder.path()); });
+  EXPECT_NE(message.find("in use by process " + std::to_string(getpid())), std::string::npos)
+      << message;
 }
 
 TEST(FolderLock, LeavesNothingBehindAndCanBeTakenAgain) {

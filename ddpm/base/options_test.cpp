@@ -1,4 +1,5 @@
 #include "ddpm/base/options.h"
+#include "tests/support/errors.h"
 
 #include <gtest/gtest.h>
 
@@ -27,12 +28,7 @@ struct Sample {
 };
 
 std::string refusal(const Sample& sample) {
-  try {
-    check_options("test", sample);
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
+  return test::refusal([&] { check_options("test", sample); });
 }
 
 TEST(Options, RoundTripThroughJson) {

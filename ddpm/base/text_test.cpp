@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ddpm/base/error.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
@@ -35,11 +36,8 @@ TEST(Text, BytesThatAreNotUtf8AreEscapedOneByOne) {
 }
 
 TEST(Text, ErrorsHoldOneLineWithoutControlCharacters) {
-  try {
-    fail("test", "there is no \x1b]0;title\x07 in\na");
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "[test] there is no \\x1b]0;title\\x07 in\\na");
-  }
+  EXPECT_EQ(test::message_of([] { fail("test", "there is no \x1b]0;title\x07 in\na"); }),
+            "[test] there is no \\x1b]0;title\\x07 in\\na");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/hash.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
@@ -13,12 +14,7 @@ SourceFile file(const std::string& name, const std::string& contents, int64_t mo
 }
 
 std::string why(const std::string& text) {
-  try {
-    fingerprint_from_text(text, "data.jsonl");
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+  return test::message_of([&] { fingerprint_from_text(text, "data.jsonl"); });
 }
 
 #define EXPECT_SAYS(text, piece) EXPECT_NE((text).find(piece), std::string::npos) << (text)

@@ -2,6 +2,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/gzip_test_support.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
@@ -9,12 +10,7 @@ namespace {
 using test::gzipped;
 
 std::string why(const std::string& file, size_t most = 1000) {
-  try {
-    gunzip(file, most, "f.gz");
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+  return test::message_of([&] { gunzip(file, most, "f.gz"); });
 }
 
 TEST(GzipTest, MembersFollowEachOther) {

@@ -11,10 +11,10 @@ namespace ddpm {
 namespace {
 
 using namespace std::string_literals;
+using test::decode_error;
 using test::jpeg_segment;
 using test::jpeg_segment_bytes;
 using test::make_jpeg;
-using test::refusal;
 
 constexpr int64_t kSide = 256;
 constexpr int64_t kSizes[] = {8, 16, 32, 64, 128, 256};
@@ -39,14 +39,14 @@ size_t data_begin(const std::string& file) {
 }
 
 void expect_refused(const std::string& file) {
-  for (const int64_t side : kSizes) EXPECT_NE(refusal(file, side), "") << side;
+  for (const int64_t side : kSizes) EXPECT_NE(decode_error(file, side), "") << side;
 }
 
 // The same pixels as the undamaged file's, at every size.
 void expect_same(const std::string& file, const std::string& good) {
   for (const int64_t side : kSizes) {
     const Tensor wanted = decode_image(good, {side, side});
-    ASSERT_EQ(refusal(file, side), "") << side;
+    ASSERT_EQ(decode_error(file, side), "") << side;
     const Tensor got = decode_image(file, {side, side});
     ASSERT_EQ(got.shape(), wanted.shape());
     EXPECT_EQ(std::memcmp(got.u8(), wanted.u8(), static_cast<size_t>(got.bytes())), 0) << side;
@@ -64,9 +64,9 @@ TEST(ImageJpegTest, ADamagedByteHasOneVerdictAtEverySize) {
     for (int i = 0; i < 16; ++i) {
       std::string damaged = file;
       damaged[begin + next() % (file.size() - begin - 2)] ^= static_cast<char>(1 + next() % 255);
-      const std::string verdict = refusal(damaged, kSide);
+      const std::string verdict = decode_error(damaged, kSide);
       (verdict.empty() ? read : refused) += 1;
-      for (const int64_t side : kSizes) EXPECT_EQ(refusal(damaged, side), verdict) << side;
+      for (const int64_t side : kSizes) EXPECT_EQ(decode_error(damaged, side), verdict) << side;
     }
   }
   EXPECT_GT(refused, 10);

@@ -13,9 +13,9 @@ namespace ddpm {
 namespace {
 
 using namespace std::string_literals;
+using test::decode_error;
 using test::make_jpeg;
 using test::make_png;
-using test::refusal;
 using test::repeated;
 
 Tensor grey_square() {
@@ -36,7 +36,7 @@ std::string claiming(std::string file, int marker, int side) {
 
 void expect_reason(const std::string& file, const std::string& because) {
   for (const int64_t side : {8, 1024}) {
-    const std::string reason = refusal(file, side);
+    const std::string reason = decode_error(file, side);
     EXPECT_NE(reason.find(because), reason.npos) << reason;
   }
 }
@@ -95,7 +95,7 @@ TEST(ImageLimitsTest, WhatUnpacksToTooMuchBesideThePixelsIsPassedOver) {
 
 TEST(ImageLimitsTest, StripsThatClaimMoreRowsThanThePictureTakeNoMore) {
   std::string file = test::make_tiff(8, 8, repeated("x", 64), {});
-  EXPECT_EQ(refusal(file), "");
+  EXPECT_EQ(decode_error(file), "");
   // The field that says how many rows a strip has.
   const size_t rows = file.find("\x16\x01\x04\0"s);
   ASSERT_NE(rows, file.npos);

@@ -13,9 +13,9 @@ namespace {
 
 using namespace std::string_literals;
 using test::centre;
+using test::decode_error;
 using test::expect_near;
 using test::make_tiff;
-using test::refusal;
 using test::repeated;
 using test::TiffOptions;
 
@@ -34,14 +34,14 @@ std::string ramp(double white, int samples = 1) {
 }
 
 void expect_ramp(const std::string& file) {
-  ASSERT_EQ(refusal(file, kSide), "");
+  ASSERT_EQ(decode_error(file, kSide), "");
   const Tensor image = decode_image(file, {kSide, kSide});
   ASSERT_EQ(image.size(2), 1);
   for (int x = 0; x < kSide; ++x) EXPECT_EQ(test::pixel(image, 5, x)[0], 17 * x) << x;
 }
 
 void expect_refused(const std::string& file, const std::string& because) {
-  const std::string reason = refusal(file, kSide);
+  const std::string reason = decode_error(file, kSide);
   EXPECT_NE(reason.find(because), reason.npos) << reason;
 }
 
@@ -91,19 +91,19 @@ TEST(ImageSamplesTest, SamplesWithoutAWhiteAreRefused) {
 
 TEST(ImageSamplesTest, OtherSamplesAreNeverTakenForPictures) {
   for (const int format : {test::kUnsigned, test::kSigned, test::kReal, test::kComplex}) {
-    EXPECT_NE(
-        refusal(make_tiff(kSide, kSide, ramp<double>(1), {.bits = 64, .format = format}), kSide),
-        "");
-    EXPECT_NE(refusal(make_tiff(kSide, kSide, repeated(ramp<double>(1), 2),
-                                {.bits = 128, .format = format}),
-                      kSide),
+    EXPECT_NE(decode_error(make_tiff(kSide, kSide, ramp<double>(1), {.bits = 64, .format = format}),
+                           kSide),
+              "");
+    EXPECT_NE(decode_error(make_tiff(kSide, kSide, repeated(ramp<double>(1), 2),
+                                     {.bits = 128, .format = format}),
+                           kSide),
               "");
   }
-  EXPECT_NE(
-      refusal(make_tiff(kSide, kSide, ramp<uint16_t>(15360), {.bits = 16, .format = test::kReal}),
-              kSide),
-      "");
-  EXPECT_NE(refusal(make_tiff(kSide, kSide, repeated("abc", 128), {.bits = 12}), kSide), "");
+  EXPECT_NE(decode_error(
+                make_tiff(kSide, kSide, ramp<uint16_t>(15360), {.bits = 16, .format = test::kReal}),
+                kSide),
+            "");
+  EXPECT_NE(decode_error(make_tiff(kSide, kSide, repeated("abc", 128), {.bits = 12}), kSide), "");
 }
 
 TEST(ImageSamplesTest, WhiteMayBeZero) {
@@ -144,7 +144,8 @@ TEST(ImageSamplesTest, ExtraSamplesAreAlphaWhereTheyAreSaidToBe) {
 
 TEST(ImageSamplesTest, UnknownColoursAreRefused) {
   for (const int photometric : {4, 9, 10, 32803, 34892})
-    EXPECT_NE(refusal(plain({.samples = 3, .photometric = photometric}, "abc")), "") << photometric;
+    EXPECT_NE(decode_error(plain({.samples = 3, .photometric = photometric}, "abc")), "")
+        << photometric;
 }
 
 std::string little(uint64_t value, int bytes) {

@@ -7,11 +7,13 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/data/image_test_support.h"
 
 namespace ddpm {
 namespace {
 
 using namespace std::string_literals;
+using test::decode_error;
 
 // Small files of other programs' making, 8 x 8 and red to the left of blue unless said otherwise.
 constexpr const char* kJpeg =
@@ -151,15 +153,6 @@ Tensor gradient(int64_t height, int64_t width, int64_t channels) {
   return image;
 }
 
-std::string why(const std::string& file) {
-  try {
-    decode_image(file, {8, 8});
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(ImageTest, PngKeepsEveryByte) {
   for (const int64_t channels : {1, 3, 4}) {
     const Tensor image = gradient(9, 7, channels);
@@ -279,15 +272,15 @@ TEST(ImageTest, DamageIsAnError) {
                                tiff(8, 8, 3, 8, 2, repeated("abc", 64)),
                                bmp(8, 8, 24, "", repeated("abc", 64))};
   for (const std::string& file : files) {
-    ASSERT_EQ(why(file), "");
+    ASSERT_EQ(decode_error(file), "");
     for (const double part : {0.05, 0.3, 0.5}) {
       const size_t kept = static_cast<size_t>(part * static_cast<double>(file.size()));
-      EXPECT_NE(why(file.substr(0, kept)), "") << file.substr(0, 3) << " cut to " << kept;
+      EXPECT_NE(decode_error(file.substr(0, kept)), "") << file.substr(0, 3) << " cut to " << kept;
     }
   }
   std::string flipped = png;
   for (size_t i = png.size() / 2; i < png.size() / 2 + 8; ++i) flipped[i] ^= 0x55;
-  EXPECT_NE(why(flipped), "");
+  EXPECT_NE(decode_error(flipped), "");
 }
 
 TEST(ImageTest, FormatIsToldByTheFirstBytes) {
@@ -312,25 +305,26 @@ TEST(ImageTest, FormatIsToldByTheFirstBytes) {
 }
 
 TEST(ImageTest, WhatIsNoImageSaysSo) {
-  EXPECT_EQ(why(""), "[image] the file is empty");
-  EXPECT_EQ(why("hello, I am a text\n"),
+  EXPECT_EQ(decode_error(""), "[image] the file is empty");
+  EXPECT_EQ(decode_error("hello, I am a text\n"),
             "[image] this is no PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file");
-  EXPECT_NE(why("BMW is a maker of cars and motor cycles"), "");
-  EXPECT_NE(why("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" height=\"9\"/>"), "");
-  EXPECT_NE(why("%PDF-1.4\n"), "");
-  EXPECT_NE(why("GIF89a"), "");
+  EXPECT_NE(decode_error("BMW is a maker of cars and motor cycles"), "");
+  EXPECT_NE(decode_error("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" height=\"9\"/>"),
+            "");
+  EXPECT_NE(decode_error("%PDF-1.4\n"), "");
+  EXPECT_NE(decode_error("GIF89a"), "");
 }
 
 TEST(ImageTest, DamagedPngsSayWhatIsDamaged) {
   const std::string png = encode_png(gradient(64, 64, 3));
   std::string header = png;
   header[25] ^= 1;
-  EXPECT_EQ(why(header), "[image] the checksum of the PNG's IHDR chunk is wrong");
-  EXPECT_EQ(why(png.substr(0, 20)), "[image] the PNG ends within its IHDR chunk");
+  EXPECT_EQ(decode_error(header), "[image] the checksum of the PNG's IHDR chunk is wrong");
+  EXPECT_EQ(decode_error(png.substr(0, 20)), "[image] the PNG ends within its IHDR chunk");
 }
 
 TEST(ImageTest, HugePicturesAreRefused) {
-  const std::string reason = why(tiff(60000, 60000, 1, 8, 1, "x"));
+  const std::string reason = decode_error(tiff(60000, 60000, 1, 8, 1, "x"));
   EXPECT_NE(reason.find("60000 x 60000 pixels are more than"), std::string::npos) << reason;
 }
 
@@ -339,7 +333,7 @@ TEST(ImageTest, ParallelFailuresKeepTheirOwnReason) {
                     jpeg = unhex(kJpeg).substr(0, 290);
   std::vector<std::string> reasons(64);
   parallel_for(64, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) reasons[i] = why(i % 2 == 0 ? png : jpeg);
+    for (int64_t i = begin; i < end; ++i) reasons[i] = decode_error(i % 2 == 0 ? png : jpeg);
   });
   for (size_t i = 2; i < reasons.size(); ++i) EXPECT_EQ(reasons[i], reasons[i % 2]);
   EXPECT_NE(reasons[0], reasons[1]);

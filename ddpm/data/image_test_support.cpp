@@ -12,6 +12,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/image.h"
+#include "tests/support/errors.h"
 
 namespace ddpm::test {
 namespace {
@@ -38,13 +39,8 @@ std::string repeated(std::string_view piece, int times) {
   return text;
 }
 
-std::string refusal(const std::string& file, int64_t side) {
-  try {
-    decode_image(file, {side, side});
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+std::string decode_error(const std::string& file, int64_t side) {
+  return message_of([&] { decode_image(file, {side, side}); });
 }
 
 std::vector<int> pixel(const Tensor& image, int64_t y, int64_t x) {

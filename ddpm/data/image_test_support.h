@@ -12,7 +12,7 @@ namespace ddpm::test {
 
 std::string repeated(std::string_view piece, int times);
 // The reason why decode_image refuses the file; empty: it is read.
-std::string refusal(const std::string& file, int64_t side = 8);
+std::string decode_error(const std::string& file, int64_t side = 8);
 std::vector<int> pixel(const Tensor& image, int64_t y, int64_t x);
 // The pixel at the centre of the file's picture.
 std::vector<int> centre(const std::string& file, int64_t side = 8);

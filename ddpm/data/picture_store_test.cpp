@@ -5,6 +5,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/data/source_test_support.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
@@ -58,13 +59,8 @@ TEST(PictureStoreTest, ThreadsMayFillIt) {
 }
 
 TEST(PictureStoreTest, WhatDoesNotFitIsRefusedWithWhatWould) {
-  const auto why = [](int64_t count, ImageSize size) -> std::string {
-    try {
-      PictureStore store(count, {size, 3, {}});
-    } catch (const UsageError& error) {
-      return error.what();
-    }
-    return "";
+  const auto why = [](int64_t count, ImageSize size) {
+    return test::refusal([&] { PictureStore store(count, {size, 3, {}}); });
   };
   const std::string square = why(1'000'000, {100'000, 100'000});
   EXPECT_NE(square.find("1000000 pictures of 100000x100000 with 3 channels need "),

@@ -12,6 +12,7 @@
 #include "ddpm/data/image.h"
 #include "ddpm/data/source_kinds.h"
 #include "ddpm/data/source_test_support.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
@@ -195,12 +196,7 @@ TEST_F(SourceTest, EmojiSubgroupsAndTransparency) {
 
 TEST_F(SourceTest, MissingEmojiFilesNameTheirPackage) {
   const auto why_not = [](const EmojiFiles& files) {
-    try {
-      list_emoji("", std::make_shared<FileReader>(nullptr), files);
-    } catch (const Error& error) {
-      return std::string(error.what());
-    }
-    return ""s;
+    return test::message_of([&] { list_emoji("", std::make_shared<FileReader>(nullptr), files); });
   };
   EXPECT_SAYS(why_not({.font = folder_ / "no.ttf"}), "package fonts-noto-color-emoji");
   EXPECT_SAYS(why_not({.table = folder_ / "no.txt"}), "package unicode-data");

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -13,6 +12,8 @@
 #include "ddpm/base/file.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/source.h"
+#include "tests/support/errors.h"
+#include "tests/support/folder.h"
 
 namespace ddpm::test {
 
@@ -25,14 +26,6 @@ inline Tensor flat(int64_t height, int64_t width, const std::vector<int>& pixel)
 
 class SourceTest : public testing::Test {
  protected:
-  SourceTest() {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("ddpm_source_test_" + std::to_string(::getpid()) + "_" +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-  }
-  ~SourceTest() override { std::filesystem::remove_all(folder_); }
-
   void add(const std::string& name, const std::string& contents) const {
     std::filesystem::create_directories((folder_ / name).parent_path());
     std::ofstream(folder_ / name, std::ios::binary) << contents;
@@ -44,15 +37,11 @@ class SourceTest : public testing::Test {
   }
   // The error's text; empty where there is none.
   std::string why(const std::string& source) const {
-    try {
-      load_source(source, {{8, 8}, "auto", "white"});
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "";
+    return message_of([&] { load_source(source, {{8, 8}, "auto", "white"}); });
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_;
+  const std::filesystem::path folder_ = temporary_.path();
 };
 
 #define EXPECT_SAYS(text, piece) EXPECT_NE((text).find(piece), std::string::npos) << (text)

@@ -6,6 +6,7 @@
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/diffusion/schedule.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
@@ -81,13 +82,8 @@ TEST(Objective, FlowPredictsTheVelocity) {
 }
 
 TEST(Objective, RefusesAnUnknownName) {
-  try {
-    find_objective("epsilon");
-    ADD_FAILURE() << "no UsageError";
-  } catch (const UsageError& error) {
-    EXPECT_STREQ(error.what(),
-                 "[objective] there is no objective 'epsilon'; choose eps, x0, v, edm or flow");
-  }
+  EXPECT_EQ(test::refusal([] { find_objective("epsilon"); }),
+            "[objective] there is no objective 'epsilon'; choose eps, x0, v, edm or flow");
 }
 
 }  // namespace

@@ -5,18 +5,12 @@
 #include <cmath>
 
 #include "ddpm/base/error.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "no UsageError";
-}
+using test::refusal;
 
 TEST(Schedule, LinearIsTheTableOfHoEtAl) {
   const Schedule schedule("linear");
@@ -164,9 +158,9 @@ TEST(Schedule, EvenSpacingTakesBothEnds) {
 }
 
 TEST(Schedule, RefusesWhatCannotWork) {
-  EXPECT_EQ(message_of([] { Schedule("cosin"); }),
+  EXPECT_EQ(refusal([] { Schedule("cosin"); }),
             "[schedule] there is no schedule 'cosin'; choose linear, cosine, sigmoid or quadratic");
-  EXPECT_EQ(message_of([] { Schedule("linear", 0); }), "[schedule] 0 steps; choose 1 to 1000000");
+  EXPECT_EQ(refusal([] { Schedule("linear", 0); }), "[schedule] 0 steps; choose 1 to 1000000");
   EXPECT_THROW(Schedule("linear", int64_t{1} << 60), UsageError);
   const Schedule schedule("linear", 10);
   EXPECT_THROW(schedule.respaced(0), UsageError);

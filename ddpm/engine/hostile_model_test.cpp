@@ -9,24 +9,16 @@
 #include "ddpm/base/options.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
+#include "ddpm/engine/model_test_support.h"
 #include "ddpm/engine/weights.h"
-#include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/tensor/allocator.h"
 #include "tests/support/folder.h"
 
 namespace ddpm {
 namespace {
 
+using test::small_config;
 using test::TemporaryFolder;
-
-using tutorial::UnetConfig;
-
-ModelConfig small_config() {
-  return {.network = UnetConfig{.dim = 8, .dim_mults = {1, 2}, .channels = 1, .groups = 2},
-          .height = 6,
-          .width = 4,
-          .process = {.schedule = "cosine", .timesteps = 20}};
-}
 
 std::string message_of(const std::function<void()>& action) {
   try {
@@ -47,7 +39,7 @@ bool contains(const std::string& text, const std::string& part) {
 std::string write_model(const TemporaryFolder& folder, const std::string& config,
                         const std::string& step = "5",
                         const std::function<void(std::vector<Tensor>&)>& change = {}) {
-  const auto made = make_network(small_config().network);
+  const auto made = make_network(small_config(20).network);
   Network& network = *made;
   network.initialize(5);
   std::vector<Tensor> weights = parameter_tensors(network);
@@ -63,7 +55,7 @@ std::string write_model(const TemporaryFolder& folder, const std::string& config
 }
 
 std::string config_with(const std::string& field, const std::string& json) {
-  JsonObject object = JsonObject::parse(to_json(small_config()), "test");
+  JsonObject object = JsonObject::parse(to_json(small_config(20)), "test");
   object.set(field, json);
   return object.dump(-1);
 }
@@ -121,7 +113,7 @@ TEST(HostileModel, WhatIsWrongIsNamed) {
 TEST(HostileModel, AStepThatCannotBeIsAnError) {
   const TemporaryFolder folder;
   for (const char* step : {"-1", "4611686018427387904", "9223372036854775808", "1.5", "x", ""}) {
-    const std::string path = write_model(folder, to_json(small_config()), step);
+    const std::string path = write_model(folder, to_json(small_config(20)), step);
     const std::string message = message_of([&] { load_model(path); });
     EXPECT_TRUE(contains(message, "ddpm.step")) << step << ": " << message;
   }
@@ -135,7 +127,7 @@ TEST(HostileModel, DeepMetadataIsRefused) {
     const std::string path = write_model(folder, config);
     EXPECT_NE(message_of([&] { load_model(path); }), "");
   }
-  const std::string path = write_model(folder, to_json(small_config()), deep);
+  const std::string path = write_model(folder, to_json(small_config(20)), deep);
   EXPECT_NE(message_of([&] { load_model(path); }), "");
 }
 
@@ -194,11 +186,12 @@ TEST(HostileModel, AValueThatIsNoNumberIsNamed) {
                {-std::numeric_limits<float>::infinity(), "holds -inf"}};
   for (const auto& [value, text] : cases) {
     for (const bool first : {true, false}) {
-      const std::string path = write_model(
-          folder, to_json(small_config()), "5", [&, number = value](std::vector<Tensor>& weights) {
-            Tensor& tensor = first ? weights.front() : weights.back();
-            tensor.f32()[tensor.elements() - 1] = number;
-          });
+      const std::string path = write_model(folder, to_json(small_config(20)), "5",
+                                           [&, number = value](std::vector<Tensor>& weights) {
+                                             Tensor& tensor =
+                                                 first ? weights.front() : weights.back();
+                                             tensor.f32()[tensor.elements() - 1] = number;
+                                           });
       for (const Device device : {Device::kCpu, Device::kDry}) {
         const std::string message = message_of([&] { load_model(path, device); });
         EXPECT_TRUE(contains(message, text)) << message;
@@ -210,7 +203,7 @@ TEST(HostileModel, AValueThatIsNoNumberIsNamed) {
 }
 
 TEST(HostileModel, PicturesThatAreNoNumbersAreAnError) {
-  const auto made = make_network(small_config().network);
+  const auto made = make_network(small_config(20).network);
   Network& network = *made;
   network.initialize(5);
   for (const NamedParameter& named : network.parameters()) {
@@ -219,13 +212,13 @@ TEST(HostileModel, PicturesThatAreNoNumbersAreAnError) {
   }
   for (const char* sampler : {"ddim", "ddpm"}) {
     const std::string message = message_of(
-        [&] { generate(network, small_config(), {.count = 1, .sampler = sampler, .steps = 2}); });
+        [&] { generate(network, small_config(20), {.count = 1, .sampler = sampler, .steps = 2}); });
     EXPECT_TRUE(contains(message, "nan")) << message;
   }
 }
 
 TEST(HostileRequest, NumbersOutOfRangeAreUsageErrors) {
-  const auto made = make_network(small_config().network);
+  const auto made = make_network(small_config(20).network);
   Network& network = *made;
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
   const GenerateOptions mistakes[] = {{.count = 72057594037927936},
@@ -242,7 +235,7 @@ TEST(HostileRequest, NumbersOutOfRangeAreUsageErrors) {
                                       {.count = 1'000'000, .height = 16384, .width = 16384}};
   for (const GenerateOptions& options : mistakes) {
     EXPECT_TRUE(
-        message_of([&] { generate(network, small_config(), options); }).starts_with("usage: "))
+        message_of([&] { generate(network, small_config(20), options); }).starts_with("usage: "))
         << options.count << ' ' << options.steps << ' ' << options.batch << ' ' << options.height;
   }
 }

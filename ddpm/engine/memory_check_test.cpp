@@ -16,25 +16,18 @@
 #include "ddpm/engine/trainer.h"
 #include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/tensor/allocator.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
 
+using test::refusal;
+using tutorial::UnetConfig;
+
 const AvailableMemory kFourGigabytes{.bytes = 4'000'000'000, .limit = "a limit"};
 
 // The network of `ddpm train` without flags.
-using tutorial::UnetConfig;
-
 ModelConfig default_config(int64_t side) { return TrainOptions().model_config(side, side, 3); }
-
-std::string refusal(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
-}
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;

@@ -7,9 +7,11 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/engine/checkpoint.h"
+#include "ddpm/engine/model_test_support.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/tutorial/unet.h"
 #include "tests/support/compare.h"
+#include "tests/support/errors.h"
 #include "tests/support/fixture.h"
 #include "tests/support/folder.h"
 
@@ -17,25 +19,10 @@ namespace ddpm {
 namespace {
 
 using test::Fixture;
+using test::message_of;
+using test::small_config;
 using test::TemporaryFolder;
-
 using tutorial::UnetConfig;
-
-ModelConfig small_config() {
-  return {.network = UnetConfig{.dim = 8, .dim_mults = {1, 2}, .channels = 1, .groups = 2},
-          .height = 6,
-          .width = 4,
-          .process = {.schedule = "cosine", .timesteps = 200}};
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 // A state dict as PyTorch's users would write it: the fixture's parameters, no metadata.
 std::string write_state_dict(const TemporaryFolder& folder, const Fixture::Tensors& parameters) {
@@ -50,14 +37,14 @@ std::string write_state_dict(const TemporaryFolder& folder, const Fixture::Tenso
 
 TEST(ModelFile, RoundTrip) {
   const TemporaryFolder folder;
-  const auto made = make_network(small_config().network);
+  const auto made = make_network(small_config(200).network);
   Network& network = *made;
   network.initialize(5);
   const std::vector<Tensor> weights = parameter_tensors(network);
-  save_model(folder / "m.safetensors", small_config(), network, weights, 321);
+  save_model(folder / "m.safetensors", small_config(200), network, weights, 321);
   const Model model = load_model(folder / "m.safetensors");
-  EXPECT_EQ(model.config.network, small_config().network);
-  EXPECT_EQ(to_json(model.config), to_json(small_config()));
+  EXPECT_EQ(model.config.network, small_config(200).network);
+  EXPECT_EQ(to_json(model.config), to_json(small_config(200)));
   EXPECT_EQ(model.trained_steps, 321);
   const std::vector<Tensor> loaded = parameter_tensors(*model.network);
   for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(loaded[i].values(), weights[i].values());
@@ -175,8 +162,8 @@ TEST(Checkpoints, AFolderThatCannotBeListedIsAnError) {
 
 TEST(Checkpoints, BringBackTheWholeStateAndServeAsModels) {
   const TemporaryFolder run;
-  const auto made = make_network(small_config().network),
-             another = make_network(small_config().network);
+  const auto made = make_network(small_config(200).network),
+             another = make_network(small_config(200).network);
   Network &network = *made, &other = *another;
   network.initialize(1);
   const auto adam_of = [](Network& unet) {
@@ -192,7 +179,7 @@ TEST(Checkpoints, BringBackTheWholeStateAndServeAsModels) {
   }
   adam.step(0);
   make_folder(run / "checkpoints");
-  save_checkpoint(checkpoint_path(run.path(), 1), small_config(), network, adam);
+  save_checkpoint(checkpoint_path(run.path(), 1), small_config(200), network, adam);
   load_checkpoint(checkpoint_path(run.path(), 1), other, restored);
   EXPECT_EQ(restored.steps(), 1);
   for (size_t i = 0; i < adam.ema().size(); ++i) {
@@ -203,7 +190,7 @@ TEST(Checkpoints, BringBackTheWholeStateAndServeAsModels) {
   }
   const Model model = load_model(run.path());
   EXPECT_EQ(parameter_tensors(*model.network)[0].values(), adam.ema()[0].values());
-  save_model(run / "model.safetensors", small_config(), network, adam.ema(), 1);
+  save_model(run / "model.safetensors", small_config(200), network, adam.ema(), 1);
   EXPECT_THROW(load_checkpoint(run / "model.safetensors", other, restored), Error);
 }
 

@@ -1,33 +1,28 @@
 #include "ddpm/io/safetensors.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <limits>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "tests/support/compare.h"
+#include "tests/support/errors.h"
 #include "tests/support/fixture.h"
+#include "tests/support/folder.h"
 
 namespace ddpm {
 namespace {
 
+using test::message_of;
+
 class SafetensorsTest : public testing::Test {
  protected:
-  SafetensorsTest() {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("ddpm_safetensors_test_" + std::to_string(::getpid()) + "_" +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-  }
-  ~SafetensorsTest() override { std::filesystem::remove_all(folder_); }
   std::string path(const char* name = "f.safetensors") const { return folder_ / name; }
 
   // A file of one tensor "a" from raw elements.
@@ -45,17 +40,9 @@ class SafetensorsTest : public testing::Test {
     return SafetensorsFile::open(path());
   }
 
-  std::filesystem::path folder_;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path folder_ = temporary_.path();
 };
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // What a program put there; the writer adds its checksum.
 SafetensorsMetadata metadata_of(const SafetensorsFile& file) {

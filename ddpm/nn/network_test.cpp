@@ -4,10 +4,12 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/nn/tutorial/unet.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
 
+using test::message_of;
 using tutorial::UnetConfig;
 
 const UnetConfig kSmall{.dim = 8, .dim_mults = {1, 2}, .channels = 1, .groups = 2};
@@ -25,15 +27,6 @@ JsonObject given(std::string name, std::string value) {
   JsonObject object;
   object.set(std::move(name), std::move(value));
   return object;
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 TEST(NetworkConfig, TheFirstFamilyIsTheDefault) {

@@ -1,6 +1,7 @@
 #include "tests/cli/program.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <pty.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -92,6 +93,14 @@ Outcome Program::wait() {
 }
 
 Outcome run_ddpm(const std::vector<std::string>& arguments) { return Program(arguments).wait(); }
+
+void expect_refused(const std::vector<std::string>& arguments, int status,
+                    const std::string& says) {
+  const Outcome outcome = run_ddpm(arguments);
+  EXPECT_EQ(outcome.status, status) << outcome.err;
+  EXPECT_THAT(outcome.err, ::testing::HasSubstr("ddpm: "));
+  EXPECT_THAT(outcome.err, ::testing::HasSubstr(says));
+}
 
 namespace {
 

@@ -47,6 +47,9 @@ class Program {
 
 Outcome run_ddpm(const std::vector<std::string>& arguments);
 
+// Expects the program to end with this status and an error message that holds these words.
+void expect_refused(const std::vector<std::string>& arguments, int status, const std::string& says);
+
 // What a program prints on a terminal of 100 columns, both outputs together.
 Outcome ddpm_on_terminal(const std::vector<std::string>& arguments);
 

@@ -20,10 +20,7 @@ class Sample : public ::testing::Test {
 
   void expect_refused(std::vector<std::string> flags, int status, const std::string& says) {
     flags.insert(flags.begin(), "sample");
-    const Outcome outcome = run_ddpm(flags);
-    EXPECT_EQ(outcome.status, status) << outcome.err;
-    EXPECT_THAT(outcome.err, HasSubstr("ddpm: "));
-    EXPECT_THAT(outcome.err, HasSubstr(says));
+    test::expect_refused(flags, status, says);
   }
 
   TemporaryFolder folder_;

@@ -44,13 +44,6 @@ class Train : public ::testing::Test {
  protected:
   void SetUp() override { make_pictures(pictures_, 6); }
 
-  void expect_refused(const std::vector<std::string>& words, int status, const std::string& says) {
-    const Outcome outcome = run_ddpm(words);
-    EXPECT_EQ(outcome.status, status) << outcome.err;
-    EXPECT_THAT(outcome.err, HasSubstr("ddpm: "));
-    EXPECT_THAT(outcome.err, HasSubstr(says));
-  }
-
   TemporaryFolder folder_;
   const std::string pictures_ = folder_ / "pictures";
   const std::string run_ = folder_ / "run";

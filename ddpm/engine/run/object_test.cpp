@@ -11,6 +11,7 @@
 namespace ddpm {
 namespace {
 
+using test::refusal;
 using ::testing::HasSubstr;
 
 void finish(Run& run) {
@@ -27,15 +28,6 @@ class RunObject : public test::RunTest {
 
   std::shared_ptr<const Pictures> pictures() const {
     return array_pictures(bytes_, {6, 8, 8, 1}, {.of_pictures = labels_});
-  }
-  template <class Action>
-  std::string refusal(const Action& action) {
-    try {
-      action();
-    } catch (const UsageError& error) {
-      return error.what();
-    }
-    return "no UsageError";
   }
 
   std::string directory_ = folder_ / "run";

@@ -18,6 +18,19 @@ namespace fs = std::filesystem;
 using test::Resume;
 using ::testing::HasSubstr;
 
+// A process that ends while it writes a file; gives its number.
+pid_t die_while_writing(const std::string& path) {
+  const pid_t child = fork();
+  EXPECT_GE(child, 0);
+  if (child == 0) {
+    new AtomicFile(path);
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return child;
+}
+
 TEST_F(Resume, MakesWhatTheLastSaveDidNotDo) {
   run("a");
   const auto whole = files();
@@ -64,28 +77,20 @@ TEST_F(Resume, DrawsAGridThatWasDue) {
 }
 
 TEST_F(Resume, EndsWithTheFilesOfARunThatWasStoppedInBetween) {
-  run("a");
-  const auto whole = files();
-  fs::remove_all(folder_ / "a");
+  const auto whole = files_of_whole_run();
   RunObserver observer;
   observer.stepped = [&](const RunMetrics& step) { stop_ = step.step == 4; };
   EXPECT_FALSE(run("a", false, observer).finished);
   EXPECT_TRUE(fs::exists(path("checkpoints/step-00000004.safetensors")));
-  stop_ = false;
-  EXPECT_TRUE(resume().finished);
-  EXPECT_EQ(files(), whole);
+  expect_to_go_on_to(whole);
 }
 
 TEST_F(Resume, AStopBeforeTheFirstStepLeavesNoCheckpoint) {
-  run("a");
-  const auto whole = files();
-  fs::remove_all(folder_ / "a");
+  const auto whole = files_of_whole_run();
   stop_ = true;
   EXPECT_FALSE(run("a").finished);
   EXPECT_TRUE(list_checkpoints(folder_ / "a").empty());
-  stop_ = false;
-  EXPECT_TRUE(resume().finished);
-  EXPECT_EQ(files(), whole);
+  expect_to_go_on_to(whole);
 }
 
 TEST_F(Resume, AnotherSaveEveryKeepsTheNewestCheckpoints) {
@@ -112,14 +117,7 @@ TEST_F(Resume, LeftoversBesideTheTargetOfALinkAreRemoved) {
   make_folder(folder_ / "elsewhere");
   fs::rename(path("model.safetensors"), folder_ / "elsewhere/m.safetensors");
   fs::create_symlink(folder_ / "elsewhere/m.safetensors", path("model.safetensors"));
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    new AtomicFile(path("model.safetensors"));
-    _exit(0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
+  die_while_writing(path("model.safetensors"));
   EXPECT_TRUE(resume().finished);
   EXPECT_EQ(list_names(folder_ / "elsewhere"), (std::vector<std::string>{"m.safetensors"}));
 }
@@ -127,14 +125,7 @@ TEST_F(Resume, LeftoversBesideTheTargetOfALinkAreRemoved) {
 TEST_F(Resume, LeftoversOfKilledWritersAreRemoved) {
   run("a");
   const auto whole = files();
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    new AtomicFile(path("checkpoints/step-00000006.safetensors"));
-    _exit(0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
+  const pid_t child = die_while_writing(path("checkpoints/step-00000006.safetensors"));
   // As version 0.1.0 named them; the child's number is no process any more.
   write_file_atomic(path("model.safetensors." + std::to_string(child) + ".tmp"), "x");
   EXPECT_EQ(files().size(), whole.size() + 2);
@@ -152,17 +143,13 @@ TEST_F(Resume, AGridThatCannotBeDrawnIsSaidAndEndsNothing) {
 }
 
 TEST_F(Resume, AStopWhileAGridIsDrawnDrawsItLater) {
-  run("a");
-  const auto whole = files();
-  fs::remove_all(folder_ / "a");
+  const auto whole = files_of_whole_run();
   RunObserver observer;
   // The last save comes before the last grid.
   observer.saved = [&](const std::string& file) { stop_ = file.ends_with("06.safetensors"); };
   EXPECT_FALSE(run("a", false, observer).finished);
   EXPECT_FALSE(fs::exists(path("samples/step-00000006.png")));
-  stop_ = false;
-  EXPECT_TRUE(resume().finished);
-  EXPECT_EQ(files(), whole);
+  expect_to_go_on_to(whole);
 }
 
 // As version 0.1.0 left its runs: no marks, no checksums, no record of the pictures.

@@ -19,6 +19,7 @@
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/run.h"
 #include "ddpm/nn/tutorial/unet.h"
+#include "tests/support/errors.h"
 #include "tests/support/folder.h"
 
 namespace ddpm::test {
@@ -124,6 +125,20 @@ class Resume : public RunTest {
     return all;
   }
 
+  // The files of a whole run, which is removed.
+  std::map<std::string, std::string> files_of_whole_run() {
+    run("a");
+    const auto whole = files();
+    std::filesystem::remove_all(folder_ / "a");
+    return whole;
+  }
+  // Expects a run that was stopped to end with these files.
+  void expect_to_go_on_to(const std::map<std::string, std::string>& whole) {
+    stop_ = false;
+    EXPECT_TRUE(resume().finished);
+    EXPECT_EQ(files(), whole);
+  }
+
   Outcome resume(bool accept_changed_data = false) {
     warnings_.clear();
     RunObserver observer;
@@ -132,15 +147,6 @@ class Resume : public RunTest {
         options_,
         {.directory = folder_ / "a", .resume = true, .accept_changed_data = accept_changed_data},
         observer, stop_);
-  }
-
-  std::string refusal(const std::function<void()>& action) {
-    try {
-      action();
-    } catch (const UsageError& error) {
-      return error.what();
-    }
-    return "no UsageError";
   }
 
   // The same file with one bit flipped in the middle of its tensors.

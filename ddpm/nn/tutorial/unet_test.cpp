@@ -7,21 +7,14 @@
 
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/gradients.h"
 
 namespace ddpm::tutorial {
 namespace {
 
 using test::random_tensor;
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
-}
+using test::refusal;
 
 void expect_words(const std::string& message, const std::vector<std::string>& words) {
   for (const std::string& word : words)
@@ -31,26 +24,25 @@ void expect_words(const std::string& message, const std::vector<std::string>& wo
 TEST(UnetConfig, SidesThatDoNotDivideAreRefusedWithSizesThatWork) {
   const UnetConfig config;
   EXPECT_EQ(config.side_divisor(), 8);
-  expect_words(message_of([&] { config.check_image(32, 30); }),
+  expect_words(refusal([&] { config.check_image(32, 30); }),
                {"width 30", "divisible by 8", "24 or 32"});
-  expect_words(message_of([&] { config.check_image(4, 32); }), {"height 4", "8 would work"});
+  expect_words(refusal([&] { config.check_image(4, 32); }), {"height 4", "8 would work"});
   EXPECT_NO_THROW(config.check_image(8, 40));
   EXPECT_NO_THROW((UnetConfig{.dim_mults = {1}}.check_image(7, 5)));
 }
 
 TEST(UnetConfig, GroupsThatDoNotDivideAreRefusedWithGroupsThatWork) {
-  expect_words(message_of([] { UnetConfig{.dim = 12, .groups = 8}.check(); }),
+  expect_words(refusal([] { UnetConfig{.dim = 12, .groups = 8}.check(); }),
                {"groups 8", "width 12", "1, 2, 3, 4, 6 or 12"});
-  expect_words(message_of([] { UnetConfig{.dim = 8, .init_dim = 6}.check(); }),
-               {"width 6", "1 or 2"});
+  expect_words(refusal([] { UnetConfig{.dim = 8, .init_dim = 6}.check(); }), {"width 6", "1 or 2"});
 }
 
 TEST(UnetConfig, OtherImpossibleValuesAreNamed) {
-  expect_words(message_of([] { UnetConfig{.dim = 9, .groups = 1}.check(); }), {"9", "even", "10"});
-  expect_words(message_of([] { UnetConfig{.dim_mults = {}}.check(); }), {"dim-mults", "1,2,4,8"});
-  expect_words(message_of([] { UnetConfig{.dim_mults = {1, 0}}.check(); }), {"dim-mults", "0"});
-  expect_words(message_of([] { UnetConfig{.channels = 0}.check(); }), {"channels"});
-  expect_words(message_of([] { UnetConfig{.weight_standardization_eps = -1}.check(); }),
+  expect_words(refusal([] { UnetConfig{.dim = 9, .groups = 1}.check(); }), {"9", "even", "10"});
+  expect_words(refusal([] { UnetConfig{.dim_mults = {}}.check(); }), {"dim-mults", "1,2,4,8"});
+  expect_words(refusal([] { UnetConfig{.dim_mults = {1, 0}}.check(); }), {"dim-mults", "0"});
+  expect_words(refusal([] { UnetConfig{.channels = 0}.check(); }), {"channels"});
+  expect_words(refusal([] { UnetConfig{.weight_standardization_eps = -1}.check(); }),
                {"eps", "-1"});
 }
 
