@@ -7,11 +7,11 @@
 namespace ddpm::test {
 
 inline ModelConfig small_config(int64_t timesteps) {
-  return {.network =
-              tutorial::UnetConfig{.dim = 8, .dim_mults = {1, 2}, .channels = 1, .groups = 2},
-          .height = 6,
-          .width = 4,
-          .process = {.schedule = "cosine", .timesteps = timesteps}};
+  return {
+      .network = tutorial::UnetConfig{.dim = 8, .dim_mults = {1, 2}, .channels = 1, .groups = 2},
+      .height = 6,
+      .width = 4,
+      .process = {.schedule = "cosine", .timesteps = timesteps}};
 }
 
 }  // namespace ddpm::test

@@ -1,6 +1,6 @@
 // The one interface between models and hardware. `ref` implements every operation in plain loops
-// and defines what it means; `cpu` derives from it and overrides what is hot; a GPU backend must
-// implement all of it.
+// and defines what it means. `cpu` derives from it and overrides what takes time. A GPU backend
+// must implement all of it.
 #pragma once
 
 #include <cstdint>
@@ -34,15 +34,16 @@ class Backend {
   virtual int64_t images_at_once(const Shape& widest) const = 0;
 
   // Whether ProjectedLinearAttention is faster than its three operations one after another, for x
-  // [N, H, W, C]. It takes the sum over positions over x instead of v: for each image 2 * positions
-  // * width * d multiply-adds less and 2 * channels * width * d more.
+  // [N, H, W, C]. It sums x over positions instead of v. For each image that takes 2 * positions *
+  // width * d multiply-adds less and 2 * channels * width * d more.
   virtual bool projects_attention(const Shape& x) const { return x[1] * x[2] > x[3]; }
 };
 
 // The backend that computes on the tensors of a device. Defined by the table in kernels/select/.
 Backend& backend_for(Device device);
 
-// From now on backend_for(device) is `stand_in` on this thread; it must live until null undoes it.
+// From now on backend_for(device) gives `stand_in` on this thread, until this is called again with
+// null. `stand_in` must live until then.
 void stand_in_for_backend(Device device, Backend* stand_in);
 
 }  // namespace ddpm

@@ -10,7 +10,7 @@
 // wanted. Gradients are called d<name>; they are written, not added. Results do not depend on the
 // number of threads.
 //
-// Each operation has kName, which is what a profile calls it, and where they tell more:
+// Each operation has kName, which is what a profile calls it, and may have more:
 //
 //   flops()   floating-point operations of its products, a multiply-add being two (default: 0);
 //   label()   a name for profiles that depends on its arguments (default: kName);

@@ -27,14 +27,15 @@ class SampleLoop {
   const std::vector<NoiseStep>& steps() const { return steps_; }
   double eta() const { return request_.eta; }
 
+  // All tensors are [N, H, W, C].
+
   // x before the first step.
-  Tensor start() const;  // [N, H, W, C]
+  Tensor start() const;
   // The network's estimate of the image behind x at a level, clipped where the request says so.
-  Tensor predict_x0(const Tensor& x, const NoiseLevel& level) const;  // [N, H, W, C]
+  Tensor predict_x0(const Tensor& x, const NoiseLevel& level) const;
   // The noise that explains x from x0: (x - alpha x0) / sigma. Of a clipped x0 it is not the
   // network's own estimate.
-  Tensor predict_noise(const Tensor& x, const Tensor& x0,
-                       const NoiseLevel& level) const;  // [N, H, W, C]
+  Tensor predict_noise(const Tensor& x, const Tensor& x0, const NoiseLevel& level) const;
 
   // out becomes the sum of one or more terms; it may be one of the first three. Factors are double
   // until here.

@@ -1,7 +1,6 @@
-// A backend that computes nothing and counts: a network run on Device::kDry takes no memory (what
-// it would take is told by DryMemory) and leaves its arithmetic here.
-// What a run will need is thus told by the code that will run, not by a second description of the
-// network.
+// A backend that computes nothing and counts. A network that runs on Device::kDry takes no memory,
+// and its arithmetic is counted here; DryMemory counts the memory that it would take. So the code
+// that will run tells what a run needs, not a second description of the network.
 #pragma once
 
 #include <memory>
@@ -14,8 +13,8 @@ namespace ddpm {
 // thread since the last call; elementwise work is not counted.
 double take_dry_flops();
 
-// `model` is the backend that it stands for: it answers its queries and takes the memory that it
-// would keep for prepared weights. `model` must outlive it.
+// It takes the place of `model`: it answers queries as `model` does, and counts the memory that
+// `model` would keep for prepared weights. `model` must outlive it.
 std::unique_ptr<Backend> make_dry_backend(const Backend& model);
 
 }  // namespace ddpm

@@ -30,19 +30,21 @@ struct LinearAttentionSums {
 
 namespace ddpm::op {
 
-// Of so many products of positions x positions x d for each head; qkv [N, H, W, 3 * heads * d].
+// Floating-point operations of so many products of positions x positions x d for each head; qkv [N,
+// H, W, 3 * heads * d].
 inline double attention_flops(const Tensor& qkv, double products) {
   const double positions = static_cast<double>(qkv.size(1) * qkv.size(2));
   const int64_t elements_of_q = qkv.elements() / 3;
   return products * 2 * positions * static_cast<double>(elements_of_q);
 }
 
-// Of so many products of positions x d x d for each head; `elements` is the size of q.
+// Floating-point operations of so many products of positions x d x d for each head; `elements` is
+// the size of q.
 inline double linear_attention_flops(int64_t d, int64_t elements, double products) {
   return products * 2 * static_cast<double>(d * elements);
 }
 
-// Of `passes` times the three operations one after another.
+// Floating-point operations of the projections and the attention between them, `passes` times.
 inline double projected_attention_flops(const AttentionArgs& args, const Tensor& x,
                                         const AttentionProjections& w, int passes) {
   const int64_t rows = x.elements() / x.size(3), hidden = w.out.size(2);

@@ -12,7 +12,7 @@ namespace ddpm::op {
 std::string extents(const Tensor& tensor);
 // "3x3 32->64 on 2x8x8", from the weights or their gradient, and the input or its gradient.
 std::string convolution(const Tensor& w, const Tensor& x);
-// "32->64 on 2", likewise.
+// "32->64 on 2", from the same.
 std::string product(const Tensor& w, const Tensor& x);
 
 // Floating-point operations of `rows` rows times the matrix w, and of the convolution that makes y

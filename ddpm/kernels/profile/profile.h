@@ -1,5 +1,5 @@
-// Times every operation of a backend without the models knowing: it stands before the backend and
-// passes each call on.
+// Times every operation of a backend. It takes the place of the backend and passes each call on, so
+// models need not know.
 #pragma once
 
 #include <memory>
@@ -27,8 +27,8 @@ class Profile {
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
 
-  // Since the start or the last take(), in order of their first calls; calls alike in operation,
-  // shape and algorithm are summed.
+  // The operations since the start or the last take(), in order of their first calls. Calls with
+  // the same operation, shape and algorithm are summed.
   std::vector<ProfiledOperation> take();
 
  private:

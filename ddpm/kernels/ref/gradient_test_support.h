@@ -1,4 +1,5 @@
-// Gradients against central differences. For the tests of ref, whose sums are exact enough for them.
+// Gradients against central differences. For the tests of ref, whose sums are exact enough for
+// them.
 #pragma once
 
 #include <gtest/gtest.h>

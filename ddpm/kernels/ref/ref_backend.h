@@ -1,10 +1,9 @@
-// Every operation of the interface in plain loops: what each one means, and the oracle of every
-// test. Sums run in double, statistics in two passes, softmaxes over maxima subtracted; each output
-// is computed by one thread in one order, so results do not depend on the thread count.
+// Every operation in plain loops. They define what the operations mean, and every test compares
+// with them. Sums are in double, statistics take two passes, and softmaxes subtract the maximum.
+// One thread computes each output in one order, so results do not depend on the thread count.
 //
-// Tensors stand in host memory. "Image" tensors may have any rank >= 2: the first axis counts
-// images, the last channels, what lies between are positions (SpaceToDepth and its kin need
-// [N, H, W, C]).
+// Tensors are in host memory. Images may have any rank >= 2: the first axis counts images, the last
+// one channels, and those between are positions. SpaceToDepth and the like need [N, H, W, C].
 #pragma once
 
 #include "ddpm/kernels/backend.h"
@@ -20,7 +19,7 @@ class RefBackend : public Backend {
   DDPM_FOR_EACH_OPERATION(DDPM_RUN)
 #undef DDPM_RUN
 
-  // As many images as leave the widest activation in the last-level cache of a processor.
+  // As many images as fit in the last-level cache of a processor with their widest activation.
   int64_t images_at_once(const Shape& widest) const override;
 };
 

@@ -7,7 +7,7 @@
 
 namespace ddpm::ref {
 
-// Beyond this the functions equal their limits in double, and inf * 0 lies in wait.
+// Beyond this the functions equal their limits in double, and inf * 0 would give NaN.
 inline constexpr double kFar = 700;
 
 inline double silu(double x) { return x < -kFar ? 0 : x / (1 + std::exp(-x)); }

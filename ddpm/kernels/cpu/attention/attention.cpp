@@ -1,7 +1,7 @@
 // Softmax attention in blocks of queries and keys with a running maximum (Dao et al. 2022,
 // arXiv:2205.14135), so that no matrix of positions x positions is ever in memory. The columns of a
-// head are read and written where they lie. Forward, a task is a block of queries. Backward, a task
-// is a head of an image, because the blocks of a head add to each other's rows.
+// head are read and written in place. Forward, a task is a block of queries. Backward, a task is a
+// head of an image, because the blocks of a head add to each other's rows.
 #include "ddpm/kernels/cpu/attention/attention.h"
 
 #include <algorithm>

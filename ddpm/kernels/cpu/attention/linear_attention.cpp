@@ -1,8 +1,8 @@
-// Linear attention in two passes over blocks of positions. Forward, the first gathers each block's
-// k^T v under the block's own maxima of k; the merge brings the blocks to common maxima, and the
-// second pass multiplies the softmax of q by the context. Backward, the first pass needs q and dout
-// alone and gives dq and the context's gradient; the second needs k and v. Softmaxes are computed
-// again; nothing of the size of the image is stored.
+// Linear attention in two passes over blocks of positions. Forward, the first pass computes k^T v
+// of each block with the block's own maxima of k. The merge rescales the blocks to common maxima,
+// and the second pass multiplies the softmax of q by the context. Backward, the first pass reads
+// only q and dout and gives dq and the context's gradient; the second reads k and v. Softmaxes are
+// computed again; nothing of the size of the image is stored.
 #include "ddpm/kernels/cpu/attention/linear_attention.h"
 
 #include <algorithm>

@@ -28,8 +28,8 @@
 namespace ddpm::cpu {
 namespace {
 
-// Positions at a time: 128 KiB of each of q and k with 4 heads of 32. The larger the block, the
-// less is packed; small maps are cut so that two threads can share one.
+// Positions in a block: 128 KiB of each of q and k with 4 heads of 32. Larger blocks need less
+// packing. Small maps are cut so that two threads can share one.
 int64_t block_of(int64_t positions) { return positions < 512 ? 128 : 256; }
 
 struct Extents {
@@ -115,7 +115,7 @@ void projected_linear_attention(const ProjectedShape& shape, const float* x, con
                                 float* y, float* k_max, float* k_sum, float* gathered) {
   const Extents e(shape);
   const int64_t C = e.channels, K = e.outputs, H = e.hidden;
-  // Per block: maxima and sums [hidden] of k, G [hidden, C], under the block's own maxima.
+  // Per block: maxima and sums [hidden] of k, and G [hidden, C] with the block's own maxima.
   const int64_t part_size = 2 * H + H * C;
   Scratch<> parts(e.images * e.blocks * part_size);
   Scratch<> combined(e.images * H * K);  // M
@@ -199,7 +199,7 @@ class Backward {
   float* image_part(int64_t n) { return image_parts_.data() + n * image_part_floats(); }
 
   void merge_head(int64_t n, int64_t head, const float* dcombined, float* context, float* dcontext);
-  // dx of a block = (what it is, where add, +) a [rows, hidden] b [hidden, C].
+  // dx of a block = a [rows, hidden] b [hidden, C]; where add, it is added to what dx holds.
   void to_x(int64_t n, int64_t b, ConstRows a, const float* weights, bool add) {
     matmul_nn({.m = e_.rows(b),
                .n = C_,

@@ -48,8 +48,8 @@ HWY_INLINE void scale_row(Vec factor, int64_t count, float* y) {
   });
 }
 
-// kHeads heads of kVecs whole vectors each, step by step together: the steps of one head wait for
-// each other.
+// kHeads heads of kVecs whole vectors each. They take each step together, because within one head
+// each step must wait for the one before.
 template <int kHeads, int kVecs>
 HWY_INLINE void soften_whole(float factor, const float* x, float* y) {
   Vec highest[kHeads], total[kHeads];

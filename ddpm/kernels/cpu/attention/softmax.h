@@ -1,5 +1,5 @@
-// What attention does between its matrix products: steps along rows and down columns. One thread
-// each; nothing is allocated.
+// What attention does between its matrix products: steps along rows and down columns. Each function
+// uses one thread and allocates nothing.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,9 @@ void column_maxima(int64_t rows, int64_t columns, ConstRows x, float* maxima);
 // y = exp(x - maxima), sums its columns' sums.
 void column_exponentials(int64_t rows, int64_t columns, ConstRows x, const float* maxima, Rows y,
                          float* sums);
-// Blocks of rows, each under its own maxima, brought together. A part, `stride` floats after the
-// one before, holds the maxima and sums [columns] of column_exponentials and y^T z [columns, width]
-// of some z: maxima and sums of all rows, and softmax(x)^T z.
+// Merges blocks of rows, each of which subtracted its own maxima. A part is `stride` floats after
+// the one before. It holds the maxima and sums [columns] of column_exponentials, and y^T z
+// [columns, width] of some z. Gives the maxima and sums of all rows, and softmax(x)^T z.
 void merge_column_softmax(int64_t parts, int64_t stride, const float* part, int64_t columns,
                           int64_t width, float* maxima, float* sums, float* product);
 // y = exp(x - maxima) factors.

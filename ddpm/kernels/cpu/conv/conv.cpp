@@ -1,7 +1,7 @@
-// The convolutions as gathers (gather.h). Backward-data is the same gather as the forward pass with
-// transposed weights. With stride s it is s x s gathers, one for each phase of the pixels of dx;
-// each phase has its own taps, so nothing is multiplied by an inserted zero. With few channels a
-// tap is a whole row of the kernel (tap_rows.h).
+// The convolutions as gathers (gather.h). Backward-data is the same gather as the forward pass,
+// with transposed weights. With stride s it takes s x s gathers, one for each phase of the pixels
+// of dx. Each phase has its own taps, so nothing is multiplied by an inserted zero. With few
+// channels a tap is a whole row of the kernel (tap_rows.h).
 #include "ddpm/kernels/cpu/conv/conv.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 namespace ddpm::cpu {
 namespace {
 
-// The forward pass of x but for its taps.
+// The gather of the forward pass, without its taps.
 Gather forward_gather(const ConvShape& s, const float* bias, float* y) {
   Gather g;
   g.from_height = s.height, g.from_width = s.width;
@@ -58,8 +58,9 @@ void conv_pointwise(const ConvShape& s, const SplitMap<const float>& x, const fl
 
 namespace {
 
-// Without a stride, backward-data is the convolution of dy with the kernel turned round and its
-// matrices transposed. Where dy has few channels it runs as that, so that rows of taps serve it.
+// With stride 1, backward-data is the convolution of dy with the kernel turned by half a circle and
+// its matrices transposed. Where dy has few channels it is computed as such a convolution, because
+// rows of taps then make it faster.
 bool backward_by_tap_rows(const ConvShape& s) {
   const ConvShape turned = {.channels = s.outputs, .kernel_width = s.kernel_width};
   return tap_span(turned) > 1 && s.stride == 1 && s.kernel_height == s.kernel_width &&

@@ -2,13 +2,13 @@
 // dy[p, k]. It is a transposed product. Its rows are (tap, c) and its columns are k, which is the
 // layout of dw. Each step of the reduction over pixels reads mr channels of x and nr of dy.
 //
-// Blocking. Pixels are taken in blocks of up to the kernel's depth. The stretch of x under a block
-// is copied into groups of mr channels, [group][pixel][mr]. The copy serves all taps (a tap is a
-// table of pointers into it, with a row of zeros for padding) and all panels of dy, and stays in
-// the second-level cache. Without the copy, rows that are a power of two apart would share a few
-// sets of the first-level cache. dy is packed panel by panel into the first-level cache; packing
-// also sums it for dbias. The lines of the next block are prefetched meanwhile: with few channels a
-// block has little work, and the next one would wait for its lines.
+// Blocking. Pixels are taken in blocks of up to the kernel's depth. The part of x that a block
+// needs is copied into groups of mr channels, [group][pixel][mr]. The copy serves all taps (a tap
+// is a table of pointers into it, with a row of zeros for padding) and all panels of dy, and it
+// stays in the second-level cache. Without the copy, rows whose distance is a power of two would
+// share a few sets of the first-level cache. dy is packed panel by panel into the first-level
+// cache; packing also sums it for dbias. Meanwhile the lines of the next block are prefetched. With
+// few channels a block has little work, and the next block would have to wait for its lines.
 //
 // A task is a range of channel groups x a chunk of the pixels. Chunks give a layer with few weights
 // enough work for many threads. Their number depends on the problem only, and their partial sums
@@ -58,7 +58,7 @@ Plan make_plan(const ConvShape& s, const GemmKernels& kernels) {
   if (plan.chunks == 1 && plan.group_tasks - rest >= std::max<int64_t>(least, num_threads())) {
     plan.group_tasks -= rest;  // equally many for all threads
   }
-  // Of the largest tasks: where blocks end must not depend on the threads.
+  // Computed for the largest tasks, because the ends of blocks must not depend on the threads.
   const int64_t task_channels = ceil_div(plan.groups, least) * kernels.mr;
   plan.block_pixels =
       std::clamp<int64_t>(kBlockFloats / task_channels / s.stride / s.stride, 32, kernels.depth);
@@ -89,7 +89,7 @@ struct Lines {
   int64_t stride = 0, columns = 0, rows = 0;
 };
 
-// What the next block will read, be it of this task or of the next one.
+// What the next block will read, in this task or in the next one.
 struct NextBlock {
   static constexpr int64_t kLine = 16;  // floats of a cache line
   // The part of a line's width that tile i prefetches: first of x, then of dy.
@@ -131,7 +131,7 @@ Range find_stretch(const Task& task, Range pixels, int64_t* index) {
   return last < 0 ? Range{0, 0} : Range{first, last + 1};
 }
 
-// A group's copy of a stretch: a row of zeros, then the pixels, mr channels each.
+// A group's copy of the input: a row of zeros, then the pixels, mr channels each.
 int64_t copy_floats(const Task& task, Range stretch) {
   return (1 + stretch.size()) * task.kernels.mr;
 }

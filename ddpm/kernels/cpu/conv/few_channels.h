@@ -10,7 +10,7 @@ namespace ddpm::cpu {
 
 inline constexpr int64_t kFewChannels = 4;
 
-// Narrow networks stay with conv.h: there is nothing to win.
+// Narrow networks stay with conv.h: there is nothing to gain.
 inline bool few_channels_apply(const ConvShape& s) {
   constexpr int64_t kMany = 32;
   const bool ends = (s.channels <= kFewChannels && s.outputs >= kMany) ||

@@ -1,16 +1,16 @@
-// The image is never rearranged. A table says, for each group of mr output pixels and each tap,
-// where the channels of the input pixel lie (or a row of zeros for padding), and the micro-kernel
-// walks along them.
+// The image is never rearranged. For each group of mr output pixels and each tap, a table says
+// where the channels of the input pixel are, or points to a row of zeros for padding. The
+// micro-kernel reads through these pointers.
 //
 // The reduction is cut into blocks of at most the kernel's depth: whole taps, or parts of one where
 // there are many channels. Where it is cut depends on the layer alone. A task is a block of rows x
-// a range of columns. It packs the weights of as many reduction blocks as the second-level cache
-// can hold beside the rest, in panels of nr columns, at most 16 to 24 KiB each. Then strips of some
-// tens of rows pass under one panel after the other: a panel comes to the first-level cache once
-// for each strip, the inputs of the strip stay there, and its outputs are written side by side, as
-// memory likes it. Under its first panel a 1x1 convolution prefetches the rows of the next tile,
-// which come from memory. Packing costs 1/rows of the arithmetic, so weights are never packed in
-// advance.
+// a range of columns. It packs the weights of as many reduction blocks as fit in the second-level
+// cache beside its other data. They are packed in panels of nr columns, at most 16 to 24 KiB each.
+// Then it multiplies strips of some tens of rows by one panel after the other. So a panel is loaded
+// into the first-level cache once for each strip, the inputs of the strip stay there, and its
+// outputs are written side by side. While a 1x1 convolution multiplies by its first panel, it
+// prefetches the rows of the next tile, which come from memory. Packing costs 1/rows of the
+// arithmetic, so weights are never packed in advance.
 #include "ddpm/kernels/cpu/conv/gather.h"
 
 #include "ddpm/base/threads.h"
@@ -20,14 +20,20 @@
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kTaskRows = 960;  // at most; with several taps half, as their tables take room
-constexpr int64_t kLeastTaskRows = 120;  // where rows suffice for all threads, so that packing pays
-constexpr int64_t kPackedFloats = 48 << 10;  // of weights that a task keeps packed: 192 KiB
-constexpr int64_t kStripGroups = 8;          // of mr rows
-constexpr int64_t kWeightCost = 8;           // to fetch and pack a weight, in multiply-adds
+// The most rows of a task. With several taps it is half, because their tables take memory.
+constexpr int64_t kTaskRows = 960;
+// The fewest, where there are rows enough for all threads: fewer would not pay for packing.
+constexpr int64_t kLeastTaskRows = 120;
+// Packed weights of a task: 192 KiB.
+constexpr int64_t kPackedFloats = 48 << 10;
+// Groups of mr rows in a strip.
+constexpr int64_t kStripGroups = 8;
+// To fetch and pack a weight, in multiply-adds.
+constexpr int64_t kWeightCost = 8;
 
-// A chain of n additions loses sqrt(n) roundings; several shorter chains, then added, lose fewer.
-// It costs a load and a store of the outputs per chain, so shorter ones than the least do not pay.
+// The error of a chain of n additions grows like sqrt(n) roundings. It is smaller where several
+// shorter chains are added at the end. Each chain costs a load and a store of the outputs, so
+// chains shorter than the least depth do not pay.
 constexpr int64_t kAccuracyBlocks = 4, kLeastDepth = 128;
 
 // One step of the reduction: some whole taps, or some channels of one tap.
@@ -36,7 +42,8 @@ struct Block {
   int64_t depth() const { return taps.size() * channels.size(); }
 };
 
-// Cuts the reduction by the layer alone, so that an output's additions are always grouped alike.
+// The cuts depend on the layer alone, so that the additions of an output are always grouped in the
+// same way.
 std::vector<Block> cut_reduction(const Gather& g, int64_t depth) {
   std::vector<Block> blocks;
   const int64_t taps = static_cast<int64_t>(g.taps.size()), channels = g.taps[0].from.channels;
@@ -127,7 +134,8 @@ class RowTable {
             .groups = end - first,
             .left_step = taps_ * mr_};
   }
-  // What a group's rows read for a tap and those behind it, and where they are written: [mr] each.
+  // The pointers of a group, [mr] each: where its rows read for a tap and the taps behind it, and
+  // where they are written.
   const float* const* left(int64_t group, int64_t tap) const {
     return left_.data() + (group * taps_ + tap) * mr_;
   }
@@ -234,8 +242,8 @@ struct Tasks {
   int64_t rows, columns;  // tasks are their product
 };
 
-// Enough tasks for every thread to take several, and equally many; rows before columns where there
-// are many rows.
+// Every thread gets several tasks, and all threads the same number. Rows are cut before columns
+// where there are many rows.
 Tasks cut_tasks(const Gather& g, const GemmKernels& kernels, int64_t pixels, int64_t depth) {
   const int64_t panels = ceil_div(g.to_channels, kernels.nr);
   const int64_t wanted = num_threads() == 1 ? 1 : 4 * num_threads();

@@ -1,5 +1,5 @@
 // Convolution as one indirect matrix product: output pixels are rows, output channels are columns,
-// and the reduction runs over (tap, input channel). All convolutions of conv.h end here.
+// and the reduction runs over (tap, input channel). All convolutions of conv.h are computed here.
 #pragma once
 
 #include <algorithm>

@@ -36,11 +36,11 @@ constexpr int64_t kDepth = 256;
 constexpr int64_t kNr = 2 * kLanes;
 constexpr int64_t kLine = 16;  // floats of a cache line
 // Rows that are prefetched while rows are packed: they are too far apart for the processor to
-// guess.
+// predict.
 constexpr int64_t kRowsAhead = 16;
 static_assert(kMr <= kMaxTileRows && kDepth <= kMaxDepth && kDepth * kNr <= kMaxPanelFloats);
 
-// Not a masked store: AMD's processors take tens of micro-operations for one of AVX2.
+// No masked store: with AVX2, AMD's processors take tens of micro-operations for one.
 HWY_INLINE void store_columns(Vec v, int64_t count, float* to) {
 #if HWY_TARGET == HWY_AVX2
   HWY_ALIGN float lanes[kLanes];

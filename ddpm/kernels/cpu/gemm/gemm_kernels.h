@@ -1,6 +1,6 @@
-// The register tile in which every matrix product and direct convolution ends: up to mr x nr
-// outputs are held in registers while the reduction runs. Loops, cache blocking and threads are up
-// to the callers (matmul.cpp, conv/gather.cpp, conv/conv_weights.cpp).
+// The register tile that computes every matrix product and direct convolution: up to mr x nr
+// outputs are in registers while the reduction runs. Loops, cache blocking and threads are up to
+// the callers (matmul.cpp, conv/gather.cpp, conv/conv_weights.cpp).
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@ namespace ddpm::cpu {
 // out[r][j] = bias[j] + alpha * sum over the reduction (+ what out[r][j] held), r < rows, j <
 // columns.
 struct TileOutput {
-  float* const* rows;           // [rows], each at the tile's first column less offset
+  // [rows], each `offset` floats before the tile's first column.
+  float* const* rows;
   int64_t columns = 0;          // 1 ... nr
   const float* bias = nullptr;  // at the tile's first column, or null
   float alpha = 1;
@@ -18,8 +19,10 @@ struct TileOutput {
   int64_t offset = 0;
 };
 
-// Left matrix by row pointers: sum over s < segments, i < length of
-// left[s * mr + r][offset + i] * b[(s * length + i) * b_stride + j].
+// The left matrix is given by row pointers: sum over s < segments, i < length of
+//
+//   left[s * mr + r][offset + i] * b[(s * length + i) * b_stride + j].
+//
 // A convolution gives one segment per tap, a plain product one segment.
 struct RowTile {
   const float* const* left;  // [segments][mr]
@@ -31,8 +34,8 @@ struct RowTile {
   bool fetch = false;  // prefetch the next tile's rows, which come from memory
 };
 
-// Tiles one below the other, of rows / groups rows each, the first rows % groups of them of one
-// more: group g's pointers are at left[g * left_step] and rows[g * mr].
+// Tiles one below the other. Each has rows / groups rows, and the first rows % groups tiles have
+// one more. The pointers of group g are at left[g * left_step] and rows[g * mr].
 struct RowGroups {
   int64_t rows = 0, groups = 0;
   int64_t left_step = 0;
@@ -51,16 +54,17 @@ struct ColumnTile {
 };
 
 struct GemmKernels {
-  int64_t mr;     // most rows of a tile
-  int64_t nr;     // most columns of a tile
-  int64_t depth;  // reduction per tile such that a packed panel of b stays in the first-level cache
+  // The most rows and columns of a tile.
+  int64_t mr, nr;
+  // The longest reduction with which a packed panel of b stays in the first-level cache.
+  int64_t depth;
   void (*row_tiles)(const RowGroups& groups, RowTile tile, TileOutput out);
   void (*column_tile)(int64_t rows, const ColumnTile& tile, const TileOutput& out);
   // panel[i * nr + j] = b[i * stride + j] for i < depth, j < columns; zero for columns <= j < nr.
   // Where sums is not null, sums[j] += sum over i of b[i * stride + j] (sums has nr elements).
   void (*pack)(const float* b, int64_t stride, int64_t depth, int64_t columns, float* panel,
                float* sums);
-  // panel[i * nr + j] = b[j * stride + i], with zeros beyond as well.
+  // panel[i * nr + j] = b[j * stride + i]; zero for columns <= j < nr.
   void (*pack_transposed)(const float* b, int64_t stride, int64_t depth, int64_t columns,
                           float* panel);
   // panel[i * mr + r] = a[i * stride + r] for i < depth, r < rows; what lies between rows and mr is
@@ -73,7 +77,7 @@ inline constexpr int64_t kMaxTileRows = 8;  // upper bounds over all targets
 inline constexpr int64_t kMaxDepth = 256;
 inline constexpr int64_t kMaxPanelFloats = 6144;  // of depth * nr
 
-// The set for the instruction set in force.
+// The kernels for the instruction set in use.
 const GemmKernels& gemm_kernels();
 
 }  // namespace ddpm::cpu

@@ -1,6 +1,6 @@
 // The reduction is cut into blocks of the kernel's depth, at places that depend on k alone. For
 // each block and each panel of nr columns, the panel of b is packed onto the stack, where it stays
-// in the first-level cache, and a strip of rows of a (or all of them) is multiplied by it.
+// in the first-level cache. Then a strip of rows of a (or all of them) is multiplied by it.
 #include "ddpm/kernels/cpu/gemm/matmul.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kStripGroups = 32;  // of mr rows that share a packed panel
 
-// What is left of a product without terms.
+// A product whose reduction is empty: zeros, or the bias.
 void add_nothing(const Matmul& p) {
   for (int64_t i = 0; i < p.m; ++i) {
     float* row = p.c.row(i);
@@ -63,7 +63,8 @@ void strip_times_panels(const Matmul& p, const GemmKernels& kernels, Range rows,
     tile.fetch = column == 0;
     if (transposed) {
       kernels.pack_transposed(p.b.row(column) + k.begin, p.b.stride, k.size(), columns, panel);
-    } else if (groups == 1 && columns == kernels.nr) {  // used once: not worth a copy
+    } else if (groups == 1 && columns == kernels.nr) {
+      // Read once, so a copy does not pay.
       tile.b = p.b.row(k.begin) + column;
       tile.b_stride = p.b.stride;
     } else {

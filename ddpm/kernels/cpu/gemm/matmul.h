@@ -1,7 +1,6 @@
-// Small matrix products on one thread, which may be called inside a parallel region: what attention
-// is built of. Matrices are row-major, of any size (also 0), with a row stride each, so that the
-// columns of a head can be read in place. Nothing is allocated. The bits of an output do not depend
-// on m or n.
+// Small matrix products on one thread, for attention. They may be called inside a parallel region.
+// Matrices are row-major, of any size (also 0). Each has a row stride, so that the columns of a
+// head can be read in place. Nothing is allocated. The bits of an output do not depend on m or n.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// The step that all products are made of. A tile of kRows x kVecs vectors of sums is in registers;
-// each step adds the products of kRows numbers and kVecs vectors to it. This file has no include
-// guard: a kernel file includes it once for each target, after hwy/highway.h, inside no namespace.
+// The step of all products. A tile of kRows x kVecs vectors of sums is in registers; each step adds
+// the products of kRows numbers and kVecs vectors to it. This file has no include guard: a kernel
+// file includes it once for each target, after hwy/highway.h, inside no namespace.
 #include "ddpm/kernels/cpu/simd/vector_math-inl.h"
 #include "hwy/highway.h"
 

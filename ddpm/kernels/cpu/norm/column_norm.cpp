@@ -1,10 +1,12 @@
-// Column kernels. The moments and the maps go along the rows, the moments some rows at a time, with
-// their accumulators in the first-level cache. The sums of gradients need more accumulators: they
-// go down a strip of columns and keep them in registers, while the block's rows stay in the first
-// cache levels. In a wide matrix the processor foresees neither way, so both prefetch what comes
-// next, the following rows or the following strip. The moments are taken about the block's first
-// row, whose distance from the mean is at most sqrt(rows) deviations: in double that costs two
-// digits of sixteen, and one pass is enough.
+// Column kernels. The moments and the affine maps are computed row by row. The moments take some
+// rows at a time and keep their accumulators in the first-level cache. The sums of gradients need
+// more accumulators. They are computed strip by strip, a strip being some columns: the accumulators
+// are in registers, and the rows of the block stay in the first cache levels. In a wide matrix the
+// processor predicts neither order of access, so both kernels prefetch the following rows or the
+// following strip.
+//
+// The moments are computed about the block's first row. Its distance from the mean is at most
+// sqrt(rows) deviations. In double that loses two digits of sixteen, so one pass is enough.
 #include "ddpm/kernels/cpu/norm/column_norm.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -1,9 +1,9 @@
-// What group normalisation and weight standardization are made of: statistics down the columns of a
-// dense matrix [rows][columns], the map y = act((x - mean) scale + shift) with one mean, scale and
+// The steps of group normalisation and weight standardization on a dense matrix [rows][columns]:
+// statistics of each column, the map y = act((x - mean) scale + shift) with one mean, scale and
 // shift for each column, and the two steps of its gradient. Callers cut the rows into blocks of
-// column_block_rows(), which depends on the width alone, and merge the numbers of the blocks in
-// order, so results depend neither on threads nor on the batch. One thread each; nothing is
-// allocated.
+// column_block_rows() and merge the results of the blocks in order. That size depends on the width
+// alone, so results depend neither on threads nor on the batch. Each function uses one thread and
+// allocates nothing.
 #pragma once
 
 #include <algorithm>
@@ -11,14 +11,14 @@
 
 namespace ddpm::cpu {
 
-// Rows such that a block stays in the first cache levels and that a sum over a block in float32
-// loses less than a digit.
+// The rows of a block. It stays in the first cache levels, and a sum over it in float32 loses less
+// than a digit.
 inline int64_t column_block_rows(int64_t columns) {
   return std::clamp<int64_t>(16384 / std::max<int64_t>(columns, 1), 16, 128);
 }
 
-// Mean of each column, and sum of the squared distances to it, in double: whatever float32 holds
-// neither over- nor underflows, and a constant column gives its value and 0 exactly.
+// The mean of each column and the sum of the squared distances to it, in double. No float32 values
+// make them overflow or underflow. A constant column gives its value and 0 exactly.
 void column_moments(const float* x, int64_t rows, int64_t columns, double* mean, double* squares);
 
 // Per column; arrays of `columns` floats each.

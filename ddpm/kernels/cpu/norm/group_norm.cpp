@@ -1,8 +1,9 @@
-// Two passes: one for the statistics, and one that applies normalisation, FiLM and SiLU as a single
-// affine map for each channel and image, mostly while the image is still in the cache. The backward
-// pass also takes two passes over dy and x; it computes again what the forward pass did instead of
-// storing it. Statistics are first taken for each channel and block of positions, so that the
-// number of channels in a group does not matter, and merged in double in a fixed order.
+// Two passes. The first computes the statistics. The second applies normalisation, FiLM and SiLU as
+// a single affine map for each channel and image, mostly while the image is still in the cache. The
+// backward pass also takes two passes over dy and x. It computes again what the forward pass did
+// instead of storing it. Statistics are computed for each channel and block of positions first, so
+// that the number of channels in a group does not matter. They are merged in double in a fixed
+// order.
 #include "ddpm/kernels/cpu/norm/group_norm.h"
 
 #include <algorithm>
@@ -36,7 +37,7 @@ struct Extents {
   int64_t images, channels, positions, groups, width, block, blocks;
 };
 
-// What happens to a channel of an image: v = (x - mean) rstd gamma + beta, u = v scale + shift.
+// A channel of an image: v = (x - mean) rstd gamma + beta, u = v scale + shift.
 struct Film {
   const float* scales = nullptr;  // [channels] and then as many shifts, or null
   int64_t channels = 0;

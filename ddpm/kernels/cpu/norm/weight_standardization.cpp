@@ -1,7 +1,8 @@
-// w [kh, kw, C, K] is a matrix [kh kw C][K] whose columns are normalised: the arithmetic of group
-// normalisation with one image and a group for each column. Blocks of rows go to threads, and their
-// moments are merged in order. Moments of equal numbers are exact, so a constant filter has a
-// variance of exactly zero. Then rstd is 0, and so are the result and its gradient.
+// w [kh, kw, C, K] is a matrix [kh kw C][K] whose columns are normalised. This is the arithmetic of
+// group normalisation with one image and one group for each column. Threads take blocks of rows,
+// and the moments of the blocks are merged in order. Moments of equal numbers are exact, so a
+// constant filter has a variance of exactly zero. Then rstd is 0, and so are the result and its
+// gradient.
 #include "ddpm/kernels/cpu/norm/weight_standardization.h"
 
 #include <algorithm>

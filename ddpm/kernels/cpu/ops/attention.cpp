@@ -1,4 +1,4 @@
-// The kinds of attention: tensors in, pointers and extents out.
+// The kinds of attention: turns tensors into pointers and extents.
 #include "ddpm/kernels/cpu/attention/attention.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Convolutions: tensors in, pointers and extents out, and what the layers of pointers do not know:
-// two inputs, standardized weights, weights that are kept. A linear layer is a convolution as well.
+// Convolutions: turns tensors into pointers and extents, and adds what the kernels do not know: two
+// inputs, standardized weights, weights that are kept. A linear layer is a convolution as well.
 #include "ddpm/kernels/cpu/ops/cpu_backend.h"
 
 #include <algorithm>
@@ -18,7 +18,8 @@ cpu::ConvShape conv_shape(const ConvArgs& args, const Tensor& x, const Tensor& w
   return {.batch = x.size(0),
           .height = x.size(1),
           .width = x.size(2),
-          .channels = w.size(2),  // x may bring a part of them
+          // Not those of x, which may hold only a part of them.
+          .channels = w.size(2),
           .kernel_height = w.size(0),
           .kernel_width = w.size(1),
           .outputs = w.size(3),
@@ -52,8 +53,8 @@ Tensor standardized(const ConvWeights& w) {
   return result;
 }
 
-// The rows of a 1x1 kernel fall apart by input, so that nothing need be concatenated for it. With
-// few channels a second pass over the outputs costs more than the concatenation.
+// In a 1x1 kernel each of two inputs has rows of its own, so the inputs need not be concatenated.
+// With few channels a second pass over the outputs would cost more than the concatenation.
 struct Halves {
   cpu::ConvShape first, second;
   int64_t second_weights;  // where those of the second input begin
@@ -79,7 +80,7 @@ Tensor concatenated(CpuBackend& backend, const ConvInput& x) {
 
 bool few(cpu::ConvAlgorithm algorithm) { return algorithm == cpu::ConvAlgorithm::kFewChannels; }
 
-// What is kept with weights that stay: those of the algorithm that the last call took.
+// What is kept for weights that do not change: what the algorithm of the last call made of them.
 struct PreparedConv {
   std::unique_ptr<cpu::PreparedWinograd> winograd;
   Tensor standardized;

@@ -1,9 +1,13 @@
-// Which algorithm a layer takes, by a model of its time: the multiplications that an algorithm
-// needs for one map, tiles that stick out included, divided by the share of the machine's peak that
-// they reach with many tiles, times 1 + t / tiles: what is done once for all tiles, transforming
-// the weights or their gradient, packing, fetching, takes as long as the products of t tiles. The
-// constants fit measurements of single layers whose weights come from memory, as they do in a
-// network, within a fifth, and decide as those do, except where two algorithms are about level.
+// Which algorithm a layer takes, by a model of its time:
+//
+//   multiplications of one map / share of the peak * (1 + t / tiles)
+//
+// The multiplications include those of tiles that reach beyond the map. They reach the given share
+// of the machine's peak where there are many tiles. Some work is done once for all tiles:
+// transforming the weights or their gradient, packing, fetching. It takes as long as the products
+// of t tiles. The constants come from measurements of single layers whose weights are fetched from
+// memory, as they are in a network. The model is within a fifth of the measured times. It chooses
+// as they do, except where two algorithms take about the same time.
 #include "ddpm/kernels/cpu/ops/conv_select.h"
 
 #include <fmt/core.h>
@@ -22,18 +26,24 @@ namespace {
 
 struct Row {
   ConvAlgorithm algorithm;
-  int64_t tile;                   // outputs per side
-  double share;                   // of the peak; Winograd's transforms of maps count as idleness
-  double forward, data, weights;  // t of each pass
-  double kept;                    // t where the weights were transformed before: fetching them
-  int64_t least_channels;         // of x and y
+  // Outputs per side.
+  int64_t tile;
+  // Of the peak. Winograd's transforms of maps count as time without work.
+  double share;
+  // t of each pass.
+  double forward, data, weights;
+  // t where the weights were transformed before and are only fetched.
+  double kept;
+  // Of x and y.
+  int64_t least_channels;
 };
 constexpr Row kTable[] = {
     {ConvAlgorithm::kDirect, 1, 0.87, 48, 32, 24, 0, 0},
     {ConvAlgorithm::kWinograd2, 2, 0.80, 15, 18, 15, 6, 16},
     {ConvAlgorithm::kWinograd4, 4, 0.75, 8, 10, 8, 6, 16},
 };
-// Where the choice must not depend on the batch, it is right for this one: latency counts too.
+// Where the choice must not depend on the batch, it is made for this number of images. It is small,
+// because latency counts too.
 constexpr double kFewImages = 3;
 
 double cost(const ConvShape& s, ConvPass pass, bool by_batch, const Row& row) {

@@ -13,14 +13,15 @@ enum class ConvAlgorithm { kDirect, kFewChannels, kWinograd2, kWinograd4 };
 // "direct", "few channels", "winograd F(2)", "winograd F(4)".
 const char* name_of(ConvAlgorithm algorithm);
 
-// What a layer takes. Without by_batch the forward pass and backward-data depend on everything in
-// the shape but the batch, so that an image's bits do not depend on its batch; the weights then
-// count as transformed in advance. The environment variable DDPM_CONV overrides the choice:
-// "direct" everywhere, or "winograd" wherever it applies. Throws UsageError for another value.
+// The algorithm that a layer takes. Without by_batch, the choice for the forward pass and for
+// backward-data does not depend on the batch, so that the bits of an image do not either; the
+// weights then count as transformed in advance. The environment variable DDPM_CONV overrides the
+// choice: "direct" everywhere, or "winograd" wherever it applies. Throws UsageError for another
+// value.
 ConvAlgorithm conv_algorithm(const ConvShape& shape, ConvPass pass, bool by_batch = false);
 // Outputs per side of a tile, 1 for the direct convolution.
 int64_t tile_of(ConvAlgorithm algorithm);
-// Its name, and why it is not Winograd's where it is not.
+// The name of the algorithm. Where it is not Winograd's, also the reason.
 std::string describe_algorithm(const ConvShape& shape, ConvPass pass, bool by_batch = false);
 
 }  // namespace ddpm::cpu

@@ -1,6 +1,6 @@
-// The fast backend for processors: overrides what is hot with SIMD kernels (see simd.h for the
+// The fast backend for processors. It overrides what takes time with SIMD kernels (simd.h lists the
 // instruction sets) and inherits the rest. Results do not depend on the number of threads, and the
-// bits of one image's outputs not on the others of its batch.
+// bits of an image do not depend on the other images of its batch.
 #pragma once
 
 #include "ddpm/kernels/ref/ref_backend.h"

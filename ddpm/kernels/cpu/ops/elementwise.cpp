@@ -97,7 +97,7 @@ DDPM_SIMD_TABLE(clamp_row);
 
 namespace {
 
-// Elements per thread below which waking another costs more than it brings.
+// A thread gets at least so many elements: for fewer, waking it costs more than it saves.
 constexpr int64_t kGrain = 16384;
 
 void activate(Activation kind, const float* x, int64_t count, float* y) {

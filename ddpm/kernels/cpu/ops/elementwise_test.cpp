@@ -12,7 +12,8 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 
 class ElementwiseTest : public EverySimd {};
 
-// Where the function itself is not tiny; each bound is on the error relative to the true value.
+// Compares values and slopes with ref at many points. The bound of the values is relative, as far
+// as they are not tiny; that of the slopes is absolute, because they pass through zero.
 void sweep(Activation kind, float low, float high, double value_bound, double slope_bound) {
   constexpr int64_t kCount = 20001;
   Tensor x({kCount});
@@ -30,7 +31,6 @@ void sweep(Activation kind, float low, float high, double value_bound, double sl
   for (int64_t i = 0; i < kCount; ++i) {
     ASSERT_NEAR(y.f32()[i], expected.f32()[i], std::abs(expected.f32()[i]) * value_bound + 1e-36)
         << "at " << x.f32()[i];
-    // The slope passes through zero: absolute in its middle.
     ASSERT_NEAR(slope.f32()[i], expected_slope.f32()[i], slope_bound) << "at " << x.f32()[i];
   }
 }
@@ -42,7 +42,7 @@ TEST_P(ElementwiseTest, SiluIsGoodToAFewLastBitsEverywhere) {
 }
 
 TEST_P(ElementwiseTest, GeluIsGoodToAFewLastBitsEverywhere) {
-  // The baseline target has no fused multiply-add to see the rounding error of x^2 with.
+  // Without fused multiply-adds the baseline target cannot correct the rounding error of x^2.
   const double tail = GetParam() == Simd::kBaseline ? 5e-6 : 6e-7;
   sweep(Activation::kGelu, -2, 4, 6e-7, 4e-7);
   sweep(Activation::kGelu, -12.5, 20, tail, 4e-7);
@@ -60,7 +60,7 @@ TEST_P(ElementwiseTest, ActivationsTakeTheirLimitsAndKeepNan) {
     cpu.run(op::Activate{.kind = kind, .x = x, .y = y});
     cpu.run(op::ActivateBackward{.kind = kind, .dy = one, .x = x, .dx = slope});
     for (int i = 0; i < 8; ++i) {
-      // Written so that infinity is near infinity.
+      // The first comparison is for infinities, whose difference is NaN.
       EXPECT_TRUE(y.f32()[i] == values[i] || std::abs(y.f32()[i] - values[i]) < 1e-35)
           << points[i] << " gives " << y.f32()[i];
       EXPECT_NEAR(slope.f32()[i], slopes[i], 1e-34) << points[i];

@@ -1,4 +1,4 @@
-// Group normalization and weight standardization: tensors in, pointers and extents out.
+// Group normalization and weight standardization: turns tensors into pointers and extents.
 #include <algorithm>
 
 #include "ddpm/kernels/cpu/norm/group_norm.h"
@@ -22,7 +22,7 @@ cpu::GroupNormWeights weights_of(const Tensor& gamma, const Tensor& beta, const 
   return {gamma.f32(), beta.f32(), film ? film->f32() : nullptr};
 }
 
-// Weights as a matrix whose columns lead to one output each.
+// Weights as a matrix with one column for each output.
 int64_t rows_of(const Tensor& w) { return w.elements() / std::max<int64_t>(w.size(-1), 1); }
 
 }  // namespace

@@ -16,8 +16,8 @@
 namespace ddpm::cpu {
 namespace {
 
-// What is the same for every element. Averages move by a share of the distance, which stays exact
-// where the share is small: 1 - 0.999 in float32 is wrong by 1e-5.
+// What is the same for every element. The averages move by a share of the distance. Shares are
+// computed in double, because 1 - 0.999 in float32 is wrong by 1e-5.
 struct AdamStep {
   float grad_scale;
   float share1, share2;      // 1 - beta

@@ -1,6 +1,6 @@
 // Data is moved a row of pixels at a time; memory is the limit. Folding cells of 2 x 2 pixels into
-// channels interleaves four rows of channels. Cells of another size, which the network does not
-// have, are left to ref.
+// channels interleaves four rows of channels. The network has no cells of another size, so those
+// are left to ref.
 #include <algorithm>
 
 #include "ddpm/base/threads.h"
@@ -147,8 +147,8 @@ void upsample_backward(int64_t rows, int64_t columns, int64_t channels, const fl
   });
 }
 
-// y [rows, first + second] from a [rows, first] and b [rows, second], and back. Null is what is not
-// wanted.
+// y [rows, first + second] from a [rows, first] and b [rows, second], and back. An output that is
+// not wanted is null.
 void join_columns(int64_t rows, int64_t first, int64_t second, const float* a, const float* b,
                   float* y) {
   const int64_t both = first + second;

@@ -16,8 +16,9 @@
 //   }
 //   #endif
 //
-// A struct that kernels take is one type for all targets: it stands in a header, or above, in the
-// same file, behind a guard (#ifndef) of its own, because the file includes itself once per target.
+// A struct that kernels take must be one type for all targets. Declare it in a header, or at the
+// top of the same file behind a guard (#ifndef) of its own: the file includes itself once per
+// target.
 //
 // Between BEFORE and AFTER call no templates or inline functions of the standard library: one
 // instance serves the whole program, and compiled there it could carry instructions that the CPU at

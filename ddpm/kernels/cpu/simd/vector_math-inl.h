@@ -127,12 +127,12 @@ HWY_INLINE Vec exp_within(Vec x) {
   return hn::Mul(p, hn::BitCast(Floats(), hn::Add(power, hn::BitCast(integers, set(1)))));
 }
 
-// e^x for x <= 88.3, as in softmaxes, where no argument is positive: 0 below -87.3. (Zero and not
-// the smallest number: its products would be denormal, and those are slow.)
+// e^x for x <= 88.3, as in softmaxes, where no argument is positive. It is 0 below -87.3, not the
+// smallest number: products with that would be denormal, and those are slow.
 HWY_INLINE Vec exp(Vec x) { return hn::IfThenZeroElse(hn::Lt(x, set(-87.3f)), exp_within(x)); }
 
-// x / (1 + e^-x). Left of -88 it stays at silu(-88) = -5e-37: so that infinity is never multiplied
-// by zero.
+// x / (1 + e^-x). Below -88 it stays at silu(-88) = -5e-37, so that infinity is never multiplied by
+// zero.
 HWY_INLINE Vec silu(Vec x) {
   const Vec low = at_least(x, -88);
   return hn::Div(low, hn::Add(set(1), exp_within(hn::Neg(at_most(low, 87)))));
@@ -145,9 +145,9 @@ HWY_INLINE Vec silu_slope(Vec x) {
   return hn::MulAdd(hn::Mul(within, s), hn::Mul(e, s), s);
 }
 
-// erfc(|x| / sqrt(2)) and exp(-x^2 / 2) for |x| <= 13. The first is t e^(-x^2 / 2) P(t) with
-// t = 1 / (1 + |x| / sqrt(8)), P the polynomial nearest to the rest in relative error (6e-9). The
-// rounding error of x^2 goes into the exponential as a factor, or it would be 85 times as large.
+// erfc(|x| / sqrt(2)) and exp(-x^2 / 2) for |x| <= 13. The first is t e^(-x^2 / 2) P(t) with t = 1
+// / (1 + |x| / sqrt(8)). P is the polynomial with the smallest relative error (6e-9). The
+// exponential is corrected for the rounding error of x^2, which it would amplify up to 85 times.
 struct Tail {
   Vec erfc, density;
 };
@@ -178,7 +178,7 @@ HWY_INLINE Vec gaussian_below(Vec x, Vec erfc) {
   return hn::IfThenElse(hn::Lt(x, hn::Zero(Floats())), tail, hn::Sub(set(1), tail));
 }
 
-// x Phi(x); left of -13 it stays at gelu(-13) = -8e-38.
+// x Phi(x). Below -13 it stays at gelu(-13) = -8e-38.
 HWY_INLINE Vec gelu(Vec x) {
   const Vec low = at_least(x, -13);
   const Vec within = at_most(low, 13);

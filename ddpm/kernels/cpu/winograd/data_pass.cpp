@@ -1,25 +1,26 @@
-// Forward and backward-data Winograd convolution; backward-data is the forward pass of dy with the
+// Forward and backward-data Winograd convolution. Backward-data is the forward pass of dy with the
 // kernel turned by half a circle and its channels swapped.
 //
-// All works on blocks: some tens of tiles, 8 or 16 channels of x and a panel of 16 or 32 outputs
-// (AVX2, AVX-512); kernels.h has their arrays. Three steps:
+// Everything is done in blocks: some tens of tiles, 8 or 16 channels of x and a panel of 16 or 32
+// outputs (AVX2, AVX-512). kernels.h describes their arrays. There are three steps:
 //
 //   input     V of a block of tiles, block after block of channels (input.h)
-//   products  panel by panel, the sums of all positions collect V[position] U[position] from one
+//   products  panel by panel: V[position] U[position] is added to the sums of all positions, one
 //             slab of channels after the other
 //   output    the sums of some panels are transformed into y
 //
-// Tiles are blocked so that V stays in the second-level cache while the panels pass; U and the sums
-// stream through the first level, which keeps up.
+// Blocks of tiles are small, so that V stays in the second-level cache for all panels. U and the
+// sums pass through the first-level cache, which is fast enough for that.
 //
-// U (weight_transform.h), four times as large as the weights (F(4)), is used once for each block of
-// tiles. With many blocks it is made once, before all tasks, or was prepared. With few it is made
-// where it is needed: for one slab and one panel, used for all tiles while it is in the first or
-// second level, and dropped. A task then takes a few neighbouring panels: a row of weights for one
-// panel is a cache line or two, and lines come faster from memory together with their neighbours.
+// U (weight_transform.h) is four times as large as the weights (F(4)) and is used once for each
+// block of tiles. With many blocks it is made once, before all tasks, or was prepared. With few it
+// is made where it is needed: for one slab and one panel, used for all tiles while it is in the
+// first or second level, and dropped. A task then takes a few neighbouring panels: a row of weights
+// for one panel is a cache line or two, and lines come faster from memory together with their
+// neighbours.
 //
-// Each slab of channels is a chain of additions of its own, however work is cut into tasks, so bits
-// depend on neither threads nor batch.
+// Each slab of channels is summed on its own, however the work is cut into tasks, so bits depend on
+// neither threads nor batch.
 #include <algorithm>
 
 #include "ddpm/base/threads.h"
@@ -33,12 +34,17 @@
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kFewTiles = 64;           // up to here U is made where it is needed
-constexpr int64_t kInputFloats = 56 << 10;  // V of a block of tiles: 224 KiB
-constexpr int64_t kLeastTiles = 16;         // of a block, so that fetching U pays
+// With at most so many tiles, U is made where it is needed.
+constexpr int64_t kFewTiles = 64;
+// V of a block of tiles: 224 KiB.
+constexpr int64_t kInputFloats = 56 << 10;
+// Tiles of a block. With fewer, fetching U would not pay.
+constexpr int64_t kLeastTiles = 16;
 constexpr int64_t kMostTiles = 24;
-constexpr int64_t kMostFewTiles = 32;  // where all tasks take the same tiles
-constexpr int64_t kPanelBatch = 4;     // panels between two output transforms
+// The most tiles of a block where all tasks take the same tiles.
+constexpr int64_t kMostFewTiles = 32;
+// Panels between two output transforms.
+constexpr int64_t kPanelBatch = 4;
 
 struct Pass {
   Tiles tiles;

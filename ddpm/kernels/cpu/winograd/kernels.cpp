@@ -1,13 +1,13 @@
 // Each 2-D transform is a 1-D transform (transforms-inl.h) of every row, then of every column, one
-// vector of channels at a time. Between the two, the tile lies in a few lines of the first-level
+// vector of channels at a time. Between the two, the tile is in a few lines of the first-level
 // cache.
 //
-// The compiler knows where each number of U and S lies; with strides that are known only at run
-// time their transforms would take twice the time. In the products, only the loop over tiles ends
-// at a place that the processor must guess, and the products of one position begin while the last
-// sums of the one before are still on their way. So a few channels at a time reach 93 % of the
-// multipliers' peak. S has room between its positions, or those of one channel would share a few
-// sets of the cache. U needs no such room, because it is used in order.
+// The compiler knows where each number of U and S is. With strides that are known only at run time,
+// their transforms would take twice the time. In the products, only the end of the loop over tiles
+// must be predicted, and the products of one position begin before the last sums of the previous
+// one are complete. So even a few channels at a time reach 93 % of the multipliers' peak. S has
+// gaps between its positions; without them, the positions of one channel would share a few sets of
+// the cache. U needs no gaps, because it is used in order.
 #include "ddpm/kernels/cpu/winograd/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -26,11 +26,11 @@ namespace {
 
 constexpr int64_t kNr = 2 * kLanes;                  // as in gemm_kernels.cpp
 constexpr int64_t kBlock = kLanes > 8 ? kLanes : 8;  // channels
-// Products of a slab's blocks are summed in registers. With AVX-512 a block's products take so
-// short a time that writing their sums would be a fifth of it.
+// The products of all blocks of a slab are summed in registers. With AVX-512 the products of one
+// block are so fast that writing their sums would take a fifth of the time.
 constexpr int kSlab = kLanes > 8 ? 4 : 1;
-// Between positions of U of so many blocks. With AVX-512 a row more, since 36 lines a power of two
-// apart would share a few sets of the cache.
+// The distance between positions of U, for so many blocks. With AVX-512 it is one row more: 36
+// lines whose distance is a power of two would share a few sets of the cache.
 constexpr int64_t u_stride(int64_t blocks) {
   return blocks * kBlock * kNr + (kLanes > 8 ? kNr : 0);
 }
@@ -222,7 +222,7 @@ void block_gradient(const float* sums, int64_t rows, float* taps, int64_t tap_st
   }
 }
 
-// sums[r] = (what they hold, where accumulate, +) sum[r], rows kNr apart.
+// sums[r] = sum[r], rows kNr apart; where accumulate, it is added to what they hold.
 template <int kRows>
 HWY_INLINE void write_sums(const Vec (&sum)[kRows][2], bool accumulate, float* sums) {
   const Floats d;
@@ -236,8 +236,8 @@ HWY_INLINE void write_sums(const Vec (&sum)[kRows][2], bool accumulate, float* s
   }
 }
 
-// Sums start at zero and are added to what was there at the end, so that a long reduction is many
-// shorter chains of additions.
+// Sums start at zero and are added to the earlier ones at the end. So a long reduction is many
+// shorter chains of additions, whose error is smaller.
 template <int kRows, bool kStream>
 HWY_INLINE void multiply_tile(int64_t blocks, const float* v, int64_t v_step, const float* u,
                               bool accumulate, float* sums) {

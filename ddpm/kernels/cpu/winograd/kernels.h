@@ -8,8 +8,8 @@
 
 namespace ddpm::cpu {
 
-// How weights w are standardized on their way: (w - mean[i]) rstd[i], i being the column k or the
-// row c. Nothing where mean is null.
+// How weights w are standardized while they are transformed: (w - mean[i]) rstd[i], i being the
+// column k or the row c. Not at all where mean is null.
 struct WeightScaling {
   const float* mean = nullptr;
   const float* rstd = nullptr;
@@ -22,13 +22,14 @@ struct GradientBlocks {
   int64_t count, step, stride;
 };
 
-// Arrays are of a block of tiles, a block of channels and a panel of nr outputs, as in
-// gemm_kernels.h; U is of a slab, up to so many blocks of channels. Strides between positions and
-// sizes are in floats:
+// Arrays belong to a block of tiles, a block of channels and a panel of nr outputs, as in
+// gemm_kernels.h. U belongs to a slab, which is up to so many blocks of channels. Strides between
+// positions and sizes are in floats:
+//
 //   V [position][tile][block],
 //   U [position][channel of the slab][nr], u_size(blocks) in all,
 //   the sums, and D, the transformed gradient of outputs, [position][tile][nr],
-//   S, the gradient of U, [position][block][nr], with room between positions, gradient_size in all.
+//   S, the gradient of U, [position][block][nr], with gaps between positions, gradient_size in all.
 struct WinogradKernels {
   int64_t block;  // channels
   int64_t slab;   // blocks
@@ -44,9 +45,9 @@ struct WinogradKernels {
   // scaled, k < nr. Columns are scaled a whole panel at a time. U is as large as the channels need.
   void (*weights)(const float* taps, int64_t tap_stride, int64_t channels,
                   const WeightScaling& scaling, float* u);
-  // sums[p][t][k] = (what they hold, where accumulate, +) sum over the channels c of `blocks`
-  // blocks of V[p][t][c] U[p][c][k] for t < tiles; V's blocks are v_step apart. stream: U comes
-  // from memory, and so will what lies behind it.
+  // sums[p][t][k] = sum over the channels c of `blocks` blocks of V[p][t][c] U[p][c][k] for t <
+  // tiles; where accumulate, it is added to what they hold. V's blocks are v_step apart. stream: U
+  // is read from memory, and so is what follows it.
   void (*multiply)(int64_t tiles, int64_t blocks, const float* v, int64_t v_stride, int64_t v_step,
                    const float* u, bool stream, bool accumulate, float* sums, int64_t sums_stride);
   // A^T M A + bias of one tile, position p of M's column k < columns at sums[p * stride + k / nr *
@@ -60,9 +61,9 @@ struct WinogradKernels {
   // sum where sums is not null (columns rounded up to nr elements).
   void (*output_gradient)(const float* const* pixels, int64_t columns, float* d, int64_t stride,
                           int64_t panel_stride, float* sums);
-  // S[p][c][k] = (what they hold, where accumulate, +) sum over t < tiles of V[p][t][c] D[p][t][k],
-  // for each block of V and each panel of D: S of block i and panel j at s + (i * panels + j) *
-  // gradient_size.
+  // S[p][c][k] = sum over t < tiles of V[p][t][c] D[p][t][k]; where accumulate, it is added to what
+  // they hold. For each block of V and each panel of D: S of block i and panel j is at s + (i *
+  // panels + j) * gradient_size.
   void (*multiply_gradient)(int64_t tiles, const GradientBlocks& v, const GradientBlocks& d,
                             bool accumulate, float* s);
   // G^T S G for rows c < channels: taps[tap * tap_stride + c * row_stride + k], k < nr.
@@ -70,7 +71,7 @@ struct WinogradKernels {
                          int64_t row_stride);
 };
 
-// m is 2 or 4; the set for the instruction set in force.
+// The kernels of F(m x m), m being 2 or 4, for the instruction set in use.
 const WinogradKernels& winograd_kernels(int64_t m);
 
 }  // namespace ddpm::cpu

@@ -52,8 +52,8 @@ struct Blocks {
   int64_t all, size, count;
 };
 
-// Calls visit(i, piece) for what of a range lies before the next multiple of `size` and what lies
-// after it, i being the piece's first element over size.
+// Cuts a range at the first multiple of `size` in it. Calls visit(i, piece) for each piece that is
+// not empty, i being the piece's first element over size.
 template <class Visit>
 void from_multiples(Range range, int64_t size, const Visit& visit) {
   const int64_t middle = std::min(range.end, ceil_div(range.begin, size) * size);
@@ -61,8 +61,8 @@ void from_multiples(Range range, int64_t size, const Visit& visit) {
   if (middle < range.end) visit(middle / size, Range{middle, range.end});
 }
 
-// The distance of two positions, `size` floats or a little more: an odd number of cache lines, so
-// that the positions of one channel do not share one set of the cache.
+// The distance between two positions: `size` floats or a little more, an odd number of cache lines.
+// Otherwise the positions of one channel would share one set of the cache.
 inline int64_t position_stride(int64_t size) { return (ceil_div(size, 16) | 1) * 16; }
 
 }  // namespace ddpm::cpu

@@ -17,8 +17,9 @@ HWY_INLINE Vec constant(double value) { return hn::Set(Floats(), static_cast<flo
 template <int kM>
 struct Transform;
 
+// Points 0, 1, -1, infinity.
 template <>
-struct Transform<2> {  // points 0, 1, -1, infinity
+struct Transform<2> {
   static HWY_INLINE void input(const Vec (&d)[4], Vec (&t)[4]) {
     t[0] = hn::Sub(d[2], d[0]);
     t[1] = hn::Add(d[1], d[2]);
@@ -52,8 +53,9 @@ struct Transform<2> {  // points 0, 1, -1, infinity
   }
 };
 
+// Points 0, a, -a, b, -b, infinity.
 template <>
-struct Transform<4> {  // points 0, a, -a, b, -b, infinity
+struct Transform<4> {
   static constexpr double kA = 0.625, kB = 1.5;
   static constexpr double kAA = kA * kA, kBB = kB * kB;
   static constexpr double kScale0 = 1 / (kAA * kBB);

@@ -1,5 +1,5 @@
-// A row of weights for one panel is a cache line or two, so weights are first copied from their
-// rows, some slabs at a time, and transformed from the copy.
+// A row of weights for one panel is only a cache line or two. So the weights of some slabs are
+// first copied, row by row, and transformed from the copy.
 #include "ddpm/kernels/cpu/winograd/weight_transform.h"
 
 #include <algorithm>

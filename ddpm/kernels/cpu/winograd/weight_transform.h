@@ -65,8 +65,8 @@ class WeightTransform {
   std::vector<float> mean_, rstd_;  // by output, as many as the panels have columns
 };
 
-// U as a task needs it, one panel and slab after the other: found where all was made before, else
-// made here and forgotten.
+// U as a task needs it, one panel and slab after the other. It is read from `all` where all of U
+// was made before. Otherwise it is made here, used and dropped.
 class TaskWeights {
  public:
   // all: U as WeightTransform::all makes it, or null. Both must outlive this.

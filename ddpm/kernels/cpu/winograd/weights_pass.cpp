@@ -6,10 +6,10 @@
 // Blocking. A task sums S of up to 64 channels and 64 outputs, which takes half of the second-level
 // cache, and ends with G^T S G. So S, four times as large as dw (F(4)), never goes to memory. Such
 // a range of channels and outputs is a part of the layer. Where there are few parts, each makes V
-// and D itself, for some tiles at a time, which stay in that cache as well; its tiles are cut into
-// pieces with a dw of their own each, to have work for many threads. More parts would all make the
-// same V and D. So these are made before, for as many tiles as kBytes hold, and pass through the
-// last-level cache.
+// and D itself, for some tiles at a time, which stay in that cache as well. Its tiles are cut into
+// pieces with a dw of their own each, so that there is work for many threads. Where there are more
+// parts, all would make the same V and D. So V and D are made first, for as many tiles as kBytes
+// hold, and pass through the last-level cache.
 //
 // The order of additions depends on the problem alone, so results do not depend on the threads.
 #include <algorithm>
@@ -24,13 +24,20 @@
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kPartWidth = 64;             // channels and outputs of a task
-constexpr int64_t kMostOwnParts = 2;           // of a layer, each of which makes V and D itself
-constexpr int64_t kOwnTiles = 16;              // that a part makes at a time
-constexpr int64_t kPieceTiles = 64;            // at least, of a piece with a dw of its own
-constexpr int64_t kMostPieces = 16;            // of all parts together
-constexpr int64_t kBytes = int64_t{16} << 20;  // of V and D made before
-constexpr int64_t kTransformTasks = 16;        // over which dbias is summed in turn
+// Channels and outputs of a task.
+constexpr int64_t kPartWidth = 64;
+// With at most so many parts, each part of a layer makes V and D itself.
+constexpr int64_t kMostOwnParts = 2;
+// Tiles that such a part makes at a time.
+constexpr int64_t kOwnTiles = 16;
+// The fewest tiles of a piece with a dw of its own.
+constexpr int64_t kPieceTiles = 64;
+// The most pieces of all parts together.
+constexpr int64_t kMostPieces = 16;
+// Of V and D where they are made first.
+constexpr int64_t kBytes = int64_t{16} << 20;
+// Tasks whose sums of dy are added in order for dbias.
+constexpr int64_t kTransformTasks = 16;
 
 struct Problem {
   Problem(int64_t m, const ConvShape& s, const SplitMap<const float>& map, const float* gradient)
@@ -59,8 +66,9 @@ struct GradientLayout {
   int64_t stride, panel_floats;
 };
 
-// D of tiles [range) for `some` of the panels, to d, the first of them, from tile `at` of it on.
-// sums[k] of those panels += dy over the tiles, where not null.
+// Writes D of tiles [range) for `some` of the panels. d is where the first of these panels begins;
+// there the tiles go to places `at`, at + 1, ... sums[k] of those panels += dy over the tiles,
+// where not null.
 void transform_gradient(const Problem& p, Range range, const GradientLayout& layout, Range some,
                         const float* zeros, float* d, int64_t at, float* sums) {
   const Range outputs = p.panels.channels(some);
@@ -190,7 +198,8 @@ void through_memory(const Problem& p, float* dw, float* dbias) {
   Scratch<> sums_memory(chunks * kTransformTasks * padded);
   float *v = v_memory.data(), *d = d_memory.data(), *sums = sums_memory.data();
   std::fill_n(sums, chunks * kTransformTasks * padded, 0.0f);
-  // Parts enough for all threads; what is summed together does not depend on how they are cut.
+  // Enough parts for all threads. Which numbers are summed together does not depend on how the
+  // parts are cut.
   int64_t most_blocks = kPartWidth / p.blocks.size;
   while (most_blocks > 1 && Parts(p, most_blocks).count() < 4 * num_threads()) most_blocks /= 2;
   const Parts parts(p, most_blocks);
@@ -198,7 +207,7 @@ void through_memory(const Problem& p, float* dw, float* dbias) {
 
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
     const Range tiles = piece(p.tiles.count, chunks, chunk);
-    // The two kinds in turns, so that each thread's share of the tasks has of both.
+    // The two kinds of tasks alternate, so that each thread gets some of both.
     const int64_t all_tasks = input_tasks + kTransformTasks;
     for_each_task(all_tasks, [&](int64_t task) {
       const int64_t inputs = ceil_div(task * input_tasks, all_tasks);  // before this task

@@ -7,13 +7,13 @@
 
 namespace ddpm::cpu {
 
-// Elements of a pass below which another thread costs more than it brings.
+// A pass over fewer elements is done by one thread: another would cost more than it saves.
 inline constexpr int64_t kSerialElements = 16384;
 
 // Calls reduce(n, block) for every block of image n, then merge(n), then apply(n, block) for every
-// block; images in any order, on any thread. Where there are images enough for all threads, each is
-// done from beginning to end while its data is still in the cache; otherwise its blocks are shared
-// among threads, or, where there are few elements to a pass, all done here.
+// block; images in any order, on any thread. Where there are enough images for all threads, one
+// thread does all of an image while its data is still in the cache. Otherwise threads share the
+// blocks of an image, or, where a pass has few elements, this thread does everything.
 void for_each_image_in_phases(int64_t images, int64_t blocks, int64_t elements,
                               const std::function<void(int64_t n, int64_t block)>& reduce,
                               const std::function<void(int64_t n)>& merge,

@@ -7,14 +7,15 @@
 
 namespace ddpm::cpu {
 
-// parallel_tasks: run(task) once for every task in [0, count), neighbours mostly on one thread, so
-// put first what a task shares with those of other loops: images, then rows, then channels. Serial
-// inside a parallel region. A result must not depend on which thread ran a task. Exceptions reach
-// the caller.
+// parallel_tasks: run(task) once for every task in [0, count). Neighbouring tasks mostly run on the
+// same thread. So number them in the same way in all loops over the same data: by images, then
+// rows, then channels. Serial inside a parallel region. A result must not depend on which thread
+// ran a task. Exceptions reach the caller.
 void for_each_task(int64_t count, const std::function<void(int64_t task)>& run);
 
-// The same on this thread alone where all tasks together are less than kSerialWork multiply-adds or
-// the like: waking and joining threads takes some microseconds, on a busy machine far more.
+// The same, but on this thread alone where all tasks together take fewer than kSerialWork
+// multiply-adds or similar steps. Waking and joining threads takes some microseconds, and far more
+// on a busy machine.
 inline constexpr int64_t kSerialWork = 1 << 19;
 inline void for_each_task(int64_t count, int64_t work,
                           const std::function<void(int64_t task)>& run) {
@@ -22,7 +23,7 @@ inline void for_each_task(int64_t count, int64_t work,
   for (int64_t task = 0; task < count; ++task) run(task);
 }
 
-// The least number of tasks, `count` or more, of which all threads get equally many.
+// The smallest number of tasks, `count` or more, that gives all threads the same number.
 int64_t even_tasks(int64_t count);
 
 // total[i] = sum over parts, in order, of partial[part * stride + i], i < count.
