@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds everything and runs every test: what CI runs.
+# Installs what is missing, builds everything and runs every test: the first half of what CI runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
