@@ -13,7 +13,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -24,7 +26,6 @@
 #include "bench/onednn.h"
 #include "bench/stopwatch.h"
 #include "bench/versus_onednn.h"
-#include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/cpu/conv/conv.h"
 #include "ddpm/kernels/cpu/ops/conv_select.h"
@@ -198,7 +199,7 @@ int run(Options options, char** argv) {
 }  // namespace
 }  // namespace ddpm::bench
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   ddpm::bench::Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
@@ -226,10 +227,9 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  try {
-    return ddpm::bench::run(options, argv);
-  } catch (const ddpm::Error& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 1;
-  }
+  return ddpm::bench::run(options, argv);
+} catch (const std::exception& error) {
+  std::fputs(error.what(), stderr);
+  std::fputc('\n', stderr);
+  return 1;
 }
