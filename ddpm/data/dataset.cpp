@@ -119,18 +119,18 @@ Batch Dataset::batch(const BatchPlan& plan) const {
     if (index < 0 || index >= size())
       fail("dataset", fmt::format("there is no picture {} among {}", index, size()));
   }
-  const auto [height, width] = image_size();
-  const int64_t picture = height * width * channels();
-  Batch batch(Tensor({count, height, width, channels()}));
+  const ImageSize side = image_size();
+  const int64_t picture = side.height * side.width * channels();
+  Batch batch(Tensor({count, side.height, side.width, channels()}));
   parallel_for(count, 4, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
       const bool mirrored = !plan.flips.empty() && plan.flips[k] != 0;
       const int64_t first = plan.indices[k] * picture;
       float* out = batch.images.f32() + k * picture;
       if (images_.dtype() == DType::kUInt8) {
-        copy_picture(images_.u8() + first, height, width, channels(), mirrored, out);
+        copy_picture(images_.u8() + first, side.height, side.width, channels(), mirrored, out);
       } else {
-        copy_picture(images_.f32() + first, height, width, channels(), mirrored, out);
+        copy_picture(images_.f32() + first, side.height, side.width, channels(), mirrored, out);
       }
     }
   });
