@@ -47,7 +47,8 @@ struct PictureList {
 using SharedReader = std::shared_ptr<const FileReader>;
 
 PictureList list_folder(const std::string& folder, const SharedReader& reader);
-PictureList list_mnist(const std::string& folder, const SharedReader& reader);
+// A folder, or one IDX file.
+PictureList list_mnist(const std::string& argument, const SharedReader& reader);
 PictureList list_cifar10(const std::string& folder, const SharedReader& reader);
 
 // Where Debian's packages fonts-noto-color-emoji and unicode-data put their files.

@@ -46,7 +46,7 @@ Run::Run(std::unique_ptr<RunSession> session) : session_(std::move(session)) {}
 Run::~Run() = default;
 
 std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOptions& options,
-                                 PictureLoader pictures, RunObserver observer) {
+                                 const PictureLoader& pictures, RunObserver observer) {
   check(options);
   NewFolder folder(directory);  // a mistake leaves none behind
   auto session = std::make_unique<RunSession>(directory, options, std::move(observer));
@@ -58,10 +58,11 @@ std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOption
 
 std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOptions& options,
                                  std::shared_ptr<const Pictures> pictures, RunObserver observer) {
-  return create(directory, fitted(options, pictures), loader_of(pictures), std::move(observer));
+  const TrainOptions fitting = fitted(options, pictures);
+  return create(directory, fitting, loader_of(std::move(pictures)), std::move(observer));
 }
 
-std::unique_ptr<Run> Run::resume(const std::string& directory, PictureLoader pictures,
+std::unique_ptr<Run> Run::resume(const std::string& directory, const PictureLoader& pictures,
                                  ResumeOptions options, RunObserver observer) {
   if (options.options) check(*options.options);
   if (!holds_run(directory)) fail_no_run(directory);
@@ -82,7 +83,7 @@ std::unique_ptr<Run> Run::resume(const std::string& directory,
   if (!options.options && !holds_run(directory)) fail_no_run(directory);
   options.options =
       fitted(options.options ? *options.options : read_run_options(directory), pictures);
-  return resume(directory, loader_of(pictures), std::move(options), std::move(observer));
+  return resume(directory, loader_of(std::move(pictures)), std::move(options), std::move(observer));
 }
 
 RunMetrics Run::step() { return session_->step(); }

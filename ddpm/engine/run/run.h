@@ -109,7 +109,7 @@ class Run {
                                      std::shared_ptr<const Pictures> pictures,
                                      RunObserver observer = {});
   static std::unique_ptr<Run> create(const std::string& directory, const TrainOptions& options,
-                                     PictureLoader pictures, RunObserver observer = {});
+                                     const PictureLoader& pictures, RunObserver observer = {});
 
   // Continues the run in the directory from its newest sound checkpoint, from the start where it
   // has none yet. First it puts right what the last session left undone, so that the run ends with
@@ -120,7 +120,7 @@ class Run {
   static std::unique_ptr<Run> resume(const std::string& directory,
                                      std::shared_ptr<const Pictures> pictures,
                                      ResumeOptions options = {}, RunObserver observer = {});
-  static std::unique_ptr<Run> resume(const std::string& directory, PictureLoader pictures,
+  static std::unique_ptr<Run> resume(const std::string& directory, const PictureLoader& pictures,
                                      ResumeOptions options = {}, RunObserver observer = {});
 
   // Saves nothing: what was done since the last save is lost, and a resumed run does it again.
