@@ -1,5 +1,5 @@
-// How everything in ddpm fails: by throwing Error or one of its two kinds below. Nothing inside
-// ddpm/ exits, aborts or prints.
+// Everything in ddpm fails by throwing Error or one of its two kinds below. Nothing inside ddpm/
+// exits, aborts or prints.
 #pragma once
 
 #include <stdexcept>
@@ -33,20 +33,20 @@ class SystemError : public Error {
   int code_;
 };
 
-// True for an errno that is about a device or a limit of the process and not about the file. The
-// same call may succeed later, so this is no reason to go on without the file.
+// True for an errno that is about a device or a limit of the process, not about the file itself.
+// The same call may succeed later, so a caller must not go on as if the file were bad.
 bool is_transient(int code);
 
-// Throws Error("[where] what"). The text goes through printable() (base/text.h): whatever file
-// names it holds, it becomes one line that is safe to show.
+// Throws Error("[where] what"). The text goes through printable() (base/text.h), so it becomes one
+// line that is safe to show, whatever file names it contains.
 [[noreturn]] void fail(std::string_view where, std::string_view what);
 
-// Throws UsageError("[where] what"), made printable as well.
+// Throws UsageError("[where] what"). The text goes through printable() as well.
 [[noreturn]] void fail_usage(std::string_view where, std::string_view what);
-// Throws SystemError("[where] what"), made printable as well; code is the errno.
+// Throws SystemError("[where] what"). The text goes through printable() as well. code is the errno.
 [[noreturn]] void fail_system(std::string_view where, std::string_view what, int code);
 
-// Our own invariants, always on: throws Error naming the condition and its place.
+// Checks our own invariants, in every build. Throws Error naming the condition and its place.
 #define DDPM_CHECK(condition)                             \
   do {                                                    \
     if (!(condition)) [[unlikely]]                        \

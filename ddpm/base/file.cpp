@@ -1,6 +1,6 @@
-// A temporary file is named .ddpm-<random>.tmp, which is short however long the target's name is.
-// Its writer holds a lock on it (flock), which ends with the process. A file without a lock
-// therefore belongs to a writer that was killed.
+// A temporary file is named .ddpm-<random>.tmp. That is short, however long the target's name is.
+// The process that writes it holds a lock on it (flock), which ends with the process. A file
+// without a lock therefore belongs to a process that was killed.
 #include "ddpm/base/file.h"
 
 #include <dirent.h>
@@ -55,12 +55,12 @@ std::string folder_of(const std::string& path) {
 std::string temporary_name() {
   uint64_t random = 0;
   if (retry([&] { return getrandom(&random, sizeof random, 0); }) != sizeof random)
-    // Good enough: O_EXCL finds names that are taken, and then another one is tried.
+    // Good enough: O_EXCL detects a name that is taken, and then another one is tried.
     random = static_cast<uint64_t>(getpid());
   return fmt::format("{}{:012x}{}", kPrefix, random & 0xFFFF'FFFF'FFFF, kSuffix);
 }
 
-// In a sticky folder, such as /tmp, only the owner of a file or of the folder may replace the file.
+// In a sticky folder, such as /tmp, only the owner of the file or of the folder may replace it.
 bool may_replace(const std::string& path, const struct stat& file) {
   struct stat folder {};
   const uid_t user = geteuid();
@@ -69,15 +69,15 @@ bool may_replace(const std::string& path, const struct stat& file) {
          user == folder.st_uid;
 }
 
-// The temporary files of this process, in a table that a signal handler can read. Where the table
-// is full, a file of a killed process stays until remove_abandoned_files() removes it.
+// The temporary files of this process, in a table that a signal handler can read. If the table is
+// full, the file of a killed process stays until remove_abandoned_files() removes it.
 struct Slot {
   enum State : int { kFree, kChanging, kInUse };
   std::atomic<int> state{kFree};
   char path[4096] = {};
 };
 Slot slots[16];
-static_assert(std::atomic<int>::is_always_lock_free, "a signal handler reads it");
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler reads the state");
 
 int take_slot(const std::string& path) {
   for (size_t i = 0; i < std::size(slots) && path.size() < sizeof slots[i].path; ++i) {
@@ -99,7 +99,7 @@ FileStatus to_status(const struct stat& status) {
   if (S_ISREG(status.st_mode)) result.type = FileType::kRegular;
   if (S_ISDIR(status.st_mode)) result.type = FileType::kFolder;
   result.bytes = status.st_size;
-  // Computed without sign, because times after 2262 overflow. They are only compared.
+  // Computed in unsigned numbers, because times after 2262 overflow. The result is only compared.
   result.modified_ns =
       static_cast<int64_t>(static_cast<uint64_t>(status.st_mtim.tv_sec) * 1'000'000'000 +
                            static_cast<uint64_t>(status.st_mtim.tv_nsec));
@@ -116,7 +116,7 @@ std::string follow_links(const std::string& path) {
   for (int i = 0; i < kMostLinks; ++i) {
     std::error_code error;
     const fs::path next = fs::read_symlink(target, error);
-    // This is no link, or nothing is there.
+    // `target` is not a link, or does not exist.
     if (error) return target.string();
     target = next.is_absolute() ? next : target.parent_path() / next;
   }
@@ -139,7 +139,7 @@ std::string read_file(const std::string& path, uint64_t limit) {
   close(descriptor);
   if (failed != 0) fail_file("read", path, failed);
   if (contents.size() > limit)
-    fail("file", fmt::format("{} holds more than the {} bytes that it may have", path, limit));
+    fail("file", fmt::format("{} has more than {} bytes, the most that is read", path, limit));
   return contents;
 }
 
@@ -191,9 +191,9 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follo
   }
   if (there && !may_replace(target_, old)) fail_write("replace", path_, EPERM);
   open_temporary();
-  // Only root can change the owner. For everybody else the new file belongs to them already.
+  // Only root can change the owner. For other users the new file has the right owner already.
   if (there && geteuid() == 0 && fchown(descriptor_, old.st_uid, old.st_gid) != 0) {
-    // No reason to fail: some file systems have no owners, and the contents matter more.
+    // Not an error: some file systems have no owners, and the contents matter more.
   }
   if (there && retry([&] { return fchmod(descriptor_, old.st_mode & 0777); }) != 0) {
     const int error = errno;
@@ -230,9 +230,9 @@ void AtomicFile::open_temporary() {
       free_slot(slot_);
       fail_write("write", path_, errno);
     }
-    // On file systems without locks this fails, and abandoned files then stay. Between open and
-    // flock another process may take the file for abandoned and remove it: then the next name is
-    // tried.
+    // On file systems without locks this call fails, and abandoned files then stay. Between open
+    // and flock another process may think that the file is abandoned and remove it. The next name
+    // is then tried.
     retry([&] { return flock(descriptor_, LOCK_EX); });
     struct stat status {};
     if (retry([&] { return fstat(descriptor_, &status); }) == 0 && status.st_nlink > 0) return;
@@ -284,7 +284,7 @@ void AtomicFile::commit() {
     fail_write("sync", path_, errno);
   const int closed = close(descriptor_);
   descriptor_ = -1;
-  // After EINTR the file is closed all the same, and its contents were synced before.
+  // After EINTR the file is closed all the same. Its contents were synced before.
   if (closed != 0 && errno != EINTR) fail_write("close", path_, errno);
   if (temporary_.empty()) return;
   if (retry([&] { return rename(temporary_.c_str(), target_.c_str()); }) != 0)
@@ -294,7 +294,7 @@ void AtomicFile::commit() {
   const std::string name = folder_of(target_);
   const int folder = retry([&] { return open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   // A folder that may be written but not read cannot be opened, and some file systems cannot sync a
-  // folder. That is no error: the file has its new name already.
+  // folder. Neither is an error: the file has its new name already.
   if (folder < 0 && errno == EACCES) return;
   if (folder < 0) fail_write("open the folder of", path_, errno);
   const int synced = retry([&] { return fsync(folder); }) == 0 ? 0 : errno;

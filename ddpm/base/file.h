@@ -13,8 +13,8 @@
 
 namespace ddpm {
 
-// The whole contents. Throws SystemError naming the path and the system's reason, and Error where
-// the file holds more than `limit` bytes.
+// Returns the whole contents. Throws SystemError naming the path and the system's reason, and Error
+// if the file has more than `limit` bytes.
 std::string read_file(const std::string& path,
                       uint64_t limit = std::numeric_limits<uint64_t>::max());
 
@@ -32,32 +32,32 @@ struct FileStatus {
 // Follows symbolic links. Throws SystemError.
 FileStatus file_status(const std::string& path);
 
-// The same of an open file. The path is for messages.
+// The same for an open file. The path is used in error messages.
 FileStatus file_status(int descriptor, const std::string& path);
 
-// As file_status(path), but nullopt where there is no such file.
+// As file_status(path), but returns nullopt if there is no such file.
 std::optional<FileStatus> find_file(const std::string& path);
 
-// True where something has that name. Throws SystemError where the system does not tell, for
+// True if something with that name exists. Throws SystemError if the system cannot tell, for
 // instance because a folder of the path may not be entered.
 bool exists(const std::string& path);
 
 // The path with symbolic links at its end resolved. The result need not exist. Throws SystemError
-// for links that form a circle.
+// if the links form a circle.
 std::string follow_links(const std::string& path);
 
 // The names in a folder, sorted, without "." and "..". Throws SystemError.
 std::vector<std::string> list_names(const std::string& folder);
 
-// A new file, or a new version of one. Everything is written to a temporary file. commit() syncs
-// it, renames it to its final name and syncs the folder. Without commit() the destructor removes
-// the temporary file, and an old file of that name stays as it was.
+// Writes a new file, or a new version of an existing one. Everything goes to a temporary file.
+// commit() syncs it, renames it to its final name and syncs the folder. Without commit() the
+// destructor removes the temporary file, and an old file of that name stays as it was.
 //
-// The constructor makes the temporary file at once, in the target's folder. A program that makes an
-// AtomicFile before a long piece of work so knows that the result can be written. Symbolic links
-// are followed and kept. A file that is replaced passes on its mode and, where the system allows
-// it, its owner. A device or a pipe is written directly. Throws SystemError on any failure, for
-// instance when the disk is full or the path is a folder.
+// The constructor creates the temporary file at once, in the target's folder. A program that
+// creates an AtomicFile before a long computation therefore knows early whether it can write the
+// result. Symbolic links are followed and kept. The new file gets the mode of the file that it
+// replaces and, if the system allows it, its owner. A device or a pipe is written directly. Throws
+// SystemError on any failure, for instance when the disk is full or the path is a folder.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -77,37 +77,36 @@ class AtomicFile {
   void open_temporary();
   void open_directly();
 
-  // As it was given, for messages.
+  // The path as the caller gave it, for error messages.
   std::string path_;
   // The path with symbolic links resolved.
   std::string target_;
-  // Empty where the target is written directly.
+  // Empty if the target is written directly.
   std::string temporary_;
   int descriptor_ = -1;
-  // The place in the table of temporary files.
+  // The index in the table of temporary files, or -1.
   int slot_ = -1;
 };
 
-// AtomicFile in one call.
+// Writes an AtomicFile in one call.
 void write_file_atomic(const std::string& path, std::string_view contents);
 
-// Removes temporary files of AtomicFile in the folder whose writers have ended without removing
-// them. Files that a running process writes are kept. Throws SystemError where that fails.
+// Removes the temporary files of AtomicFile that killed processes left in the folder. Files that a
+// running process writes are kept. Throws SystemError if a file cannot be removed.
 void remove_abandoned_files(const std::string& folder);
 
 // Removes the temporary files that this process is writing. A signal handler may call it before the
 // process ends: it takes no lock and allocates nothing.
 void remove_own_temporaries() noexcept;
 
-// Throws SystemError where the file cannot be removed. A file that is not there is no error.
+// Throws SystemError if the file cannot be removed. A file that is not there is no error.
 void remove_file(const std::string& path);
 
-// Creates the folder and its parents; throws SystemError where that fails or a file stands in the
-// way.
+// Creates the folder and its parents. Throws SystemError if that fails or a file has that name.
 void make_folder(const std::string& path);
 
-// As make_folder(). Unless keep() was called, the destructor removes those of the new folders that
-// are empty, so that work that fails leaves no empty folders.
+// As make_folder(). Unless keep() was called, the destructor removes those new folders that are
+// empty, so that failed work leaves no empty folders.
 class NewFolder {
  public:
   explicit NewFolder(const std::string& path);

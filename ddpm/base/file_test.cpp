@@ -140,7 +140,8 @@ TEST_F(FileTest, FilesOfDeadWritersAreRemovedAndOthersKept) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     new AtomicFile(path("g"));
-    _exit(0);  // as after a kill, no destructor runs
+    // As after a kill: no destructor runs.
+    _exit(0);
   }
   int status = 0;
   waitpid(child, &status, 0);

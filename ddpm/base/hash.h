@@ -1,5 +1,5 @@
-// Checksums that tell whether data changed: XXH3 with 128 bits. They find damage and edits, but do
-// not protect against somebody who makes two files with the same checksum on purpose.
+// Checksums that show whether data changed: XXH3 with 128 bits. They find damage and edits. They do
+// not protect against someone who creates two files with the same checksum on purpose.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace ddpm {
 
-// Takes data in pieces. hex() gives the checksum of all pieces so far.
+// Takes data in pieces. hex() returns the checksum of all pieces so far.
 class Hasher {
  public:
   Hasher();

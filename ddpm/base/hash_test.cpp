@@ -5,7 +5,7 @@
 namespace ddpm {
 namespace {
 
-// As xxh128sum prints them.
+// The values that xxh128sum prints.
 TEST(Hash, KnownAnswers) {
   EXPECT_EQ(hash_hex(""), "99aa06d3014798d86001c324468d497f");
   EXPECT_EQ(hash_hex("a"), "a96faf705af16834e6c632b61e964e1f");

@@ -14,15 +14,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Our own texts stay far below these limits. They protect against hostile texts: many levels would
-// use up the stack, because trees are freed and written recursively, and many keys would take long,
-// because they are searched one after the other.
+// Texts of this program stay far below these limits. The limits protect against hostile texts. Many
+// levels would use up the stack, because trees are freed and written recursively. Many keys would
+// take long, because keys are searched one after the other.
 constexpr size_t kMostLevels = 32;
-// In one object.
+// The limit for one object.
 constexpr size_t kMostKeys = 1024;
 
-// Reads a text without building a tree. It refuses what a tree would hide, such as a key that
-// appears twice, and what is too large for a tree.
+// Reads a text without building a tree. Refuses texts that are too large for a tree, and errors
+// that a tree would hide, such as a key that appears twice.
 class Inspector : public nlohmann::json_sax<Json> {
  public:
   Inspector(std::string_view text, std::string_view what) : text_(text), what_(what) {}
@@ -39,7 +39,7 @@ class Inspector : public nlohmann::json_sax<Json> {
   bool end_object() override { return leave(); }
   bool end_array() override { return leave(); }
 
-  // A tree would silently keep one of the two.
+  // Refused because a tree would silently keep only one of the two.
   bool key(std::string& name) override {
     if (!keys_.back().insert(name).second) {
       refuse(fmt::format("holds the key \"{}\" twice", shortened(name)));
@@ -80,7 +80,7 @@ class Inspector : public nlohmann::json_sax<Json> {
   }
 
   std::string_view text_, what_;
-  // The keys so far of each object that is open.
+  // For each open object, the keys seen so far.
   std::vector<std::set<std::string>> keys_;
 };
 
@@ -91,7 +91,7 @@ Json parse_json(std::string_view text, std::string_view what) {
     inspector.refuse(
         fmt::format("has {} bytes of JSON; at most {} are read", text.size(), kMostJsonBytes));
   }
-  // The library stops at a NUL and would not see what follows it.
+  // The library stops at a NUL and would ignore what follows it.
   if (const size_t at = text.find('\0'); at != std::string_view::npos) {
     inspector.refuse(fmt::format("is not valid JSON: byte {} is NUL", at));
   }

@@ -12,10 +12,10 @@
 
 namespace ddpm {
 
-// write() gives the JSON text of one value, read() turns it back into the value and throws Error
-// naming the field where the type does not fit. A string may hold any bytes, such as the name of a
-// file: bytes that are not UTF-8 are written as base/utf8.h describes, and read() restores them. A
-// whole number is accepted as a string: 64 is read as "64".
+// write() returns the JSON text of one value. read() turns it back into the value, and throws Error
+// naming the field if the type does not fit. A string may hold any bytes, such as the name of a
+// file: write() encodes bytes that are not UTF-8 as base/utf8.h describes, and read() restores
+// them. A string field also accepts a whole number: 64 is read as "64".
 namespace json_value {
 std::string write(bool value);
 std::string write(int64_t value);
@@ -31,18 +31,18 @@ void read(std::string_view json, std::string_view field, std::string& value);
 void read(std::string_view json, std::string_view field, std::vector<int64_t>& value);
 }  // namespace json_value
 
-// JSON texts of more bytes are refused.
+// Longer JSON texts are refused.
 inline constexpr size_t kMostJsonBytes = size_t{1} << 20;
 
 // A JSON object that keeps the order of its keys. Its values are JSON texts. This is enough to
-// write and read flat configurations.
+// read and write flat configurations.
 class JsonObject {
  public:
   JsonObject() = default;
   // Names and JSON texts: {{"dim", "8"}, {"schedule", "\"cosine\""}}.
   JsonObject(std::initializer_list<std::pair<std::string, std::string>> members)
       : members_(members) {}
-  // Throws Error where the text is no JSON object, holds a key twice, or exceeds the limits: 32
+  // Throws Error if the text is not a JSON object, contains a key twice, or exceeds the limits: 32
   // levels, 1024 keys in an object, 1 MiB. `what`, such as a path, names the text in the Error.
   static JsonObject parse(std::string_view text, std::string_view what);
   void set(std::string name, std::string json);

@@ -8,7 +8,7 @@
 namespace ddpm {
 namespace {
 
-// 2^63 and more do not become negative.
+// Numbers of 2^63 and more must not become negative.
 TEST(Json, NumbersThatDoNotFitAreRefused) {
   for (const char* number :
        {"9223372036854775808", "18446744073709551615", "18446744073709551616",

@@ -23,7 +23,7 @@ namespace {
   fail_system("lock", fmt::format("cannot lock {}: {}", path, std::strerror(error)), error);
 }
 
-// What the holder wrote about itself. Empty where nothing can be read.
+// The text that the holder wrote about itself. Empty if it cannot be read.
 std::string holder(int descriptor) {
   char text[256];
   const ssize_t got = pread(descriptor, text, sizeof text, 0);
@@ -41,7 +41,7 @@ FolderLock::FolderLock(const std::string& folder)
   write_holder();
 }
 
-// False where the file was removed between opening and locking it.
+// False if the file was removed between opening and locking it.
 bool FolderLock::take() {
   descriptor_ =
       retry([&] { return open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666); });
@@ -62,12 +62,12 @@ bool FolderLock::take() {
   if (error == 0 && retry([&] { return stat(path_.c_str(), &there); }) != 0) error = errno;
   if (error == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev) return true;
   close(descriptor_);
-  // Trying again helps only where the file is gone.
+  // Trying again helps only if the file is gone.
   if (error != 0 && error != ENOENT) fail_lock(path_, error);
   return false;
 }
 
-// Only people read who holds the lock. Failing to write it is therefore no reason to stop.
+// The text is only shown to users. Failing to write it is therefore not an error.
 void FolderLock::write_holder() const {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
@@ -82,7 +82,7 @@ void FolderLock::write_holder() const {
 
 void FolderLock::release() {
   if (descriptor_ < 0) return;
-  // Removed while the lock is still held: afterwards it could be the file of another process.
+  // The file is removed while the lock is still held. Later it could belong to another process.
   const int removed = retry([&] { return unlink(path_.c_str()); });
   const int error = removed == 0 || errno == ENOENT ? 0 : errno;
   close(descriptor_);
@@ -95,7 +95,7 @@ FolderLock::~FolderLock() {
   try {
     release();
   } catch (const SystemError&) {
-    // The next holder takes the file over.
+    // The next holder of the lock uses the file again.
   }
 }
 

@@ -6,18 +6,18 @@
 namespace ddpm {
 
 // Holds a lock (flock) on FOLDER/.lock as long as the object exists. The lock ends with the
-// process, even if that is killed. The destructor removes the file. Where the process was killed,
-// the next holder takes the file over and removes it.
+// process, even if the process is killed. The destructor removes the file. If the process was
+// killed, the next holder of the lock uses the same file and removes it.
 class FolderLock {
  public:
-  // Throws UsageError naming the holder where another process has the lock, and SystemError where
-  // the file cannot be made or locked.
+  // Throws UsageError naming the holder if another process has the lock, and SystemError if the
+  // file cannot be created or locked.
   explicit FolderLock(const std::string& folder);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
-  // Does what the destructor does, and throws SystemError where the file cannot be removed.
+  // Does what the destructor does, and throws SystemError if the file cannot be removed.
   void release();
 
  private:

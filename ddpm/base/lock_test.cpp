@@ -35,7 +35,8 @@ TEST(FolderLock, EndsWithAProcessThatWasKilled) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     new FolderLock(folder.path());
-    _exit(0);  // as after a kill, no destructor runs
+    // As after a kill: no destructor runs.
+    _exit(0);
   }
   int status = 0;
   waitpid(child, &status, 0);

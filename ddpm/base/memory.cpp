@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
 
-// The contents of a file, empty where it cannot be read.
+// The contents of a file. Empty if it cannot be read.
 std::string contents(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
@@ -33,7 +33,7 @@ std::optional<int64_t> number(std::string_view text) {
   return value;
 }
 
-// The number that follows a word at the start of a line, as in /proc/meminfo and memory.stat.
+// The number after a word at the start of a line, as in /proc/meminfo and memory.stat.
 std::optional<int64_t> entry(const std::string& text, const std::string& word) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -53,7 +53,7 @@ void lower(AvailableMemory& least, int64_t bytes, const std::string& limit) {
   if (bytes < least.bytes) least = {.bytes = std::max<int64_t>(bytes, 0), .limit = limit};
 }
 
-// Where a hierarchy of control groups is mounted (`point`), and which group is seen there (`root`).
+// `point` is where a hierarchy of control groups is mounted. `root` is the group that is mounted.
 struct Mount {
   std::string root, point;
 };
@@ -92,12 +92,12 @@ std::optional<std::string> group_of(const std::string& groups, std::string_view 
 struct GroupFiles {
   std::vector<std::string> limits;
   std::string usage;
-  // Entries of memory.stat.
+  // The entries of memory.stat that count memory which the system can take back.
   std::vector<std::string> reclaimable;
 };
 
 // A group is bound by its own limits and by those of every group above it. In a container the path
-// of the group may name folders that are not mounted there. Then the walk upwards ends at the
+// of the group may name folders that are not mounted there. The loop upwards then ends at the
 // mount, which is the group of the container.
 void lower_by_groups(const std::string& before, const Mount& mount, std::string group,
                      const GroupFiles& files, AvailableMemory& least) {

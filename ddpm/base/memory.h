@@ -8,17 +8,19 @@ namespace ddpm {
 
 struct AvailableMemory {
   int64_t bytes = 0;
-  // What sets the limit, for messages: "the free memory of this machine", "ulimit -v".
+  // What sets the limit, for error messages: "the free memory of this machine", "ulimit -v".
   std::string limit;
 };
 
-// The smallest of these: the free memory of the machine, with caches that can be dropped and free
-// swap; what is left of the limits of this process's control groups (v1 and v2), not counting
-// cached files that can be dropped; and what is left of ulimit -v and -d. A limit that cannot be
-// read is ignored.
+// The smallest of these three:
+//  - the free memory of the machine, counting caches that can be dropped, and free swap;
+//  - what is left of the limits of this process's control groups (v1 and v2), where cached files
+//    that can be dropped do not count as used;
+//  - what is left of ulimit -v and -d.
+// A limit that cannot be read is ignored.
 AvailableMemory available_memory();
 
-// Where available_memory() looks. Tests give it files and limits of their own.
+// The places that available_memory() reads. Tests give it files and limits of their own.
 struct MemorySources {
   // The folder that holds proc/ and sys/.
   std::string root;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kMiB = int64_t{1} << 20;
 
-// A machine of files: 8 GiB free, no control group unless a test adds some.
+// A simulated machine, made of files: 8 GiB free, no control group unless a test adds some.
 class Memory : public testing::Test {
  protected:
   Memory() {
@@ -81,7 +81,8 @@ TEST_F(Memory, GroupsAboveLimitToo) {
   EXPECT_EQ(look().limit, "memory.max of the control group /user");
 }
 
-// A container sees its own group at the mount, while its path names the group of the host.
+// In a container the mount point shows the container's own group, but the path of the process's
+// group is that of the host.
 TEST_F(Memory, AContainersGroupIsFoundAtTheMount) {
   for (const char* root : {"/docker/abc", "/other"}) {
     use_v2("/docker/abc", root);

@@ -13,7 +13,7 @@
 namespace ddpm {
 namespace {
 
-// Bounds are whole numbers or short ones.
+// Writes the bounds of ranges, which are whole numbers or have few digits.
 std::string number_text(double value) {
   if (value == std::floor(value) && std::fabs(value) < 1e18) {
     return std::to_string(static_cast<int64_t>(value));

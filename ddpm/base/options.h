@@ -1,5 +1,5 @@
-// Options are plain structs that list their fields once. From that list come JSON, flags of the
-// command line, their help, the checks of values and the tables of the documentation.
+// An options struct is a plain struct that lists its fields once. That list gives the JSON keys,
+// the flags of the command line, their help, the checks of values and the tables of the docs.
 //
 //   struct TrainerOptions {
 //     int64_t batch = 32;
@@ -26,8 +26,8 @@ namespace ddpm {
 // "a, b or c", for error messages and help.
 std::string join_choices(const std::vector<std::string>& choices);
 
-// One field of an options struct: its name, where its value lies, and what is known about it. The
-// name is the key in JSON (snake_case); the flag is the same with dashes.
+// One field of an options struct: its name, a pointer to its value, and its properties. The name is
+// the key in JSON (snake_case). The flag has dashes in place of underscores.
 class Field {
  public:
   using Value =
@@ -36,9 +36,9 @@ class Field {
   Field(std::string name, Value value, std::string help)
       : name_(std::move(name)), help_(std::move(help)), value_(value) {}
 
-  // ---- traits, set where the field is declared
+  // ---- properties, set where the field is declared
 
-  // The lowest and highest value; of every element, where the field is a list.
+  // The lowest and highest value. For a list, they hold for every element.
   Field& range(double lowest, double highest);
   Field& at_least(double lowest);
   // At least `lowest` and below `high`.
@@ -47,27 +47,27 @@ class Field {
   Field& above(double low, double highest);
   // Above `low` and below `high`.
   Field& between(double low, double high);
-  // How many elements a list may have.
+  // The least and the most elements of a list.
   Field& elements(int64_t least, int64_t most);
-  // The texts that are allowed. `noun` names one of them in errors: "there is no schedule 'x'".
+  // The allowed texts. `noun` names one of them in errors: "there is no schedule 'x'".
   Field& choices(std::string noun, std::vector<std::string> choices);
-  // What usually works. It ends the error about a wrong value: "2e-4 is usual".
+  // Values that usually work. Errors about a wrong value end with it: "2e-4 is usual".
   Field& advice(std::string text);
-  // A resumed run may change it: it does not decide what is learnt.
+  // A resumed run may change this field, because it does not affect what is learnt.
   Field& may_change();
-  // Its value decides which other fields there are. read_options() and flags then list the fields
-  // anew after it has changed.
+  // The value of this field decides which other fields exist. After it has changed, read_options()
+  // and the flags list the fields again.
   Field& selects();
-  // No state dict tells it, so a user may have to say it.
+  // The value cannot be read off a state dict, so a user may have to give it.
   Field& not_in_state_dict();
-  // An earlier name. Files and flags may still use it.
+  // An earlier name of the field. Files and flags may still use it.
   Field& alias(std::string name);
-  // What stands for the value in the help, instead of the type's: "HxW".
+  // What the help shows in place of a value, instead of the type's name: "HxW".
   Field& value_name(std::string name);
-  // What the help shows as the default, where the value itself says little: "the sampler's own".
+  // What the help shows as the default if the value itself says little: "the sampler's own".
   Field& default_text(std::string text);
 
-  // ---- what is known
+  // ---- access
 
   const std::string& name() const { return name_; }
   const std::string& help() const { return help_; }
@@ -80,15 +80,16 @@ class Field {
   bool changeable() const { return changeable_; }
   bool is_selector() const { return selects_; }
   bool in_state_dict() const { return in_state_dict_; }
-  // Whether this is the field's name or one of its earlier names.
+  // True for the field's name and for its earlier names.
   bool is_called(std::string_view name) const;
-  // "lie between 1 and 4096", empty where every value of the type is allowed.
+  // "lie between 1 and 4096". Empty if every value of the type is allowed.
   std::string range_text() const;
 
-  // The value as JSON text, and back. Throws Error naming the field where the type does not fit.
+  // Writes the value as JSON text. read() sets it from JSON text, and throws Error naming the field
+  // if the type does not fit.
   std::string json() const;
   void read(std::string_view json) const;
-  // Throws UsageError "[where] lr-warmup is -1 but must lie between 0 and 100". `before` stands
+  // Throws UsageError "[where] lr-warmup is -1 but must lie between 0 and 100". `before` is put
   // before the name: "--" for values that come from flags.
   void check(const std::string& where, const std::string& before = "") const;
 
@@ -100,13 +101,14 @@ class Field {
   Value value_;
   std::string group_, value_name_, default_text_, advice_, noun_;
   std::optional<double> low_, high_;
-  bool above_low_ = false, below_high_ = false;  // the bound itself is not allowed
+  // True if the bound itself is not allowed.
+  bool above_low_ = false, below_high_ = false;
   std::optional<int64_t> least_elements_, most_elements_;
   std::vector<std::string> choices_, aliases_;
   bool changeable_ = false, selects_ = false, in_state_dict_ = true;
 };
 
-// The fields of one struct, in their order. They point into the struct.
+// The fields of one struct, in the order of their declaration. They point into the struct.
 class Fields {
  public:
   Field& operator()(std::string name, Field::Value value, std::string help);
@@ -114,16 +116,17 @@ class Fields {
   Field& operator()(std::string name, T& value, std::string help) {
     return (*this)(std::move(name), Field::Value(&value), std::move(help));
   }
-  // The heading of the fields that follow, in help and documentation.
+  // Sets the heading of the fields that follow, in help and documentation.
   void group(std::string title) { group_ = std::move(title); }
 
-  // By name or earlier name; null where there is none.
+  // Finds a field by its name or an earlier name. Null if there is none.
   const Field* find(std::string_view name) const;
   auto begin() const { return fields_.begin(); }
   auto end() const { return fields_.end(); }
 
  private:
-  std::deque<Field> fields_;  // so that references stay while others are added
+  // A deque, so that references stay valid while fields are added.
+  std::deque<Field> fields_;
   std::string group_;
 };
 
@@ -137,7 +140,7 @@ Fields fields_of(Options& options) {
   return fields;
 }
 
-// fields() takes no const struct, because the same list is used to write into it.
+// A struct's fields() cannot be const, because the same list is used to write into the struct.
 template <class Options>
 Fields fields_of(const Options& options) {
   return fields_of(const_cast<Options&>(options));
@@ -146,11 +149,11 @@ Fields fields_of(const Options& options) {
 // Adds every field to the object.
 void write_fields(const Fields& fields, JsonObject& object);
 
-// Reads the fields in their order. Returns false when a selector changed: the fields must then be
-// listed anew and read again. Throws Error where the object names a field by two names.
+// Reads the fields in their order. Returns false if a field with selects() changed: the fields must
+// then be listed again and read again. Throws Error if the object names a field by two names.
 bool read_fields(const JsonObject& object, const Fields& fields);
 
-// Throws UsageError for the first value that its field does not allow.
+// Throws UsageError for the first field whose value is not allowed.
 void check_fields(const std::string& where, const Fields& fields, const std::string& before = "");
 
 // A Markdown table of key, default and meaning.
@@ -161,7 +164,7 @@ void write_options(const Options& options, JsonObject& object) {
   write_fields(fields_of(options), object);
 }
 
-// Takes every field that the object names; fields it does not name keep their value.
+// Reads every field that the object names. The other fields keep their value.
 template <class Options>
 void read_options(const JsonObject& object, Options& options) {
   while (!read_fields(object, fields_of(options))) {

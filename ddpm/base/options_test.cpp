@@ -140,7 +140,7 @@ TEST(Options, TraitsAreKept) {
   EXPECT_NE(fields_table(fields).find("| `name` | `\"x\"` | of it: x or y |"), std::string::npos);
 }
 
-// A field that decides which others there are.
+// A struct with a field that decides which other fields exist.
 struct Shape {
   std::string kind = "circle";
   int64_t radius = 1, width = 2;

@@ -43,7 +43,7 @@ void Philox::normal(uint64_t first, int64_t count, float* out) const {
     const auto words = block(index);
     float values[4];
     for (int pair = 0; pair < 2; ++pair) {
-      // Both have 32 bits. The first lies in (0, 1], so that its logarithm is finite.
+      // Both numbers have 32 bits. The first lies in (0, 1], so that its logarithm is finite.
       const double u = (words[2 * pair] + 1.0) * 0x1p-32;
       const double angle = 2 * std::numbers::pi * (words[2 * pair + 1] * 0x1p-32);
       const double radius = std::sqrt(-2 * std::log(u));

@@ -1,7 +1,7 @@
 // Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as
-// easy as 1, 2, 3"). A number is a pure function of (seed, stream, position), so results depend
-// neither on the number of threads nor on how work is cut into batches. There is no hidden state to
-// save.
+// easy as 1, 2, 3"). A number is a pure function of (seed, stream, position). Results therefore do
+// not depend on the number of threads, nor on how work is divided into batches. There is no hidden
+// state to save.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace ddpm {
 
-// The bijection itself: 10 rounds over a 128-bit counter under a 64-bit key.
+// The generator itself: 10 rounds over a 128-bit counter with a 64-bit key.
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 // A stream of numbers, addressed by position. Cheap to make and copy.
@@ -23,8 +23,8 @@ class Philox {
   float uniform(uint64_t position) const;
   // Uniform integer in [0, bound) for bound >= 1. The bias is below 2^-32.
   uint64_t below(uint64_t bound, uint64_t position) const;
-  // Standard normal numbers at positions first ... first + count - 1 (Box-Muller on consecutive
-  // pairs).
+  // Standard normal numbers at the positions first ... first + count - 1 (Box-Muller on
+  // consecutive pairs).
   void normal(uint64_t first, int64_t count, float* out) const;
 
  private:
@@ -33,8 +33,7 @@ class Philox {
   uint64_t stream_;
 };
 
-// A 64-bit mix (SplitMix64's finaliser) to derive independent seeds or streams from several
-// numbers.
+// Mixes two numbers to derive independent seeds or streams (the finaliser of SplitMix64).
 uint64_t mix_seed(uint64_t a, uint64_t b);
 
 }  // namespace ddpm

@@ -1,4 +1,4 @@
-// System calls that a signal may interrupt.
+// Repeats system calls that a signal may interrupt.
 #pragma once
 
 #include <cerrno>
@@ -6,9 +6,9 @@
 
 namespace ddpm {
 
-// Repeats a call as long as a signal interrupts it (EINTR). A negative number or a null pointer
-// means that the call failed. errno is set to 0 before each try: readdir() returns null both for an
-// error and at the end, and errno tells which.
+// Repeats a call for as long as a signal interrupts it (EINTR). A negative number or a null pointer
+// means that the call failed. errno is set to 0 before each try. This matters for readdir(), which
+// returns null both for an error and at the end: errno shows which.
 template <class Call>
 auto retry(const Call& call) {
   for (;;) {

@@ -6,8 +6,8 @@
 
 namespace ddpm {
 
-// The text on one line, safe to write to a terminal. These are replaced by escapes such as \n, \x1b
-// or \u202e: control characters (C0, DEL, C1), line and paragraph separators, marks that change the
+// Returns the text on one line, safe to write to a terminal. Escapes such as \n, \x1b or \u202e
+// replace control characters (C0, DEL, C1), line and paragraph separators, marks that change the
 // direction of writing, and bytes that are not UTF-8. Everything else stays as it is.
 std::string printable(std::string_view text);
 

@@ -1,7 +1,7 @@
-// Why not OpenMP: its loops end in a barrier that waits for every thread of the team, even for one
-// that does not run because another program has its core. Where another program takes one of two
-// cores, the thousand small loops of a network then run slower than on one thread. Here the caller
-// takes tasks like every other thread, and waits only for workers that are inside the loop.
+// Why not OpenMP: its loops end in a barrier that waits for every thread of the team. It waits even
+// for a thread that does not run because another program uses its core. If another program takes
+// one of two cores, the thousand small loops of a network then run slower than on one thread. Here
+// the caller takes tasks like every other thread, and waits only for workers inside the loop.
 #include "ddpm/base/threads.h"
 
 #include <fmt/core.h>
@@ -24,8 +24,8 @@ namespace {
 
 constexpr int kMostThreads = 4096;
 
-// How often a worker looks for work before it sleeps. This takes some tens of microseconds, longer
-// than the serial code between two loops.
+// How many times a worker looks for work before it sleeps. This takes some tens of microseconds,
+// which is longer than the serial code between two loops.
 constexpr int kSpins = 4000;
 
 thread_local bool inside_a_loop = false;
@@ -38,14 +38,14 @@ void pause_briefly() {
 #endif
 }
 
-// Tasks [next, end) of one thread.
+// The tasks [next, end) of one thread.
 struct alignas(64) Share {
   std::atomic<int64_t> next{0};
   int64_t end = 0;
 };
 
-// A thread takes address space for its stack and for a heap of its own, and `ulimit -v` limits
-// address space. At most a quarter of the limit is given to threads.
+// A thread takes address space for its stack and for its own heap, and `ulimit -v` limits address
+// space. Threads get at most a quarter of the limit.
 int most_workers() {
   constexpr rlim_t kPerThread = rlim_t{72} << 20;
   rlimit limit{};
@@ -55,7 +55,7 @@ int most_workers() {
 
 class Pool {
  public:
-  // Returns false, and has run nothing, where another thread is in a loop.
+  // Returns false, without running anything, if another thread is in a loop.
   bool run(int threads, int64_t count, const std::function<void(int64_t)>& task) {
     const std::unique_lock lock(busy_, std::try_to_lock);
     if (!lock.owns_lock()) return false;
@@ -82,7 +82,7 @@ class Pool {
  private:
   void start_workers(int wanted) {
     if (wanted >= static_cast<int>(shares_.size())) shares_ = std::vector<Share>(wanted + 1);
-    // Where the system allows no more threads, the existing ones run all tasks.
+    // If the system allows no more threads, the existing ones run all tasks.
     static const int most = most_workers();
     wanted = std::min(wanted, most);
     for (; workers_ < wanted && !exhausted_; ++workers_) {
@@ -97,7 +97,7 @@ class Pool {
     }
   }
 
-  // First the tasks of the thread's own share, then those that are left of other shares.
+  // Takes first the tasks of the thread's own share, then those left in other shares.
   void take_tasks(int thread) {
     inside_a_loop = true;
     for (int i = 0; i < sharers_; ++i) take_tasks(shares_[(thread + i) % sharers_]);
@@ -123,15 +123,15 @@ class Pool {
       }
       generation_.wait(seen);
       seen = generation_.load();
-      // The order matters: the worker first counts itself in, then looks whether the loop is open.
-      // Once the caller has closed the loop and sees nobody inside, nobody can enter any more.
+      // The order matters: the worker first adds itself to inside_, then checks whether the loop is
+      // open. Once the caller has closed the loop and sees inside_ at 0, no worker can enter it.
       inside_.fetch_add(1);
       if (open_.load() && index + 1 < sharers_) take_tasks(index + 1);
       inside_.fetch_sub(1);
     }
   }
 
-  // Held by the thread that called the loop.
+  // Locked by the thread that called the loop.
   std::mutex busy_;
   int workers_ = 0;
   bool exhausted_ = false;
@@ -141,7 +141,7 @@ class Pool {
   std::vector<Share> shares_;
   alignas(64) std::atomic<int> generation_{0};
   std::atomic<bool> open_{false};
-  // How many workers may be using the loop's data.
+  // The number of workers that may be using the loop's data.
   alignas(64) std::atomic<int> inside_{0};
   std::mutex error_mutex_;
   std::exception_ptr error_;

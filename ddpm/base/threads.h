@@ -1,6 +1,6 @@
 // Parallel loops on one pool of threads for the whole process. A loop waits for tasks that threads
 // have begun, but never for a thread that has not woken up yet. On a busy machine a loop is
-// therefore slower only by the processor time that other programs take.
+// therefore slowed only by the processor time that other programs take.
 #pragma once
 
 #include <cstdint>
@@ -8,18 +8,19 @@
 
 namespace ddpm {
 
-// The number of threads that parallel loops use, including the caller's: as many as there are
-// processors that this process may run on, unless OMP_NUM_THREADS or set_num_threads() set another.
+// The number of threads that parallel loops use, including the calling thread. By default this is
+// the number of processors that this process may run on. OMP_NUM_THREADS and set_num_threads()
+// change it.
 int num_threads();
 // Throws UsageError for count < 1.
 void set_num_threads(int count);
 
-// Calls run(task) once for every task in [0, count). Each thread first takes the tasks of its own
-// share, then what is left of the shares of others. A share is contiguous, and the same for the
-// same count: loops that cut a map in the same order then find in a core's caches what its thread
-// wrote in the loop before. Tasks must not depend on which thread runs them. A call from inside a
-// task, or while another thread of the application is in a parallel loop, runs serially. The first
-// exception of a task is rethrown once all other tasks have run.
+// Calls run(task) once for every task in [0, count). Each thread has a contiguous share of the
+// tasks, which is the same for the same count. A thread first takes the tasks of its own share,
+// then tasks left in other shares. Loops that divide a tensor in the same order therefore find in
+// a core's caches what its thread wrote in the previous loop. Tasks must not depend on which thread
+// runs them. A call from inside a task, or while another thread of the application is in a parallel
+// loop, runs serially. If tasks throw, the first exception is rethrown after all other tasks ran.
 void parallel_tasks(int64_t count, const std::function<void(int64_t task)>& run);
 
 // Calls body(begin, end) on disjoint ranges that cover [0, n). There is at most one range per

@@ -38,7 +38,7 @@ TEST_P(Threads, EachBeginsWithItsShare) {
       std::this_thread::yield();
     }
   };
-  // Holds the first task of each share until the others have begun.
+  // The first task of each share waits until the first tasks of the other shares have begun.
   parallel_tasks(count, [&](int64_t i) {
     begun[static_cast<size_t>(i)] = true;
     if (i % 5 != 0) return;

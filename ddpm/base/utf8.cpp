@@ -5,18 +5,18 @@
 namespace ddpm {
 namespace {
 
-// The characters that stand for the bytes 0x80 to 0xFF.
+// The range of characters that represent the bytes 0x80 to 0xFF.
 constexpr uint32_t kFirstByte = 0xEF80, kLastByte = 0xEFFF;
 
 uint32_t byte_at(std::string_view text, size_t i) { return static_cast<unsigned char>(text[i]); }
 
-// How many bytes a character has that starts with this byte; 0 where none does.
+// The number of bytes of a character that starts with this byte. 0 if no character does.
 size_t length_after(uint32_t lead) {
   if (lead < 0x80) return 1;
   return (lead & 0xE0) == 0xC0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : (lead & 0xF8) == 0xF0 ? 4 : 0;
 }
 
-// The code point of a character of `length` bytes, all of which are there.
+// The code point of a character of `length` bytes. The text must have that many.
 uint32_t decode(std::string_view text, size_t length) {
   uint32_t code = byte_at(text, 0);
   if (length > 1) code &= 0x7Fu >> length;

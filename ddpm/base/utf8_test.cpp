@@ -19,7 +19,8 @@ TEST(Utf8, CharactersAreMeasured) {
   EXPECT_EQ(utf8_character("\xc3\xa9x"), 2u);
   EXPECT_EQ(utf8_character("\xe2\x82\xac"), 3u);
   EXPECT_EQ(utf8_character("\xf0\x9f\x98\x80"), 4u);
-  // A lone continuation, cut characters, an overlong slash, a surrogate, beyond U+10FFFF, no lead.
+  // In order: empty, a lone continuation, two cut characters, a wrong continuation, an overlong
+  // slash, a surrogate, beyond U+10FFFF, not a first byte.
   for (const char* bad : {"", "\x80", "\xc3", "\xe2\x82", "\xe2\x28\xa1", "\xc0\xaf",
                           "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"}) {
     EXPECT_EQ(utf8_character(bad), 0u) << bad;
@@ -35,10 +36,11 @@ TEST(Utf8, ValidTextStaysAsItIs) {
 }
 
 TEST(Utf8, OtherBytesAreCarried) {
-  EXPECT_EQ(utf8_from_bytes("a\xe9z"), "a\xee\xbf\xa9z");  // U+EFE9
+  // U+EFE9
+  EXPECT_EQ(utf8_from_bytes("a\xe9z"), "a\xee\xbf\xa9z");
   std::string all;
   for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
-  // The last is U+EF80 itself: a text that looks like a carried byte must not become that byte.
+  // The last is U+EF80 itself: a text that looks like an encoded byte must not become that byte.
   for (const std::string& bytes : {all, std::string("caf\xe9/\xc3"), std::string("\xe2\x82"),
                                    std::string("\xed\xa0\x80"), std::string("\xee\xbe\x80")}) {
     const std::string text = utf8_from_bytes(bytes);

@@ -2,7 +2,7 @@
 
 namespace ddpm {
 
-// The version of the library that is linked, such as "0.1.0".
+// The version of the linked library, such as "0.1.0".
 const char* version();
 
 }  // namespace ddpm
