@@ -1,6 +1,7 @@
-// Small blocks wait in bins of like size, eight per octave, so that at most an eighth is wasted and
-// tensors of slightly different shapes share blocks. Large blocks, which are what memory is spent
-// on, come from an Arena, where a freed one serves any others of its bytes.
+// Small blocks that are free wait in bins by size. There are eight sizes per power of two, so at
+// most an eighth of a block is wasted, and tensors of slightly different shapes share blocks. Large
+// blocks take most of the memory. They come from an Arena, where the bytes of a freed block can
+// serve any other block.
 #include "ddpm/tensor/allocator.h"
 
 #include <fmt/core.h>
@@ -25,12 +26,13 @@ constexpr size_t kLarge = size_t{1} << 20;
 
 struct Allocator {
   std::mutex mutex;
-  std::unordered_map<size_t, std::vector<void*>> waiting;  // small blocks by size
+  // The small blocks that are free, by size.
+  std::unordered_map<size_t, std::vector<void*>> waiting;
   Arena arena;
   AllocatorStats stats;
 };
 
-// Never destroyed: tensors with static lifetime may be released after any destructor of ours.
+// Never destroyed: static tensors may be released after any destructor of ours.
 Allocator& allocator() {
   static Allocator* instance = new Allocator;
   return *instance;
@@ -45,7 +47,7 @@ void free_waiting(Allocator& self) {
   self.stats.bytes_reserved -= static_cast<int64_t>(self.arena.trim());
 }
 
-// Null where the system has no memory.
+// Null if the system has no memory.
 void* take_block(Allocator& self, size_t size) {
   void* block = nullptr;
   size_t new_bytes = 0;
@@ -113,8 +115,8 @@ void* allocate_bytes(size_t bytes) {
     fail_system(
         "memory",
         fmt::format(
-            "the system has no {:.1f} MiB left beside the {:.1f} MiB in use; a smaller batch or "
-            "network needs less",
+            "cannot get {:.1f} MiB from the system beside the {:.1f} MiB in use; use a smaller "
+            "batch or network",
             static_cast<double>(bytes) / 1048576.0, self.stats.bytes_in_use / 1048576.0),
         ENOMEM);
   }
@@ -135,7 +137,8 @@ void release_bytes(void* block, size_t bytes) noexcept {
   }
   try {
     self.waiting[size].push_back(block);
-  } catch (...) {  // no memory to remember the block: give it back at once
+  } catch (...) {
+    // No memory to record the block in its bin: give it back to the system at once.
     self.stats.bytes_reserved -= static_cast<int64_t>(size);
     std::free(block);
   }

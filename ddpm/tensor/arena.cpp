@@ -10,7 +10,7 @@ namespace ddpm {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
-// Address space, not memory: few segments leave few ends that fit nothing.
+// The size of address space that is reserved, not of memory. Few segments mean few unused ends.
 constexpr size_t kSegment = size_t{256} << 20;
 
 }  // namespace
@@ -22,7 +22,7 @@ bool Arena::add_segment(size_t bytes) {
   if (mapped < size) return false;
   void* raw = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) return false;
-  // Cut to whole huge pages.
+  // Align the segment to whole huge pages.
   char* first = static_cast<char*>(raw);
   const size_t skip = (kHugePage - reinterpret_cast<uintptr_t>(first) % kHugePage) % kHugePage;
   if (skip > 0) munmap(first, skip);
@@ -59,7 +59,7 @@ Arena::Outcome Arena::allocate(size_t bytes) {
     if (!add_segment(std::max(size, kSegment)) && !add_segment(size)) return {nullptr, 0};
     return allocate(bytes);
   }
-  // What is free just below the top need not be bought again.
+  // A free block just below the top becomes part of the new block.
   auto& [base, segment] = *room;
   char* first = segment.top;
   if (first > base) {
@@ -79,7 +79,7 @@ bool Arena::release(void* block) noexcept try {
   char* first = static_cast<char*>(block);
   auto here = blocks_.find(first);
   char* end = here->second.end;
-  // Set aside first what may need memory.
+  // The node is allocated first, because this may fail for lack of memory.
   auto node = free_.insert({0, first}).first;
   const auto segment = segment_of(first);
   const auto after = std::next(here);

@@ -1,6 +1,6 @@
-// Memory for large blocks: segments from the system, cut into blocks as they are wanted. The
-// smallest free block that fits is taken, and free neighbours merge, so that tensors of many sizes
-// share the same bytes at different times. Not thread-safe.
+// Memory for large blocks. The arena takes segments from the system and cuts them into blocks as
+// needed. It uses the smallest free block that fits, and merges free neighbours, so that tensors of
+// many sizes can use the same bytes at different times. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -13,14 +13,16 @@ namespace ddpm {
 class Arena {
  public:
   struct Outcome {
-    void* block;       // 4096-byte aligned, huge pages advised; null where the system has no memory
-    size_t new_bytes;  // of it that nobody had used before
+    // 4096-byte aligned, advised to use huge pages. Null if the system has no memory.
+    void* block;
+    // The bytes of the block that had never been used before.
+    size_t new_bytes;
   };
   Outcome allocate(size_t bytes);
-  // Whether it could; without memory to remember the block by, it stays in use.
+  // Returns false if there is no memory for the bookkeeping. The block then stays in use.
   bool release(void* block) noexcept;
-  // Gives segments without a block in use back to the system. Returns their bytes that had been in
-  // use once.
+  // Gives segments without a block in use back to the system. Returns how many of their bytes had
+  // been in use before.
   size_t trim();
 
   static size_t rounded(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
@@ -30,7 +32,8 @@ class Arena {
 
   struct Segment {
     char* end;
-    char* top;  // beyond it nothing has ever been used, so that it costs no memory yet
+    // The bytes from here to the end have never been used, so they cost no memory yet.
+    char* top;
   };
   struct Block {
     char* end;
@@ -41,9 +44,12 @@ class Arena {
     return std::prev(segments_.upper_bound(block));
   }
 
-  std::map<char*, Segment> segments_;        // by first byte
-  std::map<char*, Block> blocks_;            // below the tops, by first byte, without gaps
-  std::set<std::pair<size_t, char*>> free_;  // sizes and first bytes
+  // The key is the first byte.
+  std::map<char*, Segment> segments_;
+  // The blocks below the tops, without gaps. The key is the first byte.
+  std::map<char*, Block> blocks_;
+  // The size and first byte of each free block.
+  std::set<std::pair<size_t, char*>> free_;
 };
 
 }  // namespace ddpm

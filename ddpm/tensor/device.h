@@ -1,12 +1,12 @@
-// Names of the backends that compute on tensors, and the memory that each uses.
+// The backends that compute on tensors, and the memory that each of them uses.
 #pragma once
 
 namespace ddpm {
 
 class Memory;
 
-// Which backend computes on a tensor. kRef and kCpu compute in host memory. kDry computes nothing:
-// its tensors have sizes and no values.
+// The backend that computes on a tensor. kRef and kCpu compute in host memory. kDry computes
+// nothing: its tensors have a size but no values.
 enum class Device { kRef, kCpu, kDry };
 const char* name_of(Device device);
 

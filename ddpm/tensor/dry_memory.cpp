@@ -11,7 +11,7 @@
 
 namespace ddpm {
 
-// Only the thread that counts adds, but a tensor may end on any.
+// Only the counting thread adds to the counter, but any thread may release a tensor.
 struct DryMemory::Counter {
   std::atomic<int64_t> in_use{0};
   std::atomic<int64_t> peak{0};
@@ -36,14 +36,14 @@ void DryMemory::reset_peak() { counter_->peak = counter_->in_use.load(); }
 
 namespace {
 
-// A block: what it adds to the counter of the thread that made it, until it is released.
+// A block. Until it is released, its size is part of the counter of the thread that allocated it.
 class Claim {
  public:
   explicit Claim(size_t bytes) : bytes_(static_cast<int64_t>(block_size(bytes))) {
     const int64_t before = current ? current->in_use.load() : 0;
     if (bytes_ < 0 || bytes_ > kBeyondAllMemory - before) {
       fail("memory",
-           fmt::format("{} bytes beside {} are more than any memory holds", bytes, before));
+           fmt::format("{} bytes beside {} are more than any computer has", bytes, before));
     }
     counter_ = current;
     if (!counter_) return;
@@ -57,7 +57,8 @@ class Claim {
   Claim& operator=(const Claim&) = delete;
 
  private:
-  std::shared_ptr<DryMemory::Counter> counter_;  // null: nobody counts
+  // Null if nobody counts.
+  std::shared_ptr<DryMemory::Counter> counter_;
   int64_t bytes_;
 };
 

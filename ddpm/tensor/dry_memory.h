@@ -1,6 +1,7 @@
-// Memory that is counted and not taken: what tensors on Device::kDry would take. While a DryMemory
-// lives, those made on its thread are added up, each as the block that the allocator of host memory
-// would give it. Other threads, and what is really in use, are neither counted nor touched.
+// Counts the memory that tensors on Device::kDry would need, without taking it. While a DryMemory
+// exists, it adds up the tensors made on its thread. Each counts with the size of the block that
+// the allocator of host memory would give it. Tensors of other threads are not counted. Memory that
+// is really in use is neither counted nor changed.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 
 namespace ddpm {
 
-// Blocks without bytes. allocate() throws Error where the sum passes any memory that there could
-// be.
+// The memory space of Device::kDry. Its blocks have no bytes. allocate() throws Error if the sum is
+// larger than the memory of any computer.
 Memory& counted_memory();
 
 class DryMemory {
@@ -23,7 +24,7 @@ class DryMemory {
   DryMemory(const DryMemory&) = delete;
   DryMemory& operator=(const DryMemory&) = delete;
 
-  // Bytes of the tensors alive now, and the most since the last reset_peak().
+  // The bytes of the tensors that exist now, and the maximum since the last reset_peak().
   int64_t bytes_in_use() const;
   int64_t peak_bytes_in_use() const;
   void reset_peak();

@@ -34,7 +34,7 @@ TEST(DryMemory, KnowsThePeak) {
   EXPECT_EQ(memory.peak_bytes_in_use(), 0);
 }
 
-// More than any machine has, and nothing of it comes from the system.
+// The tensors are larger than the memory of any computer, but no memory is taken.
 TEST(DryMemory, TensorsTakeNothing) {
   const AllocatorStats before = allocator_stats();
   DryMemory memory;
@@ -64,7 +64,8 @@ TEST(DryMemory, TheInnermostOfAThreadCounts) {
     const DryMemory inner;
     b = dry(1 << 18);
     EXPECT_EQ(inner.bytes_in_use(), 1 << 20);
-    std::thread([&] { b = dry(1 << 20); }).join();  // counted by nobody, released here
+    // Not counted on that thread, and released on this one.
+    std::thread([&] { b = dry(1 << 20); }).join();
     EXPECT_EQ(inner.bytes_in_use(), 0);
   }
   b = Tensor();

@@ -11,7 +11,7 @@ namespace ddpm {
 void copy_bytes(Memory& to_memory, void* to, Memory& from_memory, const void* from, size_t bytes) {
   if (!to_memory.holds_values()) return;
   if (!from_memory.holds_values()) {
-    fail("copy", fmt::format("tensors in {} memory hold no values that could be copied to {} "
+    fail("copy", fmt::format("tensors in {} memory have no values that could be copied to {} "
                              "memory",
                              from_memory.name(), to_memory.name()));
   }

@@ -16,8 +16,8 @@
 namespace ddpm {
 namespace {
 
-// Memory of which the host sees nothing: bytes are stored inverted, so that a pointer that is read
-// or written directly gives wrong values.
+// A memory that the host cannot access. It stores inverted bytes, so that code that reads or writes
+// directly through a pointer gets wrong values.
 class RemoteMemory final : public Memory {
  public:
   const char* name() const override { return "remote"; }
@@ -39,7 +39,7 @@ class RemoteMemory final : public Memory {
   void fill_zero(void* block, size_t bytes) override { std::memset(block, 0xff, bytes); }
 };
 
-// Bytes 0, 1, ... that went through `places`, one after another.
+// Writes the bytes 0, 1, ... and copies them through `places`, one after another.
 std::vector<unsigned char> carried_through(const std::vector<Memory*>& places) {
   std::vector<unsigned char> bytes(100);
   std::iota(bytes.begin(), bytes.end(), static_cast<unsigned char>(0));

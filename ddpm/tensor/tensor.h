@@ -1,5 +1,5 @@
-// A dense, contiguous array with a shape, a type and a device. Copying a Tensor shares its storage;
-// nothing here computes.
+// A dense, contiguous array with a shape, a type and a device. Copies of a Tensor share storage.
+// This class computes nothing.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,12 @@ class Tensor {
  public:
   // An empty tensor: defined() is false.
   Tensor() = default;
-  // Uninitialised storage from the memory of the device, whatever the maker.
+  // Uninitialised storage in the memory of the device.
   explicit Tensor(Shape shape, DType dtype = DType::kFloat32, Device device = Device::kCpu);
   static Tensor zeros(Shape shape, Device device = Device::kCpu);
   static Tensor full(Shape shape, float value, Device device = Device::kCpu);
-  // float32 from values in row-major order; throws Error where their count does not fit the shape.
+  // A float32 tensor from values in row-major order. Throws Error if their number does not fit the
+  // shape.
   static Tensor of(Shape shape, const std::vector<float>& values, Device device = Device::kCpu);
 
   bool defined() const { return storage_ != nullptr; }
@@ -34,45 +35,48 @@ class Tensor {
   int64_t bytes() const { return elements() * size_of(dtype_); }
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
-  // Where the elements lie.
+  // The memory space of the elements.
   Memory& memory() const { return memory_of(device_); }
 
-  // Throw Error where the type is another, the tensor is empty, or the host cannot read its memory.
+  // Throw Error if the tensor has another type, is empty, or is in memory that the host cannot
+  // read.
   float* f32();
   const float* f32() const;
   uint8_t* u8();
   const uint8_t* u8() const;
 
-  // The same storage under another shape of as many elements.
+  // The same storage with another shape. Throws Error if the number of elements differs.
   Tensor reshape(Shape shape) const;
-  // Rows [begin, end) of the outermost axis, sharing storage.
+  // Rows [begin, end) of the outermost axis. Shares storage. Throws Error if they are out of range.
   Tensor rows(int64_t begin, int64_t end) const;
-  // A copy in storage of its own.
+  // A copy with its own storage.
   Tensor clone() const;
-  // Copies the elements of another tensor of the same shape and type, from any device.
+  // Copies the elements of another tensor, on any device. Throws Error if shape or type differ.
   void copy_from(const Tensor& other);
-  // The tensor for another device: the same storage where both devices use the same memory, a copy
-  // otherwise. To a device without values (kDry) only the size is taken; from one it is an Error.
+  // The tensor for another device: the same storage if both devices use the same memory, otherwise
+  // a copy. For a device without values (kDry) only the size is taken. Throws Error for a copy from
+  // such a device.
   Tensor to(Device device) const;
 
-  // The elements in row-major order. Throws Error where there are none.
+  // The elements in row-major order. Throws Error if there are none.
   std::vector<float> values() const;
 
   // Equal for tensors that begin at the same element of the same storage, and only for those.
   std::pair<const void*, int64_t> identity() const { return {storage_.get(), offset_}; }
 
-  // True when no other Tensor shares the storage, so writing in place cannot be seen elsewhere.
+  // True if no other Tensor shares the storage. A write in place then affects no other Tensor.
   bool unique() const { return storage_.use_count() == 1; }
 
  private:
   struct Storage;
-  // A pointer for `memory()` alone.
+  // A pointer that only the functions of `memory()` may use.
   void* place() const;
-  // The same for the host; throws Error where it cannot read there.
+  // A pointer that the host may use. Throws Error if the host cannot read the memory.
   std::byte* raw() const;
 
   std::shared_ptr<Storage> storage_;
-  int64_t offset_ = 0;  // bytes
+  // In bytes.
+  int64_t offset_ = 0;
   Shape shape_;
   DType dtype_ = DType::kFloat32;
   Device device_ = Device::kCpu;

@@ -18,7 +18,7 @@ TEST(Shape, KnowsItsElementsAndText) {
   EXPECT_THROW((Shape{2, -3}), Error);
 }
 
-// No product of some of the extents overflows, even beside a zero.
+// No product of some of the extents overflows, even if another extent is zero.
 TEST(Shape, SizesThatOverflowAreRefused) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   EXPECT_NO_THROW((Shape{Shape::kMaxElements}));
