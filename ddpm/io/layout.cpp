@@ -1,6 +1,6 @@
-// Every conversion reverses the three axes of an array [a, b, c]. OIHW is seen as [O, I, H*W],
-// which becomes [H*W, I, O]. A linear weight is seen as [out, 1, in], and each image as [C, 1,
-// H*W].
+// Every conversion reverses the three axes of an array [a, b, c]. OIHW is treated as [O, I, H*W],
+// which becomes [H*W, I, O]. A linear weight is treated as [out, 1, in], and each image as
+// [C, 1, H*W].
 #include "ddpm/io/layout.h"
 
 #include <fmt/core.h>
@@ -35,18 +35,18 @@ Shape reordered(const Shape& shape, Layout layout, std::array<int, 4> Axes::*ord
   if (layout == Layout::kAsIs) return shape;
   const Axes& axes = axes_of(layout);
   if (shape.rank() != axes.rank) {
-    fail("layout", fmt::format("the shape {} of rank {} is no {}, which has rank {}", shape.str(),
-                               shape.rank(), axes.name, axes.rank));
+    fail("layout", fmt::format("the shape {} has rank {}, but the layout '{}' needs rank {}",
+                               shape.str(), shape.rank(), axes.name, axes.rank));
   }
   std::array<int64_t, 4> extents{};
   for (int i = 0; i < axes.rank; ++i) extents[i] = shape[(axes.*order)[i]];
   return {extents.data(), axes.rank};
 }
 
-// to[c, b, a] = from[a, b, c]. The work is cut into tiles, so that the accesses of both sides stay
+// to[c, b, a] = from[a, b, c]. The loops run over tiles, so that both the reads and the writes stay
 // within a few cache lines.
 void reverse_axes(const float* from, float* to, int64_t a, int64_t b, int64_t c) {
-  // The floats in a cache line.
+  // The number of floats in a cache line.
   constexpr int64_t kTile = 16;
   for (int64_t a0 = 0; a0 < a; a0 += kTile) {
     const int64_t a1 = std::min(a, a0 + kTile);
@@ -78,15 +78,18 @@ Tensor from_pytorch(const Tensor& tensor, Layout layout) {
   const float* from = tensor.f32();
   float* to = result.f32();
   if (tensor.elements() == 0) return result;
-  if (layout == Layout::kImage) {  // [N, C, H, W] -> [N, H, W, C]
+  if (layout == Layout::kImage) {
+    // [N, C, H, W] -> [N, H, W, C]
     const int64_t channels = shape[1], pixels = shape[2] * shape[3];
     for (int64_t n = 0; n < shape[0]; ++n) {
       const int64_t image = n * channels * pixels;
       reverse_axes(from + image, to + image, channels, 1, pixels);
     }
-  } else if (layout == Layout::kConvWeight) {  // [O, I, kh, kw] -> [kh, kw, I, O]
+  } else if (layout == Layout::kConvWeight) {
+    // [O, I, kh, kw] -> [kh, kw, I, O]
     reverse_axes(from, to, shape[0], shape[1], shape[2] * shape[3]);
-  } else {  // [out, in] -> [in, out]
+  } else {
+    // [out, in] -> [in, out]
     reverse_axes(from, to, shape[0], 1, shape[1]);
   }
   return result;
@@ -99,15 +102,18 @@ Tensor to_pytorch(const Tensor& tensor, Layout layout) {
   const float* from = tensor.f32();
   float* to = result.f32();
   if (tensor.elements() == 0) return result;
-  if (layout == Layout::kImage) {  // [N, H, W, C] -> [N, C, H, W]
+  if (layout == Layout::kImage) {
+    // [N, H, W, C] -> [N, C, H, W]
     const int64_t pixels = shape[1] * shape[2], channels = shape[3];
     for (int64_t n = 0; n < shape[0]; ++n) {
       const int64_t image = n * channels * pixels;
       reverse_axes(from + image, to + image, pixels, 1, channels);
     }
-  } else if (layout == Layout::kConvWeight) {  // [kh, kw, I, O] -> [O, I, kh, kw]
+  } else if (layout == Layout::kConvWeight) {
+    // [kh, kw, I, O] -> [O, I, kh, kw]
     reverse_axes(from, to, shape[0] * shape[1], shape[2], shape[3]);
-  } else {  // [in, out] -> [out, in]
+  } else {
+    // [in, out] -> [out, in]
     reverse_axes(from, to, shape[0], 1, shape[1]);
   }
   return result;

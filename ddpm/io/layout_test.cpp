@@ -9,7 +9,7 @@
 namespace ddpm {
 namespace {
 
-// Every element its own value: 0, 1, 2, ...
+// A tensor with the elements 0, 1, 2, ...
 Tensor counted(Shape shape) {
   Tensor tensor(shape);
   std::iota(tensor.f32(), tensor.f32() + tensor.elements(), 0.0f);

@@ -1,5 +1,6 @@
-// Tensors are read by pread and not mapped into memory. A file that becomes shorter while it is
-// open is then an Error and not a signal, and a float32 tensor is read directly into its storage.
+// Tensors are read with pread, because mapping the file into memory has a drawback: a file that
+// becomes shorter while it is open would end the process by a signal. With pread it is an Error. A
+// float32 tensor is read directly into its storage.
 #include "ddpm/io/safetensors.h"
 
 #include <fcntl.h>
@@ -48,8 +49,8 @@ void read_exactly(int descriptor, void* to, int64_t bytes, int64_t position,
   }
 }
 
-// The form of the checksum in the metadata. It covers the header, in which its own digits count as
-// zeros, and the data.
+// The form of the checksum in the metadata. It covers the header and the data. While it is
+// computed, its own digits in the header are zeros.
 constexpr std::string_view kChecksum = "xxh3-128:00000000000000000000000000000000";
 constexpr std::string_view kVersionWithoutChecksums = "0.1.0";
 constexpr std::string_view kHowToAccept =
@@ -60,8 +61,8 @@ std::string checksum_text(const Hasher& hasher) {
   return text += hasher.hex();
 }
 
-// Where the value of the checksum stands in a header. The key is found nowhere else, because quotes
-// inside names and values are escaped.
+// The position of the checksum's value in a header. The key cannot appear anywhere else, because
+// quotes inside names and values are escaped.
 size_t find_checksum(const std::string& header) {
   const std::string key = fmt::format("\"{}\":\"", kChecksumKey);
   const size_t found = header.find(key);
@@ -76,15 +77,17 @@ float from_float16(uint16_t bits) {
   const uint32_t sign = uint32_t{bits} >> 15 << 31;
   const uint32_t exponent = bits >> 10 & 0x1F;
   const uint32_t mantissa = bits & 0x3FF;
-  if (exponent == 0) {  // zero and subnormals: mantissa * 2^-24
+  if (exponent == 0) {
+    // Zero and subnormals: mantissa * 2^-24.
     const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
     return sign ? -magnitude : magnitude;
   }
-  const uint32_t wide = exponent == 0x1F ? 0xFF : exponent + 112;  // 127 - 15
+  // 112 = 127 - 15: the difference of the exponents' biases.
+  const uint32_t wide = exponent == 0x1F ? 0xFF : exponent + 112;
   return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
 }
 
-// Reads elements of type From in chunks and converts each.
+// Reads elements of type From in chunks and converts each of them.
 template <class From, class Convert>
 void read_converted(int descriptor, float* to, int64_t elements, int64_t position,
                     const std::string& path, Convert convert) {
@@ -119,7 +122,7 @@ SafetensorsFile SafetensorsFile::open(const std::string& path) {
   struct stat status {};
   if (retry([&] { return fstat(descriptor, &status); }) != 0) fail_read(path, errno);
   if (S_ISDIR(status.st_mode)) fail_read(path, EISDIR);
-  if (!S_ISREG(status.st_mode)) fail("safetensors", fmt::format("{} is no regular file", path));
+  if (!S_ISREG(status.st_mode)) fail("safetensors", fmt::format("{} is not a regular file", path));
 
   const int64_t size = status.st_size;
   if (size < 8) {
@@ -129,7 +132,7 @@ SafetensorsFile SafetensorsFile::open(const std::string& path) {
   read_exactly(descriptor, &length, 8, 0, path);
   if (length > kMaxSafetensorsHeader) {
     fail("safetensors", fmt::format("{} claims a header of {} bytes, more than the {} allowed; it "
-                                    "may be no safetensors file",
+                                    "is probably not a safetensors file",
                                     path, length, kMaxSafetensorsHeader));
   }
   if (length > static_cast<uint64_t>(size - 8)) {
@@ -153,8 +156,8 @@ void SafetensorsFile::verify(std::string header) const {
   if (stored == metadata_.end()) {
     const auto version = metadata_.find(kVersionKey);
     if (version == metadata_.end() || version->second == kVersionWithoutChecksums) return;
-    fail("safetensors", fmt::format("{} lacks the checksum that version {} gives to every file, so "
-                                    "it is damaged, or another program changed it; {}",
+    fail("safetensors", fmt::format("{} has no checksum, but version {} writes one into every "
+                                    "file; the file is damaged, or another program changed it; {}",
                                     path_, in_quotes(version->second), kHowToAccept));
   }
   if (const size_t at = find_checksum(header); at != std::string::npos)
@@ -171,7 +174,7 @@ void SafetensorsFile::verify(std::string header) const {
     done += bytes;
   }
   if (checksum_text(hasher) == stored->second) return;
-  fail("safetensors", fmt::format("{} is damaged: its contents do not match its checksum. Where "
+  fail("safetensors", fmt::format("{} is damaged: its contents do not match its checksum. If "
                                   "another program changed it on purpose, {}",
                                   path_, kHowToAccept));
 }
@@ -239,7 +242,7 @@ void SafetensorsWriter::add(std::string name, Tensor tensor, Layout layout) {
   if (items_.contains(name)) {
     fail("safetensors", fmt::format("tensor {} was added twice", in_quotes(name)));
   }
-  // These throw for another type and for a rank that does not fit.
+  // These calls throw for another type and for a rank that does not fit.
   tensor.f32();
   to_pytorch(tensor.shape(), layout);
   names_.push_back(name);
@@ -259,7 +262,8 @@ std::string SafetensorsWriter::header() const {
     offset += tensor.bytes();
   }
   text += "}";
-  text.append((8 - text.size() % 8) % 8, ' ');  // so that the data starts at a multiple of 8
+  // Padding, so that the data starts at a multiple of 8.
+  text.append((8 - text.size() % 8) % 8, ' ');
   return text;
 }
 

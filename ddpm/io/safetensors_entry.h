@@ -12,13 +12,13 @@ namespace ddpm {
 
 using SafetensorsMetadata = std::map<std::string, std::string, std::less<>>;
 
-// One tensor as the file describes it. Its shape is in PyTorch's order.
+// One tensor as the header describes it. Its shape is in PyTorch's order.
 struct SafetensorsEntry {
   std::string name;
-  // As the format spells it: "F32", "I64", ...
+  // As the format writes it: "F32", "I64", ...
   std::string dtype;
   Shape shape;
-  // Bytes [begin, end) of the data that follows the header.
+  // The tensor's bytes are [begin, end) of the data that follows the header.
   int64_t begin = 0;
   int64_t end = 0;
 };

@@ -1,7 +1,6 @@
-// The header is read event by event (SAX) and not into a tree: a tree would silently keep one of
-// two equal keys, and nesting deeper than the format's three levels is refused where it starts. The
-// numbers are checked afterwards: extents, sizes, and that the byte ranges cover the data exactly
-// once.
+// The header is read event by event (SAX), because a tree would silently keep only one of two equal
+// keys. Nesting deeper than the format's three levels is refused where it starts. Numbers are
+// checked afterwards: the extents, the sizes, and that the byte ranges cover the data exactly once.
 #include "ddpm/io/safetensors_header.h"
 
 #include <fmt/core.h>
@@ -30,7 +29,7 @@ struct Draft {
   std::set<std::string> fields;
 };
 
-// Bytes per element; 0 for a type that the format does not have or that takes less than a byte.
+// Bytes per element. 0 for types that the format does not have or that take less than a byte.
 int64_t dtype_bytes(std::string_view dtype) {
   static constexpr std::pair<std::string_view, int64_t> kTypes[] = {
       {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"F8_E8M0", 1},
@@ -187,7 +186,7 @@ class HeaderEvents : public nlohmann::json_sax<Json> {
         bad(fmt::format("the data_offsets of tensor {} hold {}, not whole numbers alone", tensor(),
                         found));
     }
-    bad("its header is not understood");
+    bad("its header has an unexpected form");
   }
 
   const std::string& path_;
@@ -203,8 +202,8 @@ SafetensorsEntry check_entry(const Draft& draft, int64_t data_bytes, const std::
   const int64_t element = dtype_bytes(draft.dtype);
   if (element == 0) bad(fmt::format("has the unknown type {}", in_quotes(draft.dtype)));
 
-  // Extents of 0 are left out of the product, so that no partial product overflows, in whichever
-  // order the axes are multiplied later.
+  // Extents of 0 are left out of the product. Then no partial product overflows, in whatever order
+  // the axes are multiplied later.
   constexpr uint64_t kMax = std::numeric_limits<int64_t>::max();
   uint64_t bytes = static_cast<uint64_t>(element);
   bool empty = false;
@@ -218,7 +217,7 @@ SafetensorsEntry check_entry(const Draft& draft, int64_t data_bytes, const std::
   }
   if (empty) bytes = 0;
 
-  if (draft.offsets.size() != 2) bad("has no two data_offsets");
+  if (draft.offsets.size() != 2) bad("has fewer than two data_offsets");
   const uint64_t begin = draft.offsets[0], end = draft.offsets[1];
   if (begin > end) bad(fmt::format("has its data_offsets [{}, {}] reversed", begin, end));
   if (end > static_cast<uint64_t>(data_bytes)) {
@@ -269,7 +268,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, int64_t data_b
   if (const size_t bad = find_invalid_utf8(text); bad != std::string_view::npos) {
     fail("safetensors", fmt::format("{}: its header is not UTF-8 at byte {}", path, bad));
   }
-  // The JSON library stops at a NUL and would not see what follows it.
+  // The JSON library stops at a NUL and would ignore what follows it.
   if (const size_t bad = text.find('\0'); bad != std::string_view::npos) {
     fail("safetensors", fmt::format("{}: its header is not valid JSON at byte {}", path, bad));
   }

@@ -1,4 +1,4 @@
-// Reads and checks the JSON header of a safetensors file. Private to this room.
+// Reads and checks the JSON header of a safetensors file. Private to io.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@ struct SafetensorsHeader {
   std::vector<SafetensorsEntry> entries;
 };
 
-// Headers of more bytes are refused, as in the reference implementation.
+// Longer headers are refused, as in the reference implementation.
 inline constexpr uint64_t kMaxSafetensorsHeader = 100'000'000;
 
-// `data_bytes` is the number of bytes that follow the header in the file, and `path` names the file
-// in errors. On return the ranges of the entries cover the data exactly once, and each fits its
-// shape and type.
+// `data_bytes` is the number of bytes after the header in the file. `path` names the file in
+// errors. In the result the byte ranges of the entries cover the data exactly once, and each range
+// fits its shape and type. Throws Error if the header is not valid.
 SafetensorsHeader parse_safetensors_header(std::string_view text, int64_t data_bytes,
                                            const std::string& path);
 
-// A name from a file for an error message: in quotes and shortened.
+// A name from a file, in quotes and shortened, for an error message.
 std::string in_quotes(std::string_view name);
 
 }  // namespace ddpm

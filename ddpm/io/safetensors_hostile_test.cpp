@@ -1,4 +1,4 @@
-// Headers that are false, damaged or too large: each must be an Error that says what is wrong.
+// Headers that are wrong, damaged or too large. Each must give an Error that says what is wrong.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ std::string length_prefix(uint64_t length) {
   return std::string(reinterpret_cast<const char*>(&length), 8);
 }
 
-// The error's text when a file of these bytes is opened.
+// The text of the error when a file of these bytes is opened.
 std::string open_bytes(const std::string& contents) {
   const std::filesystem::path path =
       std::filesystem::temp_directory_path() /
@@ -47,7 +47,7 @@ TEST_P(HostileHeader, IsRefusedWithItsReason) {
   EXPECT_EQ(message.find("[safetensors] "), 0u) << message;
 }
 
-// One tensor "a" of the given fields.
+// A header with one tensor "a" that has the given fields.
 std::string tensor(const std::string& fields) { return R"({"a":{)" + fields + "}}"; }
 
 std::string tensor(const char* dtype, const char* shape, const char* offsets) {
@@ -126,7 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ProductToZero", tensor("F32", "[4294967296,4294967296,0]", "[0,0]"), "overflows"},
         Case{"ProductWrapsToEight", tensor("F32", "[4611686018427387906,1]", "[0,8]"), "overflows"},
         Case{"Rank7", tensor("F32", "[1,1,1,1,1,1,2]", "[0,8]"), "more than 6 axes"},
-        Case{"OneOffset", tensor("F32", "[2]", "[8]"), "no two data_offsets"},
+        Case{"OneOffset", tensor("F32", "[2]", "[8]"), "fewer than two data_offsets"},
         Case{"ThreeOffsets", tensor("F32", "[2]", "[0,8,8]"), "more than two data_offsets"},
         Case{"Reversed", tensor("F32", "[2]", "[8,0]"), "[8, 0] reversed"},
         Case{"BeyondEnd", tensor("F32", "[3]", "[0,12]"), "ends at byte 12 of data that has 8"},

@@ -25,7 +25,7 @@ class SafetensorsTest : public testing::Test {
  protected:
   std::string path(const char* name = "f.safetensors") const { return folder_ / name; }
 
-  // A file of one tensor "a" from raw elements.
+  // Makes a file with one tensor "a" from raw elements.
   template <class T>
   SafetensorsFile file_of(const char* dtype, const std::vector<T>& elements) {
     const size_t bytes = elements.size() * sizeof(T);
@@ -44,7 +44,7 @@ class SafetensorsTest : public testing::Test {
   const std::filesystem::path folder_ = temporary_.path();
 };
 
-// What a program put there; the writer adds its checksum.
+// The metadata that a program set, without the checksum that the writer adds.
 SafetensorsMetadata metadata_of(const SafetensorsFile& file) {
   SafetensorsMetadata metadata = file.metadata();
   EXPECT_EQ(metadata.erase(kChecksumKey), 1u);
@@ -232,7 +232,7 @@ TEST_F(SafetensorsTest, WhatIsNoFileIsNamed) {
   };
   EXPECT_NE(open(path("absent")).find("absent: No such file"), std::string::npos);
   EXPECT_NE(open(folder_).find("Is a directory"), std::string::npos);
-  EXPECT_NE(open("/dev/null").find("no regular file"), std::string::npos);
+  EXPECT_NE(open("/dev/null").find("not a regular file"), std::string::npos);
 }
 
 TEST_F(SafetensorsTest, TheWriterRefusesWhatNoReaderCouldTake) {
