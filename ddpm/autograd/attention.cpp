@@ -5,7 +5,7 @@
 namespace ddpm {
 namespace {
 
-// The width of all heads together, from qkv's channels.
+// The number of channels of all heads together, from the channels of qkv.
 int64_t check_heads(const char* where, const Shape& qkv, const AttentionArgs& args) {
   check_rank(where, "qkv", qkv, 4);
   if (args.heads < 1 || qkv[3] % (3 * args.heads) != 0) {
@@ -55,7 +55,8 @@ Variable linear_attention(const Variable& qkv, const AttentionArgs& args) {
                                .k_sum = k_sum});
   if (!Tape::recording({&qkv})) return Variable(out);
   return Tape::record(out, [args, value, context, k_max, k_sum, slot = qkv.slot()](Tensor dout) {
-    // The largest tensors of a network: where nobody else holds qkv, its gradient takes its place.
+    // These are the largest tensors of a network. If nothing else uses qkv, its gradient overwrites
+    // it.
     Tensor dqkv = value.unique() ? value : like(value);
     backend_for(dout.device())
         .run(op::LinearAttentionBackward{.args = args,

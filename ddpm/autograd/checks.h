@@ -1,5 +1,5 @@
-// What the doors of the operations share: an output beside an input, and the checks that name the
-// operation.
+// Helpers that the differentiable operations share: they allocate outputs, and check shapes with
+// errors that name the operation.
 #pragma once
 
 #include <fmt/core.h>
@@ -11,10 +11,12 @@
 
 namespace ddpm {
 
+// A tensor with the shape, type and device of another one.
 inline Tensor like(const Tensor& model) {
   return Tensor(model.shape(), model.dtype(), model.device());
 }
 
+// A tensor with the type and device of another one.
 inline Tensor beside(const Tensor& model, Shape shape) {
   return Tensor(shape, model.dtype(), model.device());
 }

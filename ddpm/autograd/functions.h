@@ -1,6 +1,7 @@
-// The differentiable operations. Each checks its shapes and throws Error naming them, runs an
-// operation of kernels/operations.h (which gives the formulas) on the device of its first argument
-// and records the backward pass. An optional Variable is a pointer that may be null.
+// The differentiable operations. Each of them checks its shapes and throws Error naming them, runs
+// an operation of kernels/operations.h on the device of its first argument, and records the
+// backward pass. kernels/operations.h gives the formulas. An optional Variable is a pointer that
+// may be null.
 #pragma once
 
 #include <optional>
@@ -10,17 +11,20 @@
 
 namespace ddpm {
 
-// What a convolution may have besides.
+// The optional parts of a convolution.
 struct ConvExtras {
-  const Variable* more = nullptr;         // [N, H, W, C2]: further channels after those of x
-  std::optional<double> standardize_eps;  // weight standardization of w with this eps
+  // [N, H, W, C2]: further channels, which follow those of x.
+  const Variable* more = nullptr;
+  // The eps of weight standardization of w. Without it, w is used as it is.
+  std::optional<double> standardize_eps;
 };
-// x [N, H, W, C1], w [kh, kw, C1 + C2, K], bias [K] -> [N, P, Q, K], P = (H + 2 padding - kh) /
-// stride + 1. Inside an Inference scope what a backend makes of w is kept there.
+// x [N, H, W, C1], w [kh, kw, C1 + C2, K], bias [K] -> [N, P, Q, K] with P = (H + 2 padding - kh) /
+// stride + 1. Inside an Inference scope, the forms of w that a backend computes are kept there.
 Variable conv2d(const Variable& x, const Variable& w, const Variable* bias, const ConvArgs& args,
                 const ConvExtras& extras = {});
-// x [N, H, W, C], gamma and beta [C], film [N, 2C] -> [N, H, W, C], plus residual [N, H, W, C]
-// where given. The tape does not keep the result: who needs it again has it computed again.
+// x [N, H, W, C], gamma and beta [C], film [N, 2C] -> [N, H, W, C]. If residual [N, H, W, C] is
+// given, it is added. Without it, the tape does not keep the result, but computes it again when an
+// operation needs it in its backward pass.
 Variable group_norm(const Variable& x, const Variable& gamma, const Variable& beta,
                     const Variable* film, const NormArgs& args, const Variable* residual = nullptr);
 // x [rows, in], w [in, out], bias [out] -> [rows, out].
@@ -30,10 +34,10 @@ Variable add(const Variable& a, const Variable& b);
 // qkv [N, H, W, 3 heads d] -> [N, H, W, heads d].
 Variable attention(const Variable& qkv, const AttentionArgs& args);
 Variable linear_attention(const Variable& qkv, const AttentionArgs& args);
-// The same between 1x1 convolutions: conv2d(linear_attention(conv2d(x, w_qkv)), w_out, bias), x [N,
-// H, W, C], w_qkv [1, 1, C, 3 heads d], w_out [1, 1, heads d, K], bias [K] -> [N, H, W, K]. Where
-// the backend finds it faster, this is one operation that stores neither q, k, v nor the result of
-// the attention.
+// The same between 1x1 convolutions: conv2d(linear_attention(conv2d(x, w_qkv)), w_out, bias).
+// x [N, H, W, C], w_qkv [1, 1, C, 3 heads d], w_out [1, 1, heads d, K], bias [K] -> [N, H, W, K].
+// If the backend finds it faster, this is a single operation, which stores neither q, k, v nor the
+// result of the attention.
 Variable linear_attention(const Variable& x, const Variable& w_qkv, const Variable& w_out,
                           const Variable& bias, const AttentionArgs& args);
 // [N, H, W, C] -> [N, H/size, W/size, C size^2].
@@ -43,20 +47,22 @@ Variable upsample_nearest(const Variable& x);
 // [N, H, W, A], [N, H, W, B] -> [N, H, W, A + B].
 Variable concat_channels(const Variable& a, const Variable& b);
 
-// t [N] -> [N, dim], dim even. It has no gradient.
+// t [N] -> [N, dim] for an even dim. The result has no gradient.
 Tensor sinusoidal_embedding(const Tensor& t, int64_t dim);
 
-// A mean loss. backward() starts the backward pass, which leaves gradients in the leaves.
+// The mean loss of a batch. backward() starts the backward pass, which leaves gradients in the
+// leaves.
 struct Loss {
   double value = 0;
   Variable prediction;
   Tensor target;
-  Tensor weights;  // empty: all are 1
+  // Empty if all weights are 1.
+  Tensor weights;
   LossKind kind = LossKind::kMse;
   void backward(Tape& tape) const;
 };
-// The mean over all elements of weights[n] * loss(prediction - target); prediction and target [N,
-// ...], weights [N] or empty.
+// The mean over all elements of weights[n] * loss(prediction - target). prediction and target are
+// [N, ...], weights [N] or empty.
 Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target,
                const Tensor& weights = {});
 

@@ -1,4 +1,5 @@
-// Every differentiable operation against finite differences, on every host backend.
+// Compares the gradients of every differentiable operation with finite differences, on every host
+// backend.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -140,7 +141,7 @@ TEST_P(Gradients, LinearAttention) {
   }
 }
 
-// Six positions: more than 5 channels, not more than 7.
+// Six positions per image. Cases with fewer and with more channels than that.
 TEST_P(Gradients, ProjectedLinearAttention) {
   for (const auto& [heads, dim, channels] :
        {std::tuple{2, 4, 5}, std::tuple{1, 8, 5}, std::tuple{3, 5, 4}, std::tuple{2, 4, 7}}) {
@@ -167,7 +168,7 @@ TEST_P(Gradients, Resampling) {
   EXPECT_LT(worst_gradient_error(cat, {random({2, 3, 2, 5}, 1), random({2, 3, 2, 3}, 2)}), kBound);
 }
 
-// mean_loss() returns a number rather than a Variable, so it is differenced here.
+// mean_loss() returns a number and not a Variable, so its finite differences are computed here.
 void check_loss(LossKind kind, const Tensor& x, const Tensor& target, const Tensor& weights) {
   const Variable prediction = Variable::leaf(x.clone());
   Tape tape;
@@ -182,7 +183,7 @@ void check_loss(LossKind kind, const Tensor& x, const Tensor& target, const Tens
   for (size_t i = 0; i < got.size(); ++i) {
     const double step = 1e-3;
     const float original = moved.f32()[i];
-    // The kinks of L1 and Huber have no slope to compare with.
+    // At their kinks, L1 and Huber have no derivative to compare with.
     const double distance = std::abs(original - target.f32()[i]);
     if (kind != LossKind::kMse && (distance < 2 * step || std::abs(distance - 1) < 2 * step))
       continue;

@@ -1,4 +1,4 @@
-// Forward passes with weights that stay as they are: sampling.
+// Forward passes with weights that do not change, such as sampling.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,10 @@
 
 namespace ddpm {
 
-// While one lives, operations of its thread record nothing, and what convolutions make of their
-// weights (moments, transformed and packed copies: up to four times the weights) is made once and
-// kept until its end. No weight may change meanwhile. Scopes may be nested; the innermost counts.
+// While an Inference object exists, the operations of its thread record nothing. Convolutions
+// prepare their weights (moments, transformed and packed copies: up to four times the weights) once
+// and keep them until the object ends. No weight may change during that time. Scopes may be nested;
+// the innermost one is used.
 class Inference {
  public:
   Inference();
@@ -20,23 +21,25 @@ class Inference {
   Inference(const Inference&) = delete;
   Inference& operator=(const Inference&) = delete;
 
-  // For operations: what is kept with the weights w.
+  // For operations: what is kept for the weights w.
   struct Prepared {
-    Tensor w;  // so that its storage is nobody else's meanwhile
+    // Held so that no other tensor gets its storage while the scope exists.
+    Tensor w;
     Tensor mean, rstd;
     std::shared_ptr<void> backend;
   };
-  // Null where this thread is in no scope.
+  // Null if this thread is in no Inference scope.
   static Prepared* of(const Tensor& w);
   static bool active();
 
  private:
-  std::map<std::pair<const void*, int64_t>, Prepared> prepared_;  // by Tensor::identity()
+  // The key is Tensor::identity().
+  std::map<std::pair<const void*, int64_t>, Prepared> prepared_;
   Inference* previous_;
 };
 
-// How many images a pass should take at once on a device, given the shape of one image's widest
-// activation, [H, W, C]; at least 1.
+// How many images a forward pass should process at once on a device. `widest` is the shape of one
+// image's largest activation, [H, W, C]. At least 1.
 int64_t images_at_once(Device device, const Shape& widest);
 
 }  // namespace ddpm

@@ -20,8 +20,8 @@ TEST(Inference, RecordsNothingEvenUnderATape) {
   EXPECT_FALSE(add(x, x).requires_grad());
 }
 
-// The same convolution on maps that take Winograd and on maps that do not, with the weights kept
-// from call to call.
+// The same convolution on inputs that use Winograd and on inputs that do not, with the prepared
+// weights kept between the calls.
 TEST(Inference, KeptWeightsGiveTheSameBits) {
   const Variable w(random_tensor({3, 3, 40, 36}, 1)), bias(random_tensor({36}, 2));
   const auto convolve = [&](int64_t images, int64_t side) {

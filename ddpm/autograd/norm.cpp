@@ -55,7 +55,7 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
         if (fs) fs->accumulate(std::move(dfilm));
         if (rs) rs->accumulate(std::move(dy));
       });
-  // One pass over x, which is kept anyway.
+  // Computing the result again takes one pass over x, which the tape keeps anyway.
   if (residual == nullptr) {
     output.recompute_by([args, xv, mean, rstd, gv, bv, fv] {
       Tensor again = like(xv);

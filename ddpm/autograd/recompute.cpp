@@ -18,8 +18,8 @@ Variable recompute(std::function<Variable()> function) {
       const Tape::Recording recording(tape);
       again = function();
     }
-    // Variables inside `function` share their slots with those of the first call, so gradients
-    // arrive where, and in the order in which, they would have arrived without recomputing.
+    // Variables inside `function` share their slots with those of the first call. Gradients
+    // therefore arrive in the same slots, and in the same order, as without recomputing.
     tape.backward(again, std::move(dy));
   });
 }

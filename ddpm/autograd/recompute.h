@@ -1,5 +1,5 @@
-// Time for memory: a part of a network whose intermediate values the tape does not keep (Chen et
-// al. 2016, arXiv:1604.06174).
+// Saves memory at the cost of time: the tape does not keep the intermediate values of a part of a
+// network (Chen et al. 2016, arXiv:1604.06174).
 #pragma once
 
 #include <functional>
@@ -8,10 +8,10 @@
 
 namespace ddpm {
 
-// function(), recorded so that only the result and what `function` holds stay in memory. When the
-// gradient of the result arrives, function() is called again, this time keeping what its backward
-// pass needs. Outputs and gradients have the same bits as without. Both calls must compute the
-// same.
+// Calls function() and records it so that only the result and the captures of `function` stay in
+// memory. When the gradient of the result arrives, function() is called again and now keeps what
+// its backward pass needs. Outputs and gradients have the same bits as without recompute(). Both
+// calls must compute the same values.
 Variable recompute(std::function<Variable()> function);
 
 }  // namespace ddpm

@@ -8,7 +8,7 @@
 namespace ddpm {
 namespace {
 
-// x + silu(silu(w x)) twice over, with x used outside of the recomputed part as well.
+// Computes x + silu(silu(w x)) twice in a row. x is also used outside of the recomputed part.
 struct Outcome {
   std::vector<float> y, dx, dw;
 };

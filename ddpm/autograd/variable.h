@@ -1,7 +1,7 @@
-// Reverse-mode differentiation by a tape. Operations run when called; while a Tape is recording on
-// this thread each also leaves a closure that turns the gradient of its output into gradients of
-// its inputs. Tape::backward() runs the closures in reverse and drops each one after use, so
-// activations are freed as the gradient passes them.
+// Reverse-mode differentiation with a tape. Operations run when they are called. While a Tape
+// records on this thread, each operation also stores a closure that turns the gradient of its
+// output into gradients of its inputs. Tape::backward() runs the closures in reverse order and
+// deletes each one after use, so activations are freed during the backward pass.
 #pragma once
 
 #include <functional>
@@ -13,15 +13,15 @@
 
 namespace ddpm {
 
-// The place where the gradient of one value is summed. Closures hold these rather than whole
-// variables, so that a value nobody needs for the backward pass is freed at once.
+// The sum of the gradients of one value. Closures hold slots and not whole variables, so that a
+// value that the backward pass does not need is freed at once.
 class GradSlot {
  public:
   bool defined() const { return grad_.defined(); }
   const Tensor& grad() const { return grad_; }
-  // Adds to the gradient; the first contribution is taken as it is, without a copy.
+  // Adds to the gradient. The first contribution is stored without a copy.
   void accumulate(Tensor contribution);
-  // Hands the gradient out and forgets it.
+  // Returns the gradient and clears the slot.
   Tensor take() { return std::exchange(grad_, Tensor()); }
   void clear() { grad_ = Tensor(); }
 
@@ -29,8 +29,8 @@ class GradSlot {
   Tensor grad_;
 };
 
-// What the backward pass will need of a value: the tensor itself or, where computing it anew is
-// cheap, how to do so.
+// A value that the backward pass will need: the tensor itself or, if computing it again is cheap, a
+// function that does so.
 class Saved {
  public:
   using Recipe = std::function<Tensor()>;
@@ -38,7 +38,7 @@ class Saved {
   explicit Saved(Tensor value) : value_(std::move(value)) {}
   explicit Saved(std::shared_ptr<const Recipe> recipe) : recipe_(std::move(recipe)) {}
   bool defined() const { return value_.defined() || recipe_; }
-  // Empty where nothing was saved.
+  // Empty if nothing was saved.
   Tensor get() const { return recipe_ ? (*recipe_)() : value_; }
 
  private:
@@ -46,13 +46,13 @@ class Saved {
   std::shared_ptr<const Recipe> recipe_;
 };
 
-// A tensor and, where gradients are wanted, the slot for its gradient. Copies share both.
+// A tensor and, if it needs a gradient, the slot for that gradient. Copies share both.
 class Variable {
  public:
   Variable() = default;
   // A constant.
   explicit Variable(Tensor value) : value_(std::move(value)) {}
-  // A leaf whose gradient is wanted: a parameter, or an input under test.
+  // A leaf that gets a gradient: a parameter, or an input in a test.
   static Variable leaf(Tensor value);
 
   const Tensor& value() const { return value_; }
@@ -61,13 +61,13 @@ class Variable {
   bool defined() const { return value_.defined(); }
   bool requires_grad() const { return slot_ != nullptr; }
   const std::shared_ptr<GradSlot>& slot() const { return slot_; }
-  // For closures that need the value again.
+  // For closures that will need the value.
   Saved saved() const { return recipe_ ? Saved(recipe_) : Saved(value_); }
-  // From now on saved() is the recipe, so that the tape need not keep the value.
+  // After this call saved() returns the recipe, so that the tape need not keep the value.
   void recompute_by(Saved::Recipe recipe) {
     recipe_ = std::make_shared<const Saved::Recipe>(std::move(recipe));
   }
-  // The gradient after Tape::backward(); empty where none arrived.
+  // The gradient after Tape::backward(). Empty if the variable received none.
   Tensor grad() const { return slot_ ? slot_->grad() : Tensor(); }
   void clear_grad() {
     if (slot_) slot_->clear();
@@ -81,7 +81,7 @@ class Variable {
 
 class Tape {
  public:
-  // Records this thread's operations from construction to destruction of the scope.
+  // Records the operations of this thread while the object exists.
   class Recording {
    public:
     explicit Recording(Tape& tape);
@@ -93,7 +93,7 @@ class Tape {
     Tape* previous_;
   };
 
-  // While one lives, this thread records nothing, though it trains.
+  // While the object exists, this thread records nothing, but still counts as training.
   class Pause {
    public:
     Pause();
@@ -105,19 +105,19 @@ class Tape {
     bool previous_;
   };
 
-  // Gradients of `output` with respect to every leaf, given the gradient of the loss with respect
-  // to output. The tape is empty afterwards. Throws Error where output was not recorded or the
-  // shapes differ.
+  // Computes the gradients of `output` with respect to every leaf, given the gradient of the loss
+  // with respect to `output`. The tape is empty afterwards. Throws Error if `output` was not
+  // recorded or the shapes differ.
   void backward(const Variable& output, Tensor output_grad);
 
-  // Closures held now.
+  // The number of closures that the tape holds now.
   size_t size() const { return closures_.size(); }
 
-  // For operations: whether an output with these inputs needs recording now.
+  // For operations: whether an output with these inputs must be recorded now.
   static bool recording(std::initializer_list<const Variable*> inputs);
-  // For operations: whether this thread is within a Recording, paused or not.
+  // For operations: whether this thread is within a Recording, even if it is paused.
   static bool training();
-  // For operations: `value` as the output of an operation whose backward closure receives its
+  // For operations: makes `value` the output of an operation. The backward closure receives its
   // gradient.
   static Variable record(Tensor value, std::function<void(Tensor grad)> backward);
 
