@@ -1,5 +1,5 @@
-// The one table that knows every family of networks. A family is a folder beside this file and a
-// row here.
+// The only table that knows every family of networks. A family is a folder beside this file and a
+// row of this table.
 #include "ddpm/nn/network.h"
 #include "ddpm/nn/tutorial/recognise.h"
 #include "ddpm/nn/tutorial/unet.h"

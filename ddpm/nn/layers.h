@@ -1,5 +1,5 @@
-// The leaves of the network: convolution, weight-standardized convolution, linear layer, group
-// normalisation. Names and initial values are PyTorch's.
+// The layers with parameters: convolution, weight-standardized convolution, linear layer, group
+// normalisation. Names and initial values are those of PyTorch.
 #pragma once
 
 #include "ddpm/autograd/functions.h"
@@ -20,7 +20,7 @@ struct Conv2dOptions {
 class Conv2d : public Module {
  public:
   Conv2d(const Conv2dOptions& options, Device device);
-  // [N, H, W, in] -> [N, P, Q, out]; where `more` is given, its channels follow those of x.
+  // [N, H, W, in] -> [N, P, Q, out]. The channels of `more`, if given, follow those of x.
   Variable operator()(const Variable& x, const Variable* more = nullptr) const;
   const Variable& weight() const { return weight_.variable; }
   const Variable& bias() const { return bias_.variable; }
@@ -32,8 +32,8 @@ class Conv2d : public Module {
   Parameter bias_;
 };
 
-// Standardizes each filter before the convolution (Qiao et al. 2019, arXiv:1903.10520). eps 0 is
-// the tutorial's; a filter of zero variance then counts as zeros.
+// Standardizes each filter before the convolution (Qiao et al. 2019, arXiv:1903.10520). The
+// tutorial uses eps 0. A filter with zero variance then becomes zeros.
 class WeightStandardizedConv2d : public Conv2d {
  public:
   WeightStandardizedConv2d(const Conv2dOptions& options, double eps, Device device)
@@ -67,11 +67,11 @@ class GroupNorm : public Module {
     int64_t groups = 1;
     int64_t channels = 0;
   };
-  // Throws UsageError where the groups do not divide the channels, naming group counts that do.
+  // Throws UsageError if the groups do not divide the channels, naming group counts that do.
   GroupNorm(const Options& options, Device device);
-  // Plus residual, of x's shape, where given.
+  // [N, ..., channels] -> the same shape. Adds residual, of x's shape, if given.
   Variable operator()(const Variable& x, const Variable* residual = nullptr) const;
-  // Normalisation, FiLM where film [N, 2 channels] is given, SiLU and residual as one operation.
+  // Normalisation, FiLM if film [N, 2 channels] is given, SiLU, and residual, as one operation.
   Variable film_silu(const Variable& x, const Variable* film,
                      const Variable* residual = nullptr) const;
 

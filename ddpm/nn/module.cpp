@@ -6,7 +6,7 @@
 namespace ddpm {
 namespace {
 
-// FNV-1a, so that a parameter's numbers follow from its path alone.
+// FNV-1a. It makes a parameter's random numbers depend only on its path (and the seed).
 uint64_t hash_path(const std::string& path) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (unsigned char c : path) hash = (hash ^ c) * 0x100000001b3u;

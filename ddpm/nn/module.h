@@ -1,5 +1,5 @@
-// The tree of parameters. A module registers its parameters and children by name once, in its
-// constructor, and holds them as typed members; the paths that result are exactly the keys of
+// The tree of parameters. A module registers its parameters and children by name in its
+// constructor, and holds them as typed members. The resulting paths are exactly the keys of
 // PyTorch's state_dict for the tutorial's classes.
 #pragma once
 
@@ -11,33 +11,35 @@
 
 namespace ddpm {
 
-// A parameter with the half-width of its initial uniform distribution; 0 keeps the value it was
-// built with.
+// A parameter, with the bound of its initial uniform distribution. A bound of 0 keeps the value
+// from the constructor.
 struct Parameter {
   Variable variable;
   double init_bound = 0;
 };
 
 struct NamedParameter {
-  std::string path;  // "down_layers.0.0.block1.proj.weight"
+  // For example "down_layers.0.0.block1.proj.weight".
+  std::string path;
   Parameter* parameter = nullptr;
 };
 
 class Module {
  public:
   Module() = default;
-  Module(const Module&) = delete;  // children are registered by address
+  // Not copyable, because children are registered by address.
+  Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
 
   // All parameters below this module, in order of registration (PyTorch's order for the same
   // classes).
   std::vector<NamedParameter> parameters();
-  // Number of scalars in all parameters.
+  // The number of scalars in all parameters.
   int64_t parameter_count();
-  // Draws every parameter anew: PyTorch's defaults (uniform in +-1/sqrt(fan_in) for weights and
-  // biases of convolutions and linear layers, ones and zeros for norms). A parameter depends on the
-  // seed and its own path only.
+  // Sets every parameter to a new initial value: PyTorch's defaults (uniform in +-1/sqrt(fan_in)
+  // for weights and biases of convolutions and linear layers, ones and zeros for norms). A value
+  // depends only on the seed and the parameter's path.
   void initialize(uint64_t seed);
 
  protected:
@@ -60,7 +62,7 @@ class Module {
 class ModuleList : public Module {
  public:
   void append(Module& child) { add(std::to_string(size_++), child); }
-  // A numbered place without parameters (an activation inside a Sequential).
+  // Skips a number, for a layer without parameters (such as an activation inside a Sequential).
   void skip() { ++size_; }
 
  private:

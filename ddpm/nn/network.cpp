@@ -22,7 +22,7 @@ void check_optional(const char* name, bool there, bool taken) {
 }  // namespace
 
 NetworkInput NetworkInput::rows(int64_t begin, int64_t end) const {
-  if (x.requires_grad()) fail("network", "rows of an input have no gradient");
+  if (x.requires_grad()) fail("network", "cannot take rows of an input that needs a gradient");
   return {.x = Variable(x.value().rows(begin, end)),
           .t = t.rows(begin, end),
           .labels = rows_of(labels, begin, end),

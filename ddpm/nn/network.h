@@ -1,5 +1,5 @@
-// What every network has in common, whatever its family: what goes in, what comes out, and how one
-// is made from its options or from the names and shapes in a file. Only nn/ knows the families.
+// The interface that all families of networks share: their input and output, and how to make a
+// network from options or from the names and shapes in a file. Only nn/ knows the families.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,12 @@
 
 namespace ddpm {
 
-// One pass over a batch. What is optional may be left empty; a network refuses what it does not
-// take.
+// The input of one pass over a batch. Optional parts may be left empty. A network refuses parts
+// that it does not take.
 struct NetworkInput {
-  // [N, H, W, channels]: noisy images, scaled as the objective says.
+  // [N, H, W, channels]: noisy images, scaled as the objective defines.
   Variable x;
-  // [N]: what the network is told about the level of noise of each image.
+  // [N]: the number that stands for the noise level of each image.
   Tensor t;
   // [N]: the class of each image, -1 for none.
   Tensor labels = {};
@@ -31,11 +31,11 @@ struct NetworkInput {
   // [N, H, W, channels]: an earlier estimate of the clean images (arXiv:2208.04202).
   Variable estimate = {};
 
-  // Rows [begin, end) of everything that is there. Throws Error where x requires a gradient.
+  // Rows [begin, end) of every part that is present. Throws Error if x requires a gradient.
   NetworkInput rows(int64_t begin, int64_t end) const;
 };
 
-// Which of the optional inputs a network takes.
+// The optional inputs that a network takes.
 struct OptionalInputs {
   bool labels = false;
   bool condition = false;
@@ -46,22 +46,23 @@ class Network : public Module {
  public:
   explicit Network(Device device) : device_(device) {}
 
-  // [N, H, W, output channels]. Throws UsageError where the sides do not fit, Error for an input of
-  // a wrong shape or one that the network does not take.
+  // Returns [N, H, W, output channels]. Throws UsageError if the sides do not fit, and Error for an
+  // input that has a wrong shape or that the network does not take.
   virtual Variable operator()(const NetworkInput& input) const = 0;
   virtual OptionalInputs takes() const { return {}; }
 
   Device device() const { return device_; }
-  // In training, keep only the input of each block and compute the rest again in the backward pass:
-  // less memory, about a third more time, the same bits.
+  // In training, keep only the input of each block, and compute the rest again in the backward
+  // pass. This takes less memory and about a third more time. The results have the same bits.
   void set_recompute(bool on) { recompute_ = on; }
 
  protected:
-  // For implementations: the block now, or recorded so that its inside is computed again. The block
-  // must hold copies of the variables that it reads, since it outlives the pass.
+  // For implementations: runs the block, and with recompute records it so that its intermediate
+  // values are computed again. The block must hold copies of the variables that it reads, because
+  // it outlives the pass.
   Variable run(const std::function<Variable()>& block) const;
-  // For implementations: throws Error where the input does not fit: x [N, H, W, channels], t [N],
-  // optional ones exactly where takes() says so.
+  // For implementations: throws Error if the input does not fit. x must be [N, H, W, channels], t
+  // must be [N], and the optional inputs must be those that takes() lists.
   void check_input(const NetworkInput& input, int64_t channels) const;
 
  private:
@@ -69,27 +70,28 @@ class Network : public Module {
   bool recompute_ = false;
 };
 
-// A network of the configuration. Throws UsageError as NetworkConfig::check(). Parameters are zeros
-// and ones until initialize() or loading.
+// Makes a network of the configuration. Throws UsageError as NetworkConfig::check() does. The
+// parameters are zeros and ones until initialize() or loading.
 std::unique_ptr<Network> make_network(const NetworkConfig& config, Device device = Device::kCpu);
 
-// The names and shapes of a state dict. Axes are ordered as in our tensors: convolution weights
-// [kh, kw, in, out], linear weights [in, out].
+// The names and shapes of a state dict. The order of axes is that of our tensors: convolution
+// weights [kh, kw, in, out], linear weights [in, out].
 using StateDictShapes = std::map<std::string, Shape>;
 
-// One row of the table of families, which also feeds help and error messages.
+// One row of the table of families. Help and error messages also use it.
 struct NetworkFamily {
   const char* name;
   const char* help;
   NetworkConfig (*defaults)();
-  // The configuration read off a state dict, with `given` for what names and shapes do not tell.
-  // Nothing where the state dict is of another family. Throws Error where it is of this one but no
-  // network can be like it, and UsageError where `given` does not fit.
+  // Reads the configuration off a state dict. `given` holds the options that names and shapes do
+  // not show. Returns nothing if the state dict belongs to another family. Throws Error if it
+  // belongs to this family but no network can have these shapes, and UsageError if `given` does not
+  // fit.
   std::optional<NetworkConfig> (*recognise)(const StateDictShapes& shapes, const JsonObject& given);
 };
 const std::vector<NetworkFamily>& network_families();
 std::vector<std::string> network_names();
-// Tries every family. Throws as they do; nothing where it is of none.
+// Tries every family. Throws as they do. Returns nothing if no family recognises the state dict.
 std::optional<NetworkConfig> recognise_network(const StateDictShapes& shapes,
                                                const JsonObject& given);
 

@@ -14,10 +14,10 @@ namespace ddpm {
 
 class Network;
 
-// A family's options: a plain struct that lists its fields, knows which images fit, and makes a
-// network. `channels` are those of the images; `output_dim` those of the
-// output, 0 for the same. Whether it can be copied is asked last, for that asks whether
-// NetworkConfig itself could be such options.
+// The options of a family: a plain struct that lists its fields, checks the sizes of images, and
+// makes a network. `channels` is the number of channels of the images. `output_dim` is that of the
+// output, where 0 means the same. The check for std::copyable comes last, because it tries the
+// conversion to NetworkConfig and would otherwise ask for this concept again.
 template <class T>
 concept FamilyOptions = requires(T options, Fields& fields, const T& read, const JsonObject& given,
                                  int64_t side) {
@@ -33,7 +33,7 @@ concept FamilyOptions = requires(T options, Fields& fields, const T& read, const
   requires std::copyable<T>;
 };
 
-// The options of a network of any family: which family, and its own options.
+// The options of a network of any family: the name of the family, and its own options.
 class NetworkConfig {
  public:
   // The first family of the table, with its defaults.
@@ -48,7 +48,7 @@ class NetworkConfig {
   NetworkConfig& operator=(NetworkConfig&&) = default;
 
   const std::string& family() const { return family_; }
-  // The family's own options; null where the network is of another family.
+  // The family's own options. Null if the network is of another family.
   template <FamilyOptions Options>
   Options* get() {
     auto* holder = dynamic_cast<Holder<Options>*>(held_.get());
@@ -61,17 +61,17 @@ class NetworkConfig {
 
   // "network", which selects the family, and the family's fields.
   void fields(Fields& field);
-  // Throws UsageError naming the value that cannot work and what would.
+  // Throws UsageError naming the value that cannot work and what would work.
   void check() const { held_->check(); }
   // The same for the sides of an image.
   void check_image(int64_t height, int64_t width) const { held_->check_image(height, width); }
   // The sides of an image must be multiples of this.
   int64_t side_divisor() const { return held_->side_divisor(); }
 
-  // Of the images that go in, and of the output.
+  // The channels of the images that go in.
   int64_t& channels() { return held_->channels(); }
   int64_t channels() const { return held_->channels(); }
-  // Channels of the output as configured: 0 for those of the images.
+  // The channels of the output as configured. 0 means those of the images.
   int64_t& output_dim() { return held_->output_dim(); }
   int64_t output_channels() const {
     return held_->output_dim() > 0 ? held_->output_dim() : held_->channels();
@@ -79,9 +79,9 @@ class NetworkConfig {
 
   friend bool operator==(const NetworkConfig& a, const NetworkConfig& b);
 
-  // Takes values of fields that no state dict tells (Field::not_in_state_dict) and keeps what the
-  // weights fix: other heads, for example, share the attention's width. Throws UsageError for
-  // values that do not fit the weights.
+  // Reads the fields that are not in a state dict (Field::not_in_state_dict) and adjusts other
+  // fields so that the weights still fit. With other heads, for example, the attention keeps its
+  // total width. Throws UsageError for values that do not fit the weights.
   void take_given(const JsonObject& given) { held_->take_given(given); }
 
  private:

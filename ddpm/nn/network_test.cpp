@@ -14,7 +14,7 @@ using tutorial::UnetConfig;
 
 const UnetConfig kSmall{.dim = 8, .dim_mults = {1, 2}, .channels = 1, .groups = 2};
 
-// What a state dict of this network would hold.
+// The names and shapes in a state dict of this network.
 StateDictShapes shapes_of(const UnetConfig& config) {
   const auto network = make_network(NetworkConfig(config), Device::kDry);
   StateDictShapes shapes;

@@ -1,5 +1,5 @@
-// Self-attention over the positions of an image, and its linear variant. Both project to q, k, v by
-// a 1x1 convolution without bias and back by a 1x1 convolution.
+// Self-attention over the positions of an image, and its linear variant. Both compute q, k and v
+// with a 1x1 convolution without bias, and the output with a 1x1 convolution.
 #pragma once
 
 #include "ddpm/nn/layers.h"
@@ -12,8 +12,8 @@ struct AttentionOptions {
   int64_t dim_head = 32;
 };
 
-// softmax(q^T k / sqrt(d)) v (Vaswani et al. 2017, arXiv:1706.03762); [N, H, W, C] -> the same,
-// plus residual where given.
+// softmax(q^T k / sqrt(d)) v (Vaswani et al. 2017, arXiv:1706.03762). [N, H, W, C] -> the same
+// shape. Adds residual if given.
 class Attention : public Module {
  public:
   Attention(const AttentionOptions& options, Device device);
@@ -25,8 +25,8 @@ class Attention : public Module {
   Conv2d to_output_;
 };
 
-// Linear in the number of positions (Shen et al. 2018, arXiv:1812.01243), followed by a GroupNorm
-// of one group, plus residual where given.
+// Its time is linear in the number of positions (Shen et al. 2018, arXiv:1812.01243). A GroupNorm
+// of one group follows. Adds residual if given.
 class LinearAttention : public Module {
  public:
   LinearAttention(const AttentionOptions& options, Device device);

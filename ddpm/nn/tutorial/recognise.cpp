@@ -27,8 +27,8 @@ std::vector<int64_t> read_dim_mults(const StateDictShapes& shapes, int64_t dim) 
     const bool last = shapes.contains(path + "weight");
     const int64_t width = shape_of(shapes, path + (last ? "weight" : "1.weight"), 4)[3];
     if (dim < 1 || width % dim != 0) {
-      fail("model", fmt::format("{} leads to {} channels, which is no multiple of dim {}", path,
-                                width, dim));
+      fail("model",
+           fmt::format("{} has {} output channels, not a multiple of dim {}", path, width, dim));
     }
     mults.push_back(width / dim);
     if (last) return mults;

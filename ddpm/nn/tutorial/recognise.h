@@ -5,7 +5,7 @@
 
 namespace ddpm::tutorial {
 
-// As NetworkFamily::recognise. Groups and heads are in no shape: 4 each, unless given.
+// As NetworkFamily::recognise. No shape shows the groups and heads: both are 4 unless given.
 std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const JsonObject& given);
 
 }  // namespace ddpm::tutorial

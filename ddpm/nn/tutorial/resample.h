@@ -1,12 +1,12 @@
-// Halving and doubling of the sides.
+// Layers that halve or double the sides of an image.
 #pragma once
 
 #include "ddpm/nn/layers.h"
 
 namespace ddpm::tutorial {
 
-// Moves each size x size cell of positions into channels: [N, H, W, C] -> [N, H/size, W/size, C
-// size^2].
+// Moves each cell of size x size positions into channels:
+// [N, H, W, C] -> [N, H/size, W/size, C size^2].
 class SpaceToDepth : public Module {
  public:
   explicit SpaceToDepth(int64_t size) : size_(size) {}
@@ -21,7 +21,8 @@ struct ResampleOptions {
   int64_t out_channels = 0;
 };
 
-// Nearest neighbour times two, then a 3x3 convolution ("1"): [N, H, W, in] -> [N, 2H, 2W, out].
+// Doubles the sides by nearest neighbour, then a 3x3 convolution ("1"):
+// [N, H, W, in] -> [N, 2H, 2W, out].
 class Upsample : public Module {
  public:
   Upsample(const ResampleOptions& options, Device device);

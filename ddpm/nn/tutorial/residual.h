@@ -7,7 +7,7 @@
 
 namespace ddpm::tutorial {
 
-// x + func(x); func adds what it is given, as part of its last operation.
+// x + func(x). func adds x itself, as part of its last operation.
 template <class F>
 class Residual : public Module {
  public:
@@ -21,7 +21,7 @@ class Residual : public Module {
   F func_;
 };
 
-// func(GroupNorm(x)), one group by default ("group_norm").
+// func(GroupNorm(x)). The norm is called "group_norm" and has one group by default.
 template <class F>
 class PreGroupNorm : public Module {
  public:

@@ -15,15 +15,18 @@ struct BlockOptions {
   double weight_standardization_eps = 0;
 };
 
-// Weight-standardized 3x3 convolution ("proj"), GroupNorm ("norm"), optional x (scale + 1) + shift,
-// SiLU.
+// A weight-standardized 3x3 convolution ("proj"), GroupNorm ("norm"), optionally x (scale + 1) +
+// shift, and SiLU.
 class Block : public Module {
  public:
   Block(const BlockOptions& options, Device device);
   struct Extras {
-    const Variable* scale_shift = nullptr;  // [N, 2 out]: scale, then shift
-    const Variable* more = nullptr;         // further channels of x
-    const Variable* residual = nullptr;     // [N, H, W, out], added to the result
+    // [N, 2 out]: scale, then shift.
+    const Variable* scale_shift = nullptr;
+    // Further channels, which follow those of x.
+    const Variable* more = nullptr;
+    // [N, H, W, out]: added to the result.
+    const Variable* residual = nullptr;
   };
   // x [N, H, W, in] -> [N, H, W, out]
   Variable operator()(const Variable& x, const Extras& extras) const;
@@ -39,18 +42,19 @@ class Block : public Module {
 struct ResnetBlockOptions {
   int64_t in_channels = 0;
   int64_t out_channels = 0;
-  int64_t time_emb_dim = 0;  // 0: the block knows no time
+  // 0: the block gets no time embedding.
+  int64_t time_emb_dim = 0;
   int64_t groups = 8;
   double weight_standardization_eps = 0;
 };
 
-// block1 with the scale and shift that "mlp.1" makes of SiLU(time_emb), block2, plus x through the
-// 1x1 "res_conv" (absent where in = out).
+// block1, then block2, plus x. "mlp.1" computes the scale and shift of block1 from SiLU(time_emb).
+// If in and out differ, x goes through the 1x1 convolution "res_conv"; otherwise that is absent.
 class ResnetBlock : public Module {
  public:
   ResnetBlock(const ResnetBlockOptions& options, Device device);
-  // x [N, H, W, in] -> [N, H, W, out]; time_emb [N, time_emb_dim], null for none; where `more` is
-  // given, its channels follow those of x.
+  // x [N, H, W, in] -> [N, H, W, out]. time_emb is [N, time_emb_dim], or null for none. The
+  // channels of `more`, if given, follow those of x.
   Variable operator()(const Variable& x, const Variable* time_emb = nullptr,
                       const Variable* more = nullptr) const;
 

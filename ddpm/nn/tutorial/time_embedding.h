@@ -1,11 +1,11 @@
-// How the network is told the time step.
+// Turns the time step into the vector that the network's blocks use.
 #pragma once
 
 #include "ddpm/nn/layers.h"
 
 namespace ddpm::tutorial {
 
-// t [N] -> [N, dim]: sines in the even columns, cosines in the odd ones (Vaswani et al. 2017,
+// t [N] -> [N, dim]: sines in the even columns, cosines in the odd columns (Vaswani et al. 2017,
 // section 3.5).
 class SinusoidalPositionEmbedding : public Module {
  public:

@@ -14,20 +14,20 @@
 namespace ddpm::tutorial {
 namespace {
 
-// Widths that the convolutions of a level lead to and from: [init_dim, dim * m0, dim * m1, ...].
+// The widths before and after each level: [init_dim, dim * m0, dim * m1, ...].
 std::vector<int64_t> level_widths(const UnetConfig& config) {
   std::vector<int64_t> widths = {config.first_width()};
   for (int64_t mult : config.dim_mults) widths.push_back(config.dim * mult);
   return widths;
 }
 
-// check() before any member is built from the configuration.
+// Calls check() before any member is built from the configuration.
 const UnetConfig& checked(const UnetConfig& config) {
   config.check();
   return config;
 }
 
-// Bounds of every width, so that products of them do not overflow.
+// Limits of every width, so that products of widths do not overflow.
 constexpr int64_t kMostChannels = 1 << 20;
 constexpr int64_t kMostLevels = 16;
 
@@ -71,7 +71,7 @@ void UnetConfig::check() const {
   check_width("channels", channels);
   if (output_dim != 0) check_width("output_dim", output_dim);
   check_width("heads times dim_head", heads * dim_head);
-  // Throws where dim does not fit.
+  // Throws if dim is odd or too small.
   static_cast<void>(SinusoidalPositionEmbedding{dim});
   std::vector<int64_t> widths = level_widths(*this);
   widths.push_back(dim);
@@ -96,7 +96,7 @@ void UnetConfig::check_image(int64_t height, int64_t width) const {
   for (const auto& [name, side] : {std::pair{"height", height}, std::pair{"width", width}}) {
     if (side > kHighest) {
       fail_usage("network",
-                 fmt::format("the image's {} is {}; at most {} can be", name, side, kHighest));
+                 fmt::format("the image's {} is {}; it must be at most {}", name, side, kHighest));
     }
     if (side >= divisor && side % divisor == 0) continue;
     const int64_t below = side / divisor * divisor;
@@ -172,8 +172,8 @@ DiffusionUnet::DiffusionUnet(const UnetConfig& config, Device device)
                                       .dim_head = config.dim_head},
                      device),
       mid_block2_(block_options(level_widths(config).back(), level_widths(config).back()), device),
-      // The tutorial builds its last up-level for init_dim channels and its last block for 2 dim:
-      // with init_dim != dim these disagree. What arrives here are init_dim channels twice.
+      // The tutorial builds its last up-level for init_dim channels but its last block for 2 dim.
+      // These differ if init_dim != dim. The block really receives init_dim channels twice.
       final_res_block_(block_options(2 * config.first_width(), config.dim), device),
       final_conv_(
           {.in_channels = config.dim, .out_channels = config.output_channels(), .kernel = 1},
@@ -237,7 +237,7 @@ Variable DiffusionUnet::operator()(const NetworkInput& input) const {
   return final_conv_(h);
 }
 
-// All heads of the first attention are the largest activation.
+// The largest activation is that of all heads of the first attention.
 int64_t DiffusionUnet::images_at_once(const Shape& x) const {
   const int64_t widest = config_.heads * config_.dim_head;
   return ddpm::images_at_once(device(), {x[1], x[2], widest});
@@ -247,8 +247,8 @@ Variable DiffusionUnet::in_parts(const NetworkInput& input) const {
   const Shape& x = input.x.shape();
   const int64_t count = x[0], parts = (count + images_at_once(x) - 1) / images_at_once(x);
   Tensor y({count, x[1], x[2], config_.output_channels()}, DType::kFloat32, device());
-  // Where nothing is computed the largest part, twice, tells what all would take: the second time
-  // with all prepared weights, as every part but the first.
+  // On a device without values, running the largest part twice gives the memory of all parts. The
+  // second time the prepared weights exist already, as for every part except the first.
   if (!memory_of(device()).holds_values()) {
     const int64_t rows = (count + parts - 1) / parts;
     for (int pass = 0; pass < 2; ++pass) (*this)(input.rows(0, rows));

@@ -33,13 +33,14 @@ struct UnetConfig {
   int64_t output_channels() const { return output_dim > 0 ? output_dim : channels; }
   // The sides of an image must be multiples of this: 2^(levels - 1).
   int64_t side_divisor() const { return int64_t{1} << (dim_mults.size() - 1); }
-  // Throw UsageError saying which value cannot work and which would.
+  // Throw UsageError saying which value cannot work and which would work.
   void check() const;
   void check_image(int64_t height, int64_t width) const;
-  // Takes groups, heads and weight_standardization_eps. dim_head follows from the heads, so that
-  // their width together stays. Throws UsageError where the heads do not divide it.
+  // Reads groups, heads and weight_standardization_eps. dim_head follows from the heads, so that
+  // the width of all heads together stays the same. Throws UsageError if the heads do not divide
+  // that width.
   void take_given(const JsonObject& given);
-  // A DiffusionUnet. Throws UsageError as check().
+  // Makes a DiffusionUnet. Throws UsageError as check() does.
   std::unique_ptr<Network> make(Device device) const;
 
   bool operator==(const UnetConfig&) const = default;
@@ -47,12 +48,12 @@ struct UnetConfig {
 
 class DiffusionUnet : public Network {
  public:
-  // Throws UsageError as UnetConfig::check(). Parameters are zeros and ones until initialize() or
-  // loading.
+  // Throws UsageError as UnetConfig::check() does. The parameters are zeros and ones until
+  // initialize() or loading.
   explicit DiffusionUnet(const UnetConfig& config, Device device = Device::kCpu);
 
   const UnetConfig& config() const { return config_; }
-  // As Network. Inside an Inference scope a large batch goes through in parts that fit the cache.
+  // As Network. Inside an Inference scope, a large batch is processed in parts that fit the cache.
   Variable operator()(const NetworkInput& input) const override;
   Variable operator()(const Variable& x, const Tensor& t) const {
     return (*this)(NetworkInput{.x = x, .t = t});
@@ -62,7 +63,7 @@ class DiffusionUnet : public Network {
   using LinearAttentionLayer = Residual<PreGroupNorm<LinearAttention>>;
   using AttentionLayer = Residual<PreGroupNorm<Attention>>;
 
-  // One level on the way down or up; exactly one of resample and conv is there.
+  // One level on the way down or up. It has either resample or conv.
   template <class Resample>
   struct Level : ModuleList {
     std::unique_ptr<ResnetBlock> block1, block2;

@@ -122,7 +122,7 @@ TEST(Unet, ParameterCountOfTheDefaultNetwork) {
 }
 
 TEST(Unet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
-  // Attentions so wide that four pictures of 16 x 16 fill it.
+  // The attentions are so wide that four pictures of 16 x 16 fill the cache.
   DiffusionUnet network({.dim = 4, .dim_mults = {1}, .groups = 2, .heads = 16, .dim_head = 240});
   network.initialize(1);
   const Tensor x = random_tensor({5, 16, 16, 3}, 1), t = Tensor::of({5}, {1, 20, 300, 4, 999});
