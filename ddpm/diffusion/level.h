@@ -1,5 +1,5 @@
-// A level of noise, and a step from one level to a cleaner one. Every process, objective and
-// sampler speaks of these: a schedule's discrete steps, EDM's sigma and the line of rectified flow
+// A noise level, and a step from one level to a cleaner one. Every process, objective and sampler
+// works with these. The discrete steps of a schedule, EDM's sigma and the line of rectified flow
 // are all lists of levels.
 #pragma once
 
@@ -8,35 +8,36 @@
 
 namespace ddpm {
 
-// The most time steps of a process: far beyond use; keeps a damaged file from taking all memory.
+// The most time steps of a process. Nobody needs so many. The limit keeps a damaged file from
+// taking all memory.
 inline constexpr int64_t kMostTimesteps = 1'000'000;
 
-// x = alpha x0 + sigma noise, where noise is standard normal; by default the image itself. The
-// squares are stored because they are what schedules give: alpha_squared is the alpha_bar of Ho et
-// al. 2020 (arXiv:2006.11239).
+// x = alpha x0 + sigma noise, where noise is standard normal. The default is the clean image. The
+// squares are stored because schedules give squares: alpha_squared is the alpha_bar of Ho et al.
+// 2020 (arXiv:2006.11239).
 struct NoiseLevel {
   double alpha_squared = 1;
   double sigma_squared = 0;
-  // What the network is told.
+  // The number that the network gets for this level.
   double t = 0;
 
   double alpha() const { return std::sqrt(alpha_squared); }
   double sigma() const { return std::sqrt(sigma_squared); }
-  // log(alpha^2 / sigma^2): infinity for the image, minus infinity for noise alone.
+  // log(alpha^2 / sigma^2): infinity for the clean image, minus infinity for pure noise.
   double log_snr() const { return std::log(alpha_squared / sigma_squared); }
 };
 
-// One step of sampling, from a level to a cleaner one. The forward process between the two is
+// One step of sampling, from a level to a cleaner one. The forward process from `to` to `from` is
 // x_from = sqrt(kept) x_to + sqrt(added) noise.
 struct NoiseStep {
   NoiseLevel from;
   NoiseLevel to;
   // alpha_from^2 / alpha_to^2: the alpha of Ho et al.
   double kept = 1;
-  // sigma_from^2 - kept sigma_to^2: their beta. Both are stored because a schedule knows them more
-  // exactly than a difference of its products.
+  // sigma_from^2 - kept sigma_to^2: their beta. `kept` and `added` are stored, because a schedule
+  // knows them more exactly than a difference of its products would.
   double added = 0;
-  // The stream of random numbers for noise that a sampler adds in this step; stream 0 is the noise
+  // The stream of random numbers for noise that a sampler adds in this step. Stream 0 is the noise
   // that sampling starts from.
   uint64_t stream = 1;
 
@@ -47,7 +48,7 @@ struct NoiseStep {
   double posterior_x() const { return std::sqrt(kept) * to.sigma_squared / from.sigma_squared; }
 };
 
-// The step between two levels that only their alpha and sigma are known of.
+// The step between two levels, computed from their alpha and sigma alone.
 inline NoiseStep step_between(const NoiseLevel& from, const NoiseLevel& to, uint64_t stream) {
   const double kept = from.alpha_squared / to.alpha_squared;
   return {.from = from,

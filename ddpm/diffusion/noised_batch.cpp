@@ -1,5 +1,5 @@
-// Noising and targets are sums of images and noise with one coefficient per image, computed in
-// double on the host. A target that is the noise or the image itself costs nothing.
+// Noised images and targets are sums of images and noise with one coefficient per image, computed
+// in double on the host. If the target is the noise or the image itself, nothing is computed.
 #include "ddpm/diffusion/noised_batch.h"
 
 #include <fmt/core.h>
@@ -14,7 +14,7 @@
 namespace ddpm {
 namespace {
 
-// Of the sum of images and noise, one coefficient per image.
+// The coefficients of a sum of images and noise, one per image.
 struct Mix {
   explicit Mix(size_t images) : x0(images), noise(images) {}
 
@@ -53,7 +53,7 @@ Tensor target_of(const Mix& mix, const Tensor& x0, const Tensor& noise) {
   return target;
 }
 
-// Values [N] on a device.
+// A tensor [N] of values, on a device.
 template <class Value>
 Tensor per_image(int64_t images, Device device, Value value) {
   std::vector<float> values(static_cast<size_t>(images));
@@ -61,7 +61,7 @@ Tensor per_image(int64_t images, Device device, Value value) {
   return Tensor::of({images}, values, device);
 }
 
-// use(n) is how the network is used for image n.
+// use(n) returns how the network is used for image n.
 template <class Use>
 NoisedBatch batch_of(const std::vector<NoiseLevel>& levels, Use use, const Tensor& x0,
                      const Tensor& noise) {
@@ -120,7 +120,7 @@ NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64
   const Philox random(seeds.levels);
   std::vector<NoiseLevel> levels(images, process.draw(random, first));
   std::vector<uint64_t> noise_seeds(images);
-  // Without values to compute, a batch of millions must cost no time.
+  // Without this check, a batch of millions on a device without values would take time for nothing.
   for (size_t n = 0; x0.memory().holds_values() && n < images; ++n) {
     levels[n] = process.draw(random, first + n);
     noise_seeds[n] = mix_seed(seeds.noise, first + n);

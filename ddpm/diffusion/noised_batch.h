@@ -1,4 +1,4 @@
-// What one step of training shows to the network, and what it asks for.
+// The batch of one training step: the input of the network and its target.
 #pragma once
 
 #include <cstdint>
@@ -10,21 +10,24 @@
 
 namespace ddpm {
 
-// The forward process: xt[n] = alpha x0[n] + sigma noise[n], all [N, ...] and one level per image;
-// xt may be x0 or noise. Throws Error where shapes do not fit.
+// The forward process: xt[n] = alpha x0[n] + sigma noise[n]. All tensors are [N, ...], with one
+// level per image. xt may be x0 or noise. Throws Error if shapes do not fit.
 void add_noise(const std::vector<NoiseLevel>& levels, const Tensor& x0, const Tensor& noise,
                Tensor& xt);
 
 struct NoisedBatch {
-  Tensor input;   // [N, H, W, C]
-  Tensor t;       // [N]
-  Tensor target;  // [N, H, W, C]; may share storage with the images
-  // [N], of each image in the mean loss; empty where all are 1.
+  // [N, H, W, C]
+  Tensor input;
+  // [N]
+  Tensor t;
+  // [N, H, W, C]. May share storage with the images.
+  Tensor target;
+  // [N]: the weight of each image in the mean loss. Empty if all are 1.
   Tensor weights;
 };
 
-// The batch of given images [N, H, W, C], noise of the same shape, and one level per image with how
-// the network is used there. Throws Error where they do not fit together.
+// The batch for given images [N, H, W, C], noise of the same shape, and for each image its level
+// and how the network is used at that level. Throws Error if they do not fit together.
 NoisedBatch noised_batch(const std::vector<NoiseLevel>& levels,
                          const std::vector<Preconditioning>& uses, const Tensor& x0,
                          const Tensor& noise);
@@ -32,14 +35,14 @@ NoisedBatch noised_batch(const std::vector<NoiseLevel>& levels,
 NoisedBatch noised_batch(const Process& process, const std::vector<NoiseLevel>& levels,
                          const Tensor& x0, const Tensor& noise);
 
-// Seeds of what is drawn for a batch; they should differ.
+// The seeds of the levels and the noise of a batch. They should differ.
 struct NoiseSeeds {
   uint64_t levels = 0;
   uint64_t noise = 0;
 };
 
-// The same with levels and noise drawn: image n takes the numbers at position first + n, whatever
-// the size of the batch.
+// The same with random levels and noise. Image n uses the random numbers at position first + n,
+// whatever the size of the batch.
 NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64_t first,
                          const Tensor& x0);
 

@@ -43,7 +43,7 @@ TEST(AddNoise, RefusesWhatDoesNotFit) {
   EXPECT_THROW(schedule.level(-1), Error);
 }
 
-// Pictures and noise without pattern.
+// Images and noise of random numbers.
 Tensor random_images(int64_t count, uint64_t seed) {
   Tensor images({count, 2, 3, 1});
   Philox(seed).normal(0, images.elements(), images.f32());
@@ -70,8 +70,8 @@ TEST(NoisedBatch, InputAndTargetFollowTheObjective) {
   }
 }
 
-// A network that knows the data is asked for nothing that it could not tell: its loss is 0 where
-// the data are one image.
+// The target never depends on something that a network which knows the data could not know: if all
+// images are the same, its loss is 0.
 TEST(NoisedBatch, AnExactDenoiserHasNoLoss) {
   const Gaussian image = {{0.3, -0.2, 0.1, -0.4}, {}};
   Tensor x0({8, 1, 2, 2});
@@ -84,7 +84,7 @@ TEST(NoisedBatch, AnExactDenoiserHasNoLoss) {
       const NoisedBatch batch =
           noised_batch(trained.process, {.levels = 1, .noise = 2}, position, x0.rows(0, 1));
       const Tensor output = exact(batch.input, batch.t);
-      // The network sees a rounded input; what is told from it grows as noise or image vanishes.
+      // The network's input is rounded. This error grows as the noise or the image vanishes.
       const NoiseLevel level = trained.level(batch.t.f32()[0]);
       const double bound = 1e-6 * (1 / level.sigma() + 1 / level.alpha() + level.sigma());
       EXPECT_LT(largest_difference(output, batch.target), bound) << name << " " << level.t;
@@ -128,7 +128,7 @@ TEST(NoisedBatch, AnImageDependsOnItsPositionAlone) {
   EXPECT_FALSE(same(all.target.rows(0, 2), last.target));
 }
 
-// An old run must continue: the numbers that image n of step s draws are these.
+// Old runs must continue in the same way, so image n of step s must draw these numbers.
 TEST(NoisedBatch, DrawsAreThoseOfOlderRuns) {
   const Process process({.timesteps = 1000});
   const Tensor x0 = random_images(2, 1);

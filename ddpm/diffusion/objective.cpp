@@ -1,4 +1,4 @@
-// The table of objectives: one function and one row each.
+// The table of objectives. Each objective is a function and a row.
 #include "ddpm/diffusion/objective.h"
 
 #include <cmath>
@@ -25,7 +25,7 @@ Preconditioning velocity_at(const NoiseLevel& level) {
 }
 
 // Karras et al. 2022, table 1. The target (x0 - c_skip x) / c_out is written without differences of
-// like numbers; its weight in the loss is 1 at every level.
+// nearly equal numbers. Its weight in the loss is 1 at every level.
 Preconditioning edm_at(const NoiseLevel& level) {
   constexpr double kSigmaData = 0.5;
   const double sigma = level.sigma();
@@ -37,7 +37,7 @@ Preconditioning edm_at(const NoiseLevel& level) {
           .c_out = sigma * kSigmaData / total};
 }
 
-// noise - x0, the velocity along the line; x0 = x - t velocity.
+// The target is noise - x0, the velocity along the line, and x0 = x - t velocity.
 Preconditioning flow_at(const NoiseLevel& level) {
   return {.target_x0 = -1, .target_noise = 1, .c_skip = 1, .c_out = -level.sigma()};
 }

@@ -11,8 +11,8 @@
 namespace ddpm {
 namespace {
 
-// What an objective must be: from an output that is the target, the estimate is the image. Both are
-// linear in image and noise, so it is enough to look at their coefficients.
+// Every objective must fulfil this: if the output is the target, the estimate is the image. Both
+// are linear in image and noise, so it is enough to check their coefficients.
 TEST(Objective, TheEstimateUndoesTheTarget) {
   for (const ObjectiveKind& kind : objective_kinds()) {
     const Process process({.schedule = "cosine", .objective = kind.name});
@@ -20,7 +20,8 @@ TEST(Objective, TheEstimateUndoesTheTarget) {
     for (uint64_t i = 0; i < 200; ++i) {
       const NoiseLevel level = process.draw(random, i);
       const Preconditioning p = kind.at(level);
-      // Where hardly any image is left, what is subtracted is large, and so is its rounding.
+      // If hardly any image is left, the subtracted terms are large, and so is their rounding
+      // error.
       const double bound = 1e-14 * (1 + std::abs(p.c_skip) + std::abs(p.c_out));
       EXPECT_NEAR(p.c_skip * level.alpha() + p.c_out * p.target_x0, 1, bound) << kind.name << i;
       EXPECT_NEAR(p.c_skip * level.sigma() + p.c_out * p.target_noise, 0, bound) << kind.name << i;
@@ -49,7 +50,7 @@ TEST(Objective, TargetsAreThoseOfThePapers) {
   EXPECT_EQ(v.c_in, 1);
 }
 
-// Karras et al. 2022, table 1, for sigma_data 0.5; figures by an independent program.
+// Karras et al. 2022, table 1, for sigma_data 0.5. An independent program computed the numbers.
 TEST(Objective, EdmIsTableOne) {
   const struct {
     double sigma, c_skip, c_out, c_in;
@@ -65,7 +66,7 @@ TEST(Objective, EdmIsTableOne) {
     EXPECT_NEAR(p.c_skip / row.c_skip, 1, 1e-12) << row.sigma;
     EXPECT_NEAR(p.c_out / row.c_out, 1, 1e-12) << row.sigma;
     EXPECT_NEAR(p.c_in / row.c_in, 1, 1e-12) << row.sigma;
-    // Input and target have unit variance for images of variance sigma_data^2.
+    // For images of variance sigma_data^2, input and target have unit variance.
     EXPECT_NEAR(p.c_in * p.c_in * (0.25 + row.sigma * row.sigma), 1, 1e-12) << row.sigma;
     EXPECT_NEAR(0.25 * p.target_x0 * p.target_x0 + p.target_noise * p.target_noise, 1, 1e-12)
         << row.sigma;

@@ -1,5 +1,5 @@
-// The levels of the three kinds of process. Continuous ones are walked in as many steps as asked
-// for; the discrete one is walked at some of its own steps.
+// The levels of the three kinds of process. A continuous process can be sampled in any number of
+// steps. The discrete process is sampled at some of its own steps.
 #include "ddpm/diffusion/process.h"
 
 #include <fmt/core.h>
@@ -37,8 +37,8 @@ class ProcessLevels {
 
 namespace {
 
-// The steps between levels that fall towards the image, which is added at the end. Each step has a
-// stream of its own.
+// The steps between levels of falling noise. The clean image is added as the last level. Each step
+// has its own stream of random numbers.
 std::vector<NoiseStep> steps_between(std::vector<NoiseLevel> levels) {
   levels.push_back({});
   std::vector<NoiseStep> steps;
@@ -48,7 +48,7 @@ std::vector<NoiseStep> steps_between(std::vector<NoiseLevel> levels) {
   return steps;
 }
 
-// The time steps of a schedule, alpha^2 + sigma^2 = 1.
+// The time steps of a schedule, with alpha^2 + sigma^2 = 1.
 class ScheduledLevels : public ProcessLevels {
  public:
   ScheduledLevels(const std::string& name, int64_t timesteps) : schedule_(name, timesteps) {}
@@ -69,10 +69,10 @@ class ScheduledLevels : public ProcessLevels {
   Schedule schedule_;
 };
 
-// Noise is added to an image that stays as it is, alpha = 1 (Karras et al. 2022, table 1).
+// Noise is added to an image that is not scaled, alpha = 1 (Karras et al. 2022, table 1).
 class EdmLevels : public ProcessLevels {
  public:
-  // ln sigma is normal.
+  // ln sigma is normally distributed.
   NoiseLevel draw(const Philox& random, uint64_t position) const override {
     constexpr double kMean = -1.2, kDeviation = 1.2;
     float normal = 0;
@@ -80,7 +80,7 @@ class EdmLevels : public ProcessLevels {
     return at(std::exp(kMean + kDeviation * double{normal}));
   }
 
-  // Evenly in sigma^(1 / rho).
+  // Evenly spaced in sigma^(1 / rho).
   std::vector<NoiseStep> steps(int64_t count) const override {
     constexpr double kLowest = 0.002, kHighest = 80, kRho = 7;
     const double first = std::pow(kHighest, 1 / kRho), last = std::pow(kLowest, 1 / kRho);
@@ -101,12 +101,13 @@ class EdmLevels : public ProcessLevels {
 };
 
 // The line from image to noise, alpha = 1 - t and sigma = t (Liu et al. 2022, arXiv:2209.03003).
-// The network is told t times the number of time steps, for which its embedding of time is made.
+// The network gets t times the number of time steps, because its time embedding is made for time
+// steps.
 class FlowLevels : public ProcessLevels {
  public:
   explicit FlowLevels(int64_t timesteps) : timesteps_(static_cast<double>(timesteps)) {}
 
-  // Not quite 0, where there is no noise to learn from.
+  // Never exactly 0, because at 0 there is no noise to learn from.
   NoiseLevel draw(const Philox& random, uint64_t position) const override {
     return at(1 - double{random.uniform(position)});
   }
@@ -128,7 +129,8 @@ class FlowLevels : public ProcessLevels {
 };
 
 std::shared_ptr<const ProcessLevels> levels_of(const ProcessConfig& config) {
-  // Whatever the objective: a schedule that is in no table, or no time steps at all, are mistakes.
+  // Built for every objective: an unknown schedule, or a wrong number of time steps, is an error
+  // even if the objective does not use them.
   ScheduledLevels scheduled(config.schedule, config.timesteps);
   switch (find_objective(config.objective).process) {
     case ProcessKind::kScheduled:

@@ -1,5 +1,5 @@
-// The forward process that a network was trained on: which levels of noise there are, and what the
-// network's output means at each.
+// The forward process that a network was trained on: its noise levels, and the meaning of the
+// network's output at each level.
 #pragma once
 
 #include <cstdint>
@@ -18,25 +18,25 @@ struct Preconditioning;
 // The levels of one kind of process.
 class ProcessLevels;
 
-// Immutable; cheap to copy beside a network.
+// Immutable. Cheap to copy.
 class Process {
  public:
-  // Throws UsageError for names that are in no table and for impossible numbers of time steps.
+  // Throws UsageError for an unknown schedule or objective and for a wrong number of time steps.
   explicit Process(const ProcessConfig& config);
 
   // How the network is used at a level.
   Preconditioning preconditioning(const NoiseLevel& level) const;
 
-  // The level on which a picture is trained, the same for the same position of a stream of random
-  // numbers.
+  // A random level for training on one image. The same position of a stream of random numbers
+  // always gives the same level.
   NoiseLevel draw(const Philox& random, uint64_t position) const;
 
-  // What sampling in `count` steps walks, from the most noise to the image: each step begins where
-  // the one before ended. Throws UsageError unless 1 <= count <= most_steps().
+  // The steps of sampling in `count` steps, from the most noise to the image. Each step begins at
+  // the level where the previous one ended. Throws UsageError unless 1 <= count <= most_steps().
   std::vector<NoiseStep> steps(int64_t count) const;
-  // The time steps of the configuration, also of a process whose levels are continuous.
+  // The configured number of time steps, also for a process with continuous levels.
   int64_t most_steps() const { return most_steps_; }
-  // What standard normal noise is multiplied by to be x at the level that sampling starts from.
+  // Sampling starts at the level `first` with x = this number times standard normal noise.
   double start_scale(const NoiseLevel& first) const;
 
  private:

@@ -1,4 +1,4 @@
-// Which forward process a network is trained on. Part of a model's file.
+// The forward process that a network is trained on. It is stored in the model's file.
 #pragma once
 
 #include <cstdint>

@@ -51,11 +51,12 @@ TEST(Process, DrawsTimeStepsEvenly) {
     ++counts.at(static_cast<size_t>(t));
     EXPECT_EQ(level.alpha_squared, Schedule("linear", 4).alpha_bar(t));
   }
-  for (const int count : counts) EXPECT_NEAR(count, kDraws / 4.0, 4 * 28);  // 4 standard deviations
+  // 4 standard deviations.
+  for (const int count : counts) EXPECT_NEAR(count, kDraws / 4.0, 4 * 28);
 }
 
-// Karras et al. 2022, equation 5 with 18 steps and table 1's c_noise; figures by an independent
-// program.
+// Karras et al. 2022, equation 5 with 18 steps and table 1's c_noise. An independent program
+// computed the numbers.
 TEST(Process, EdmWalksItsLevelsOfSigma) {
   const std::vector<NoiseStep> steps = Process({.objective = "edm"}).steps(18);
   const std::pair<size_t, double> sigmas[] = {

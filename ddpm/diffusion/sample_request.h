@@ -1,4 +1,4 @@
-// What a sampler is asked for, and how it calls back.
+// The request to a sampler, and its progress callback.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,19 @@
 
 namespace ddpm {
 
-// The network: its output for x [N, H, W, C], of x's shape, whatever the objective makes it mean; t
-// [N] is what it is told of the level of each image.
+// The network: returns its output for x [N, H, W, C], with x's shape. The objective defines what
+// the output means. t [N] is the number that the network gets for the level of each image.
 using Denoiser = std::function<Tensor(const Tensor& x, const Tensor& t)>;
 
-// After each step. The tensors are the sampler's own and valid during the call: clone to keep.
+// Passed to the callback after each step. The tensors belong to the sampler and are valid only
+// during the call. To keep one, clone it.
 struct SampleProgress {
-  int64_t step = 0;  // 1 ... steps
+  // 1 ... steps
+  int64_t step = 0;
   int64_t steps = 0;
-  // [N, H, W, C], what the next step starts from; after the last step the images.
+  // [N, H, W, C]: the input of the next step, or the finished images after the last step.
   const Tensor* x = nullptr;
-  // [N, H, W, C], the estimate of the images in this step.
+  // [N, H, W, C]: this step's estimate of the finished images.
   const Tensor* x0 = nullptr;
 };
 
@@ -29,17 +31,17 @@ struct SampleRequest {
   std::string sampler = "ddpm";
   // [H, W, C]
   Shape image = {};
-  // One per image, see image_seeds() of sampler.h.
+  // One per image; see image_seeds() in initial_noise.h.
   std::vector<uint64_t> image_seeds = {};
-  // Absent: the sampler's default, see sampling_steps() of sampler.h.
+  // Without a value the sampler's default is used; see sampling_steps() in sampler.h.
   std::optional<int64_t> steps = {};
-  // For DDIM, from 0 (no noise is added) to 1 (as much as in DDPM).
+  // For DDIM: from 0 (no noise is added) to 1 (as much noise as in DDPM).
   double eta = 0;
-  // Keep each estimate of the image within [-1, 1].
+  // Clip each estimate of the image to [-1, 1].
   bool clip = true;
   Device device = Device::kCpu;
-  // Returning false cancels: sample() throws Error, so that no half-denoised picture passes for a
-  // sample. May be empty.
+  // Called after each step. If it returns false, sample() stops and throws Error, so that
+  // unfinished images are never taken for samples. May be empty.
   std::function<bool(const SampleProgress&)> progress = {};
 };
 

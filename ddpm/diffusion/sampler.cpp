@@ -1,4 +1,4 @@
-// The table of samplers; checks a request once and runs the one that it names.
+// The table of samplers. sample() checks a request and runs the sampler that it names.
 #include "ddpm/diffusion/sampler.h"
 
 #include <fmt/core.h>
@@ -11,7 +11,7 @@
 
 namespace ddpm {
 
-// One row each, from samplers/<name>.cpp.
+// Each sampler is defined in samplers/<name>.cpp.
 SamplerKind ddpm_sampler();
 SamplerKind ddim_sampler();
 SamplerKind ipndm_sampler();
@@ -42,11 +42,11 @@ int64_t sampling_steps(const SamplerKind& kind, const Process& process,
 Tensor sample(const Process& process, const Denoiser& network, const SampleRequest& request) {
   const SamplerKind& kind = find_sampler(request.sampler);
   if (!(request.eta >= 0 && request.eta <= 1)) {
-    fail_usage("sample", fmt::format("eta is {}; it lies between 0 and 1", request.eta));
+    fail_usage("sample", fmt::format("eta is {}; it must lie between 0 and 1", request.eta));
   }
   if (request.image.rank() != 3 || request.image.elements() < 1) {
-    fail_usage("sample", fmt::format("an image of shape {}; [height, width, channels] is needed, "
-                                     "each at least 1",
+    fail_usage("sample", fmt::format("the image has the shape {}; it must be [height, width, "
+                                     "channels], each at least 1",
                                      request.image.str()));
   }
   if (request.image_seeds.empty()) fail_usage("sample", "no images; at least 1 seed is needed");

@@ -1,7 +1,6 @@
-// From noise to images. A sampler sees the network as a callable and the process as steps between
-// levels of noise. An image is a function of the network, the request and its own seed, whatever
-// stands beside it in the batch and however many threads compute it, as far as the network keeps to
-// that.
+// Makes images from noise. A sampler sees the network as a callable, and the process as steps
+// between noise levels. An image depends only on the network, the request and its own seed. It does
+// not depend on the other images of the batch or the number of threads, unless the network does.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +22,15 @@ std::vector<std::string> sampler_names();
 // Throws UsageError naming the choices.
 const SamplerKind& find_sampler(std::string_view name);
 
-// How many steps sampling takes: those asked for, or the sampler's default, at most those of the
-// process. Throws UsageError where more or fewer than 1 are asked for.
+// The number of sampling steps: the requested number, or the sampler's default, which is reduced to
+// the process's number of steps. Throws UsageError if the requested number is below 1 or above the
+// process's number of steps.
 int64_t sampling_steps(const SamplerKind& kind, const Process& process,
                        std::optional<int64_t> asked = {});
 
-// The images [N, H, W, C]. Throws UsageError for a request that cannot work (unknown sampler, steps
-// out of range, eta outside [0, 1], a shape without pixels), Error when cancelled or when the
-// network returns another shape.
+// Returns the images [N, H, W, C]. Throws UsageError for a request that cannot work (unknown
+// sampler, steps out of range, eta outside [0, 1], a shape without pixels), and Error if it was
+// cancelled or the network returns another shape.
 Tensor sample(const Process& process, const Denoiser& network, const SampleRequest& request);
 
 }  // namespace ddpm

@@ -1,4 +1,4 @@
-// What the table of samplers knows about each of them.
+// The rows of the table of samplers.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,11 @@ namespace ddpm {
 
 class SampleLoop;
 
-// One row of the table of samplers, which also feeds help and error messages.
+// One row of the table of samplers. Help and error messages also use it.
 struct SamplerKind {
   const char* name;
   const char* help;
-  // Where the request names no number of steps; 0: all steps of the process.
+  // The number of steps if the request does not give one. 0: all steps of the process.
   int64_t default_steps;
   Tensor (*run)(SampleLoop& loop);
 };

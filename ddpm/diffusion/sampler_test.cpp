@@ -33,8 +33,8 @@ Gaussian statistics(const Tensor& images) {
   return found;
 }
 
-// Within 4 standard errors of n independent samples, plus `bias` (relative to the variances) for
-// what a finite number of steps gets wrong.
+// Checks mean and covariance within 4 standard errors of n independent samples, plus `bias`
+// (relative to the variances) for the error of a finite number of steps.
 void expect_gaussian(const Tensor& images, const Gaussian& data, double bias) {
   const Gaussian found = statistics(images);
   const double n = static_cast<double>(images.size(0));
@@ -51,7 +51,8 @@ void expect_gaussian(const Tensor& images, const Gaussian& data, double bias) {
   }
 }
 
-// Thousands of small operations: on a machine that others load, waking threads would dwarf them.
+// These tests run thousands of small operations. On a busy machine, waking threads would take most
+// of the time.
 class Samplers : public testing::Test {
  protected:
   Samplers() { set_num_threads(1); }
@@ -86,7 +87,8 @@ TEST_F(Samplers, DdimWithNoiseDrawsFromTheData) {
   expect_gaussian(images, kData, 0.03);
 }
 
-// Song et al. 2020, section 4.2: at eta 1 DDIM is the ancestral sampler, here with the same noise.
+// Song et al. 2020, section 4.2: at eta 1 DDIM is the ancestral sampler. Here both use the same
+// noise.
 TEST_F(Samplers, DdimAtEtaOneIsDdpm) {
   const Trained trained("linear", 1000);
   const Denoiser denoiser = exact_denoiser(trained, kData);
@@ -98,7 +100,8 @@ TEST_F(Samplers, DdimAtEtaOneIsDdpm) {
 }
 
 // The probability flow of a Gaussian keeps (x - sqrt(a) mu) / sqrt(a s^2 + 1 - a) constant for each
-// principal axis; DDIM at eta 0 is its first-order integrator, so twice the steps halve the error.
+// principal axis. DDIM at eta 0 is its first-order integrator, so with twice the steps the error is
+// half as large.
 TEST_F(Samplers, DdimWithoutNoiseFollowsTheFlow) {
   const double mean = 0.2, deviation = 0.5;
   Gaussian data{};
@@ -127,8 +130,8 @@ TEST_F(Samplers, DdimWithoutNoiseFollowsTheFlow) {
   EXPECT_NEAR(error[0] / error[1], 2, 0.2);
 }
 
-// The estimates of a network that knows the data are the same whatever it was asked for, and so are
-// the images, where the levels are the same.
+// A network that knows the data gives the same estimates with every objective. If the levels are
+// the same, so are the images.
 TEST_F(Samplers, ObjectivesOfOneProcessAgree) {
   const Trained noise("cosine", 200);
   for (const std::string& objective : objective_names()) {
@@ -155,7 +158,7 @@ TEST_F(Samplers, DrawFromTheDataWhateverTheObjective) {
   }
 }
 
-// With the image known exactly, every sampler returns it whatever the noise on the way.
+// If the network knows the image exactly, every sampler returns it, whatever noise it adds.
 TEST_F(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
   const Trained trained("cosine", 100);
   const std::array<float, 4> image = {0.5f, -1.0f, 0.25f, 1.0f};
@@ -168,7 +171,8 @@ TEST_F(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
     }
     return noise;
   };
-  // The first estimate divides the rounding of numbers up to 4 by sqrt(alpha_bar) of the last step.
+  // The first estimate divides the rounding error of numbers up to 4 by sqrt(alpha_bar) of the last
+  // step.
   const double bound =
       4 * 0x1p-23 / std::sqrt(trained.schedule.alpha_bar(trained.schedule.steps() - 1));
   for (const std::string& sampler : sampler_names()) {
@@ -203,7 +207,7 @@ TEST_F(Samplers, ClippingKeepsEachEstimateInRange) {
   }
 }
 
-// improved-diffusion's rule: after clipping, the direction is what explains x from the clipped x0.
+// improved-diffusion's rule: after clipping, the noise is recomputed from x and the clipped x0.
 TEST_F(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
   const Trained trained("linear", 1000);
   const Denoiser wild = [](const Tensor& x, const Tensor&) {
@@ -323,7 +327,7 @@ TEST_F(Samplers, RefuseWhatCannotWork) {
   }
   SampleRequest request = request_of("ddim", 1, {});
   request.eta = -0.1;
-  EXPECT_EQ(usage_error(request), "[sample] eta is -0.1; it lies between 0 and 1");
+  EXPECT_EQ(usage_error(request), "[sample] eta is -0.1; it must lie between 0 and 1");
   request.eta = std::numeric_limits<double>::quiet_NaN();
   EXPECT_NE(usage_error(request), "");
   request = request_of("ddim", 1, {});

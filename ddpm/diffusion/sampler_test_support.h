@@ -1,6 +1,6 @@
-// The network's place is taken by the exact denoiser of a Gaussian data set N(mu, Sigma): x is then
-// Gaussian at every level, and E[x0 | x] and E[noise | x] are linear in x. What comes out of a
-// sampler has a mean and a covariance in closed form.
+// Instead of a network, the tests use the exact denoiser of a Gaussian data set N(mu, Sigma). x is
+// then Gaussian at every level, and E[x0 | x] and E[noise | x] are linear in x. The mean and the
+// covariance of a sampler's images have a closed form.
 #pragma once
 
 #include <array>
@@ -14,14 +14,14 @@
 
 namespace ddpm::test {
 
-// A process, and the schedule that it was given.
+// A process and its schedule.
 struct Trained {
   Trained(const std::string& name, int64_t timesteps, const std::string& objective = "eps")
       : kind(find_objective(objective).process),
         schedule(name, timesteps),
         process({.schedule = name, .timesteps = timesteps, .objective = objective}) {}
 
-  // The level of which the network is told t.
+  // The level for which the network gets t.
   NoiseLevel level(double t) const {
     switch (kind) {
       case ProcessKind::kScheduled:
@@ -40,11 +40,12 @@ struct Trained {
   Process process;
 };
 
-constexpr int kD = 4;  // pixels x channels of the tiny images
+// The pixels times channels of the tiny images.
+constexpr int kD = 4;
 using Vector = std::array<double, kD>;
 using Matrix = std::array<Vector, kD>;
 
-// Gauss-Jordan; symmetric positive definite, so no pivoting.
+// Gauss-Jordan elimination. The matrix is symmetric positive definite, so it needs no pivoting.
 inline Matrix inverse(Matrix m) {
   Matrix out{};
   for (int i = 0; i < kD; ++i) out[i][i] = 1;
@@ -71,7 +72,8 @@ inline const Gaussian kData = {{0.3, -0.2, 0.1, -0.4},
                                  {-0.08, 0.06, 0.25, 0.09},
                                  {0.05, -0.04, 0.09, 0.15}}}};
 
-// The output that the objective asks of a network which knows the data, images [N, 1, 2, 2].
+// The output of a network that knows the data, for the objective of `trained`. Images are
+// [N, 1, 2, 2].
 inline Denoiser exact_denoiser(const Trained& trained, const Gaussian& data) {
   return [&trained, &data](const Tensor& scaled, const Tensor& t) {
     const NoiseLevel level = trained.level(t.f32()[0]);

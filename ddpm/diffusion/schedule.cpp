@@ -1,6 +1,6 @@
-// A schedule is a list of betas; each kind is one function and one row of the table. cosine and
-// sigmoid are defined by alpha_bar, so their betas are ratios of neighbours and meet kMaxBeta where
-// alpha_bar runs to zero.
+// A schedule is a list of betas. Each kind is one function and one row of the table. cosine and
+// sigmoid are defined by alpha_bar, so their betas come from ratios of neighbours. They reach
+// kMaxBeta where alpha_bar goes to zero.
 #include "ddpm/diffusion/schedule.h"
 
 #include <fmt/core.h>
@@ -19,12 +19,13 @@ namespace {
 constexpr double kFirstBeta = 1e-4;
 constexpr double kLastBeta = 0.02;
 
-// Position of step i on [0, 1], both ends taken; 0 for a single step.
+// The position of step i in [0, 1], including both ends. 0 for a single step.
 double fraction(int64_t i, int64_t steps) {
   return steps == 1 ? 0.0 : static_cast<double>(i) / static_cast<double>(steps - 1);
 }
 
-// The published betas are for 1000 steps; other lengths keep the total noise by scaling.
+// The published betas are for 1000 steps. For other lengths they are scaled to keep the total
+// noise.
 double scaled(double beta, int64_t steps) {
   return std::min(beta * 1000.0 / static_cast<double>(steps), kMaxBeta);
 }
@@ -46,7 +47,7 @@ std::vector<double> quadratic_betas(int64_t steps) {
   return betas;
 }
 
-// alpha_bar(u) for u in [0, 1], up to a factor that cancels in the ratios.
+// The betas of alpha_bar(u) for u in [0, 1]. A constant factor of alpha_bar cancels in the ratios.
 template <class AlphaBar>
 std::vector<double> betas_of(AlphaBar alpha_bar, int64_t steps) {
   std::vector<double> betas;

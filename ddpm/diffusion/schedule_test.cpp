@@ -18,7 +18,7 @@ TEST(Schedule, LinearIsTheTableOfHoEtAl) {
   EXPECT_NEAR(schedule.beta(0), 1e-4, 1e-15);
   EXPECT_NEAR(schedule.beta(999), 0.02, 1e-15);
   EXPECT_NEAR(schedule.beta(500) - schedule.beta(499), (0.02 - 1e-4) / 999, 1e-15);
-  // The sum of log(1 - beta), from its power series in the sums of powers of an arithmetic row.
+  // The sum of log(1 - beta), from its power series and the power sums of an arithmetic sequence.
   const double first = 1e-4, step = (0.02 - 1e-4) / 999;
   double s1 = 0, s2 = 0, s3 = 0, s4 = 0;
   for (int i = 0; i < 1000; ++i) {
@@ -88,8 +88,7 @@ TEST(Schedule, EndsNearPureNoise) {
   }
 }
 
-// Bayes' rule for x0 known: precision and mean of q(x_{t-1} | x_t, x0) from its two factors.
-// Bayes' rule for x0 known: precision and mean of q(x_{t-1} | x_t, x0) from its two factors.
+// With x0 known, the precision and mean of q(x_{t-1} | x_t, x0) follow from its two factors.
 TEST(Schedule, PosteriorIsBayesRule) {
   const Schedule schedule("cosine", 100);
   for (const int64_t t : {1, 2, 50, 98, 99}) {
@@ -120,7 +119,7 @@ TEST(Schedule, StepsJoinNeighbouringLevels) {
     EXPECT_EQ(step.from.t, static_cast<double>(schedule.timestep(i)));
     EXPECT_EQ(step.to.alpha_squared, i == 0 ? 1 : schedule.level(i - 1).alpha_squared);
     EXPECT_EQ(step.stream, static_cast<uint64_t>(1 + schedule.timestep(i)));
-    // What the schedule knows is what the levels give, up to rounding.
+    // The coefficients of the schedule equal those computed from the levels, up to rounding.
     const NoiseStep between = step_between(step.from, step.to, step.stream);
     EXPECT_NEAR(step.kept, between.kept, 1e-15);
     EXPECT_NEAR(step.added, between.added, 1e-15);

@@ -1,8 +1,8 @@
 // DDIM (Song et al. 2020, arXiv:2010.02502, equations 12 and 16), for any alpha and sigma:
 //   x_to = alpha_to x0 + sqrt(sigma_to^2 - d^2) noise + d z,  d^2 = eta^2 posterior variance.
-// Clipping x0 changes which noise explains x, so the noise is taken from x and x0 again, noise =
-// (x - alpha x0) / sigma, as improved-diffusion does. Where nothing was clipped that is the
-// network's own estimate, so one formula serves both cases.
+// Clipping x0 changes the noise that explains x. The noise is therefore computed from x and the
+// clipped x0 again, noise = (x - alpha x0) / sigma, as in improved-diffusion. If nothing was
+// clipped, this is the network's own estimate, so one formula serves both cases.
 #include <algorithm>
 #include <cmath>
 
@@ -16,7 +16,7 @@ Tensor run(SampleLoop& loop) {
   for (const NoiseStep& step : loop.steps()) {
     const Tensor x0 = loop.predict_x0(x, step.from);  // [N, H, W, C]
     const double deviation = loop.eta() * std::sqrt(step.posterior_variance());
-    // Not below 0 in exact arithmetic, for eta <= 1.
+    // Not negative in exact arithmetic, for eta <= 1.
     const double left = std::max(step.to.sigma_squared - deviation * deviation, 0.0);
     const double direction = std::sqrt(left / step.from.sigma_squared);
     loop.advance(step, {{&x0, step.to.alpha() - direction * step.from.alpha()}, {&x, direction}},

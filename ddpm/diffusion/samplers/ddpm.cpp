@@ -1,6 +1,6 @@
-// Ancestral sampling (Ho et al. 2020, arXiv:2006.11239, algorithm 2): draw from the posterior
-// q(x_to | x_from, x0) with the estimated x0 and the variance beta~. Fewer steps walk a respaced
-// schedule (Nichol & Dhariwal 2021, arXiv:2102.09672, section 4), whose beta spans the gap.
+// Ancestral sampling (Ho et al. 2020, arXiv:2006.11239, algorithm 2): draws from the posterior
+// q(x_to | x_from, x0) with the estimated x0 and the variance beta~. Fewer steps use a respaced
+// schedule (Nichol & Dhariwal 2021, arXiv:2102.09672, section 4), with a beta for each larger step.
 #include <cmath>
 
 #include "ddpm/diffusion/samplers/loop.h"

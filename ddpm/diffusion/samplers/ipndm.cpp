@@ -1,9 +1,10 @@
-// iPNDM (Zhang & Chen 2022, arXiv:2204.13902): a step of DDIM without added noise, in which the
-// estimate e_k of the noise is replaced by what the last four estimates say of the way to the next
-// level, as if levels were evenly spaced (Adams-Bashforth):
+// iPNDM (Zhang & Chen 2022, arXiv:2204.13902): a step of DDIM without added noise, in which a
+// combination of the last four estimates of the noise replaces the newest one, e_k. The weights are
+// those of Adams-Bashforth, which assumes evenly spaced levels:
 //   e' = (55 e_k - 59 e_{k-1} + 37 e_{k-2} - 9 e_{k-3}) / 24.
-// The first three steps have fewer estimates to look at. The last one, from the lowest level to the
-// image, gives the estimate of the image as DDIM does, so that it stays within the clipped range.
+// The first three steps have fewer estimates and use lower orders. The last step, from the lowest
+// level to the image, returns the estimate of the image as DDIM does, so the image stays within the
+// clipped range.
 #include <array>
 #include <deque>
 #include <vector>
@@ -15,7 +16,7 @@ namespace {
 
 constexpr size_t kMostEstimates = 4;
 
-// Row n is for n + 1 estimates, the newest first.
+// Row n holds the weights of n + 1 estimates, the newest first.
 constexpr std::array<std::array<double, kMostEstimates>, kMostEstimates> kAdamsBashforth = {{
     {1, 0, 0, 0},
     {3.0 / 2, -1.0 / 2, 0, 0},
@@ -23,8 +24,8 @@ constexpr std::array<std::array<double, kMostEstimates>, kMostEstimates> kAdamsB
     {55.0 / 24, -59.0 / 24, 37.0 / 24, -9.0 / 24},
 }};
 
-// What taking e' for e_k adds to the step of DDIM, which needs no division by alpha in the first
-// step: alpha may be 0 there.
+// Adds the terms by which the step with e' differs from the step of DDIM with e_k. In the first
+// step there are none. This matters because alpha may be 0 there, and the terms divide by alpha.
 void add_history(const NoiseStep& step, const std::deque<Tensor>& estimates,
                  std::vector<Term>& terms) {
   if (estimates.size() == 1) return;
@@ -36,8 +37,9 @@ void add_history(const NoiseStep& step, const std::deque<Tensor>& estimates,
 }
 
 Tensor run(SampleLoop& loop) {
-  Tensor x = loop.start();       // [N, H, W, C]
-  std::deque<Tensor> estimates;  // of the noise, the newest first; each [N, H, W, C]
+  Tensor x = loop.start();  // [N, H, W, C]
+  // Estimates of the noise, the newest first. Each is [N, H, W, C].
+  std::deque<Tensor> estimates;
   for (const NoiseStep& step : loop.steps()) {
     const Tensor x0 = loop.predict_x0(x, step.from);  // [N, H, W, C]
     const double direction = step.to.sigma() / step.from.sigma();

@@ -16,7 +16,7 @@ class Ipndm : public testing::Test {
   Ipndm() { set_num_threads(1); }
 };
 
-// Images after each step.
+// The images after each step.
 std::vector<Tensor> trajectory(const Trained& trained, SampleRequest request) {
   std::vector<Tensor> images;
   request.progress = [&](const SampleProgress& progress) {
@@ -27,7 +27,7 @@ std::vector<Tensor> trajectory(const Trained& trained, SampleRequest request) {
   return images;
 }
 
-// Without a history it is of order 1, which is DDIM.
+// With one estimate, iPNDM has order 1, which is DDIM.
 TEST_F(Ipndm, TheFirstStepIsDdim) {
   for (const std::string& objective : objective_names()) {
     const Trained trained("cosine", 1000, objective);
@@ -37,9 +37,9 @@ TEST_F(Ipndm, TheFirstStepIsDdim) {
   }
 }
 
-// Where the noise is a polynomial of sigma and alpha is 1, x is its integral. Four estimates
-// integrate one of third degree exactly, and k estimates in step k one of degree k - 1. The last
-// step has one again.
+// If the noise is a polynomial of sigma and alpha is 1, x is its integral. Four estimates integrate
+// a polynomial of degree 3 exactly, and the k estimates of step k one of degree k - 1. The last
+// step uses one estimate.
 TEST_F(Ipndm, IntegratesPolynomialsOfItsOrder) {
   const Trained trained("linear", 1000);
   constexpr int kSteps = 12;
@@ -73,9 +73,9 @@ TEST_F(Ipndm, IntegratesPolynomialsOfItsOrder) {
   }
 }
 
-// The largest error after walking from sigma 3 to 0.1 in `count` steps, with alpha = 1 and the
-// exact noise of a Gaussian with mean 0.2 and deviation 0.5: its flow keeps (x - mean) /
-// sqrt(deviation^2 + sigma^2) constant. sigma_at maps [0, 1] to the levels.
+// Samples from sigma 3 to 0.1 in `count` steps and returns the largest error. alpha is 1, and the
+// network is the exact noise of a Gaussian with mean 0.2 and deviation 0.5. Its flow keeps
+// (x - mean) / sqrt(deviation^2 + sigma^2) constant. sigma_at maps [0, 1] to the levels.
 double error_of(const std::string& sampler, int count, double (*sigma_at)(double place)) {
   const auto level = [&](int i) {
     const double sigma = sigma_at(static_cast<double>(i) / count);
@@ -105,8 +105,8 @@ double error_of(const std::string& sampler, int count, double (*sigma_at)(double
   return largest;
 }
 
-// Twice the steps: a sixteenth of the error on even levels, a quarter on others, where the weights
-// do not fit. DDIM has half.
+// With twice the steps, the error is a sixteenth on evenly spaced levels. On other levels, which
+// the weights do not fit, it is a quarter. With DDIM it is half.
 TEST_F(Ipndm, FollowsTheFlowToItsOrder) {
   const auto even = [](double place) { return 3 - 2.9 * place; };
   const auto uneven = [](double place) { return 0.1 + 2.9 * (1 - place) * (1 - place); };
@@ -116,7 +116,7 @@ TEST_F(Ipndm, FollowsTheFlowToItsOrder) {
   EXPECT_NEAR(error_of("ddim", 64, uneven) / error_of("ddim", 128, uneven), 2, 0.1);
 }
 
-// On the levels of a schedule it is nearer to the flow than DDIM with five times the steps.
+// On the levels of a schedule, iPNDM has a smaller error than DDIM with five times the steps.
 TEST_F(Ipndm, FewStepsGoFar) {
   const Trained trained("cosine", 1000);
   const auto images = [&](const char* sampler, int64_t steps) {

@@ -1,5 +1,5 @@
-// Everything per pixel is a backend operation with one coefficient per image; the host only
-// computes scalars.
+// Every computation on pixels is a backend operation with one coefficient per image. The host
+// computes only scalars.
 #include "ddpm/diffusion/samplers/loop.h"
 
 #include <fmt/core.h>

@@ -1,5 +1,6 @@
-// What samplers share: the noise of each image, the estimate of the image behind x, the update and
-// the progress call. A sampler is then the arithmetic of one step. Private to this room.
+// The parts that samplers share: the noise of each image, the estimate of the image behind x, the
+// update of x and the progress callback. A sampler adds only the arithmetic of one step. Private to
+// diffusion.
 #pragma once
 
 #include <vector>
@@ -10,7 +11,7 @@
 
 namespace ddpm {
 
-// A tensor of the images' shape and what it is multiplied by.
+// A tensor of the images' shape and its factor in a sum.
 struct Term {
   const Tensor* tensor = nullptr;
   double factor = 0;
@@ -18,8 +19,8 @@ struct Term {
 
 class SampleLoop {
  public:
-  // steps: what to walk, from the most noise to the image. The request is checked already; it, the
-  // process and the network must outlive the loop.
+  // `steps` are the steps of sampling, from the most noise to the image. The request must have been
+  // checked. Request, process and network must outlive the loop.
   SampleLoop(const Process& process, std::vector<NoiseStep> steps, const Denoiser& network,
              const SampleRequest& request)
       : process_(process), steps_(std::move(steps)), network_(network), request_(request) {}
@@ -27,22 +28,21 @@ class SampleLoop {
   const std::vector<NoiseStep>& steps() const { return steps_; }
   double eta() const { return request_.eta; }
 
-  // All tensors are [N, H, W, C].
-
-  // x before the first step.
+  // x before the first step: [N, H, W, C].
   Tensor start() const;
-  // The network's estimate of the image behind x at a level, clipped where the request says so.
+  // The network's estimate of the image behind x at a level: [N, H, W, C]. Clipped if the request
+  // says so.
   Tensor predict_x0(const Tensor& x, const NoiseLevel& level) const;
-  // The noise that explains x from x0: (x - alpha x0) / sigma. Of a clipped x0 it is not the
-  // network's own estimate.
+  // The noise that explains x from x0: (x - alpha x0) / sigma, [N, H, W, C]. If x0 was clipped,
+  // this is not the network's own estimate.
   Tensor predict_noise(const Tensor& x, const Tensor& x0, const NoiseLevel& level) const;
 
-  // out becomes the sum of one or more terms; it may be one of the first three. Factors are double
-  // until here.
+  // Sets out to the sum of one or more terms. out may be one of the first three terms. The factors
+  // stay double up to this call.
   void sum(const std::vector<Term>& terms, Tensor& out) const;
 
-  // Ends a step: x becomes the sum of the terms, which may hold x as in sum(), and of from_noise
-  // times fresh noise. x0 is the step's estimate, for the progress call.
+  // Ends a step: x becomes the sum of the terms, which may include x as in sum(), plus from_noise
+  // times new noise. x0 is the step's estimate, for the progress callback.
   void advance(const NoiseStep& step, std::vector<Term> terms, double from_noise, const Tensor& x0,
                Tensor& x);
 
