@@ -1,4 +1,4 @@
-// Counter-based choice: a step's pictures follow from its number alone.
+// The choice uses counter-based random numbers: a step's pictures follow from its number alone.
 #include "ddpm/data/batch_sampler.h"
 
 #include <fmt/core.h>
@@ -12,7 +12,7 @@
 namespace ddpm {
 namespace {
 
-// Set the sampler's numbers apart from others drawn with the same seed.
+// These streams keep the sampler's numbers apart from others that are drawn with the same seed.
 constexpr uint64_t kOrderStream = 0x6f72646572;
 constexpr uint64_t kFlipStream = 0x666c6970;
 
@@ -24,7 +24,7 @@ BatchSampler::BatchSampler(const SamplerOptions& options) : options_(options) {
     fail_usage("batches", fmt::format("a batch of {} is empty; give 1 or more", options_.batch));
 }
 
-// Fisher-Yates.
+// The Fisher-Yates shuffle.
 void BatchSampler::shuffle(int64_t epoch) {
   const Philox random(mix_seed(options_.seed, kOrderStream), static_cast<uint64_t>(epoch));
   permutation_.resize(static_cast<size_t>(options_.images));

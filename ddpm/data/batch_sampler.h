@@ -1,4 +1,4 @@
-// Which pictures make up a training step.
+// Chooses the pictures of each training step.
 #pragma once
 
 #include <cstdint>
@@ -9,16 +9,19 @@
 namespace ddpm {
 
 struct SamplerOptions {
-  int64_t images = 0;  // pictures in the data set
-  int64_t batch = 32;  // pictures per step; may exceed `images`
+  // The number of pictures in the data set.
+  int64_t images = 0;
+  // Pictures per step. May be more than `images`.
+  int64_t batch = 32;
   uint64_t seed = 0;
-  bool flip = false;  // mirror every second picture on average
+  // Mirror every second picture on average.
+  bool flip = false;
 };
 
-// Which pictures make up step s: a function of (options, s) alone, so nothing has to be saved for
-// an exact resume. Steps read one endless sequence of epochs, each a fresh permutation of all
-// pictures; batches run across the borders. One permutation is kept between calls, so a sampler
-// belongs to one thread.
+// The pictures of step s depend only on the options and s, so an exact resume needs no saved state.
+// The steps read one endless sequence of epochs. Each epoch is a new permutation of all pictures.
+// A batch may contain the end of one epoch and the start of the next. The sampler keeps one
+// permutation between calls, so only one thread may use it.
 class BatchSampler {
  public:
   // Throws UsageError for no images or a batch below 1.
@@ -30,7 +33,8 @@ class BatchSampler {
   void shuffle(int64_t epoch);
 
   SamplerOptions options_;
-  int64_t epoch_ = -1;  // of permutation_
+  // The epoch of permutation_.
+  int64_t epoch_ = -1;
   std::vector<int64_t> permutation_;
 };
 

@@ -27,7 +27,7 @@ TEST(BatchSamplerTest, RejectsWhatIsNoSampling) {
 }
 
 TEST(BatchSamplerTest, EveryEpochIsAFreshPermutation) {
-  // 8 does not divide 37: batches cross the borders of epochs.
+  // 8 does not divide 37, so some batches contain parts of two epochs.
   const std::vector<int64_t> all = first_indices({.images = 37, .batch = 8, .seed = 3}, 37);
   std::set<std::vector<int64_t>> orders;
   for (auto epoch = all.begin(); epoch != all.end(); epoch += 37) {
@@ -69,7 +69,8 @@ TEST(BatchSamplerTest, EveryOrderIsEquallyLikely) {
   std::map<std::vector<int64_t>, int> counts;
   for (int64_t e = 0; e < epochs; ++e) ++counts[{all.begin() + 3 * e, all.begin() + 3 * e + 3}];
   ASSERT_EQ(counts.size(), 6u);
-  for (const auto& [order, count] : counts) EXPECT_NEAR(count, 1000, 150);  // five sigma
+  // 150 is five standard deviations.
+  for (const auto& [order, count] : counts) EXPECT_NEAR(count, 1000, 150);
 }
 
 TEST(BatchSamplerTest, HalfOfThePicturesAreFlippedWhenAsked) {

@@ -16,7 +16,7 @@ namespace {
 float to_float(uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1.0f; }
 float to_float(float value) { return value; }
 
-// One picture of `height` rows: out[i] = in[i] in [-1, 1], mirrored left to right where asked.
+// Copies a picture of `height` rows to floats in [-1, 1], mirrored left to right if asked.
 template <class T>
 void copy_picture(const T* in, int64_t height, int64_t width, int64_t channels, bool mirrored,
                   float* out) {
@@ -34,8 +34,8 @@ void copy_picture(const T* in, int64_t height, int64_t width, int64_t channels, 
   }
 }
 
-// Throws Error unless there is a label for each of `count` pictures, and a name for each label.
-// Numbers classes without names.
+// Throws Error unless each of `count` pictures has a label and each label has a name. Classes
+// without names get their numbers as names.
 ClassLabels checked(ClassLabels labels, int64_t count) {
   const std::vector<int64_t>& all = labels.of_pictures;
   if (all.empty()) {
@@ -52,7 +52,7 @@ ClassLabels checked(ClassLabels labels, int64_t count) {
   for (const int64_t label : {*lowest, *highest}) {
     if (label < -1 || label >= classes) {
       fail("dataset", fmt::format("there is a label {}; with {} classes, labels lie between 0 and "
-                                  "{}, and -1 is no class",
+                                  "{}, and -1 means no class",
                                   label, classes, classes - 1));
     }
   }

@@ -11,14 +11,13 @@
 
 namespace ddpm {
 
-// Immutable, cheap to copy, safe to read from several threads.
+// Immutable. Cheap to copy. Several threads may read it.
 class Dataset : public Pictures {
  public:
   Dataset() = default;
-  // images: [N, H, W, C], N >= 1, C = 1, 3 or 4, as bytes or as float32 in [-1, 1]. name: what they
-  // are, for people. fingerprint: computed from pixels and labels where it is not given. Throws
-  // Error for another shape, for a number of labels that is not N, and for a label that has no
-  // name.
+  // images: [N, H, W, C], N >= 1, C = 1, 3 or 4, as bytes or as float32 in [-1, 1]. name: a short
+  // description for users. fingerprint: computed from pixels and labels if not given. Throws Error
+  // for another shape, for a number of labels other than N, and for a label without a name.
   Dataset(Tensor images, std::string name, ClassLabels labels = {},
           std::optional<DataFingerprint> fingerprint = std::nullopt);
 

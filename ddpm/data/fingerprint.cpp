@@ -1,5 +1,5 @@
-// The text has one line for each file. The hash covers names and contents. Times and sizes only
-// show which files need not be hashed again.
+// The text has one line per file. The hash covers names and contents. Times and sizes only show
+// which files need not be hashed again.
 #include "ddpm/data/fingerprint.h"
 
 #include <fmt/core.h>
@@ -39,11 +39,11 @@ SourceFile parse_line(std::string_view line) {
   file.modified_ns = member<int64_t>(object, "modified_ns");
   file.hash = member<std::string>(object, "hash");
   if (file.hash.size() != Hasher::kDigits || !is_hex(file.hash))
-    fail("data", fmt::format("'{}' is no hash of {} digits", file.hash, Hasher::kDigits));
+    fail("data", fmt::format("'{}' is not a hash of {} digits", file.hash, Hasher::kDigits));
   return file;
 }
 
-// Counts a kind of change and keeps its first names.
+// Counts the files with one kind of change, and keeps the first names.
 class Change {
  public:
   void add(const std::string& name) {
@@ -70,7 +70,7 @@ std::string DataFingerprint::hash() const {
   Hasher hasher;
   for (const SourceFile& file : files) {
     hasher.update(file.name);
-    // Ends the name: no name holds a zero byte.
+    // The zero byte ends the name, because no name contains one.
     hasher.update("\0", 1);
     hasher.update(file.hash);
   }
@@ -103,7 +103,8 @@ DataFingerprint fingerprint_from_text(std::string_view text, std::string_view wh
       if (!names.insert(file.name).second) fail("data", "it has the name of an earlier line");
       fingerprint.files.push_back(std::move(file));
     } catch (const Error& error) {
-      fail("data", fmt::format("{}, line {} describes no file: {}", what, number, error.what()));
+      fail("data",
+           fmt::format("{}, line {} does not describe a file: {}", what, number, error.what()));
     }
     begin = end + 1;
   }

@@ -40,7 +40,7 @@ TEST(FingerprintTest, TextKeepsEveryNameToTheByte) {
 
 TEST(FingerprintTest, DamagedTextIsRefusedWithItsLine) {
   const std::string good = to_text({{file("a", "1")}}), other = to_text({{file("b", "1")}});
-  EXPECT_SAYS(why(good + "{\"name\":\"b\"}\n"), "data.jsonl, line 2 describes no file");
+  EXPECT_SAYS(why(good + "{\"name\":\"b\"}\n"), "data.jsonl, line 2 does not describe a file");
   EXPECT_SAYS(why(good + "{\"name\":\"b\"}\n"), "bytes is missing");
   EXPECT_SAYS(why(good + other.substr(0, other.size() - 1)), "line 2 is cut short");
   EXPECT_SAYS(why(good + good), "name of an earlier line");

@@ -15,13 +15,13 @@ class Inflater {
  public:
   Inflater(std::string_view file, const std::string& path) : file_(file), path_(path) {
     constexpr int kGzip = 16;
-    if (inflateInit2(&stream_, MAX_WBITS + kGzip) != Z_OK) fail("gzip", "zlib does not start");
+    if (inflateInit2(&stream_, MAX_WBITS + kGzip) != Z_OK) fail("gzip", "cannot initialise zlib");
   }
   ~Inflater() { inflateEnd(&stream_); }
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  // The next `room` bytes to `out`; fewer where the last member ends.
+  // Reads the next `room` bytes to `out`. Returns fewer if the last member ends.
   size_t read(char* out, size_t room) {
     // zlib counts in 32 bits.
     constexpr size_t kMost = size_t{1} << 30;
@@ -59,7 +59,8 @@ class Inflater {
   std::string_view file_;
   const std::string& path_;
   z_stream stream_{};
-  size_t consumed_ = 0;  // handed to zlib
+  // The number of bytes that zlib has got.
+  size_t consumed_ = 0;
   bool ended_ = false;
 };
 
@@ -70,7 +71,7 @@ bool is_gzip(std::string_view file) { return file.starts_with("\x1f\x8b"); }
 Unpacked gunzip(std::string_view file, size_t most, const std::string& path) {
   Inflater inflater(file, path);
   Unpacked result;
-  // The buffer grows with the data that there is, not with the size that was asked for.
+  // The buffer grows with the data that is found, not with the size that the caller allows.
   for (size_t piece = 1 << 16; result.bytes.size() < most; piece = result.bytes.size()) {
     const size_t before = result.bytes.size();
     result.bytes.resize(before + std::min(piece, most - before));

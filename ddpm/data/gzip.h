@@ -1,4 +1,4 @@
-// Unpacks gzip files in memory. Private to this room.
+// Unpacks gzip files in memory. Private to data.
 #pragma once
 
 #include <cstddef>
@@ -11,12 +11,13 @@ bool is_gzip(std::string_view file);
 
 struct Unpacked {
   std::string bytes;
-  bool more = false;  // there are others behind them
+  // True if the file has further bytes behind these.
+  bool more = false;
 };
 
-// The first `most` bytes of the unpacked file, which may have several members. Bytes behind the
-// last member are ignored, as gzip does. Throws Error naming `path` where the file is damaged.
-// Checksums are checked only as far as the file is read: all of them where `more` is false.
+// The first `most` bytes of the unpacked file, which may have several members. As in gzip, bytes
+// after the last member are ignored. Throws Error naming `path` if the file is damaged. Checksums
+// are checked only as far as the file is read. If `more` is false, all of them were checked.
 Unpacked gunzip(std::string_view file, size_t most, const std::string& path);
 
 }  // namespace ddpm

@@ -46,10 +46,12 @@ TEST(GzipTest, DamageIsAnError) {
   EXPECT_NE(why(good.substr(0, good.size() - 1)).find("f.gz is truncated"), std::string::npos);
   EXPECT_NE(why(good + good.substr(0, 12)).find("f.gz is truncated"), std::string::npos);
   std::string bad = good;
-  bad[good.size() - 8] ^= 1;  // the checksum
+  // The checksum.
+  bad[good.size() - 8] ^= 1;
   EXPECT_NE(why(bad).find("f.gz is a damaged gzip file: incorrect data check"), std::string::npos);
   bad = good;
-  bad[good.size() - 4] ^= 1;  // the length
+  // The length.
+  bad[good.size() - 4] ^= 1;
   EXPECT_NE(why(bad).find("incorrect length check"), std::string::npos);
   EXPECT_NE(why("plain").find("damaged"), std::string::npos);
 }

@@ -1,5 +1,5 @@
-// The order of work: a file is decoded as it is stored (a JPEG at a reduced size where that is
-// large enough), turned as EXIF says, scaled and cut by resize.cpp, and converted to sRGB by its
+// A file goes through these steps. It is decoded as it is stored (a JPEG at a reduced size if that
+// is large enough), turned as EXIF says, scaled and cut by resize.cpp, and converted to sRGB by its
 // profile. The profile comes last because the picture is small then. Files without a profile keep
 // their exact values. CMYK and Lab are converted to RGB before scaling, because an average of inks
 // is not the average of their colours.
@@ -18,14 +18,14 @@ std::string known_format(std::string_view file) {
   if (file.empty()) fail("image", "the file is empty");
   const char* format = image_format(file);
   if (format == nullptr)
-    fail("image", "this is no PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file");
+    fail("image", "this is not a PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file");
   return format;
 }
 
-// JPEGs can be decoded at 1/2, 1/4 or 1/8 of their size. At least twice the wanted size is kept:
-// the rest is scaled by the better filter of resize.cpp.
+// JPEGs can be decoded at 1/2, 1/4 or 1/8 of their size. The result is at least twice the wanted
+// size, because the filter of resize.cpp is better and does the rest.
 int64_t shrink_on_load(ImageSize size, ImageSize wanted) {
-  // The shorter side, because EXIF may swap the two.
+  // The shorter side is used, because EXIF may swap the sides.
   const int64_t stored = std::min(size.height, size.width);
   int64_t shrink = 8;
   while (shrink > 1 && stored < 2 * shrink * std::max(wanted.height, wanted.width)) shrink /= 2;
@@ -89,7 +89,7 @@ Tensor decode_image(std::string_view file, ImageSize size) {
     const Tensor rgb = apply_profile(image, stored.kind, stored.alpha, stored.profile);
     if (rgb.defined()) image = rgb;
   }
-  // The profile's rounding may have given a grey picture a slight tint.
+  // Rounding in the profile's conversion may give a grey picture a slight tint.
   const int64_t needed = channels_needed(image);
   return convert_channels(image, grey && needed == 3 ? 1 : needed, Colour{255, 255, 255});
 }

@@ -1,4 +1,5 @@
-// libvips reads BMPs by ImageMagick, which reads two kinds of them wrongly. This file finds them.
+// libvips reads BMPs through ImageMagick, which reads two kinds of BMP wrongly. This file finds
+// these.
 #include "ddpm/data/image_parts.h"
 
 namespace ddpm {
@@ -24,10 +25,10 @@ BmpParts read_bmp_parts(std::string_view file) {
   const uint64_t header = little_endian(file, kFileHeader, 4);
   if (header < kInfoHeader) return parts;
   const uint64_t bits = little_endian(file, 28, 2), compression = little_endian(file, 30, 4);
-  // Without masks the fourth byte of a pixel has no meaning, but ImageMagick takes it for alpha.
+  // Without masks the fourth byte of a pixel has no meaning, but ImageMagick uses it as alpha.
   parts.opaque = bits == 32 && compression == 0;
-  // The palette of OS/2's second version is taken for that of its first. Up to run-length coding
-  // the longer header says nothing that a common one does not.
+  // ImageMagick reads the palette of an OS/2 2.x file as if the file had the header of OS/2 1.x. Up
+  // to run-length coding, the longer header adds nothing to a common one.
   if (header == kOs2Header && compression <= 2 && file.size() >= kFileHeader + kOs2Header) {
     parts.common = std::string(file.substr(0, kFileHeader + kInfoHeader));
     parts.common += file.substr(kFileHeader + kOs2Header);

@@ -1,5 +1,5 @@
-// Colour profiles. The wanted values are those of Little CMS, relative colorimetric with black
-// point compensation, into its own sRGB.
+// Colour profiles. The expected values come from Little CMS: relative colorimetric with black point
+// compensation, into its own sRGB.
 #include <gtest/gtest.h>
 
 #include "ddpm/data/image.h"

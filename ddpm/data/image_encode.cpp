@@ -10,7 +10,7 @@
 namespace ddpm {
 namespace {
 
-// [..., W, C] as one picture with that many rows.
+// A view of [..., W, C] as one picture with `height` rows.
 VipsImageRef view_of(const char* where, const Tensor& image, int64_t height) {
   const int64_t channels = image.shape()[-1];
   if (image.elements() == 0 || (channels != 1 && channels != 3 && channels != 4))
@@ -21,7 +21,8 @@ VipsImageRef view_of(const char* where, const Tensor& image, int64_t height) {
 
 std::string take_buffer(void* data, size_t bytes) {
   std::string result(static_cast<const char*>(data), bytes);
-  (vips().g_free)(data);  // a macro too in newer GLib
+  // In parentheses because newer GLib also has a macro of this name.
+  (vips().g_free)(data);
   return result;
 }
 
@@ -91,7 +92,8 @@ std::string render_svg(std::string_view svg, double scale) {
         if (vips().vips_svgload_buffer(const_cast<char*>(svg.data()), svg.size(), drawn.out(),
                                        "scale", scale, nullptr) != 0)
           return false;
-        constexpr int64_t kChannels = 4;  // of every drawing
+        // Every drawing has four channels.
+        constexpr int64_t kChannels = 4;
         if (vips().vips_image_get_bands(drawn.get()) != kChannels) return false;
         const int64_t width = vips().vips_image_get_width(drawn.get());
         picture =

@@ -1,5 +1,5 @@
-// EXIF blocks are TIFF files without pixels, so one reader serves both. libvips cannot replace it:
-// it tells neither what the samples of a TIFF mean nor what a PNG says after its pixels.
+// EXIF blocks are TIFF files without pixels, so one reader serves both. libvips cannot replace it.
+// It does not report what the samples of a TIFF mean, nor the metadata after the pixels of a PNG.
 #include <algorithm>
 
 #include "ddpm/data/image_parts.h"
@@ -9,9 +9,10 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr size_t kMostNumbers = 64;  // of one tag
+// The most numbers of one tag.
+constexpr size_t kMostNumbers = 64;
 
-// Reads unsigned numbers at any position of a file; beyond its end they are 0.
+// Reads unsigned numbers at any position of a file. Numbers beyond its end are 0.
 class Numbers {
  public:
   Numbers(std::string_view bytes, bool big_endian) : bytes_(bytes), big_endian_(big_endian) {}
@@ -41,7 +42,8 @@ int width_of(uint64_t type) {
     case 16:
       return 8;  // LONG8
   }
-  return 0;  // no whole numbers
+  // The type has no whole numbers.
+  return 0;
 }
 
 }  // namespace
@@ -52,7 +54,8 @@ TiffDirectory::TiffDirectory(std::string_view file) {
   const Numbers read(file, file[0] == 'M');
   const uint64_t version = read.at(2, 2);
   if (version != 42 && version != 43) return;
-  const bool big = version == 43;  // BigTIFF has wider offsets
+  // BigTIFF has wider offsets.
+  const bool big = version == 43;
   const int offset_width = big ? 8 : 4;
   const uint64_t directory = read.at(static_cast<uint64_t>(offset_width), offset_width);
   if (directory == 0 || directory >= file.size()) return;
@@ -67,7 +70,7 @@ TiffDirectory::TiffDirectory(std::string_view file) {
     const int width = width_of(read.at(place + 2, 2));
     if (width == 0) continue;
     const uint64_t values = read.at(place + 4, offset_width);
-    // Values that fit into the entry stand there.
+    // Values that fit into the entry are stored in it.
     const uint64_t inside = place + 4 + static_cast<uint64_t>(offset_width);
     const bool fits = values <= static_cast<uint64_t>(offset_width / width);
     const uint64_t begin = fits ? inside : read.at(inside, offset_width);

@@ -1,5 +1,5 @@
-// The format of a file by its first bytes. Names of files may be wrong. And libvips has many
-// loaders: only those of the formats that we promise may ever read a file.
+// Finds the format from the first bytes, because file names may be wrong. libvips has many loaders.
+// It may use only those of the formats that we support.
 #include <algorithm>
 
 #include "ddpm/data/image.h"
@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-// Texts may begin with "BM" too. In a BMP the size of its second header follows.
+// Texts may also begin with "BM". In a BMP the size of the second header follows.
 bool is_bmp(std::string_view file) {
   constexpr unsigned char kHeaderSizes[] = {12, 16, 40, 52, 56, 64, 108, 124};
   if (!file.starts_with("BM") || file.size() < 18 || file.substr(15, 3) != "\0\0\0"sv) return false;
@@ -17,7 +17,7 @@ bool is_bmp(std::string_view file) {
                    static_cast<unsigned char>(file[14])) != std::end(kHeaderSizes);
 }
 
-// HEIC and AVIF files consist of boxes. The first lists the brands that the file conforms to.
+// HEIC and AVIF files consist of boxes. The first box lists the brands that the file conforms to.
 const char* format_of_boxes(std::string_view file) {
   if (file.size() < 16 || file.substr(4, 4) != "ftyp") return nullptr;
   size_t end = 0;

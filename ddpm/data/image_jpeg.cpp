@@ -1,11 +1,11 @@
-// JPEGs are read by libjpeg directly, because its warnings have numbers: some mean damage, others
-// only that a file is unusual. libvips passes on at most their texts, and ignores those of the last
-// rows where it shrinks while loading.
+// This file uses libjpeg directly, because libjpeg's warnings have numbers. Some warnings mean
+// damage, others only that a file is unusual. libvips passes on at most the texts of the warnings.
+// If it shrinks while loading, it also ignores those of the last rows.
 #include <fmt/core.h>
 
 #include <csetjmp>
-#include <cstdio>  // jpeglib.h needs it
-// After <cstdio>.
+#include <cstdio>
+// These need <cstdio>, so they come after it.
 #include <jerror.h>
 #include <jpeglib.h>
 
@@ -23,12 +23,12 @@ namespace {
 
 using namespace std::string_view_literals;
 
-// No encoder makes as many scans. Each takes a pass over the whole picture.
+// No encoder writes so many scans. Each scan takes a pass over the whole picture.
 constexpr int kMostScans = 500;
 
-// A file that is being decoded. libjpeg fails by longjmp, which skips destructors. Everything that
-// calls libjpeg therefore runs inside guarded(), in lambdas without local variables that have a
-// destructor.
+// A file that is being decoded. libjpeg reports errors by longjmp, which skips destructors.
+// Therefore everything that calls libjpeg runs inside guarded(), in lambdas without local variables
+// that have a destructor.
 class Decoder {
  public:
   explicit Decoder(std::string_view file) : file_(file) {
@@ -63,7 +63,7 @@ class Decoder {
   template <class Work>
   void guarded(const Work& work) {
     if (setjmp(failed_) != 0) {
-      // A lack of memory says nothing about the file.
+      // Too little memory is not a fault of the file.
       if (errors_.msg_code == JERR_OUT_OF_MEMORY) fail_system("image", reason_.data(), ENOMEM);
       fail("image", reason_.data());
     }
@@ -80,7 +80,7 @@ class Decoder {
     std::longjmp(failed_, 1);
   }
 
-  // The pieces are small, because libjpeg checks every code only near the end of its input.
+  // The pieces are small because libjpeg checks every code only near the end of its input.
   boolean fill() {
     constexpr size_t kPiece = 512;
     if (given_ >= file_.size()) give_up("the file ends before its picture does");
@@ -108,7 +108,7 @@ class Decoder {
   void read_markers(StoredImage& image);
 
   std::string_view file_;
-  // How many bytes of the file libjpeg has been given.
+  // The number of bytes of the file that libjpeg has got.
   size_t given_ = 0;
   jpeg_decompress_struct jpeg_ = {};
   jpeg_error_mgr errors_ = {};
@@ -118,20 +118,24 @@ class Decoder {
   std::array<bool, MAX_COMPONENTS> has_scan_ = {};
 };
 
-// Whether a warning of libjpeg means that the picture is damaged.
+// Returns whether a warning of libjpeg means that the picture is damaged.
 bool Decoder::is_damage() const {
   const auto& number = errors_.msg_parm.i;
   switch (errors_.msg_code) {
     case JWRN_EXTRANEOUS_DATA:
       return stray_bytes_are_damage(number[0], number[1]);
-    // Fine details before coarse values are unusual, but nothing is lost: read_all_scans() checks
-    // whether the coarse values came.
+    // Fine details before coarse values are unusual, but nothing is lost. read_all_scans() checks
+    // that the coarse values arrived.
     case JWRN_BOGUS_PROGRESSION:
       return number[1] != 0 || jpeg_.Ss == 0;
-    case JWRN_ADOBE_XFORM:     // an unknown colour transform, guessed as if it were not given
-    case JWRN_BOGUS_ICC:       // the profile is dropped
-    case JWRN_JFIF_MAJOR:      // a version of the header that holds nothing we read
-    case JWRN_NOT_SEQUENTIAL:  // progressive parameters in a sequential file, of no effect
+    // An unknown colour transform. libjpeg guesses as if none were given.
+    case JWRN_ADOBE_XFORM:
+    // The profile is dropped.
+    case JWRN_BOGUS_ICC:
+    // An unknown version of a header from which we read nothing.
+    case JWRN_JFIF_MAJOR:
+    // Progressive parameters in a sequential file. They have no effect.
+    case JWRN_NOT_SEQUENTIAL:
       return false;
     default:
       return true;
@@ -139,19 +143,19 @@ bool Decoder::is_damage() const {
 }
 
 // Bytes that belong to no segment are harmless before the picture and at its end, where some
-// cameras leave a few. Inside the picture they are codes that libjpeg should have read, unless
-// they are padding.
+// cameras write a few. Inside the picture they are codes that libjpeg should have read, unless they
+// are padding.
 bool Decoder::stray_bytes_are_damage(int count, int marker) const {
   if (std::find(has_scan_.begin(), has_scan_.end(), true) == has_scan_.end()) return false;
   if (marker == JPEG_EOI) return false;
-  // libjpeg has just read past them.
+  // libjpeg has just skipped the stray bytes.
   const size_t end = given_ - source_.bytes_in_buffer;
   const size_t stray = std::min(static_cast<size_t>(count), end);
   const std::string_view bytes = file_.substr(end - stray, stray);
   return bytes.find_first_not_of("\0\xff"sv) != bytes.npos;
 }
 
-// Notes which components the scan that begins gives values to.
+// Records for which components the new scan has values.
 void Decoder::note_scan() {
   for (int i = 0; i < jpeg_.comps_in_scan; ++i)
     if (jpeg_.progressive_mode == FALSE || jpeg_.Ss == 0)
@@ -160,15 +164,17 @@ void Decoder::note_scan() {
 
 ImageSize Decoder::read_header() {
   guarded([&] {
-    jpeg_save_markers(&jpeg_, JPEG_APP0 + 1, 0xffff);  // EXIF
-    jpeg_save_markers(&jpeg_, JPEG_APP0 + 2, 0xffff);  // ICC
+    // APP1 holds EXIF.
+    jpeg_save_markers(&jpeg_, JPEG_APP0 + 1, 0xffff);
+    // APP2 holds the ICC profile.
+    jpeg_save_markers(&jpeg_, JPEG_APP0 + 2, 0xffff);
     jpeg_read_header(&jpeg_, TRUE);
   });
   return {static_cast<int64_t>(jpeg_.image_height), static_cast<int64_t>(jpeg_.image_width)};
 }
 
-// The memory that decoding takes: the pixels, twice where they are turned or converted, and for a
-// picture in several scans all coefficients at full size.
+// The memory for decoding: the pixels, twice if they are turned or converted, and all coefficients
+// at full size for a picture in several scans.
 int64_t Decoder::decoding_bytes(int64_t shrink) {
   const int64_t pixels = int64_t{jpeg_.image_height} * jpeg_.image_width / (shrink * shrink);
   int64_t blocks = 0;
@@ -220,16 +226,17 @@ StoredImage Decoder::decode(int64_t shrink) {
     jpeg_start_output(&jpeg_, jpeg_.input_scan_number);
   });
   for (int i = 0; i < jpeg_.num_components; ++i)
-    if (!has_scan_[i]) fail("image", "the JPEG lacks the data of a whole colour component");
+    if (!has_scan_[i]) fail("image", "the JPEG has no data for one of its colour components");
   // libjpeg rounds a reduced size up and fills the rest with black. A row or column that is only
-  // partly covered is left out, unless there is no other.
+  // partly covered is left out, unless it is the only one.
   const int64_t height = std::max<int64_t>(jpeg_.image_height / shrink, 1);
   const int64_t width = std::max<int64_t>(jpeg_.image_width / shrink, 1);
   result.pixels = Tensor({height, width, static_cast<int64_t>(channels)}, DType::kUInt8);
   std::vector<JSAMPLE> row(jpeg_.output_width * channels);
   const size_t kept = static_cast<size_t>(width) * channels;
   uint8_t* out = result.pixels.u8();
-  const uint8_t invert = result.kind == ColourKind::kCmyk ? 0xff : 0;  // JPEGs store paper, not ink
+  // JPEGs store the paper that is left, not the ink.
+  const uint8_t invert = result.kind == ColourKind::kCmyk ? 0xff : 0;
   guarded([&] {
     JSAMPROW rows[] = {row.data()};
     while (jpeg_.output_scanline < jpeg_.output_height) {
@@ -263,7 +270,8 @@ void Decoder::read_markers(StoredImage& image) {
 ImageSize read_jpeg_header(std::string_view file) { return Decoder(file).read_header(); }
 
 StoredImage decode_jpeg(std::string_view file, int64_t shrink) {
-  std::shared_ptr<MemoryLease> lease;  // outlives what it is for
+  // Declared first, so that it is destroyed after what it reserves memory for.
+  std::shared_ptr<MemoryLease> lease;
   Decoder decoder(file);
   const ImageSize size = decoder.read_header();
   require_few_pixels(size);

@@ -1,4 +1,4 @@
-// Which JPEGs count as damaged.
+// Tests which JPEGs count as damaged.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -42,7 +42,7 @@ void expect_refused(const std::string& file) {
   for (const int64_t side : kSizes) EXPECT_NE(decode_error(file, side), "") << side;
 }
 
-// The same pixels as the undamaged file's, at every size.
+// The pixels must be those of the undamaged file, at every size.
 void expect_same(const std::string& file, const std::string& good) {
   for (const int64_t side : kSizes) {
     const Tensor wanted = decode_image(good, {side, side});
@@ -104,7 +104,7 @@ TEST(ImageJpegTest, DamagedRestartMarkersAreRefused) {
 }
 
 TEST(ImageJpegTest, AComponentWithoutDataIsRefused) {
-  // Without its first scan a progressive picture has details but nothing that they belong to.
+  // Without its first scan a progressive picture has details but no coarse values.
   std::string file = make_jpeg(picture(), {.progressive = true});
   const size_t first = jpeg_segment(file, kStartOfScan);
   size_t end = data_begin(file);
@@ -117,7 +117,8 @@ TEST(ImageJpegTest, LibertiesThatChangeNoPixelAreRead) {
   const size_t header = jpeg_segment(good, 0xe0), scan = jpeg_segment(good, kStartOfScan);
   const size_t scan_end = scan + jpeg_segment_bytes(good, scan);
 
-  std::string scan_parameters = good;  // as Samsung's cameras write them
+  // As Samsung's cameras write them.
+  std::string scan_parameters = good;
   scan_parameters.replace(scan_end - 3, 3, "\0\0\0"s);
   expect_same(scan_parameters, good);
 
@@ -132,7 +133,7 @@ TEST(ImageJpegTest, LibertiesThatChangeNoPixelAreRead) {
   expect_same(before_end.insert(good.size() - 2, "stray"), good);
   expect_same(good + "whatever follows the end", good);
 
-  // An Adobe marker whose transform is unknown: taken for YCbCr, as without one.
+  // An Adobe marker with an unknown transform is read as YCbCr, as if there were no marker.
   std::string adobe = good;
   adobe.insert(header + jpeg_segment_bytes(good, header),
                "\xff\xee\0\x0e"

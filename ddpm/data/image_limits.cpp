@@ -1,5 +1,5 @@
-// A file of a few hundred bytes can claim to hold a picture of gigabytes, and every core decodes
-// one file. Hence limits on each file and on all of them together.
+// A file of a few hundred bytes can claim to hold a picture of gigabytes, and every core decodes a
+// file at the same time. There are therefore limits for each file and for all files together.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -17,16 +17,16 @@ namespace {
 
 std::mutex lease_mutex;
 std::condition_variable lease_returned;
-// In bytes; guarded by lease_mutex.
+// In bytes. Guarded by lease_mutex.
 int64_t leased = 0;
 
-// Less than kDecodeMemory where the system has less to give.
+// Less than kDecodeMemory if the system has less memory.
 int64_t shared_memory() {
   static const int64_t bytes = std::min(kDecodeMemory, available_memory().bytes / 2);
   return bytes;
 }
 
-// Not a fault of the file, and so no reason to skip it.
+// Throws SystemError, because the file is not at fault and must not be skipped.
 void require_available(ImageSize size, int64_t bytes) {
   const AvailableMemory available = available_memory();
   if (bytes <= available.bytes) return;
@@ -41,9 +41,9 @@ void require_available(ImageSize size, int64_t bytes) {
 
 void require_few_pixels(ImageSize size) {
   if (size.height <= 0 || size.width <= 0)
-    fail("image", fmt::format("{} x {} pixels are no picture", size.height, size.width));
+    fail("image", fmt::format("a picture cannot have {} x {} pixels", size.height, size.width));
   if (size.height <= kMostPixels / size.width) return;
-  fail("image", fmt::format("{} x {} pixels are more than the {} million this program reads",
+  fail("image", fmt::format("{} x {} pixels are more than the {} million that this program reads",
                             size.height, size.width, kMostPixels / 1000000));
 }
 
@@ -61,7 +61,7 @@ MemoryLease::MemoryLease(ImageSize size, int64_t bytes) : bytes_(std::max<int64_
 }
 
 MemoryLease::~MemoryLease() {
-  // The allocator keeps freed tensors for reuse. With pictures of many sizes they would pile up.
+  // The allocator keeps freed tensors for reuse. With pictures of many sizes they would add up.
   constexpr int64_t kLarge = int64_t{32} << 20;
   if (bytes_ >= kLarge) trim_allocator();
   {

@@ -1,4 +1,4 @@
-// How much one file may ask for.
+// Tests how much memory one file may take.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -24,7 +24,7 @@ Tensor grey_square() {
   return image;
 }
 
-// The JPEG with another size in its header.
+// Returns the JPEG with another size in its header.
 std::string claiming(std::string file, int marker, int side) {
   const size_t frame = test::jpeg_segment(file, marker);
   for (const size_t place : {frame + 5, frame + 7}) {
@@ -53,7 +53,7 @@ TEST(ImageLimitsTest, PixelsCountAtFullSize) {
 }
 
 TEST(ImageLimitsTest, MemoryOfOnePictureIsBounded) {
-  // As many pixels as may be, but held whole by the decoder, at eight bytes each.
+  // The most pixels that are allowed, but the decoder holds all of them, at eight bytes each.
   expect_reason(make_png(11500, 11500, std::string(11500, 'x'),
                          {.depth = 16, .colour_type = 6, .interlaced = true}),
                 "MB that decoding may take");
@@ -96,7 +96,7 @@ TEST(ImageLimitsTest, WhatUnpacksToTooMuchBesideThePixelsIsPassedOver) {
 TEST(ImageLimitsTest, StripsThatClaimMoreRowsThanThePictureTakeNoMore) {
   std::string file = test::make_tiff(8, 8, repeated("x", 64), {});
   EXPECT_EQ(decode_error(file), "");
-  // The field that says how many rows a strip has.
+  // The field with the number of rows per strip.
   const size_t rows = file.find("\x16\x01\x04\0"s);
   ASSERT_NE(rows, file.npos);
   file.replace(rows + 8, 4, "\xff\xff\xff\x7f");

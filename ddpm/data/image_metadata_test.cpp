@@ -1,4 +1,5 @@
-// Orientation, wherever a file holds it, and the formats that turn pictures themselves.
+// Tests orientation in every place where a file may hold it, and formats whose decoders turn
+// pictures themselves.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -15,10 +16,10 @@ using test::make_png;
 using test::png_chunk;
 using test::repeated;
 
-// Red to the left of blue.
+// A picture with red to the left of blue.
 std::string rows() { return repeated(repeated("\xff\0\0"s, 4) + repeated("\0\0\xff"s, 4), 8); }
 
-// Where red goes, for the orientations 1 ... 8.
+// Checks where red is, for the orientations 1 ... 8.
 void expect_turned(const std::string& file, int orientation) {
   const char* sides[] = {"left", "right", "right", "left", "top", "top", "bottom", "bottom"};
   const std::string side = sides[orientation - 1];
@@ -46,7 +47,7 @@ TEST(ImageMetadataTest, OrientationOfPng) {
     expect_turned(make_png(8, 8, rows(), {.after_pixels = chunk}), orientation);
     expect_turned(make_png(8, 8, rows(), {.after_pixels = png_chunk("eXIf", "Exif\0\0"s + exif)}),
                   orientation);
-    // ImageMagick's way, and XMP.
+    // The way of ImageMagick, and XMP.
     const std::string raw =
         "\nexif\n      " + std::to_string(exif.size()) + "\n" + hexadecimal(exif);
     expect_turned(make_png(8, 8, rows(),
@@ -67,7 +68,8 @@ TEST(ImageMetadataTest, DamagedOrientationIsNone) {
     expect_turned(make_png(8, 8, rows(), {.after_pixels = png_chunk("eXIf", exif.substr(0, kept))}),
                   1);
   std::string damaged = png_chunk("eXIf", exif);
-  damaged.back() ^= 1;  // the checksum
+  // The checksum.
+  damaged.back() ^= 1;
   expect_turned(make_png(8, 8, rows(), {.after_pixels = damaged}), 1);
   for (const int orientation : {0, 9, 300})
     expect_turned(
@@ -88,7 +90,7 @@ std::string unhex(std::string_view hex) {
   return bytes;
 }
 
-// Red to the left of blue, made by libheif's heif-enc.
+// Red to the left of blue, written by libheif's heif-enc.
 constexpr const char* kHeic =
     "0000001c6674797068656963000000006d696631686569636d696166000001ae6d65746100000000000000216864"
     "6c72000000000000000070696374000000000000000000000000000000000e7069746d0000000000020000001069"

@@ -19,7 +19,7 @@ uint32_t big_endian(std::string_view bytes) {
   return value;
 }
 
-// Unpacks zlib data. Empty where it is damaged, or larger than any profile or EXIF block.
+// Unpacks zlib data. Empty if the data is damaged, or larger than any profile or EXIF block.
 std::string unpack(std::string_view data) {
   z_stream stream = {};
   if (inflateInit(&stream) != Z_OK) return "";
@@ -39,7 +39,7 @@ std::string unpack(std::string_view data) {
 }
 
 struct Chunk {
-  // `whole` includes the length, the type and the checksum.
+  // Includes the length, the type and the checksum.
   std::string_view whole, type, data;
   bool complete = false;
 
@@ -62,15 +62,15 @@ Chunk chunk_at(std::string_view rest) {
   return chunk;
 }
 
-// The profile of an iCCP chunk, which holds a name, a zero, the method of compression (0) and the
-// profile.
+// The profile in an iCCP chunk. The chunk holds a name, a zero, the method of compression (0) and
+// the profile.
 std::string profile_of(std::string_view data) {
   const size_t end = data.find('\0');
   if (end == data.npos || end + 2 > data.size() || data[end + 1] != '\0') return "";
   return unpack(data.substr(end + 2));
 }
 
-// The text of a tEXt, zTXt or iTXt chunk. Empty where its keyword is another.
+// The text of a tEXt, zTXt or iTXt chunk. Empty if its keyword is another.
 std::string text_of(const Chunk& chunk, std::string_view keyword) {
   std::string_view data = chunk.data;
   if (!data.starts_with(keyword) || data.size() <= keyword.size() + 1 ||
@@ -82,7 +82,8 @@ std::string text_of(const Chunk& chunk, std::string_view keyword) {
   if (chunk.type != "iTXt"sv || data.size() < 2) return "";
   const bool packed = data[0] != '\0';
   data.remove_prefix(2);
-  for (int i = 0; i < 2; ++i) {  // the language and the translated keyword
+  // Skip the language and the translated keyword.
+  for (int i = 0; i < 2; ++i) {
     const size_t end = data.find('\0');
     if (end == data.npos) return "";
     data.remove_prefix(end + 1);
@@ -90,7 +91,8 @@ std::string text_of(const Chunk& chunk, std::string_view keyword) {
   return packed ? unpack(data) : std::string(data);
 }
 
-// ImageMagick stores EXIF as text: a line with its kind, a line with its length, then hexadecimal.
+// ImageMagick stores EXIF as text: a line with the kind, a line with the length, then hexadecimal
+// digits.
 std::string exif_of(const std::string& raw_profile) {
   size_t at = 0;
   for (int line = 0; line < 3; ++line) {
@@ -111,7 +113,7 @@ std::string exif_of(const std::string& raw_profile) {
   return bytes;
 }
 
-// tiff:Orientation, which may be an attribute or an element of XMP. 0: there is none.
+// tiff:Orientation may be an attribute or an element of XMP. Returns 0 if it is missing.
 int orientation_of_xmp(std::string_view xmp) {
   constexpr std::string_view kName = "tiff:Orientation";
   for (size_t at = xmp.find(kName); at != xmp.npos; at = xmp.find(kName, at + 1)) {
@@ -125,7 +127,7 @@ int orientation_of_xmp(std::string_view xmp) {
 
 constexpr std::string_view kRawExif = "Raw profile type exif", kXmp = "XML:com.adobe.xmp";
 
-// The orientation of a PNG may stand in several chunks. The first that has one counts.
+// Several chunks of a PNG may hold an orientation. The first orientation that is found is used.
 struct Orientations {
   std::string_view exif;
   std::string raw_exif, xmp;
@@ -135,7 +137,7 @@ struct Orientations {
     if (chunk.type == "eXIf"sv && exif.empty() && chunk.intact()) exif = chunk.data;
     if (!chunk.type.ends_with("TXt"sv) && !chunk.type.ends_with("EXt"sv)) return;
     if (!chunk.data.starts_with(kRawExif) && !chunk.data.starts_with(kXmp)) return;
-    // Unpacking takes time, and a file may hold any number of these.
+    // Unpacking takes time, and a file may hold any number of text chunks.
     constexpr int kMostTexts = 4;
     if (++texts > kMostTexts) return;
     if (raw_exif.empty()) raw_exif = exif_of(text_of(chunk, kRawExif));

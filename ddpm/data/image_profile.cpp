@@ -1,5 +1,5 @@
-// Colours are converted by Little CMS directly. libvips would apply a profile for another kind of
-// colours than the picture's, and would silently use sRGB where a table is missing.
+// This file uses Little CMS directly. libvips would also apply profiles that were made for another
+// kind of colours than the picture's. And if a table is missing, it would silently use sRGB.
 #include <lcms2.h>
 
 #include <memory>
@@ -44,15 +44,15 @@ ColourSpace space_of(ColourKind kind) {
   return {cmsSigRgbData, PT_RGB};
 }
 
-// Profiles of device links and of named colours do not say how a picture looks.
+// Profiles of device links and of named colours do not describe how a picture looks.
 bool is_for_pictures(cmsProfileClassSignature kind) {
   return kind == cmsSigInputClass || kind == cmsSigDisplayClass || kind == cmsSigOutputClass ||
          kind == cmsSigColorSpaceClass;
 }
 
-// Relative colorimetric with black point compensation, as printers and browsers do. Where there is
-// no such table, Little CMS takes the perceptual one. For a profile with other tables only, the
-// intent that it names is used.
+// Relative colorimetric with black point compensation, as in printers and browsers. If the profile
+// has no such table, Little CMS uses the perceptual one. For a profile with only other tables, the
+// loop tries their intents.
 Transform make_transform(cmsContext context, cmsHPROFILE from, cmsUInt32Number format,
                          cmsHPROFILE to, cmsUInt32Number out_format, cmsUInt32Number flags) {
   for (const int intent : {INTENT_RELATIVE_COLORIMETRIC, INTENT_PERCEPTUAL, INTENT_SATURATION,
@@ -71,7 +71,7 @@ Context make_context() {
   return context;
 }
 
-// Undefined where the profile cannot be applied.
+// Undefined if the profile cannot be applied.
 Tensor to_srgb(cmsContext context, cmsHPROFILE from, const Tensor& image, ColourKind kind,
                bool alpha) {
   const Profile srgb(cmsCreate_sRGBProfileTHR(context));
@@ -119,7 +119,7 @@ Tensor lab_to_rgb(const Tensor& image, bool alpha) {
   const Profile lab(context ? cmsCreateLab4ProfileTHR(context.get(), nullptr) : nullptr);
   Tensor result;
   if (lab) result = to_srgb(context.get(), lab.get(), image, ColourKind::kLab, alpha);
-  if (!result.defined()) fail("image", "Little CMS does not convert CIE Lab");
+  if (!result.defined()) fail("image", "Little CMS cannot convert CIE Lab");
   return result;
 }
 

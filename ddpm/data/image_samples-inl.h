@@ -1,4 +1,4 @@
-// Turns rows of libvips into bytes. Only for image_vips_decode.cpp.
+// Converts rows of libvips to bytes. Only for image_vips_decode.cpp.
 #pragma once
 
 #include <fmt/core.h>
@@ -13,19 +13,24 @@
 
 namespace ddpm {
 
-// What the rows of an opened file hold.
+// The layout of the rows of an opened file.
 struct RowLayout {
   ImageSize size;
   int64_t bands = 0;
-  int64_t alpha_band = 0;  // 0: there is none
+  // 0: there is none.
+  int64_t alpha_band = 0;
   VipsBandFormat format = VIPS_FORMAT_UCHAR;
   ColourKind kind = ColourKind::kRgb;
-  bool packed_lab = false;    // libvips' LABQ: four bytes a pixel
-  bool convert = false;       // libvips must bring the colours to sRGB: LogLuv and the like
-  bool from_palette = false;  // grey may be the colours of a palette, which are RGB
+  // libvips' LABQ: four bytes per pixel.
+  bool packed_lab = false;
+  // libvips must convert the colours to sRGB (LogLuv and similar).
+  bool convert = false;
+  // Grey values may be the colours of a palette, which are RGB.
+  bool from_palette = false;
   bool ycbcr = false;
   bool white_is_zero = false;
-  int64_t tile_pixels = 0;  // that libvips keeps
+  // The number of pixels in the tiles that libvips keeps.
+  int64_t tile_pixels = 0;
 };
 
 inline const char* refusal_of(VipsBandFormat format) {
@@ -44,8 +49,8 @@ inline const char* refusal_of(VipsBandFormat format) {
   }
 }
 
-// For these types no standard says which value is white: programs use 255, 65535 or the largest
-// value of the type.
+// For these types no standard defines which value is white. Some programs use 255, others 65535 or
+// the largest value of the type.
 inline void require_known_samples(const RowLayout& layout) {
   if (layout.convert || layout.kind == ColourKind::kLab) return;
   if (const char* kind = refusal_of(layout.format))
@@ -60,7 +65,7 @@ inline void require_known_samples(const RowLayout& layout) {
          "black");
 }
 
-// Samples of a row -> bytes.
+// Converts the samples of a row to bytes.
 class Samples {
  public:
   explicit Samples(const RowLayout& layout)
@@ -86,7 +91,7 @@ class Samples {
         return static_cast<const uint8_t*>(row);
     }
   }
-  // Throws Error where floating point did not stay between 0 and 1.
+  // Throws Error if a floating-point sample was not between 0 and 1.
   void check() const {
     constexpr double kSlack = 0.5 / 255;
     if (!not_a_number_ && least_ >= -kSlack && most_ <= 1 + kSlack) return;
@@ -99,7 +104,7 @@ class Samples {
   }
 
  private:
-  // L, a and b, the latter two signed, and their lowest bits.
+  // Four bytes per pixel: L, a, b and their lowest bits. a and b are signed.
   const uint8_t* take_packed_lab(const uint8_t* row) {
     for (int64_t i = 0; i < count_; i += 3, row += 4) {
       bytes_[i] = row[0];
@@ -107,7 +112,7 @@ class Samples {
     }
     return bytes_.data();
   }
-  // L from 0 to 32767, a and b in 256ths, others of 16 bits.
+  // L goes from 0 to 32767, a and b are in 256ths, other bands have 16 bits.
   const uint8_t* take_lab(const int16_t* row) {
     for (int64_t i = 0; i < count_; i += bands_) {
       bytes_[i] = static_cast<uint8_t>((std::max<int>(row[i], 0) * 255 + 16383) / 32767);

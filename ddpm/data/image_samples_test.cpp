@@ -1,4 +1,4 @@
-// What the samples of TIFFs mean, and BMPs that are easily taken wrongly.
+// Tests the meaning of the samples of TIFFs, and BMPs that are easily read wrongly.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -21,7 +21,7 @@ using test::TiffOptions;
 
 constexpr int kSide = 16;
 
-// Rows from black on the left to `white` on the right.
+// Rows that go from black on the left to `white` on the right.
 template <class T>
 std::string ramp(double white, int samples = 1) {
   std::string row;
@@ -138,7 +138,8 @@ TEST(ImageSamplesTest, ExtraSamplesAreAlphaWhereTheyAreSaidToBe) {
   EXPECT_EQ(centre(plain(options, pixel)), std::vector<int>({0x40, 0x20, 0x10, 0x80}));
   options.extra_sample = 0;
   EXPECT_EQ(centre(plain(options, pixel)), std::vector<int>({0x40, 0x20, 0x10}));
-  options.extra_sample = 1;  // multiplied by alpha already
+  // The colours are multiplied by alpha already.
+  options.extra_sample = 1;
   expect_near(centre(plain(options, pixel)), {0x7f, 0x40, 0x20, 0x80}, 1);
 }
 

@@ -15,7 +15,7 @@ namespace {
 using namespace std::string_literals;
 using test::decode_error;
 
-// Small files of other programs' making, 8 x 8 and red to the left of blue unless said otherwise.
+// Small files that other programs wrote: 8 x 8, and red to the left of blue unless noted otherwise.
 constexpr const char* kJpeg =
     "ffd8ffe000104a46494600010100000100010000ffdb0043000302020302020303030304030304050805050404050a"
     "070706080c0a0c0c0b0a0b0b0d0e12100d0e110e0b0b1016101113141515150c0f171816141812141514ffdb004301"
@@ -35,7 +35,7 @@ constexpr const char* kCmykJpeg =
 constexpr const char* kPalettePng =
     "89504e470d0a1a0a0000000d4948445200000008000000080803000000f3d14eb900000006504c5445ff00000000ff"
     "6ca1fd8e000000114944415408d763600002462060a08c010004880021e2155ac20000000049454e44ae426082";
-// Grey 64 and 192 in 16 bits.
+// Grey values 64 and 192 in 16 bits.
 constexpr const char* k16BitPng =
     "89504e470d0a1a0a0000000d49484452000000080000000810020000001bfdf59f000000214944415418d363747070"
     "70707060c0000d0d0d0d0d0d98e24c0c2482510dc400009a620490229b03ea0000000049454e44ae426082";
@@ -47,7 +47,7 @@ constexpr const char* k1BitPng =
 constexpr const char* kGreyAlphaPng =
     "89504e470d0a1a0a0000000d49484452000000080000000808040000006e0676000000001a4944415408d763746860"
     "606060606068a887d04c0c68803e0200e78a01cfed9c51660000000049454e44ae426082";
-// 8 x 4, a second frame all green.
+// 8 x 4. The second frame is all green.
 constexpr const char* kGif =
     "47494638396108000400f00000ff00000000ff21f904000000000021ff0b4e45545343415045322e3003010000002c"
     "000000000800040000020884111987caba0e2c0021f90400000000002c00000000080004008000ff00000000020584"
@@ -66,7 +66,7 @@ std::string little(uint64_t value, int bytes) {
   return text;
 }
 
-// Rows from the bottom up, each padded to 4 bytes; the caller pads.
+// Rows are stored from the bottom up, each padded to 4 bytes. The caller adds the padding.
 std::string bmp(int width, int height, int bits, const std::string& palette,
                 const std::string& rows) {
   const size_t offset = 54 + palette.size();
@@ -77,7 +77,7 @@ std::string bmp(int width, int height, int bits, const std::string& palette,
          little(palette.size() / 4, 4) + little(0, 4) + palette + rows;
 }
 
-// One uncompressed strip.
+// A TIFF with one uncompressed strip.
 std::string tiff(int width, int height, int samples, int bits, int photometric,
                  const std::string& pixels) {
   std::string bits_list, entries;
@@ -92,7 +92,7 @@ std::string tiff(int width, int height, int samples, int bits, int photometric,
   };
   entry(256, 3, 1, static_cast<uint64_t>(width));
   entry(257, 3, 1, static_cast<uint64_t>(height));
-  // One or two 16-bit numbers stand in the entry itself.
+  // One or two 16-bit numbers are stored in the entry itself.
   if (samples <= 2)
     entry(258, 3, static_cast<uint64_t>(samples), static_cast<uint64_t>(bits) * 0x10001);
   else
@@ -114,7 +114,7 @@ std::string repeated(const std::string& piece, int times) {
   return text;
 }
 
-// The JPEG with an EXIF block that gives its orientation.
+// The JPEG with an EXIF block that holds an orientation.
 std::string turned_jpeg(int orientation) {
   const std::string exif = "Exif\0\0II*\0"s + little(8, 4) + little(1, 2) + little(0x112, 2) +
                            little(3, 2) + little(1, 4) +
@@ -186,13 +186,14 @@ TEST(ImageTest, Jpeg) { expect_red_blue(unhex(kJpeg), 4); }
 TEST(ImageTest, CmykBecomesRgb) {
   const Tensor image = decode_image(unhex(kCmykJpeg), {8, 8});
   ASSERT_EQ(image.size(2), 3);
-  // Inks are not lights: red is only reddest.
+  // Inks are not lights, so red is only redder than the rest.
   EXPECT_GT(pixel(image, 4, 1)[0], pixel(image, 4, 1)[2] + 120);
   EXPECT_GT(pixel(image, 4, 6)[2], pixel(image, 4, 6)[0] + 60);
 }
 
 TEST(ImageTest, ExifOrientationIsHonoured) {
-  // Where red goes: left as stored, right when mirrored or turned by 180 degrees, ...
+  // The side on which red must be: left as stored, right when mirrored or turned by 180 degrees,
+  // ...
   const char* sides[] = {"left", "right", "right", "left", "top", "top", "bottom", "bottom"};
   for (int orientation = 1; orientation <= 8; ++orientation) {
     const Tensor image = decode_image(turned_jpeg(orientation), {8, 8});
@@ -297,7 +298,7 @@ TEST(ImageTest, FormatIsToldByTheFirstBytes) {
   EXPECT_EQ(format("\0\0\0\x18"s + "ftypheic\0\0\0\0mif1heic"s), "HEIC");
   EXPECT_EQ(format("\0\0\0\x18"s + "ftypmif1\0\0\0\0mif1heix"s), "HEIC");
   EXPECT_EQ(format("\0\0\0\x1c"s + "ftypmif1\0\0\0\0mif1avifmiaf"s), "AVIF");
-  // A film in the same kind of boxes, and texts that begin like pictures.
+  // A video in the same kind of boxes, and texts that begin like pictures.
   EXPECT_EQ(format("\0\0\0\x18"s + "ftypisom\0\0\0\0isomavc1"s), "");
   EXPECT_EQ(format("BMW is a maker of cars and motor cycles"), "");
   EXPECT_EQ(format("GIF"), "");
@@ -307,7 +308,7 @@ TEST(ImageTest, FormatIsToldByTheFirstBytes) {
 TEST(ImageTest, WhatIsNoImageSaysSo) {
   EXPECT_EQ(decode_error(""), "[image] the file is empty");
   EXPECT_EQ(decode_error("hello, I am a text\n"),
-            "[image] this is no PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file");
+            "[image] this is not a PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file");
   EXPECT_NE(decode_error("BMW is a maker of cars and motor cycles"), "");
   EXPECT_NE(decode_error("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" height=\"9\"/>"),
             "");

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>  // jpeglib.h needs it
+#include <cstdio>
 #include <cstdlib>
-// After <cstdio>.
+// jpeglib.h needs <cstdio>, so it comes after it.
 #include <jpeglib.h>
 
 #include "ddpm/base/error.h"
@@ -100,7 +100,7 @@ std::string make_png(int width, int height, std::string_view pixels, const PngOp
 
 namespace {
 
-// Fields in ascending order of their tags, and the data that does not fit in them.
+// The fields in ascending order of their tags, and the data that does not fit in the fields.
 class TiffFields {
  public:
   explicit TiffFields(size_t data_at) : data_at_(data_at) {}
@@ -229,7 +229,7 @@ std::string xyz(double x, double y, double z) {
   return "XYZ \0\0\0\0"s + fixed(x) + fixed(y) + fixed(z);
 }
 
-// sRGB -> CIE Lab with a white of D50, as bytes.
+// sRGB -> CIE Lab with a D50 white, as bytes.
 std::string lab_bytes(const std::vector<double>& rgb) {
   constexpr double kMatrix[3][3] = {{.4360747, .3850649, .1430804},
                                     {.2225045, .7168786, .0606169},
@@ -252,7 +252,7 @@ std::string lab_bytes(const std::vector<double>& rgb) {
   return bytes;
 }
 
-// A table of two values an axis; colour_of gives the sRGB colour of a corner.
+// A table with two values per axis. colour_of returns the sRGB colour of a corner.
 template <class ColourOf>
 std::string lookup_table(int inputs, const ColourOf& colour_of) {
   std::string table = "mft1\0\0\0\0"s + static_cast<char>(inputs) + "\x03\x02\0"s, curve;

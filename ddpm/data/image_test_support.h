@@ -1,4 +1,4 @@
-// Picture files and colour profiles made by code, for the tests of what is read from them.
+// Makes picture files and colour profiles for the tests of decoding.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,12 @@
 namespace ddpm::test {
 
 std::string repeated(std::string_view piece, int times);
-// The reason why decode_image refuses the file; empty: it is read.
+// The reason why decode_image refuses the file. Empty if it does not.
 std::string decode_error(const std::string& file, int64_t side = 8);
 std::vector<int> pixel(const Tensor& image, int64_t y, int64_t x);
 // The pixel at the centre of the file's picture.
 std::vector<int> centre(const std::string& file, int64_t side = 8);
-// Every channel within the tolerance.
+// Checks that every channel is within the tolerance.
 void expect_near(const std::vector<int>& got, const std::vector<int>& wanted, int tolerance);
 
 // PNG
@@ -27,11 +27,13 @@ std::string deflated(std::string_view data);
 std::string icc_chunk(std::string_view profile);
 struct PngOptions {
   int depth = 8;
-  int colour_type = 2;  // 0 grey, 2 RGB, 4 grey and alpha, 6 RGBA
+  // 0 grey, 2 RGB, 4 grey and alpha, 6 RGBA.
+  int colour_type = 2;
   bool interlaced = false;
-  std::string before_pixels, after_pixels;  // chunks
+  // Further chunks.
+  std::string before_pixels, after_pixels;
 };
-// pixels: samples as PNG stores them, row by row.
+// pixels: the samples as PNG stores them, row by row.
 std::string make_png(int width, int height, std::string_view pixels, const PngOptions& options);
 
 // TIFF
@@ -40,16 +42,19 @@ std::string make_png(int width, int height, std::string_view pixels, const PngOp
 enum TiffSamples { kUnsigned = 1, kSigned = 2, kReal = 3, kComplex = 6 };
 struct TiffOptions {
   int samples = 1, bits = 8;
-  int photometric = 1;  // 0 white is 0, 1 black is 0, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr, 8 Lab
+  // 0 white is 0, 1 black is 0, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr, 8 Lab.
+  int photometric = 1;
   int format = kUnsigned;
-  int extra_sample = -1;  // 0 unspecified, 1 premultiplied alpha, 2 alpha; -1: none is said
+  // 0 unspecified, 1 premultiplied alpha, 2 alpha. -1: the tag is missing.
+  int extra_sample = -1;
   int orientation = 1;
-  std::vector<int> palette;  // 16-bit: all reds, all greens, all blues
+  // 16-bit values: all reds, all greens, all blues.
+  std::vector<int> palette;
   std::string profile;
 };
-// One uncompressed strip, little-endian.
+// A TIFF with one uncompressed strip, little-endian.
 std::string make_tiff(int width, int height, std::string_view pixels, const TiffOptions& options);
-// An EXIF block that says nothing but the orientation.
+// An EXIF block that holds only the orientation.
 std::string exif_block(int orientation);
 
 // JPEG
@@ -58,12 +63,13 @@ std::string exif_block(int orientation);
 struct JpegOptions {
   int quality = 90;
   bool progressive = false;
-  int restart_rows = 0;  // a restart marker after so many rows of blocks
+  // A restart marker follows this many rows of blocks.
+  int restart_rows = 0;
   std::string profile;
 };
-// [H, W, 1, 3 or 4]: grey, RGB or inks, which are stored inverted with Adobe's marker.
+// image: [H, W, 1, 3 or 4], as grey, RGB or inks. Inks are stored inverted, with Adobe's marker.
 std::string make_jpeg(const Tensor& image, const JpegOptions& options = {});
-// Where the first segment with this marker (0xda: start of scan, ...) begins.
+// The position of the first segment with this marker (0xda: start of scan, ...).
 size_t jpeg_segment(std::string_view file, int marker);
 size_t jpeg_segment_bytes(std::string_view file, size_t segment);
 
@@ -73,8 +79,8 @@ size_t jpeg_segment_bytes(std::string_view file, size_t segment);
 std::string grey_profile(double gamma);
 // Ink 1 is orange, ink 2 green, ink 3 blue, ink 4 black, on white paper.
 std::string inks_profile();
-// Red is blue and blue is red, said in the table of one intent only: "A2B0" perceptual, "A2B1"
-// relative colorimetric, "A2B2" saturation.
+// A profile in which red and blue are swapped, in the table of one intent only: "A2B0" perceptual,
+// "A2B1" relative colorimetric, "A2B2" saturation.
 std::string swapped_profile(std::string_view table);
 
 }  // namespace ddpm::test

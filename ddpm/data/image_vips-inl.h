@@ -1,6 +1,6 @@
 // libvips, only for the files that read and write pictures with it. It is loaded when it is first
-// needed. It depends on a hundred libraries: a program that is linked to them starts many times
-// slower, even to print its help.
+// needed, because it depends on a hundred libraries. A program that links them starts many times
+// slower, even if it only prints its help.
 #pragma once
 
 #include <vips/vips.h>
@@ -16,7 +16,7 @@
 
 namespace ddpm {
 
-// The functions of libvips, and of GLib below it, that are used.
+// The functions of libvips and GLib that we use.
 // clang-format off
 #define DDPM_VIPS_FUNCTIONS(F) \
   F(g_free) F(g_log_set_handler) F(g_object_unref) F(vips_cache_set_max) \
@@ -36,10 +36,10 @@ struct Vips {
 #undef DDPM_MEMBER
 };
 
-// Loads the library and starts it, once. Throws Error where it is not installed.
+// Loads and initialises the library, once. Throws Error if it is not installed.
 const Vips& vips();
 
-// A reference to an image or a region.
+// A counted reference to an image or a region.
 template <class T>
 class VipsRef {
  public:
@@ -55,7 +55,7 @@ class VipsRef {
   }
   T* get() const { return object_; }
   explicit operator bool() const { return object_ != nullptr; }
-  // For libvips' output arguments.
+  // For the output arguments of libvips.
   T** out() {
     reset();
     return &object_;
@@ -71,16 +71,16 @@ class VipsRef {
 using VipsImageRef = VipsRef<VipsImage>;
 using VipsRegionRef = VipsRef<VipsRegion>;
 
-// libvips has one error text for the whole process. Work runs under the shared lock, so in
-// parallel. Work that fails is run again alone, so that the error text surely belongs to it.
+// libvips has one error text for the whole process. Work runs under the shared lock and therefore
+// in parallel. If it fails, it runs again alone, so that the error text certainly belongs to it.
 std::shared_mutex& vips_error_lock();
 
-// Throws Error with the text of libvips on one line and without repetitions, or with `otherwise`
-// where there is none. Throws SystemError where memory was missing, which is no fault of the file.
+// Throws Error with libvips' text on one line and without repetitions, or with `otherwise` if
+// there is no text. Throws SystemError if memory was missing, which is not a fault of the file.
 [[noreturn]] void fail_vips(const char* where, const std::string& otherwise);
 
-// Runs work(), which returns false where libvips failed. otherwise() gives the reason where libvips
-// gives none.
+// Runs work(), which returns false if libvips failed. otherwise() gives the reason if libvips gives
+// none.
 template <class Otherwise, class Work>
 void run_vips(const char* where, const Otherwise& otherwise, const Work& work) {
   vips();
@@ -93,12 +93,12 @@ void run_vips(const char* where, const Otherwise& otherwise, const Work& work) {
   if (!work()) fail_vips(where, otherwise());
 }
 
-// A view of bytes [rows, width, channels]; the bytes must outlive it.
+// A view of bytes [rows, width, channels]. The bytes must outlive it.
 VipsImageRef vips_view(const char* where, const uint8_t* bytes, int64_t height, int64_t width,
                        int64_t channels, VipsInterpretation interpretation);
 
-// Calls take(const void* row, int64_t y) for each row of the image from top to bottom, so that the
-// decoded file is never in memory as a whole. Returns false where libvips fails.
+// Calls take(const void* row, int64_t y) for each row of the image from top to bottom. The whole
+// decoded file is therefore never in memory. Returns false if libvips fails.
 template <class Take>
 bool for_each_row(const VipsImageRef& image, const Take& take) {
   constexpr int kRows = 16;
@@ -109,7 +109,7 @@ bool for_each_row(const VipsImageRef& image, const Take& take) {
   for (int top = 0; top < height; top += kRows) {
     const VipsRect rows = {0, top, width, std::min(kRows, height - top)};
     if (vips().vips_region_prepare(region.get(), &rows) != 0) return false;
-    // The region spans whole rows, so it begins at the left.
+    // The region always has whole rows, so it begins at the left.
     const VipsRegion& held = *region.get();
     for (int y = top; y < top + rows.height; ++y)
       take(held.data + int64_t{y - held.valid.top} * held.bpl, y);

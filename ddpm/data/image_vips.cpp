@@ -16,7 +16,7 @@ Vips load_library() {
   if (handle == nullptr)
     fail("image", fmt::format("{}; install Debian's package libvips42", dlerror()));
   Vips library;
-  // Finds functions of GLib too, because libvips depends on it.
+  // This also finds the functions of GLib, because libvips depends on GLib.
 #define DDPM_LOAD(name)                                                     \
   library.name = reinterpret_cast<decltype(&::name)>(dlsym(handle, #name)); \
   if (library.name == nullptr) fail("image", "libvips lacks " #name);
@@ -27,7 +27,7 @@ Vips load_library() {
 
 void silent(const char*, GLogLevelFlags, const char*, void*) {}
 
-// Many files are decoded in parallel, so libvips itself uses one thread for each, and no cache.
+// Many files are decoded in parallel, so libvips uses one thread for each file and no cache.
 Vips start() {
   const Vips library = load_library();
   constexpr auto kEverything =
@@ -36,7 +36,7 @@ Vips start() {
   for (const char* domain : {"VIPS", "GLib", "GLib-GObject", "GModule"})
     library.g_log_set_handler(domain, kEverything, silent, nullptr);
   if (library.vips_init("ddpm") != 0)
-    fail("image", "libvips does not start; is its installation complete?");
+    fail("image", "cannot initialise libvips; is its installation complete?");
   library.vips_concurrency_set(1);
   library.vips_cache_set_max(0);
   library.vips_cache_set_max_mem(0);
@@ -85,7 +85,7 @@ VipsImageRef vips_view(const char* where, const uint8_t* bytes, int64_t height, 
   VipsImageRef typed;
   if (!view ||
       vips().vips_copy(view.get(), typed.out(), "interpretation", interpretation, nullptr) != 0)
-    fail(where, "libvips cannot take this picture");
+    fail(where, "libvips cannot use this picture");
   return typed;
 }
 

@@ -1,5 +1,6 @@
-// Reads all formats but JPEG by libvips, a few rows at a time. Samples have several types here, and
-// all become bytes. What a sample means is never guessed: a file that does not say it is refused.
+// Reads all formats except JPEG through libvips, a few rows at a time. Samples may have several
+// types and are converted to bytes. The meaning of a sample is never guessed: a file that does not
+// define it is refused.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@
 namespace ddpm {
 namespace {
 
-// TIFF's numbers.
+// The numbers of TIFF tags.
 enum TiffTag {
   kCompression = 259,
   kPhotometric = 262,
@@ -35,13 +36,13 @@ std::string no_reason(std::string_view file, const std::string& format) {
   return fmt::format("this {} file is damaged or of a kind that is not read", format);
 }
 
-// Before libpng sees the file.
+// Called before libpng reads the file.
 void require_png_size(std::string_view file, const PngParts& png) {
   if (png.size.width == 0) fail("image", no_reason(file, "PNG"));
   require_few_pixels(png.size);
 }
 
-// Throws Error for what a TIFF may hold beyond grey, RGB, palettes, CMYK, YCbCr, Lab and LogLuv.
+// Throws Error for colours of a TIFF other than grey, RGB, palettes, CMYK, YCbCr, Lab and LogLuv.
 void require_known_colours(VipsInterpretation interpretation, uint64_t photometric) {
   switch (interpretation) {
     case VIPS_INTERPRETATION_B_W:
@@ -119,7 +120,7 @@ RowLayout layout_of(const VipsImageRef& image, const std::string& format, std::s
     layout.convert = false;
   }
   layout.white_is_zero = photometric == kWhiteIsZero;
-  // Two rows of tiles. A tile may have 10,000 pixels a side, even in a small picture.
+  // libvips keeps two rows of tiles. A tile may have 10,000 pixels a side, even in a small picture.
   const auto tile_width =
       static_cast<int64_t>(std::min<uint64_t>(directory.number(kTileWidth, 0), 10000));
   const auto tile_height =
@@ -140,7 +141,7 @@ void ycbcr_to_rgb(uint8_t* pixel) {
   pixel[2] = byte(y + 1.772 * cb);
 }
 
-// The rows of the image -> layout's colours and alpha.
+// Copies the rows of the image to the layout's colours and alpha.
 bool take_rows(const VipsImageRef& image, const RowLayout& layout, Samples& samples,
                Tensor& result) {
   const int64_t colours = colours_of(layout.kind), channels = colours + (layout.alpha_band > 0);
@@ -172,17 +173,20 @@ std::string blob(const VipsImageRef& image, const char* name) {
   return std::string(static_cast<const char*>(data), bytes);
 }
 
-// The most memory that decoding a picture takes: what libvips and the libraries below it hold, and
-// our own bytes, twice where they are turned or converted.
+// The most memory for decoding a picture: that of libvips and of the libraries it uses, and our own
+// bytes, which count twice if they are turned or converted.
 int64_t decoding_bytes(const RowLayout& layout, const std::string& format, const PngParts& png,
                        int orientation) {
   const int64_t sample = layout.format == VIPS_FORMAT_UCHAR    ? 1
                          : layout.format == VIPS_FORMAT_USHORT ? 2
                                                                : 8;
-  int64_t library = 16;  // bytes a pixel: BMP, HEIC, AVIF
+  // Bytes per pixel. 16 is for BMP, HEIC and AVIF.
+  int64_t library = 16;
   if (format == "PNG") library = png.interlaced ? layout.bands * sample : 0;
-  if (format == "TIFF") library = layout.bands * sample;     // a strip may be all of it
-  if (format == "GIF" || format == "WebP") library = 2 * 4;  // a canvas and a frame
+  // One strip may hold the whole picture.
+  if (format == "TIFF") library = layout.bands * sample;
+  // A canvas and a frame.
+  if (format == "GIF" || format == "WebP") library = 2 * 4;
   const int64_t own = std::min<int64_t>(layout.bands, 5) + (orientation != 1 ? 4 : 0) +
                       (colours_of(layout.kind) > 1 && layout.kind != ColourKind::kRgb ? 4 : 0);
   return layout.size.height * layout.size.width * (library + own) +
@@ -200,10 +204,10 @@ void set_metadata(const VipsImageRef& image, const std::string& format, const Pn
   if (format == "TIFF") result.orientation = vips().vips_image_get_orientation(image.get());
   if (format == "WebP")
     result.orientation = TiffDirectory(blob(image, VIPS_META_EXIF_NAME)).orientation();
-  // The decoder has already turned HEIC and AVIF pictures. EXIF only repeats the orientation.
+  // The decoder has already turned HEIC and AVIF pictures, so EXIF's orientation is ignored.
 }
 
-// A palette of greys is still RGB, and so is its profile.
+// A palette of greys is still RGB, and its profile is for RGB.
 void spread_grey(StoredImage& image) {
   const int64_t channels = image.pixels.size(2);
   Tensor wide({image.pixels.size(0), image.pixels.size(1), channels + 2}, DType::kUInt8);
@@ -217,11 +221,11 @@ void spread_grey(StoredImage& image) {
   image.kind = ColourKind::kRgb;
 }
 
-// False where libvips fails.
+// Returns false if libvips fails.
 bool take_picture(const VipsImageRef& image, RowLayout layout, StoredImage& result) {
   VipsImageRef converted;
   if (layout.convert) {
-    // It described the colours before the conversion.
+    // The profile describes the colours before the conversion.
     result.profile.clear();
     if (vips().vips_colourspace(image.get(), converted.out(), VIPS_INTERPRETATION_sRGB, nullptr) !=
         0)
@@ -280,7 +284,8 @@ StoredImage decode_vips(std::string_view file, const std::string& format) {
     set_metadata(image, format, png, result);
     return true;
   });
-  // Taken before run_vips(): a thread that waits for memory must not hold the lock of libvips.
+  // Taken before run_vips(), because a thread that waits for memory must not hold the lock of
+  // libvips.
   result.lease = std::make_shared<MemoryLease>(
       layout.size, decoding_bytes(layout, format, png, result.orientation));
   run_vips("image", otherwise, [&] {

@@ -1,4 +1,4 @@
-// What a loading of pictures found, and what it left out.
+// The result of loading pictures: how many were loaded, and which files were left out.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ struct LoadReport {
   int64_t loaded = 0;
   // The damaged and unreadable files, in the source's order.
   std::vector<SkippedFile> skipped;
-  // What the source takes, and where it looked.
+  // A description of the files that the source looks for, and where.
   std::string looked_for;
-  // What else a user should know; may be empty.
+  // Further information for the user. May be empty.
   std::string note;
 };
 

@@ -1,5 +1,5 @@
-// Pictures are never in memory twice. Where the number of channels is not given, the store starts
-// with one and grows when a picture needs more. In most data sets that is the first picture.
+// Pictures are never in memory twice. If the number of channels is not given, the store starts with
+// one channel and grows when a picture needs more. In most data sets the first picture does.
 #include "ddpm/data/picture_store.h"
 
 #include <fmt/core.h>
@@ -18,8 +18,8 @@
 namespace ddpm {
 namespace {
 
-// The memory of all pictures, and what scaling takes for each picture in progress: floats, and two
-// pictures of bytes.
+// The memory of all pictures, and of the pictures that are being scaled: floats, and two pictures
+// of bytes for each.
 double bytes_for(int64_t count, ImageSize size, int64_t channels) {
   const double picture = static_cast<double>(size.height) * static_cast<double>(size.width) *
                          static_cast<double>(channels);
@@ -27,7 +27,7 @@ double bytes_for(int64_t count, ImageSize size, int64_t channels) {
   return picture * (static_cast<double>(count) + 6 * in_work);
 }
 
-// Names the largest pictures of the same shape that fit in memory.
+// Names the largest pictures of the same proportions that fit in memory.
 std::string what_fits(double needed, double available, ImageSize size) {
   const double scale = std::sqrt(available / needed);
   const auto scaled = [&](int64_t side) {
@@ -67,7 +67,7 @@ void PictureStore::widen(int64_t channels) {
   if (images_.defined() && channels == format_.channels) return;
   const ImageSize size = format_.size;
   const double needed = bytes_for(count_, size, channels);
-  // Memory that waits there for reuse would count as taken.
+  // Memory that the allocator keeps for reuse would count as used.
   trim_allocator();
   const AvailableMemory available = available_memory();
   if (needed > static_cast<double>(available.bytes)) {

@@ -1,5 +1,5 @@
-// Collects the pictures of a data set while they are decoded, in the tensor that is kept in the
-// end. Private to this room.
+// Collects the decoded pictures of a data set directly in the tensor that the data set keeps.
+// Private to data.
 #pragma once
 
 #include <cstdint>
@@ -12,24 +12,26 @@
 
 namespace ddpm {
 
-// The form that every picture gets.
+// The format that every picture is converted to.
 struct PictureFormat {
   ImageSize size;
-  int64_t channels = 0;  // 0: the fewest that hold all pictures
-  Colour background;     // under transparency that is not kept
+  // 0: the fewest that hold all pictures.
+  int64_t channels = 0;
+  // The colour behind transparent pixels if transparency is not kept.
+  Colour background;
 };
 
 class PictureStore {
  public:
-  // Throws UsageError where `count` pictures do not fit in memory, saying what would.
+  // Throws UsageError if `count` pictures do not fit in memory, and says what would fit.
   PictureStore(int64_t count, const PictureFormat& format);
 
-  // Stores picture i, [size.height, size.width, 1, 3 or 4]. Each i may be put once. Thread-safe.
-  // Throws UsageError where this picture needs more channels and the pictures then no longer fit in
-  // memory.
+  // Stores picture i, [size.height, size.width, 1, 3 or 4]. Each i may be stored once. Thread-safe.
+  // Throws UsageError if this picture needs more channels and the pictures then do not fit in
+  // memory any more.
   void put(int64_t i, const Tensor& image);
 
-  // All pictures that were put, in their order: [N, H, W, C]. The store cannot be used afterwards.
+  // All stored pictures in their order: [N, H, W, C]. The store cannot be used afterwards.
   Tensor take();
 
  private:
@@ -37,14 +39,16 @@ class PictureStore {
 
   int64_t count_;
   PictureFormat format_;
-  bool grows_;              // channels are not given
-  std::shared_mutex lock_;  // exclusive to change the tensor, shared to fill it
+  // True if the number of channels was not given.
+  bool grows_;
+  // Exclusive to replace the tensor, shared to fill it.
+  std::shared_mutex lock_;
   Tensor images_;
   std::vector<char> there_;
 };
 
-// Throws SystemError (ENOMEM) where the system does not have that much more memory. `what` says in
-// the message what needs it.
+// Throws SystemError (ENOMEM) if the system does not have that much free memory. `what` says in
+// the message what needs the memory.
 void require_memory(const std::string& what, int64_t bytes);
 
 }  // namespace ddpm

@@ -67,7 +67,7 @@ TEST(PictureStoreTest, WhatDoesNotFitIsRefusedWithWhatWould) {
             std::string::npos)
       << square;
   EXPECT_NE(square.find("; --size "), std::string::npos) << square;
-  // No overflow on the way.
+  // Nothing overflows in the computation.
   const int64_t most = int64_t{1} << 62;
   EXPECT_NE(why(most, {1 << 16, 1 << 16}).find("train on fewer pictures"), std::string::npos);
   EXPECT_THROW(require_memory("it", most), Error);

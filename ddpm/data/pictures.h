@@ -1,5 +1,5 @@
-// What a training reads: pictures, and what is known of each. A program implements Pictures to
-// train on its own memory or stream; Dataset (dataset.h) is the implementation for arrays.
+// The interface to the pictures of a training. A program implements Pictures to train on its own
+// memory or stream. Dataset (dataset.h) is the implementation for arrays.
 #pragma once
 
 #include <cstdint>
@@ -14,46 +14,46 @@
 
 namespace ddpm {
 
-// The pictures of one training step: flips[k] != 0 mirrors picture indices[k] left to right; no
-// flips: none is mirrored.
+// The pictures of one training step. If flips[k] != 0, picture indices[k] is mirrored left to
+// right. Without flips, no picture is mirrored.
 struct BatchPlan {
   std::vector<int64_t> indices;
   std::vector<uint8_t> flips;
 };
 
-// B pictures for one training step. What a training has no use for may stay empty.
+// B pictures for one training step. Tensors that the training does not use may stay empty.
 struct Batch {
   Batch() = default;
-  // Not explicit: where nothing else is known the images are the batch.
+  // Not explicit, so that a tensor of images can be used as a batch.
   Batch(Tensor all_images) : images(std::move(all_images)) {}
 
   // float32 [B, H, W, C] in [-1, 1]
   Tensor images;
-  // float32 [B]: whole numbers from 0, -1 for no class; or empty.
+  // float32 [B]: whole numbers from 0, or -1 for no class. May be empty.
   Tensor labels;
-  // float32 [B, H, W, Cc] in [-1, 1], or empty.
+  // float32 [B, H, W, Cc] in [-1, 1]. May be empty.
   Tensor condition;
 };
 
-// A file that gave pictures.
+// A file from which pictures were read.
 struct SourceFile {
-  // Relative to the source's folder, so that a folder may be moved. Any bytes but 0.
+  // Relative to the source's folder, so that the folder may be moved. May hold any bytes except 0.
   std::string name;
   int64_t bytes = 0;
   // Nanoseconds since 1970, as the file system gives them.
   int64_t modified_ns = 0;
-  // Of the contents: 32 hexadecimal digits, as in base/hash.h.
+  // The hash of the contents: 32 hexadecimal digits, as in base/hash.h.
   std::string hash;
 
   bool operator==(const SourceFile&) const = default;
 };
 
-// What tells pictures from others: the files that gave them, in the order of the pictures, or
-// entries of another kind. A data set that has changed is noticed by it before a training goes on.
+// Identifies a set of pictures: by the files they were read from, in the order of the pictures, or
+// by other entries. When a training is resumed, it shows whether the data set has changed.
 struct DataFingerprint {
   std::vector<SourceFile> files;
 
-  // Of all names and contents in their order. Times do not count.
+  // The hash of all names and contents in their order. Times do not count.
   std::string hash() const;
 };
 
@@ -61,38 +61,40 @@ class Pictures {
  public:
   virtual ~Pictures() = default;
 
-  virtual int64_t size() const = 0;  // at least 1
+  // At least 1.
+  virtual int64_t size() const = 0;
   virtual ImageSize image_size() const = 0;
-  virtual int64_t channels() const = 0;  // 1, 3 or 4
-  // What they are, for people.
+  // 1, 3 or 4.
+  virtual int64_t channels() const = 0;
+  // A short description for users.
   virtual std::string name() const = 0;
-  // A name for each class, in the order of the labels. Empty where pictures have no labels.
+  // A name for each class, in the order of the labels. Empty if the pictures have no labels.
   virtual std::vector<std::string> class_names() const { return {}; }
-  // Channels of Batch::condition, 0 for none.
+  // The channels of Batch::condition. 0 for none.
   virtual int64_t condition_channels() const { return 0; }
 
-  // Tells these pictures from others. A training is only resumed with pictures of the fingerprint
-  // that it knows, so it must be the same in every process, and another where a picture, a label
-  // or their order changed.
+  // Identifies these pictures. A training resumes only with pictures that have the same
+  // fingerprint. It must therefore be the same in every process, and must differ if a picture, a
+  // label or the order has changed.
   virtual DataFingerprint fingerprint() const = 0;
 
-  // The pictures of a plan, in its order: a function of the plan alone, on the host. Thread-safe.
-  // Throws Error for an index out of range.
+  // Returns the pictures of a plan in its order, in host memory. The result depends only on the
+  // plan. Thread-safe. Throws Error for an index out of range.
   virtual Batch batch(const BatchPlan& plan) const = 0;
 };
 
-// Classes of pictures.
+// The classes of pictures.
 struct ClassLabels {
   // One per picture: 0, 1, ..., or -1 for no class.
   std::vector<int64_t> of_pictures;
-  // Of class 0, 1, ...; where empty they are numbered.
+  // The names of the classes 0, 1, ... If empty, the numbers are used.
   std::vector<std::string> names;
 };
 
-// Pictures from a program's own arrays, which are copied. pixels: N * H * W * C values in row-major
-// order, bytes 0 to 255 or floats -1 to 1; shape: [N, H, W, C]. To train without a copy, implement
-// Pictures. Throws Error as Dataset does, and where pixels do not fill the shape or floats lie
-// outside [-1, 1].
+// Makes Pictures from a program's own arrays, which are copied. pixels: N * H * W * C values in
+// row-major order, either bytes from 0 to 255 or floats from -1 to 1. shape: [N, H, W, C]. To train
+// without a copy, implement Pictures. Throws Error as Dataset does, and if pixels do not fill the
+// shape or floats lie outside [-1, 1].
 std::shared_ptr<const Pictures> array_pictures(std::span<const uint8_t> pixels, Shape shape,
                                                ClassLabels labels = {},
                                                std::string name = "arrays");

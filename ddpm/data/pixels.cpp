@@ -1,5 +1,5 @@
-// Work on bytes that needs no image library, so that programs that only sample can make pictures
-// too.
+// Functions on bytes that need no image library, so that programs that only sample can make
+// pictures too.
 #include "ddpm/data/pixels.h"
 
 #include <fmt/core.h>
@@ -34,7 +34,7 @@ uint8_t scaled(int a, int b) {
   return static_cast<uint8_t>((product + (product >> 8)) >> 8);
 }
 
-// Rec. 709 weights in units of 1/65536. They add up to one, so grey stays as it is.
+// Rec. 709 weights in units of 1/65536. Their sum is one, so grey stays unchanged.
 uint8_t luminance(int r, int g, int b) {
   return static_cast<uint8_t>((13933 * r + 46871 * g + 4732 * b + 32768) >> 16);
 }
@@ -60,8 +60,8 @@ ImageSize parse_image_size(std::string_view text) {
                              ? ImageSize{side(text), side(text)}
                              : ImageSize{side(text.substr(0, cross)), side(text.substr(cross + 1))};
   if (size.height == 0 || size.width == 0) {
-    fail_usage("size", fmt::format("'{}' is no image size; give one side such as 32, or height x "
-                                   "width such as 48x64, from 1 to {}",
+    fail_usage("size", fmt::format("'{}' is not an image size; give one side such as 32, or height "
+                                   "x width such as 48x64, from 1 to {}",
                                    text, kLargestSide));
   }
   return size;
@@ -83,7 +83,7 @@ Colour parse_colour(std::string_view text) {
     return colour;
   }
   fail_usage("background",
-             fmt::format("'{}' is no colour; give white, black, grey or #rrggbb", text));
+             fmt::format("'{}' is not a colour; give white, black, grey or #rrggbb", text));
 }
 
 int64_t channels_needed(const Tensor& image) {
@@ -133,7 +133,7 @@ Tensor to_bytes(const Tensor& x) {
   parallel_for(x.elements(), 1 << 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const float value = (in[i] + 1.0f) * 127.5f + 0.5f;
-      // The first comparison is false for NaN.
+      // For NaN the first comparison is false.
       out[i] = static_cast<uint8_t>(value > 0.0f ? std::min(value, 255.0f) : 0.0f);
     }
   });
@@ -152,7 +152,7 @@ Tensor to_floats(const Tensor& bytes) {
 
 namespace {
 
-// Where N pictures go in a grid. 0 columns: nearly square.
+// The number of columns for `count` pictures. 0 columns means nearly square.
 int64_t grid_columns(int64_t count, int64_t columns) {
   const auto near_square = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
   return std::min(count, columns > 0 ? columns : near_square);

@@ -1,5 +1,6 @@
-// Pictures as bytes: a Tensor of DType::kUInt8, [H, W, C] for one and [N, H, W, C] for several, C =
-// 1 (luminance), 3 (sRGB) or 4 (sRGB and straight, not premultiplied, alpha). Needs no library.
+// Pictures as bytes: tensors of DType::kUInt8, [H, W, C] for one picture and [N, H, W, C] for
+// several. C is 1 (luminance), 3 (sRGB) or 4 (sRGB and straight, not premultiplied, alpha). Needs
+// no image library.
 #pragma once
 
 #include <array>
@@ -17,26 +18,28 @@ struct ImageSize {
   friend bool operator==(const ImageSize&, const ImageSize&) = default;
 };
 
-// "32" or "48x64" (height x width). Throws UsageError for anything else, and for sides outside 1
-// ... 16384.
+// Parses "32" or "48x64" (height x width). Throws UsageError for anything else, and for sides
+// outside 1 ... 16384.
 ImageSize parse_image_size(std::string_view text);
 
 using Colour = std::array<uint8_t, 3>;
 
-// "#rrggbb", "#rgb", "white", "black", "grey" or "gray". Throws UsageError for anything else.
+// Parses "#rrggbb", "#rgb", "white", "black", "grey" or "gray". Throws UsageError for anything
+// else.
 Colour parse_colour(std::string_view text);
 
-// The fewest channels that hold this picture [H, W, C] without loss: 4 where a pixel is
-// transparent, 1 where all pixels are opaque and grey, otherwise 3.
+// The fewest channels that hold this picture [H, W, C] without loss: 4 if a pixel is transparent, 1
+// if all pixels are opaque and grey, otherwise 3.
 int64_t channels_needed(const Tensor& image);
 
-// The same picture [H, W, C] with 1, 3 or 4 channels. Transparency is composited on the background
-// unless it is kept; luminance has Rec. 709 weights.
+// Converts a picture [H, W, C] to 1, 3 or 4 channels. Transparent pixels are composited on the
+// background unless the result has alpha. Luminance uses Rec. 709 weights.
 Tensor convert_channels(const Tensor& image, int64_t channels, Colour background);
 
-// float32 in [-1, 1], any shape -> bytes of that shape: rounded to nearest, clamped, NaN gives 0.
+// float32 in [-1, 1], any shape -> bytes of that shape, rounded to nearest and clamped. NaN gives
+// 0.
 Tensor to_bytes(const Tensor& x);
-// bytes -> float32, x / 127.5 - 1; to_bytes gives the same bytes back.
+// bytes -> float32, x / 127.5 - 1. to_bytes() gives the same bytes back.
 Tensor to_floats(const Tensor& bytes);
 
 struct GridOptions {
@@ -44,25 +47,25 @@ struct GridOptions {
   int64_t columns = 0;
   // Every pixel becomes scale x scale pixels.
   int64_t scale = 1;
-  // Pixels between pictures and around them, which are not scaled.
+  // The pixels between and around the pictures. They are not scaled.
   int64_t gap = 2;
-  // The value of gaps and empty cells, which are transparent where C = 4.
+  // The value of gaps and empty cells. They are transparent if C = 4.
   uint8_t background = 255;
 };
 
-// The size of the grid that make_grid() makes of `count` pictures, at least one. Throws UsageError
-// where an option is out of range or the size overflows.
+// The size of the grid that make_grid() makes of `count` pictures. count must be at least 1. Throws
+// UsageError if an option is out of range or the size overflows.
 ImageSize grid_size(int64_t count, ImageSize picture, const GridOptions& options = {});
 
 // [N, H, W, C] bytes -> one picture [rows * (H * scale + gap) + gap, columns * (W * scale + gap) +
 // gap, C], filled row by row. Throws Error for N = 0.
 Tensor make_grid(const Tensor& images, const GridOptions& options = {});
 
-// Writes a picture [H, W, C] of bytes as a PPM file, which many programs can show. What is
-// transparent becomes white. Throws SystemError where it cannot be written.
+// Writes a picture [H, W, C] of bytes as a PPM file, which many programs can show. Transparent
+// pixels become white. Throws SystemError if the file cannot be written.
 void write_ppm(const std::string& path, const Tensor& image);
 
-// The GridOptions::scale that brings small pictures to about 64 pixels a side.
+// The GridOptions::scale that enlarges small pictures to about 64 pixels a side.
 int64_t comfortable_scale(ImageSize size);
 
 }  // namespace ddpm

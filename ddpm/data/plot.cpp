@@ -1,5 +1,5 @@
-// The chart is written as SVG, which is text. render_svg() of image.h draws it, so nothing here
-// depends on a drawing library.
+// The chart is written as SVG, which is text. render_svg() of image.h draws it, so this file needs
+// no drawing library.
 #include "ddpm/data/plot.h"
 
 #include <fmt/core.h>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kWidth = 1000, kHeight = 600;
 constexpr double kLeft = 90, kRight = 970, kTop = 60, kBottom = 530;
-// More cannot be told apart.
+// More points cannot be told apart in the chart.
 constexpr double kMostPoints = 2000;
 
 struct Point {
@@ -22,15 +22,17 @@ struct Point {
 };
 
 struct Axis {
-  double low, high;  // of what is drawn; exponents of ten where logarithmic
+  // The range of the axis. Exponents of ten if it is logarithmic.
+  double low, high;
   bool logarithmic = false;
-  std::vector<double> ticks;  // values
+  // The values at the ticks.
+  std::vector<double> ticks;
   double place(double value) const {
     return ((logarithmic ? std::log10(value) : value) - low) / (high - low);
   }
 };
 
-// 1, 2 or 5 times a power of ten, so that the span has about `count` steps.
+// Returns 1, 2 or 5 times a power of ten, so that the span has about `count` steps.
 double round_step(double span, int count) {
   const double rough = span / count, power = std::pow(10, std::floor(std::log10(rough)));
   const double lead = rough / power;
@@ -86,7 +88,7 @@ std::string escaped(const std::string& text) {
   return result;
 }
 
-// Averages of neighbouring points, so that the chart of a long run stays small.
+// Averages neighbouring points, so that the chart of a long run stays small.
 std::vector<Point> thinned(const std::vector<Point>& points) {
   const auto run = static_cast<size_t>(std::ceil(static_cast<double>(points.size()) / kMostPoints));
   if (run <= 1) return points;
@@ -101,8 +103,8 @@ std::vector<Point> thinned(const std::vector<Point>& points) {
   return result;
 }
 
-// An exponential mean, taken forwards and then backwards so that the line does not lag. Where the
-// axis is logarithmic it is the mean of logarithms, so that it follows a steep fall.
+// An exponential mean, computed forwards and then backwards so that the line does not lag. On a
+// logarithmic axis it is the mean of logarithms, so that it follows a steep fall.
 std::vector<Point> smoothed(std::vector<Point> points, bool logarithmic) {
   const double keep = 1 - 1 / std::max(2.0, static_cast<double>(points.size()) / 60);
   if (logarithmic)
@@ -188,7 +190,7 @@ std::string loss_curve_svg(const LossCurve& curve) {
   const Axis y = logarithmic ? log_axis(low, high) : linear_axis(std::min(0.0, low), high, 6);
   Axis x = linear_axis(points.front().step, points.back().step, 8);
   if (points.back().step > points.front().step) {
-    // The curve fills the width. Ticks beyond it are left out.
+    // The curve fills the whole width. Ticks outside of it are removed.
     x.low = points.front().step, x.high = points.back().step;
     std::erase_if(x.ticks, [&](double tick) { return tick < x.low || tick > x.high; });
   }

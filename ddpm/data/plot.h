@@ -1,4 +1,4 @@
-// Draws the curve of the loss.
+// Draws the loss curve.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,10 @@ struct LossCurve {
   std::string title = "Training loss";
 };
 
-// An SVG document of 1000 x 600: a thin line through all values, a thick smoothed line over it, and
-// ticks at round numbers. The axis is logarithmic where the positive losses span more than a factor
-// of ten. Without values the axes are empty and say so. Throws Error where steps and losses differ
-// in number.
+// Returns an SVG document of 1000 x 600: a thin line through all values, a thick smoothed line over
+// it, and ticks at round numbers. The axis of the loss is logarithmic if the positive losses span
+// more than a factor of ten. Without values, the axes are empty and a text says so. Throws Error if
+// the numbers of steps and losses differ.
 std::string loss_curve_svg(const LossCurve& curve);
 
 }  // namespace ddpm

@@ -1,6 +1,6 @@
-// One pass over the input: each row is filtered horizontally and then added, with weights, to the
-// output rows that it contributes to. libvips could do this too, but starting it takes a hundred
-// times as long as scaling a small picture, and most data sets consist of small pictures.
+// Resizing takes one pass over the input. Each row is filtered horizontally and then added, with
+// weights, to the output rows that it contributes to. libvips could do this too, but starting it
+// takes a hundred times as long as scaling a small picture, and most data sets have small pictures.
 #include "ddpm/data/resize.h"
 
 #include <fmt/core.h>
@@ -29,21 +29,22 @@ double catmull_rom(double x) {
   return 0;
 }
 
-// One output is a weighted sum of the inputs first ... first + weights.size() - 1. The weights add
-// up to 1.
+// An output is the weighted sum of the inputs first ... first + weights.size() - 1. The sum of the
+// weights is 1.
 struct Taps {
   int64_t first;
   std::vector<float> weights;
 };
 
-// The weights along one axis: `inputs` samples are scaled by `factor` about the centre that they
-// share with the `outputs`. Beyond the border the outermost input is repeated.
+// The weights along one axis. `inputs` samples are scaled by `factor` around their centre, which is
+// also the centre of the `outputs`. Beyond the border the outermost input is repeated.
 std::vector<Taps> make_taps(int64_t inputs, int64_t outputs, double factor) {
-  // How much wider the kernel is when shrinking.
+  // The factor by which the kernel is wider when shrinking.
   const double stretch = std::max(1.0, 1 / factor);
   const double support = (factor < 1 ? 3 : 2) * stretch;
   double offset = (inputs - outputs / factor) / 2;
-  if (factor == 1) offset = std::floor(offset);  // cutting alone keeps every byte
+  // If the picture is only cut, every byte is kept.
+  if (factor == 1) offset = std::floor(offset);
   std::vector<Taps> all;
   for (int64_t i = 0; i < outputs; ++i) {
     const double centre = offset + (i + 0.5) / factor - 0.5;
@@ -65,7 +66,7 @@ std::vector<Taps> make_taps(int64_t inputs, int64_t outputs, double factor) {
   return all;
 }
 
-// Filters one row of bytes horizontally. In the result colours are multiplied by alpha.
+// Filters one row of bytes horizontally. In the result, colours are multiplied by alpha.
 template <int C>
 void filter_row(const uint8_t* row, int64_t width, const std::vector<Taps>& taps,
                 std::vector<float>& plain, float* out) {
@@ -100,7 +101,7 @@ Tensor fit(const Tensor& image, ImageSize size) {
   std::vector<float> sums(static_cast<size_t>(size.height * row_floats)), plain(width * C),
       filtered(row_floats);
   // The output rows that an input row contributes to are consecutive, because both ends of their
-  // ranges of inputs grow from row to row.
+  // input ranges grow from row to row.
   int64_t first = 0;
   for (int64_t y = down.front().first; y < height && first < size.height; ++y) {
     const auto end_of = [&](int64_t i) {

@@ -32,11 +32,12 @@ TEST(ResizeTest, CuttingAloneKeepsEveryByte) {
   const Tensor fitted = fit_image(image, {4, 4});
   for (int64_t y = 0; y < 4; ++y)
     for (int64_t x = 0; x < 4; ++x)
-      EXPECT_EQ(fitted.u8()[y * 4 + x], image.u8()[y * 7 + x + 1]);  // (7 - 4) / 2 rounded down
+      // The offset is (7 - 4) / 2, rounded down.
+      EXPECT_EQ(fitted.u8()[y * 4 + x], image.u8()[y * 7 + x + 1]);
 }
 
 TEST(ResizeTest, TheCentreIsKept) {
-  // Red sides, green middle as wide as high.
+  // Red sides, and a green middle as wide as it is high.
   Tensor image = filled(40, 120, {255, 0, 0});
   for (int64_t y = 0; y < 40; ++y)
     for (int64_t x = 40; x < 80; ++x) {
@@ -56,7 +57,7 @@ TEST(ResizeTest, ACircleStaysRound) {
       if (std::hypot(y + 0.5 - 45, x + 0.5 - 105) < 30) image.u8()[y * width + x] = 255;
   for (const ImageSize size : {ImageSize{30, 30}, ImageSize{45, 60}, ImageSize{180, 200}}) {
     const Tensor fitted = fit_image(image, size);
-    // Second moments of a disc of radius r about its centre are r^2 / 4 along both axes.
+    // The second moments of a disc of radius r about its centre are r^2 / 4 along both axes.
     double mass = 0, yy = 0, xx = 0;
     for (int64_t y = 0; y < size.height; ++y) {
       for (int64_t x = 0; x < size.width; ++x) {
@@ -65,15 +66,15 @@ TEST(ResizeTest, ACircleStaysRound) {
         mass += value, yy += value * dy * dy, xx += value * dx * dx;
       }
     }
-    const double radius =
-        size.height / 3.0;  // the height is what the width 210 leaves to be fitted
+    // All sizes are at most 210 : 90 wide, so the height decides the scale.
+    const double radius = size.height / 3.0;
     EXPECT_NEAR(std::sqrt(4 * yy / mass), radius, 0.03 * radius);
     EXPECT_NEAR(xx / yy, 1, 0.02);
   }
 }
 
 TEST(ResizeTest, ColoursUnderTransparencyDoNotShow) {
-  // Opaque white beside transparent red: no pink edge.
+  // Opaque white beside transparent red must give no pink edge.
   Tensor image = filled(64, 64, {255, 255, 255, 255});
   for (int64_t y = 0; y < 64; ++y) {
     for (int64_t x = 30; x < 64; ++x) {

@@ -1,5 +1,5 @@
-// The table of sources, and what is the same for all of them: sizes, channels, parallel decoding
-// and the report. A new source is a function that returns a PictureList, and a line in the table.
+// The table of sources, and the code that all of them share: sizes, channels, parallel decoding and
+// the report. A new source is a function that returns a PictureList, and a row of the table.
 #include "ddpm/data/source.h"
 
 #include <fmt/core.h>
@@ -23,11 +23,13 @@ namespace ddpm {
 namespace {
 
 struct Entry {
-  const char* prefix;  // the source is "prefix" or "prefix:argument"
+  // The source is written as "prefix" or "prefix:argument".
+  const char* prefix;
   bool needs_argument;
   const char* form;
   const char* about;
-  bool is_path;  // the argument
+  // True if the argument is a path.
+  bool is_path;
   PictureList (*list)(const std::string& argument, const SharedReader& reader);
 };
 
@@ -68,7 +70,7 @@ Request parse_source(const std::string& source) {
     if (colon != std::string::npos && colon + 1 < source.size())
       return {&entry, source.substr(colon + 1)};
     if (!entry.needs_argument && colon == std::string::npos) return {&entry, ""};
-    // A folder may be called "mnist".
+    // A folder may have the name "mnist".
     if (colon != std::string::npos || !find_file(source))
       fail_usage("data", fmt::format("'{}' lacks its argument; give {}", source, entry.form));
   }
@@ -107,8 +109,8 @@ class Decoding {
   void run() {
     parallel_for(num_threads(), 1, [&](int64_t, int64_t) {
       try {
-        // A thread takes the next picture when it is done with one, because files differ much in
-        // size.
+        // Files differ much in size, so each thread takes the next picture when it has finished
+        // one.
         for (int64_t i; !stopped_ && (i = next_++) < list_.count;) one(i);
       } catch (...) {
         stopped_ = true;
@@ -117,7 +119,7 @@ class Decoding {
     });
   }
 
-  // To be called after run(), once each.
+  // Called after run(), once each.
   std::vector<SkippedFile> take_skipped() { return std::move(skipped_); }
   Tensor take_images() { return store_.take(); }
   DataFingerprint take_fingerprint() {
@@ -156,10 +158,12 @@ class Decoding {
   PictureStore store_;
   std::atomic<int64_t> next_ = 0;
   std::atomic<bool> stopped_ = false;
-  std::mutex lock_;  // of what follows
+  // Guards the members below.
+  std::mutex lock_;
   int64_t done_ = 0;
   std::vector<SkippedFile> skipped_;
-  std::vector<SourceFile> files_;  // where every picture has its own
+  // Used if every picture has its own file.
+  std::vector<SourceFile> files_;
 };
 
 }  // namespace
@@ -191,7 +195,7 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
                    [](const auto& a, const auto& b) { return a.path < b.path; });
   require_some(report.loaded);
   Dataset dataset(decoding.take_images(), list.name, {}, decoding.take_fingerprint());
-  // Gives back what decoding left.
+  // Return the memory of the decoding to the system.
   trim_allocator();
   return {std::move(dataset), std::move(report)};
 }
@@ -210,11 +214,11 @@ std::string absolute_source(const std::string& source) {
   std::error_code error;
   const std::string here = std::filesystem::current_path(error).string();
   if (error) {
-    fail_system("data", fmt::format("cannot tell the working directory: {}", error.message()),
+    fail_system("data", fmt::format("cannot find the working directory: {}", error.message()),
                 error.value());
   }
   std::string path = argument.starts_with('/') ? argument : join_path(here, argument);
-  // Without "..", so that the folders on the way may be moved later.
+  // Without "..", so that other folders of the path may be moved later.
   if (const auto real = std::filesystem::canonical(path, error); !error && has_parent_step(path))
     path = real.string();
   return source.size() == argument.size() ? path : fmt::format("{}:{}", entry->prefix, path);

@@ -1,5 +1,5 @@
-// CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): files of 3073-byte
-// records, a label below 10 and then 32 x 32 red, green and blue planes.
+// CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): files of records with
+// 3073 bytes each. A record is a label below 10 and then 32 x 32 red, green and blue planes.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace ddpm {
 namespace {
 
 constexpr int64_t kSide = 32, kPlane = kSide * kSide, kRecord = 1 + 3 * kPlane;
-// Of one file. The original files have 30 MB.
+// The most bytes of one file. The original files have 30 MB.
 constexpr int64_t kMostBytes = int64_t{1} << 30;
 constexpr const char* kLookedFor = "data_batch_*.bin, in it or in its cifar-10-batches-bin";
 
@@ -30,7 +30,8 @@ std::vector<std::string> batch_files(const std::string& folder) {
 void check(const std::string& bytes) {
   const auto size = static_cast<int64_t>(bytes.size());
   if (size == 0 || size % kRecord != 0) {
-    fail("cifar10", fmt::format("{} bytes are no whole number of {}-byte records", size, kRecord));
+    fail("cifar10",
+         fmt::format("{} bytes are not a whole number of {}-byte records", size, kRecord));
   }
   for (int64_t i = 0; i < size; i += kRecord) {
     if (const int label = static_cast<uint8_t>(bytes[i]); label > 9) {
@@ -55,11 +56,12 @@ PictureList list_cifar10(const std::string& folder, const SharedReader& reader) 
   list.looked_for = fmt::format("{}: {}", folder, kLookedFor);
   list.own_size = {kSide, kSide};
   std::string records;
-  std::vector<std::pair<int64_t, std::string>> first_of;  // first record of each file
+  // The first record of each file.
+  std::vector<std::pair<int64_t, std::string>> first_of;
   for (const std::string& name : files) {
     const std::string path = join_path(inside, name);
     try {
-      // The memory of one file as it is read, and of its pictures among all.
+      // The memory for the file that is being read, and for its pictures.
       require_memory(path, 2 * std::min(file_status(path).bytes, kMostBytes));
       FileReader::Contents contents = reader->read(path, name, kMostBytes);
       check(contents.bytes);

@@ -1,6 +1,6 @@
-// Noto's colour emoji: a font whose glyphs are PNG bitmaps of 136 x 128 (CBDT). Emoji made of
-// several code points (families, flags, skin tones) are ligatures, which need a shaping engine;
-// they are left out and counted. The names and groups are Unicode's.
+// Noto's colour emoji: a font whose glyphs are PNG bitmaps of 136 x 128 (CBDT). Emoji of several
+// code points (families, flags, skin tones) are ligatures, which need a shaping engine. They are
+// left out and counted. The names and groups are Unicode's.
 #include <fmt/core.h>
 #include <ft2build.h>
 #include FT_FREETYPE_H
@@ -18,9 +18,12 @@ namespace ddpm {
 namespace {
 
 struct Emoji {
-  std::vector<uint32_t> code_points;  // without the variation selector
-  std::string name;                   // "E1.0 grinning face"
-  std::string group;                  // slugs
+  // Without the variation selector.
+  std::vector<uint32_t> code_points;
+  // For example "E1.0 grinning face".
+  std::string name;
+  // Slugs, for example "smileys-emotion".
+  std::string group;
   std::string subgroup;
 };
 
@@ -53,8 +56,8 @@ std::vector<uint32_t> parse_code_points(std::string_view text) {
   return points;
 }
 
-// Unicode's emoji-test.txt: "# group: NAME", "# subgroup: NAME", "CODES ; status # emoji E1.0
-// name".
+// Parses Unicode's emoji-test.txt, with lines "# group: NAME", "# subgroup: NAME" and "CODES ;
+// status # emoji E1.0 name".
 std::vector<Emoji> parse_table(const std::string& text, const std::string& path) {
   std::vector<Emoji> all;
   std::string group, subgroup;
@@ -81,26 +84,27 @@ struct FontCloser {
   void operator()(FT_Face face) const { FT_Done_Face(face); }
 };
 
-// A FreeType object must stay on one thread, so each thread opens the font. That is cheap compared
+// A FreeType object must stay on one thread, so each thread opens the font. This is cheap compared
 // with decoding the PNG of a glyph.
 struct Font {
   explicit Font(const std::string& bytes, const std::string& path) {
     FT_Library opened = nullptr;
-    if (FT_Init_FreeType(&opened) != 0) fail("emoji", "FreeType does not start");
+    if (FT_Init_FreeType(&opened) != 0) fail("emoji", "cannot initialise FreeType");
     library.reset(opened);
     FT_Face loaded = nullptr;
     if (FT_New_Memory_Face(opened, reinterpret_cast<const FT_Byte*>(bytes.data()),
                            static_cast<FT_Long>(bytes.size()), 0, &loaded) != 0)
-      fail("emoji", fmt::format("{} is no font that FreeType reads", path));
+      fail("emoji", fmt::format("{} is not a font that FreeType can read", path));
     face.reset(loaded);
     if (!FT_HAS_COLOR(loaded) || loaded->num_fixed_sizes < 1 || FT_Select_Size(loaded, 0) != 0)
-      fail("emoji", fmt::format("{} holds no colour bitmaps", path));
+      fail("emoji", fmt::format("{} has no colour bitmaps", path));
   }
   std::unique_ptr<FT_LibraryRec_, FontCloser> library;
   std::unique_ptr<FT_FaceRec_, FontCloser> face;
 };
 
-// The glyph in the middle of a transparent square, [S, S, 4]. Wide glyphs are so not cut.
+// Draws the glyph in the middle of a transparent square, [S, S, 4], so that wide glyphs are not
+// cut.
 Tensor draw(const Font& font, uint32_t code_point) {
   const FT_UInt glyph = FT_Get_Char_Index(font.face.get(), code_point);
   if (glyph == 0) fail("emoji", "the font has no picture of it");
@@ -119,7 +123,7 @@ Tensor draw(const Font& font, uint32_t code_point) {
     for (int64_t x = 0; x < width; ++x, in += 4, out += 4) {
       const int alpha = in[3];
       if (alpha == 0) continue;
-      // FreeType gives blue, green and red, multiplied by alpha.
+      // FreeType returns blue, green and red, multiplied by alpha.
       for (int c = 0; c < 3; ++c)
         out[c] = static_cast<uint8_t>(std::min(255, (in[2 - c] * 255 + alpha / 2) / alpha));
       out[3] = static_cast<uint8_t>(alpha);
@@ -173,10 +177,10 @@ PictureList list_emoji(const std::string& group, const SharedReader& reader,
   list.own_channels = 3;
   list.count = static_cast<int64_t>(chosen.size());
   list.containers.files = {font.file, table.file};
-  // The group decides what was trained on, just as the files do.
+  // The group is part of the fingerprint, because it decides which pictures are used.
   if (!group.empty()) list.containers.files.back().name += ":" + group;
   const auto bytes = std::make_shared<const std::string>(std::move(font.bytes));
-  // A font that cannot be read is then one error and not hundreds.
+  // Fails here, once, if the font cannot be read. Otherwise every emoji would fail.
   const Font probe(*bytes, files.font);
   list.path_of = [chosen](int64_t i) {
     return fmt::format("U+{:04X} {}", chosen[i].code_points[0], chosen[i].name);

@@ -1,4 +1,4 @@
-// What cannot be read: named where it is the file's fault, the end of the loading where it is not.
+// Files that cannot be read: if the file is at fault, it is reported; otherwise loading stops.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 using namespace std::string_literals;
 using namespace test;
 
-// Root may read everything, so tests of permissions run as somebody else.
+// Root may read everything, so tests of permissions run as another user.
 class AsNobody {
  public:
   AsNobody() : root_(geteuid() == 0) {
@@ -33,7 +33,7 @@ class AsNobody {
   bool root_;
 };
 
-// No further file can be opened.
+// While it exists, no further file can be opened.
 class NoDescriptors {
  public:
   NoDescriptors() {
@@ -89,7 +89,7 @@ TEST_F(SourceTest, LinksThatLeadNowhereAreNamed) {
 
 TEST_F(SourceTest, PathsThatAreTooLongAreNamed) {
   add("a.png", flat(8, 8, {1}));
-  // Deeper than a path can say, so it is made from folder to folder.
+  // The path is longer than the system allows, so it is made folder by folder.
   const fs::path before = fs::current_path();
   fs::current_path(folder_);
   const std::string name(250, 'd');
@@ -110,7 +110,8 @@ TEST_F(SourceTest, AFailureOfTheSystemEndsTheLoading) {
   add("b.png", flat(8, 8, {2}));
   const int threads = num_threads();
   set_num_threads(1);
-  load();  // libvips is there
+  // Loads libvips.
+  load();
   const auto code_of = [](const auto& work) {
     try {
       work();

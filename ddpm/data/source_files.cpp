@@ -1,5 +1,5 @@
-// Files are opened once: status and contents come from the same descriptor, so that the size, the
-// time and the hash in a fingerprint belong to the bytes that were decoded.
+// A file is opened only once. Its status and contents come from the same descriptor, so the size,
+// the time and the hash in a fingerprint belong to the bytes that were decoded.
 #include "ddpm/data/source_files.h"
 
 #include <fcntl.h>
@@ -26,7 +26,7 @@ namespace {
 class OpenFile {
  public:
   explicit OpenFile(const std::string& path) : path_(path) {
-    // O_NONBLOCK: if a pipe has replaced the file meanwhile, open() must not wait for a writer.
+    // O_NONBLOCK: if a pipe has replaced the file since, open() must not wait for a writer.
     descriptor_ = retry([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
     if (descriptor_ < 0) fail_access("read", path, errno);
   }
@@ -38,11 +38,11 @@ class OpenFile {
     const FileStatus result = file_status(descriptor_, path_);
     if (result.type == FileType::kFolder) fail_access("read", path_, EISDIR);
     if (result.type != FileType::kRegular)
-      fail("data", fmt::format("{} is no regular file", path_));
+      fail("data", fmt::format("{} is not a regular file", path_));
     return result;
   }
 
-  // The next `most` bytes, fewer where the file ends. `expected` is how many are likely.
+  // Reads the next `most` bytes, or fewer if the file ends. `expected` is their likely number.
   std::string read(int64_t most, int64_t expected) const {
     constexpr int64_t kPiece = 1 << 16, kMost = 1 << 30;
     std::string bytes;
@@ -90,7 +90,8 @@ std::string reason_to_skip(const Error& error) {
     return fmt::format("cannot be read: {}", std::generic_category().message(system->code()));
   }
   const std::string text = error.what();
-  const size_t end = text.find("] ");  // of "[where] "
+  // The end of "[where] ".
+  const size_t end = text.find("] ");
   return text.starts_with("[") && end != std::string::npos ? text.substr(end + 2) : text;
 }
 
@@ -109,7 +110,8 @@ FileReader::Contents FileReader::read(const std::string& path, const std::string
   };
   if (status.bytes > most_bytes) too_large(status.bytes);
   Contents contents;
-  // Reads past the size that status() gave: a file that grows must not be cut there.
+  // Tries to read more than the size from status(), because a file that grows must not be cut
+  // there.
   contents.bytes = open.read(most_bytes + 1, status.bytes + 1);
   const auto size = static_cast<int64_t>(contents.bytes.size());
   if (size > most_bytes) too_large(size);
@@ -133,7 +135,7 @@ bool is_run_directory(const std::string& path) {
   };
   const bool checkpoints = holds("checkpoints", FileType::kFolder);
   const bool metrics = holds("metrics.jsonl", FileType::kRegular);
-  // A run that has lost one of its files is still a run.
+  // A run that has lost one of its files still counts as a run.
   const int others =
       holds("config.json", FileType::kRegular) + holds("model.safetensors", FileType::kRegular);
   return (checkpoints && metrics) || ((checkpoints || metrics) && others > 0);

@@ -1,4 +1,4 @@
-// What a loaded source says about its files, and how sources are named.
+// Tests the fingerprints of loaded sources, and the absolute names of sources.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -55,7 +55,8 @@ TEST_F(SourceTest, ContentsAreHashedAgainWhereSizeOrTimeChanged) {
   add("a.png", flat(8, 8, {1}));
   DataFingerprint known = load().dataset.fingerprint();
   const std::string real = known.files[0].hash, marked(32, '0');
-  known.files[0].hash = marked;  // tells whether it is taken over
+  // A marked hash shows whether it is kept.
+  known.files[0].hash = marked;
   const auto loaded = [&] {
     return load_source(folder_, {{8, 8}, "auto", "white", &known})
         .dataset.fingerprint()
@@ -73,10 +74,12 @@ TEST_F(SourceTest, ContentsAreHashedAgainWhereSizeOrTimeChanged) {
 
 TEST_F(SourceTest, TimesFarAwayAreOrdinary) {
   add("a.png", flat(8, 8, {1}));
-  timespec times[2] = {{16'000'000'000, 5}, {16'000'000'000, 5}};  // the year 2477
+  // The year 2477.
+  timespec times[2] = {{16'000'000'000, 5}, {16'000'000'000, 5}};
   ASSERT_EQ(utimensat(AT_FDCWD, (folder_ / "a.png").c_str(), times, 0), 0);
   const DataFingerprint far = load().dataset.fingerprint();
-  times[1].tv_sec = times[0].tv_sec = -2'000'000'000;  // 1906
+  // The year 1906.
+  times[1].tv_sec = times[0].tv_sec = -2'000'000'000;
   ASSERT_EQ(utimensat(AT_FDCWD, (folder_ / "a.png").c_str(), times, 0), 0);
   const DataFingerprint early = load().dataset.fingerprint();
   EXPECT_NE(far.files[0].modified_ns, early.files[0].modified_ns);
@@ -132,7 +135,8 @@ TEST_F(SourceTest, RunDirectoriesAreKnown) {
   const auto is_run = [&](const char* name) { return is_run_directory(folder_ / name); };
   add("photos/config.json", "{}"s);
   add("photos/model.safetensors", "{}"s);
-  EXPECT_FALSE(is_run("photos"));  // as of a model from elsewhere
+  // The same files as those of a model from elsewhere.
+  EXPECT_FALSE(is_run("photos"));
   EXPECT_FALSE(is_run("absent"));
   EXPECT_FALSE(is_run("photos/config.json"));
   add("run/metrics.jsonl", "{}"s);
@@ -143,7 +147,8 @@ TEST_F(SourceTest, RunDirectoriesAreKnown) {
   EXPECT_FALSE(is_run("run"));
   add("run/config.json", "{}"s);
   EXPECT_TRUE(is_run("run"));
-  fs::remove(folder_ / "run/checkpoints");  // moved away, say
+  // As if the user had moved them away.
+  fs::remove(folder_ / "run/checkpoints");
   add("run/metrics.jsonl", "{}"s);
   EXPECT_TRUE(is_run("run"));
 }

@@ -1,7 +1,6 @@
-// A folder of image files, with the folders inside it, in the order of their paths. A file is a
-// picture where its first bytes say so, whatever its name. A file whose name ends like a picture's
-// but whose contents are something else is reported as damaged. The report names all that is
-// skipped.
+// A folder of image files, including the folders inside it, in the order of their paths. The first
+// bytes of a file decide whether it is a picture, not its name. A file with a picture's extension
+// but other contents is reported as damaged. The report lists everything that is skipped.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -48,11 +47,13 @@ class Walk {
 
   std::vector<ImageFile> images;
   std::vector<SkippedFile> skipped;
-  std::vector<std::string> runs;          // run directories, which are not entered
-  std::map<std::string, int64_t> others;  // files per extension that are no pictures
+  // Run directories. They are not entered.
+  std::vector<std::string> runs;
+  // The number of files that are not pictures, per extension.
+  std::map<std::string, int64_t> others;
 
  private:
-  // Names are relative to the source's folder, whose own name is "".
+  // Names are relative to the source's folder. Its own name is "".
   void enter(const std::string& inside) {
     for (const std::string& name : list_names(path_of(inside))) {
       const bool hidden = name.starts_with('.');
@@ -88,7 +89,7 @@ class Walk {
     const bool promised = std::find(std::begin(kExtensions), std::end(kExtensions), extension) !=
                           std::end(kExtensions);
     const bool regular = status.type == FileType::kRegular;
-    if (promised && !regular) fail("data", "this is no regular file");
+    if (promised && !regular) fail("data", "this is not a regular file");
     // A pipe or a device is not opened.
     const std::string start = regular && !promised ? read_start(path, kBytesThatTell) : "";
     if (const char* unread = unread_format(inside, start)) fail("data", not_read(unread));
@@ -106,7 +107,7 @@ class Walk {
   std::set<std::pair<uint64_t, uint64_t>> visited_;
 };
 
-// "3 files that are no pictures (2 .txt, 1 .mp4)"; empty where there are none.
+// "3 files that are not pictures (2 .txt, 1 .mp4)". Empty if there are none.
 std::string describe_others(const std::map<std::string, int64_t>& others) {
   constexpr size_t kNamed = 6;
   std::vector<std::pair<std::string, int64_t>> kinds(others.begin(), others.end());
@@ -124,8 +125,8 @@ std::string describe_others(const std::map<std::string, int64_t>& others) {
   }
   if (total == 0) return "";
   if (named < total) list += fmt::format(", {} others", total - named);
-  return total == 1 ? fmt::format("1 file that is no picture ({})", list)
-                    : fmt::format("{} files that are no pictures ({})", total, list);
+  return total == 1 ? fmt::format("1 file that is not a picture ({})", list)
+                    : fmt::format("{} files that are not pictures ({})", total, list);
 }
 
 std::string describe_left_out(const Walk& found) {
@@ -157,7 +158,8 @@ Picture load(const std::string& folder, const ImageFile& image, const FileReader
   std::unique_lock<std::mutex> alone;
   if (image.bytes >= kLarge) {
     const std::string start = read_start(path, kBytesThatTell);
-    if (image_format(start) == nullptr) decode(image.name, start, size);  // tells the reason
+    // This throws the reason.
+    if (image_format(start) == nullptr) decode(image.name, start, size);
     alone = std::unique_lock(large_files);
     if (image.bytes <= kMostBytes) require_memory(path, image.bytes);
   }

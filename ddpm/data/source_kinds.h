@@ -1,4 +1,4 @@
-// What source.cpp and the files of the single sources share. Private to this room.
+// The parts that source.cpp and the files of the single sources share. Private to data.
 #pragma once
 
 #include <functional>
@@ -18,29 +18,30 @@ namespace ddpm {
 struct Picture {
   // [H, W, 1, 3 or 4]
   Tensor image;
-  // Empty where files hold many pictures.
+  // Empty if a file holds many pictures.
   SourceFile file;
 };
 
-// What a source holds before anything is decoded.
+// The contents of a source before anything is decoded.
 struct PictureList {
-  // Of the data set.
+  // The name of the data set.
   std::string name;
   // As in LoadReport.
   std::string looked_for;
   std::string note;
   // 0 x 0: the source has no size of its own.
   ImageSize own_size;
-  // The channels that "auto" means here. 0: the pictures decide.
+  // The channels that "auto" means for this source. 0: the pictures decide.
   int64_t own_channels = 0;
-  // How many pictures there are.
+  // The number of pictures.
   int64_t count = 0;
-  // The files that gave pictures, where a file holds many.
+  // The files of the pictures, if one file holds many pictures.
   DataFingerprint containers;
   std::vector<SkippedFile> skipped;
-  // The name of picture i for messages.
+  // The name of picture i, for messages.
   std::function<std::string(int64_t i)> path_of;
-  // Picture i, scaled and cut. Called from several threads. Throws Error where it is damaged.
+  // Loads picture i, scaled and cut. Several threads call it. Throws Error if the picture is
+  // damaged.
   std::function<Picture(int64_t i, ImageSize size)> load;
 };
 
@@ -51,19 +52,19 @@ PictureList list_folder(const std::string& folder, const SharedReader& reader);
 PictureList list_mnist(const std::string& argument, const SharedReader& reader);
 PictureList list_cifar10(const std::string& folder, const SharedReader& reader);
 
-// Where Debian's packages fonts-noto-color-emoji and unicode-data put their files.
+// The files of Debian's packages fonts-noto-color-emoji and unicode-data.
 struct EmojiFiles {
   std::string font = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf";
   std::string table = "/usr/share/unicode/emoji/emoji-test.txt";
 };
-// group: a group or subgroup such as "cat-face"; empty: all.
+// group: a group or subgroup such as "cat-face". Empty: all.
 PictureList list_emoji(const std::string& group, const SharedReader& reader,
                        const EmojiFiles& files = {});
 
-// "; a.png: the file is empty; and 3 more": names at most three files. Empty where there are none.
+// "; a.png: the file is empty; and 3 more". Names at most three files. Empty if there are none.
 std::string describe_skipped(const std::vector<SkippedFile>& skipped);
 
-// Throws Error unless the path is a folder, naming what was looked for in it.
+// Throws Error unless the path is a folder. The error names what was looked for in it.
 void require_folder(const std::string& folder, std::string_view looked_for);
 
 }  // namespace ddpm

@@ -1,6 +1,6 @@
-// MNIST and similar sets: one IDX file of grey images, often gzipped. The format: the numbers
-// 0x00000803, count, height and width, big-endian, then count * height * width bytes
-// (http://yann.lecun.com/exdb/mnist). In EMNIST rows and columns are exchanged.
+// MNIST and similar sets: one IDX file of grey images, often gzipped. The file holds the big-endian
+// numbers 0x00000803, count, height and width, and then count * height * width bytes
+// (http://yann.lecun.com/exdb/mnist). In EMNIST rows and columns are swapped.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 namespace ddpm {
 namespace {
 
-// Folders in which torchvision and the sets' own archives put the files.
+// The folders in which torchvision and the archives of the sets put the files.
 constexpr const char* kPlaces[] = {"raw",        "gzip",         "MNIST/raw",  "FashionMNIST/raw",
                                    "KMNIST/raw", "QMNIST/raw",   "EMNIST/raw", "EMNIST/raw/gzip",
                                    "MNIST",      "FashionMNIST", "KMNIST",     "QMNIST",
@@ -39,8 +39,8 @@ constexpr const char* kLookedFor =
 
 constexpr int64_t kHeader = 16;
 
-// gzip makes pictures five times smaller, and drawings perhaps a hundred times. A file made to fill
-// memory may be packed a thousand times.
+// gzip makes pictures about five times smaller, and drawings perhaps a hundred times. A file that
+// was made to fill memory may be packed a thousand times.
 constexpr int64_t kMostRatio = 256, kUnsuspicious = 1 << 20;
 
 int64_t big_endian(const std::string& bytes, size_t offset) {
@@ -51,20 +51,21 @@ int64_t big_endian(const std::string& bytes, size_t offset) {
 
 struct Header {
   int64_t count, height, width;
-  int64_t bytes() const { return kHeader + count * height * width; }  // below 2^57
+  // Below 2^57.
+  int64_t bytes() const { return kHeader + count * height * width; }
 };
 
 Header parse_header(const std::string& bytes, const std::string& path) {
   constexpr int64_t kMagic = 0x803, kLargestSide = 4096;
   if (bytes.size() < kHeader || big_endian(bytes, 0) != kMagic) {
-    fail("mnist", fmt::format("{} is no IDX file of images: it does not start with 00 00 08 03 and "
-                              "three sizes",
+    fail("mnist", fmt::format("{} is not an IDX file of images: it does not start with 00 00 08 03 "
+                              "and three sizes",
                               path));
   }
   const Header header{big_endian(bytes, 4), big_endian(bytes, 8), big_endian(bytes, 12)};
   if (header.count < 1 || header.height < 1 || header.width < 1 || header.height > kLargestSide ||
       header.width > kLargestSide) {
-    fail("mnist", fmt::format("{} says it holds {} images of {} x {}, which cannot be", path,
+    fail("mnist", fmt::format("{} claims to hold {} images of {} x {}, which is impossible", path,
                               header.count, header.height, header.width));
   }
   return header;
@@ -86,14 +87,15 @@ std::string promise_of(const Header& header) {
 
 struct Images {
   Header header;
-  // With the header.
+  // Includes the header.
   std::string bytes;
   SourceFile file;
 };
 
-// The sizes in the header are checked against the file's size before the rest is read or unpacked.
+// The sizes in the header are compared with the file's size before the rest is read or unpacked.
 Images read_images(const std::string& path, const FileReader& reader) {
-  constexpr size_t kStart = 1 << 20;  // holds a gzip header with its names and 16 bytes
+  // Enough for a gzip header with its names, and 16 bytes.
+  constexpr size_t kStart = 1 << 20;
   const std::string start = read_start(path, kStart);
   const int64_t size = file_status(path).bytes;
   Images images;
@@ -110,12 +112,12 @@ Images read_images(const std::string& path, const FileReader& reader) {
     images.header = parse_header(gunzip(start, kHeader, path).bytes, path);
     const int64_t promised = images.header.bytes();
     if (promised > kUnsuspicious && promised / kMostRatio > size) {
-      fail("mnist",
-           fmt::format(
-               "{} has {} bytes and promises {} images of {} x {}, more than {} times as many "
-               "bytes; if that is right, unpack it with gunzip first",
-               path, size, images.header.count, images.header.height, images.header.width,
-               kMostRatio));
+      fail(
+          "mnist",
+          fmt::format("{} has {} bytes and claims {} images of {} x {}, more than {} times as many "
+                      "bytes; if that is right, unpack it with gunzip first",
+                      path, size, images.header.count, images.header.height, images.header.width,
+                      kMostRatio));
     }
     require_memory(path, size + promised);
     FileReader::Contents contents = reader.read(path, base_name(path), size);
@@ -129,7 +131,7 @@ Images read_images(const std::string& path, const FileReader& reader) {
   return images;
 }
 
-// The files of training images in a folder, one for each set.
+// Finds the files of training images in a folder, one for each set.
 std::vector<std::string> find_sets(const std::string& folder) {
   std::vector<std::string> found;
   const std::optional<FileStatus> status = find_file(folder);

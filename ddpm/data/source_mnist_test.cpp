@@ -1,4 +1,4 @@
-// MNIST and its relatives: where their files lie, and what is in them.
+// Tests where the files of MNIST and similar sets are looked for, and how they are read.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -47,10 +47,11 @@ TEST_F(SourceTest, DamagedMnistIsAnError) {
   EXPECT_SAYS(why(source), "is truncated: 5 images of 6 x 4 are 136 bytes, it has 100");
   add(name, gzipped(idx(500, 6, 4)).substr(0, 60));
   EXPECT_SAYS(why(source), "is truncated");
-  add(name, "\0\0\x08\x01"s + idx(5, 6, 4).substr(4));  // labels
-  EXPECT_SAYS(why(source), "no IDX file of images");
+  // Labels.
+  add(name, "\0\0\x08\x01"s + idx(5, 6, 4).substr(4));
+  EXPECT_SAYS(why(source), "not an IDX file of images");
   add(name, big(0x803) + big(0xffffffff) + big(0xffffffff) + big(28) + "x");
-  EXPECT_SAYS(why(source), "which cannot be");
+  EXPECT_SAYS(why(source), "which is impossible");
   add(name, "\x1f\x8b garbage");
   EXPECT_SAYS(why(source), "damaged gzip");
 }
@@ -82,13 +83,13 @@ TEST_F(SourceTest, OfSeveralSetsOneMustBeChosen) {
   EXPECT_EQ(chosen.report.loaded, 2);
   EXPECT_EQ(chosen.dataset.fingerprint().files[0].name,
             "emnist-letters-train-images-idx3-ubyte.gz");
-  // What lies in the folder itself is meant.
+  // A set in the folder itself is preferred.
   add("train-images-idx3-ubyte", idx(5, 4, 4));
   EXPECT_EQ(load("mnist:").report.loaded, 5);
 }
 
 TEST_F(SourceTest, EmnistIsTurnedUpright) {
-  // Two pictures of 2 rows and 3 columns as stored; upright they have 3 rows.
+  // Two pictures, stored with 2 rows and 3 columns. Upright they have 3 rows.
   const std::string file = big(0x803) + big(2) + big(2) + big(3) + "abcdef" + "ghijkl";
   add("emnist-balanced-train-images-idx3-ubyte", file);
   const Dataset data = load_source("mnist:" + folder_.string(), {}).dataset;
@@ -116,10 +117,10 @@ TEST_F(SourceTest, MnistHeadersMustFitTheirFiles) {
   EXPECT_SAYS(why(source), "holds more than its header says: 5 images of 6 x 4 are 136 bytes");
   add(name, gzipped(idx(5, 6, 4).substr(0, 100)));
   EXPECT_SAYS(why(source), "is truncated: 5 images of 6 x 4 are 136 bytes, it has 100");
-  // Two gigabytes promised by a few bytes.
+  // A few bytes that claim two gigabytes.
   add(name, gzipped(big(0x803) + big(2'000'000'000) + big(1) + big(1)));
   EXPECT_SAYS(why(source), "unpack it with gunzip first");
-  // A bomb that keeps its promise.
+  // A zip bomb that really holds what it claims.
   const std::string bomb =
       big(0x803) + big(4'000'000) + big(1) + big(1) + std::string(4'000'000, 'x');
   add(name, gzipped(bomb));
@@ -127,7 +128,8 @@ TEST_F(SourceTest, MnistHeadersMustFitTheirFiles) {
   add("plain", bomb.substr(0, 4) + big(1000) + bomb.substr(8, 1008));
   EXPECT_EQ(why("mnist:" + (folder_ / "plain").string()), "");
   std::string damaged = gzipped(idx(5, 6, 4));
-  damaged[damaged.size() - 6] ^= 1;  // of the checksum
+  // A byte of the checksum.
+  damaged[damaged.size() - 6] ^= 1;
   add(name, damaged);
   EXPECT_SAYS(why(source), "damaged gzip");
   fs::remove(folder_ / name);

@@ -23,7 +23,8 @@ using namespace test;
 
 TEST_F(SourceTest, AFolderIsReadInTheOrderOfItsPaths) {
   add("b/2.PNG", flat(9, 20, {20}));
-  add("c.JPG", flat(8, 8, {30}));  // what it is decides how it is read, the name whether
+  // The contents decide how a file is read.
+  add("c.JPG", flat(8, 8, {30}));
   add("a.png", flat(30, 10, {10}));
   add(".hidden.png", flat(8, 8, {1}));
   add(".cache/x.png", flat(8, 8, {2}));
@@ -116,18 +117,19 @@ TEST_F(SourceTest, NothingUsableSaysWhatWasLookedFor) {
   add("a.txt", "x"s);
   add("b.txt", "x"s);
   EXPECT_SAYS(why(folder_), "holds no pictures; looked for pictures (PNG");
-  EXPECT_SAYS(why(folder_), "found 2 files that are no pictures (2 .txt)");
+  EXPECT_SAYS(why(folder_), "found 2 files that are not pictures (2 .txt)");
   EXPECT_SAYS(why(folder_ / "a.txt"), "is a file, not a folder");
   add("a.png", "x"s);
   EXPECT_SAYS(why(folder_), "none of 1 can be read");
-  EXPECT_SAYS(why(folder_), "a.png: this is no PNG");
+  EXPECT_SAYS(why(folder_), "a.png: this is not a PNG");
 }
 
 TEST_F(SourceTest, ImpossibleRequestsAreUsageErrors) {
   add("a.png", flat(8, 8, {1}));
   EXPECT_THROW(load("", "2"), UsageError);
   EXPECT_THROW(load("", "auto", "pinkish"), UsageError);
-  EXPECT_THROW(load_source(folder_, {}), UsageError);  // a folder has no size of its own
+  // A folder has no size of its own.
+  EXPECT_THROW(load_source(folder_, {}), UsageError);
   EXPECT_THROW(load_source("", {{8, 8}}), UsageError);
   EXPECT_THROW(load_source("mnist", {{8, 8}}), UsageError);
   EXPECT_THROW(load_source("imagenet:/data", {{8, 8}}), UsageError);
@@ -157,7 +159,7 @@ TEST_F(SourceTest, DamagedCifarFilesAreSkipped) {
   const std::string source = "cifar10:" + folder_.string();
   EXPECT_SAYS(why(source), "holds no data_batch_*.bin");
   add("data_batch_1.bin", cifar(2, 0).substr(1));
-  EXPECT_SAYS(why(source), "no whole number of 3073-byte records");
+  EXPECT_SAYS(why(source), "not a whole number of 3073-byte records");
   add("data_batch_2.bin", cifar(1, 10));
   add("data_batch_3.bin", cifar(4, 3));
   const LoadReport report = load("cifar10:").report;
@@ -179,7 +181,7 @@ TEST_F(SourceTest, EmojiFacesAreThereInColour) {
     different.insert({picture, picture + 32 * 32 * 3});
   }
   EXPECT_EQ(static_cast<int64_t>(different.size()), data.size());
-  // The grinning face comes first: a yellow cheek, a white corner.
+  // The first emoji is the grinning face, with a yellow cheek and a white corner.
   const uint8_t* corner = data.images().u8();
   const uint8_t* cheek = corner + (18 * 32 + 4) * 3;
   EXPECT_EQ(std::vector<int>(corner, corner + 3), (std::vector<int>{255, 255, 255}));
@@ -201,9 +203,11 @@ TEST_F(SourceTest, MissingEmojiFilesNameTheirPackage) {
   EXPECT_SAYS(why_not({.font = folder_ / "no.ttf"}), "package fonts-noto-color-emoji");
   EXPECT_SAYS(why_not({.table = folder_ / "no.txt"}), "package unicode-data");
   add("text.ttf", "no font"s);
-  EXPECT_SAYS(why_not({.font = folder_ / "text.ttf"}), "is no font");
-  add("cut.txt", "1F600 ; fully-qualified #"s);  // no name
-  EXPECT_SAYS(why_not({.font = folder_ / "text.ttf", .table = folder_ / "cut.txt"}), "is no font");
+  EXPECT_SAYS(why_not({.font = folder_ / "text.ttf"}), "is not a font");
+  // The name is missing.
+  add("cut.txt", "1F600 ; fully-qualified #"s);
+  EXPECT_SAYS(why_not({.font = folder_ / "text.ttf", .table = folder_ / "cut.txt"}),
+              "is not a font");
   add("empty.txt", "# group: Smileys & Emotion\n"s);
   EXPECT_SAYS(why_not({.table = folder_ / "empty.txt"}), "lists no emoji");
 }

@@ -1,4 +1,4 @@
-// What the tests of sources share: a folder with files, and loading from it.
+// Shared by the tests of sources: a folder with files, and functions to load it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -35,7 +35,7 @@ class SourceTest : public testing::Test {
                     const std::string& background = "white") const {
     return load_source(prefix + folder_.string(), {{8, 8}, channels, background});
   }
-  // The error's text; empty where there is none.
+  // The text of the error. Empty if there is none.
   std::string why(const std::string& source) const {
     return message_of([&] { load_source(source, {{8, 8}, "auto", "white"}); });
   }

@@ -1,6 +1,6 @@
-// The signatures are those of the formats' specifications. The name of a file counts in two cases
-// only: for formats without a signature, and for raw files of cameras, which are TIFF files that
-// start with a small preview.
+// The signatures come from the specifications of the formats. The name of a file is used in only
+// two cases: for formats without a signature, and for raw files of cameras, which are TIFF files
+// that start with a small preview.
 #include "ddpm/data/unread_formats.h"
 
 #include <algorithm>
@@ -56,14 +56,14 @@ constexpr std::string_view kRawExtensions[] = {".3fr", ".arw", ".cr2", ".dcr", "
                                                ".iiq", ".kdc", ".mef", ".mos", ".nef", ".nrw",
                                                ".pef", ".rwl", ".sr2", ".srf", ".srw"};
 
-// Texts may begin with "P6" too. In a picture its width or a comment follows.
+// Texts may also begin with "P6". In a picture the width or a comment follows.
 bool is_netpbm(std::string_view start) {
   if (start.size() < 4 || start[0] != 'P' || start[1] < '1' || start[1] > '6') return false;
   if (start[2] != '\n' && start[2] != ' ' && start[2] != '\r' && start[2] != '\t') return false;
   return start[3] == '#' || (start[3] >= '0' && start[3] <= '9');
 }
 
-// The file lists 1 to 255 pictures. The reserved byte of the first is 0.
+// The file has 1 to 255 pictures. The reserved byte of the first one is 0.
 bool is_icon(std::string_view start) {
   return (start.starts_with("\0\0\1\0"sv) || start.starts_with("\0\0\2\0"sv)) && start.size() > 9 &&
          start[4] != 0 && start[5] == 0 && start[9] == 0;
