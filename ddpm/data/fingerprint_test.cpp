@@ -54,7 +54,7 @@ TEST(FingerprintTest, DamagedTextIsRefusedWithItsLine) {
   EXPECT_SAYS(why(with("", "0", hash)), "name is empty");
   EXPECT_SAYS(why(with("a", "-1", hash)), "bytes is -1");
   EXPECT_SAYS(why(with("a", "1.5", hash)), "whole number");
-  EXPECT_SAYS(why(with("a", "0", hash.substr(1))), "no hash");
+  EXPECT_SAYS(why(with("a", "0", hash.substr(1))), "not a hash");
 }
 
 TEST(FingerprintTest, ChangesAreNamed) {

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "step-", kSuffix = ".safetensors";
 constexpr char kDataKey[] = "ddpm.data", kOptionsKey[] = "ddpm.options";
 
-// The value of a key, empty where there is none.
+// The value of a key. Empty if there is none.
 std::string value_of(const SafetensorsFile& file, const char* key) {
   const auto found = file.metadata().find(key);
   return found == file.metadata().end() ? "" : found->second;
@@ -33,13 +33,13 @@ Checkpoint Checkpoint::open(const std::string& path) {
   const SafetensorsFile& file = checkpoint.file_;
   if (value_of(file, kKindKey) != "checkpoint" || !file.metadata().contains(kStepKey)) {
     fail("checkpoint",
-         fmt::format("{} is not a checkpoint of a training run; those lie in RUN/checkpoints",
+         fmt::format("{} is not a checkpoint of a training run; checkpoints are in RUN/checkpoints",
                      path));
   }
   json_value::read(value_of(file, kStepKey), kStepKey, checkpoint.step_);
   if (checkpoint.step_ < 0 || checkpoint.step_ > kMostTrainedSteps) {
-    fail("checkpoint", fmt::format("{} says that it was saved after step {}, which cannot be", path,
-                                   checkpoint.step_));
+    fail("checkpoint", fmt::format("{} says that it was saved after step {}, which is impossible",
+                                   path, checkpoint.step_));
   }
   checkpoint.config_ = model_config_from_json(value_of(file, kConfigKey),
                                               fmt::format("the configuration in {}", path));

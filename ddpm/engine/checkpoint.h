@@ -1,6 +1,6 @@
-// The state of a training run in one file, so that a resumed run goes on as if it had never
-// stopped: weights, their average, the optimizer's moments and step, and the options with the seed.
-// Randomness is counter-based, so seed and step are its whole state.
+// The state of a training run in one file, with which a resumed run continues as if it had never
+// stopped. It holds the weights, their average, the optimizer's moments and step, and the options
+// with the seed. Randomness is counter-based, so seed and step are its whole state.
 #pragma once
 
 #include <cstdint>
@@ -14,24 +14,27 @@
 
 namespace ddpm {
 
-// What ties a checkpoint to its run. Empty in files of version 0.1.0.
+// Shows which run a checkpoint belongs to. Empty in files of version 0.1.0.
 struct CheckpointMarks {
-  std::string run;      // the run's id
-  std::string data;     // the hash of the data set
-  std::string options;  // every option, a JSON object as in config.json
+  // The run's id.
+  std::string run;
+  // The hash of the data set.
+  std::string data;
+  // All options, as a JSON object like that in config.json.
+  std::string options;
 };
 
-// An open checkpoint, its header read and its checksum verified.
+// An open checkpoint. Its header has been read and its checksum verified.
 class Checkpoint {
  public:
-  // Throws Error where the file is damaged or no checkpoint, SystemError where it cannot be read.
+  // Throws Error if the file is damaged or not a checkpoint, SystemError if it cannot be read.
   static Checkpoint open(const std::string& path);
 
   int64_t step() const { return step_; }
   const ModelConfig& config() const { return config_; }
   const CheckpointMarks& marks() const { return marks_; }
-  // Reads everything into a network of its configuration and its optimizer; throws Error where it
-  // does not fit.
+  // Reads everything into a network of its configuration and the network's optimizer. Throws Error
+  // if it does not fit.
   void load(Network& network, Adam& adam) const;
 
  private:
@@ -43,7 +46,7 @@ class Checkpoint {
   CheckpointMarks marks_;
 };
 
-// Atomic: an older file of the name stays whole until the new one is complete.
+// Atomic: an older file of the same name stays complete until the new one is complete.
 void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
                      const Adam& adam, const CheckpointMarks& marks = {});
 // Checkpoint::open() and load() in one call.
@@ -53,24 +56,29 @@ void load_checkpoint(const std::string& path, Network& network, Adam& adam);
 std::string checkpoint_path(const std::string& run, int64_t step);
 
 struct CheckpointEntry {
-  int64_t step = 0;  // as the name says
+  // The step in the file's name.
+  int64_t step = 0;
   std::string path;
 };
-// A run's checkpoints, oldest first; none where the run has no folder of them. Throws SystemError
-// where it cannot be listed.
+// A run's checkpoints, oldest first. Empty if the run has no folder checkpoints. Throws SystemError
+// if the folder cannot be listed.
 std::vector<CheckpointEntry> list_checkpoints(const std::string& run);
-// The path of the newest by its name.
+// The path of the checkpoint with the highest step in its name.
 std::optional<std::string> newest_checkpoint(const std::string& run);
 
 struct PruneOptions {
-  int64_t newest = 0;             // the step that was saved last; later ones are not this session's
-  int64_t save_every = 1;         // steps between the saves that are due
-  int64_t save_every_before = 0;  // the same in the session before; 0: as now
-  int64_t keep = 1;               // saves kept: of those that were due, and `newest`
+  // The step that was saved last. Checkpoints with higher steps are not removed.
+  int64_t newest = 0;
+  // The number of steps between regular saves.
+  int64_t save_every = 1;
+  // The same in the previous session. 0: as now.
+  int64_t save_every_before = 0;
+  // How many regular saves are kept. `newest` counts as one.
+  int64_t keep = 1;
 };
-// Removes older checkpoints, among them each that was saved in between (as Ctrl-C does) once a
-// later one is there, so that an interrupted run ends with the files of one that was not. Throws
-// SystemError where that fails.
+// Removes older checkpoints. This includes each one that was saved between regular saves (as with
+// Ctrl-C), once a later one exists. An interrupted run therefore ends with the same files as a run
+// that was not interrupted. Throws SystemError if a file cannot be removed.
 void prune_checkpoints(const std::string& run, const PruneOptions& options);
 
 }  // namespace ddpm

@@ -1,4 +1,4 @@
-// What a network costs, told before it runs.
+// Computes the cost of a network before it runs.
 #pragma once
 
 #include <cstdint>
@@ -8,24 +8,28 @@
 namespace ddpm {
 
 struct Cost {
-  int64_t parameters = 0;  // scalars
-  // Of one forward pass over one image: matrix products and convolutions. A multiply-add is two.
+  // The number of scalars.
+  int64_t parameters = 0;
+  // For one forward pass over one image: matrix products and convolutions. A multiply-add counts as
+  // two.
   double forward_flops = 0;
-  // Tensors alive at the peak of sampling: weights, what is prepared of them, activations.
+  // The tensors at the peak of sampling: weights, prepared weights, activations.
   int64_t sampling_bytes = 0;
-  // At the peak of a training step: weights, average, moments, gradients and activations.
+  // The tensors at the peak of a training step: weights, average, moments, gradients, activations.
   int64_t training_bytes = 0;
-  int64_t recompute_bytes = 0;  // the same with OptimizerOptions::recompute
+  // The same with OptimizerOptions::recompute.
+  int64_t recompute_bytes = 0;
 };
 
-// Bytes of tensors at the peak of a training step, and of one pass of sampling without the
-// sampler's own tensors. `prepare_weights` as in GenerateOptions.
+// The bytes of tensors at the peak of a training step, and of one forward pass of sampling without
+// the sampler's own tensors. `prepare_weights` as in GenerateOptions.
 int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute);
 int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_weights = true);
 
-// For batches of `batch` images of the configuration's size. Computed by running the real code on
-// Device::kDry, which takes no memory and may go on beside anything else. Scratch of the kernels
-// (per-thread buffers) and decoded pictures come on top. Throws UsageError as the network does.
+// The cost for batches of `batch` images of the configuration's size. It is computed by running the
+// real code on Device::kDry, which takes no memory and does not disturb other work. The kernels'
+// buffers (per thread) and decoded pictures are not included. Throws UsageError as the network
+// does.
 Cost estimate_cost(const ModelConfig& config, int64_t batch);
 
 }  // namespace ddpm

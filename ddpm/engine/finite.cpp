@@ -10,7 +10,7 @@
 namespace ddpm {
 namespace {
 
-// Without a branch per value, so that it is as fast as memory.
+// Has no branch per value, so that it is as fast as the memory.
 bool all_finite(const float* values, int64_t count) {
   constexpr uint32_t kExponent = 0x7F800000;
   uint32_t bad = 0;

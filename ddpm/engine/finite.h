@@ -1,5 +1,5 @@
-// NaN and infinity: what damage, or a training that diverged, leaves in weights, and such weights
-// in pictures.
+// Finds NaN and infinity. Weights contain them after damage or if a training diverged, and such
+// weights then give pictures that contain them.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace ddpm {
 
-// The first NaN or infinity of a float32 tensor; nothing where all values are finite, and on
-// Device::kDry.
+// The first NaN or infinity of a float32 tensor. Nothing if all values are finite, and for tensors
+// on Device::kDry.
 std::optional<float> find_not_finite(const Tensor& values);
 
 }  // namespace ddpm

@@ -17,14 +17,14 @@ namespace ddpm {
 
 void GenerateOptions::fields(Fields& field) {
   constexpr double kMany = 1'000'000;
-  field("n", count, "how many pictures").range(1, kMany);
-  field("seed", seed, "picture k of a seed is the same whatever --n and --batch");
+  field("n", count, "number of pictures").range(1, kMany);
+  field("seed", seed, "picture k of a seed is the same whatever --n and --batch are");
   field("sampler", sampler, "see below").choices("sampler", sampler_names());
   field("steps", steps, "denoising steps, 1 to the model's timesteps")
       .range(0, kMany)
       .default_text("the sampler's own");
   field("eta", eta, "noise that ddim adds: 0 none, 1 as much as ddpm").range(0, 1);
-  field("batch", batch, "pictures denoised together: memory against speed").range(1, kMostBatch);
+  field("batch", batch, "pictures denoised at once; fewer take less memory").range(1, kMostBatch);
 }
 
 void GenerateOptions::check() const {
@@ -52,12 +52,11 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
   }
   config.network.check_image(height, width);
   if (config.network.output_channels() != config.network.channels()) {
-    fail_usage(
-        "sample",
-        fmt::format(
-            "the network has {} output channels for images of {}; only networks that predict the "
-            "noise alone can be sampled from",
-            config.network.output_channels(), config.network.channels()));
+    fail_usage("sample",
+               fmt::format(
+                   "the network has {} output channels for images of {}; sampling needs one output "
+                   "channel for each channel of the images",
+                   config.network.output_channels(), config.network.channels()));
   }
   require_memory_for_sampling(config, {.count = options.count,
                                        .batch = options.batch,
@@ -100,10 +99,11 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
     Tensor rows = images.rows(begin, begin + count);
     rows.copy_from(sample(process, denoiser, request));
     if (const auto value = find_not_finite(rows)) {
-      fail("sample",
-           fmt::format("the pictures came out as {}; the network's weights are damaged, or "
-                       "its training failed",
-                       *value));
+      fail(
+          "sample",
+          fmt::format("the pictures contain {}; the network's weights are damaged, or its training "
+                      "failed",
+                      *value));
     }
   }
   return images;

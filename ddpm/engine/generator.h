@@ -1,4 +1,4 @@
-// Samples from a network in batches that fit in memory; image k of a seed is the same picture in
+// Samples from a network in batches that fit in memory. Image k of a seed is the same picture in
 // every batch.
 #pragma once
 
@@ -14,50 +14,50 @@ namespace ddpm {
 
 class Network;
 
-// How far a batch is. The tensors are valid during the call: clone to keep.
+// The progress of a batch. The tensors are valid only during the call. To keep one, clone it.
 struct GenerateProgress {
   // The first image of the batch, counted from GenerateOptions::first.
   int64_t begin = 0;
   // 1 ... steps
   int64_t step = 0;
   int64_t steps = 0;
-  // [N, H, W, C], what the next step starts from; after the last step the images.
+  // [N, H, W, C]: the input of the next step, or the finished images after the last step.
   const Tensor* x = nullptr;
-  // [N, H, W, C], the estimate of the images in this step.
+  // [N, H, W, C]: this step's estimate of the finished images.
   const Tensor* x0 = nullptr;
 };
 
 struct GenerateOptions {
   int64_t count = 16;
   uint64_t seed = 0;
-  // Generates images first ... first + count - 1 of the seed.
+  // Generates the images first ... first + count - 1 of the seed.
   int64_t first = 0;
   std::string sampler = "ddim";
-  // Denoising steps, 0 for the sampler's own default.
+  // Denoising steps. 0: the sampler's own default.
   int64_t steps = 0;
   double eta = 0;
   int64_t batch = 16;
-  // Transforms the weights once instead of in every step, which takes up to four times their memory
-  // until the last picture is done.
+  // Transforms the weights once instead of in every step. This takes up to four times the memory of
+  // the weights until the last picture is done.
   bool prepare_weights = true;
-  // Sides of the images, 0 for those that the model was trained on.
+  // Height and width of the images. 0: those that the model was trained on.
   int64_t height = 0;
   int64_t width = 0;
-  // Memory that the caller will take besides, to be checked too.
+  // Memory that the caller will take in addition. The memory check includes it.
   int64_t other_bytes = 0;
-  // Called after every denoising step of every batch. Returning false cancels (Error).
+  // Called after every denoising step of every batch. If it returns false, generate() throws Error.
   std::function<bool(const GenerateProgress&)> progress = {};
 
-  // What a user chooses: n (count), seed, sampler, steps, eta and batch.
+  // The options for users: n (count), seed, sampler, steps, eta and batch.
   void fields(Fields& field);
-  // Throws UsageError where a number lies outside what any model could do, naming the range. Looks
-  // at no model, so that a program can ask before it loads one.
+  // Throws UsageError if a number is outside the range of all models, naming the range. It needs no
+  // model, so a program can call it before it loads one.
   void check() const;
 };
 
-// float32 [count, H, W, C] in [-1, 1]. Throws UsageError for options that cannot work (no size
-// known, too many steps, more memory than there is, ...), and where the network predicts anything
-// but one value per channel; Error where the network's estimate is not finite.
+// Returns float32 [count, H, W, C] in [-1, 1]. Throws UsageError for options that cannot work (no
+// size known, too many steps, more memory than there is, ...) and if the network does not predict
+// one value per channel. Throws Error if the network's estimate is not finite.
 Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options);
 
 }  // namespace ddpm

@@ -1,5 +1,5 @@
-// Model files whose numbers cannot be, or are not what they seem: every one is an Error that says
-// so, and none takes time or memory.
+// Model files with impossible or misleading numbers. Each must give an Error that says so, without
+// taking much time or memory.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -35,7 +35,7 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// A sound model whose metadata says something else.
+// Writes a valid model with the given metadata.
 std::string write_model(const TemporaryFolder& folder, const std::string& config,
                         const std::string& step = "5",
                         const std::function<void(std::vector<Tensor>&)>& change = {}) {
@@ -68,12 +68,13 @@ TEST_P(HostileNumber, IsAnErrorInEveryFieldOfTheConfiguration) {
                             "height", "width", "timesteps", "init_dim", "output_dim"}) {
     if (std::string(GetParam()) == "0" &&
         (std::string(field) == "init_dim" || std::string(field) == "output_dim"))
-      continue;  // means: as dim, as channels
+      // 0 is allowed: it means the same as dim, or as channels.
+      continue;
     const std::string path = write_model(folder, config_with(field, GetParam()));
     Model model;
     const std::string message = message_of([&] {
       model = load_model(path);
-      // Unknown sizes are sound in a file, and not enough to draw by.
+      // A file may leave the size unknown, but then sampling needs a size.
       generate(*model.network, model.config, {.count = 1, .steps = 1});
     });
     EXPECT_NE(message, "") << field;
@@ -131,7 +132,7 @@ TEST(HostileModel, DeepMetadataIsRefused) {
   EXPECT_NE(message_of([&] { load_model(path); }), "");
 }
 
-// The network that the file describes takes terabytes, its tensors a few bytes.
+// The file describes a network of terabytes, but its tensors have only a few bytes.
 TEST(HostileModel, ShapesAreComparedBeforeMemoryIsTaken) {
   const TemporaryFolder folder;
   const AllocatorStats before = allocator_stats();

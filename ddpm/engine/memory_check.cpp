@@ -18,7 +18,8 @@ namespace {
 
 constexpr double kTooMuch = 1e30;
 
-// In double, so that no sum overflows. An Error of a size that no memory holds counts as such.
+// In double, so that no sum overflows. If the estimate itself is too large for any memory, it
+// throws Error. This counts as kTooMuch.
 double bytes_or_too_much(const std::function<int64_t()>& estimate) {
   try {
     return static_cast<double>(estimate());
@@ -29,9 +30,11 @@ double bytes_or_too_much(const std::function<int64_t()>& estimate) {
   }
 }
 
-// What estimates leave out: the kernels' buffers, one set a thread, and small things.
+// Adds what the estimates do not include: the kernels' buffers, one set per thread, and small
+// things.
 double with_margin(double bytes) {
-  constexpr int kMostThreads = 128;  // more do not find work at once
+  // More threads never work at the same time.
+  constexpr int kMostThreads = 128;
   return 1.02 * bytes + 2e6 * std::min(num_threads(), kMostThreads) + 8e6;
 }
 
@@ -45,8 +48,8 @@ double weight_bytes(const ModelConfig& config) {
       [&] { return make_network(config.network, Device::kDry)->parameter_count() * 4; });
 }
 
-// The largest value from 1 to `highest` that fits, 0 where none does. What fits is all below some
-// value.
+// The largest value from 1 to `highest` that fits. 0 if none does. If a value fits, so must all
+// smaller ones.
 int64_t largest(int64_t highest, const std::function<bool(int64_t)>& fits) {
   int64_t good = 0, bad = highest + 1;
   while (good + 1 < bad) {
@@ -56,7 +59,8 @@ int64_t largest(int64_t highest, const std::function<bool(int64_t)>& fits) {
   return good;
 }
 
-// " with pictures of 256 a side it would fit" where some smaller size does, else about the network.
+// "--batch 1 with --size 256 would fit" if a smaller size fits. Otherwise suggests a smaller
+// network.
 std::string smaller_size(const ModelConfig& config, const std::function<bool(ModelConfig)>& fits) {
   const int64_t divisor = config.network.side_divisor();
   for (ModelConfig smaller = config;;) {
@@ -143,8 +147,8 @@ void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory&
   if (sampling.width > 0) config.width = sampling.width;
   const double weights = weight_bytes(config);
   const double other = static_cast<double>(sampling.other_bytes);
-  // The network's pass, the sampler's tensors (states, estimates, noise), the pictures as floats
-  // and as bytes.
+  // The network's forward pass, the sampler's tensors (states, estimates, noise), and the pictures
+  // as floats and as bytes.
   const auto need = [&](const ModelConfig& of, int64_t count, int64_t batch, double kept) {
     const int64_t together = std::min(batch, count);
     const double pass =
@@ -161,7 +165,8 @@ void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory&
   const int64_t batch = largest(std::min(sampling.batch, sampling.count), [&](int64_t pictures) {
     return need(config, sampling.count, pictures, other) <= room;
   });
-  const double one = other / static_cast<double>(sampling.count);  // grows with the pictures
+  // The other memory grows with the number of pictures.
+  const double one = other / static_cast<double>(sampling.count);
   const int64_t count = largest(sampling.count, [&](int64_t pictures) {
     return need(config, pictures, 1, one * static_cast<double>(pictures)) <= room;
   });

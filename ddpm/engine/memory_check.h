@@ -1,4 +1,4 @@
-// Refuses what will not fit into memory, before it begins, and says what would.
+// Refuses work that does not fit into memory before it begins, and suggests what would fit.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,13 @@
 
 namespace ddpm {
 
-// Throws UsageError where a training step on batches of `batch` pictures, beside data_bytes of
-// decoded pictures, takes more memory than there is; names the largest batch that fits, or a
-// smaller size. config holds the size of the pictures.
+// Throws UsageError if a training step on batches of `batch` pictures takes more memory than there
+// is. `data_bytes` is the memory of decoded pictures, which is added. The error names the largest
+// batch that fits, or a smaller size. config holds the size of the pictures.
 void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
                                  int64_t data_bytes);
 
-// What generate() takes memory for, as GenerateOptions (generator.h) has it.
+// The options that decide the memory of generate(), as in GenerateOptions (generator.h).
 struct SamplingMemory {
   int64_t count = 16;
   int64_t batch = 16;
@@ -24,16 +24,17 @@ struct SamplingMemory {
   int64_t other_bytes = 0;
 };
 
-// The same for generate() with a network that is loaded.
+// The same for generate() with a loaded network.
 void require_memory_for_sampling(const ModelConfig& config, const SamplingMemory& sampling);
 
-// The same for one pass of a loaded network over all of `batch` pictures at once.
+// The same for one forward pass of a loaded network over all of `batch` pictures at once.
 void require_memory_for_forward(const ModelConfig& config, int64_t batch);
 
-// What these compare with: what the system would give, and what the allocator holds unused.
+// The memory that these functions compare with: the free memory of the system, and the unused
+// memory of the allocator.
 AvailableMemory available_to_tensors();
 
-// The same beside a given memory, for tests.
+// The same with a given amount of memory, for tests.
 void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
                                  int64_t data_bytes, const AvailableMemory& available);
 void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory& sampling,

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
   fail("model", fmt::format("{}: {}", path, what));
 }
 
-// The network that the names and shapes of a bare state dict are those of.
+// The network whose state dict has these names and shapes.
 NetworkConfig recognise(const SafetensorsFile& file, const std::string& prefix,
                         const JsonObject& given) {
   StateDictShapes shapes;
@@ -46,15 +46,15 @@ NetworkConfig recognise(const SafetensorsFile& file, const std::string& prefix,
   }();
   if (!network) {
     fail_model(file.path(),
-               fmt::format("it has no metadata of ddpm, and it is not a state dict of a network "
-                           "that is known here ({})",
+               fmt::format("it has no metadata of ddpm, and it is not a state dict of a known "
+                           "network ({})",
                            join_choices(network_names())));
   }
   return *network;
 }
 
-// What the file says and the user adds. A file that says what cannot be is damaged; a user who does
-// made a mistake in the request.
+// Combines the file's configuration with the user's options. Impossible values in the file mean
+// that the file is damaged. Impossible values from the user are a usage error.
 ModelConfig read_config(const SafetensorsFile& file, const std::string& prefix,
                         const JsonObject& given) {
   ModelConfig config;
@@ -93,7 +93,7 @@ int64_t read_step(const SafetensorsFile& file) {
   return step;
 }
 
-// The shapes in a file may promise more than there is: the bytes of a sparse file cost nothing.
+// The shapes in a file may need more memory than there is, because a sparse file can be huge.
 void require_memory_for_weights(const std::string& path, Network& plan) {
   const int64_t bytes = plan.parameter_count() * size_of(DType::kFloat32);
   const AvailableMemory available = available_memory();
@@ -104,8 +104,8 @@ void require_memory_for_weights(const std::string& path, Network& plan) {
   }
 }
 
-// A file may hold more than the network (a checkpoint does), but a state dict with leftovers is
-// another network.
+// A checkpoint also holds tensors that are not in the network. A state dict with further tensors is
+// that of another network.
 void check_nothing_is_left(const SafetensorsFile& file, Network& network) {
   const size_t expected = network.parameters().size();
   if (file.entries().size() == expected) return;
@@ -126,7 +126,8 @@ void check_nothing_is_left(const SafetensorsFile& file, Network& network) {
 std::string find_model_file(const std::string& path) {
   const std::optional<FileStatus> found = find_file(path);
   if (!found) {
-    fail("model", fmt::format("there is no {}; give a run directory or a .safetensors file", path));
+    fail("model",
+         fmt::format("{} does not exist; give a run directory or a .safetensors file", path));
   }
   if (found->type != FileType::kFolder) return path;
   const std::string model = (fs::path(path) / "model.safetensors").string();

@@ -1,5 +1,5 @@
-// All that is needed to build a network and to sample from it: what a model file holds beside the
-// weights.
+// Everything needed to build a network and to sample from it. A model file holds this in addition
+// to the weights.
 #pragma once
 
 #include <cstdint>
@@ -11,27 +11,27 @@
 
 namespace ddpm {
 
-// The largest numbers that flags and files may hold.
+// The largest numbers that flags and files may contain.
 inline constexpr int64_t kMostBatch = int64_t{1} << 20;
 inline constexpr int64_t kLargestSide = 16384;
 inline constexpr int64_t kMostTrainedSteps = int64_t{1} << 40;
 
 struct ModelConfig {
   NetworkConfig network;
-  // Sides of the images it was trained on in pixels, 0 where unknown.
+  // Height and width of the training images in pixels. 0 if unknown.
   int64_t height = 0;
   int64_t width = 0;
   ProcessConfig process;
 
   void fields(Fields& field);
 
-  // Throws UsageError naming the value and its range where no network can be like this, whether
-  // flags say it or a file.
+  // Throws UsageError naming the value and its range if no network can have this configuration. The
+  // values may come from flags or from a file.
   void check() const;
 };
 
-// The configuration as one JSON object and back. Throws Error naming `what` (a path, say) where the
-// JSON is damaged.
+// Writes the configuration as one JSON object, and reads it. Throws Error naming `what` (such as a
+// path) if the JSON is damaged.
 std::string to_json(const ModelConfig& config, int indent = -1);
 ModelConfig model_config_from_json(std::string_view json, std::string_view what);
 

@@ -24,7 +24,7 @@ using test::small_config;
 using test::TemporaryFolder;
 using tutorial::UnetConfig;
 
-// A state dict as PyTorch's users would write it: the fixture's parameters, no metadata.
+// A state dict as PyTorch users would write it: the fixture's parameters without metadata.
 std::string write_state_dict(const TemporaryFolder& folder, const Fixture::Tensors& parameters) {
   SafetensorsWriter writer;
   for (const auto& [name, tensor] : parameters) {
@@ -96,7 +96,7 @@ TEST(ModelFile, MissingLeftOverAndMisshapenTensorsAreNamed) {
 
 TEST(ModelFile, WhatIsNotThereIsSaid) {
   const TemporaryFolder folder;
-  EXPECT_NE(message_of([&] { load_model(folder / "absent"); }).find("there is no"),
+  EXPECT_NE(message_of([&] { load_model(folder / "absent"); }).find("does not exist"),
             std::string::npos);
   EXPECT_NE(message_of([&] {
               load_model(folder.path());

@@ -1,5 +1,5 @@
-// All purposes of randomness in one place. A run has one seed; each purpose has a stream of its
-// own, so that drawing more of one changes nothing of the others.
+// The list of all uses of random numbers. A run has one seed, and each use has its own stream.
+// Drawing more numbers for one use therefore does not change the others.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace ddpm {
 
-// The numbers are part of the format of a run: changing one changes what a seed gives.
+// The numbers are part of a run's format: changing one changes the results of a seed.
 enum class Stream : uint64_t {
   kInitialWeights = 1,
   kLevels = 2,

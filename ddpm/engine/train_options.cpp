@@ -43,7 +43,7 @@ void DataOptions::fields(Fields& field) {
       .value_name("N|HxW");
   field("channels", channels, "1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures")
       .value_name("1|3|4|auto");
-  field("background", background, "colour under transparency that is not kept: a name or #rrggbb")
+  field("background", background, "colour behind transparent pixels: a name or #rrggbb")
       .value_name("COLOUR");
   field("flip", flip, "mirror pictures left to right at random");
 }
@@ -52,22 +52,22 @@ void OptimizerOptions::fields(Fields& field) {
   field.group("The training");
   field("loss", loss, "how the difference between the target and the output is measured")
       .choices("loss", loss_names());
-  field("steps", steps, "training steps in all").range(1, kMostTrainedSteps).may_change();
+  field("steps", steps, "total number of training steps").range(1, kMostTrainedSteps).may_change();
   field("batch", batch, "pictures per step").range(1, kMostBatch);
   field("lr", lr, "learning rate of Adam").above(0, 1).advice("2e-4 is usual");
   field("lr_warmup", lr_warmup, "steps over which the learning rate rises from 0")
       .range(0, kMostTrainedSteps);
   field("clip_norm", clip_norm, "largest norm of the gradient, 0 for no limit").at_least(0);
   field("ema_decay", ema_decay,
-        "weight of the past in the averaged weights that samples are drawn with")
+        "decay of the moving average of the weights, which samples are drawn with")
       .between(0, 1)
       .advice("0.9995 is usual");
   field("recompute", recompute,
-        "compute what is inside blocks again instead of keeping it: less memory for about a "
-        "third more time; the same weights to the bit")
+        "keep only the inputs of blocks and compute the rest again: less memory, about a third "
+        "more time, the same weights to the bit")
       .alias("checkpointing")
       .may_change();
-  field("seed", seed, "decides everything random");
+  field("seed", seed, "seed of all random numbers");
 }
 
 void RunOptions::fields(Fields& field) {
@@ -86,7 +86,7 @@ void RunOptions::fields(Fields& field) {
   field("sample_steps", sample_steps, "denoising steps for a sample grid")
       .range(1, kMostTimesteps)
       .may_change();
-  field("keep_checkpoints", keep_checkpoints, "newest checkpoints kept")
+  field("keep_checkpoints", keep_checkpoints, "how many of the newest checkpoints are kept")
       .range(1, kMostTrainedSteps)
       .may_change();
 }

@@ -1,5 +1,5 @@
-// Everything that decides a training run, by who reads it. The same list of fields is the run's
-// config.json, the flags of `ddpm train` and their help.
+// All options of a training run, grouped by the code that reads them. One list of fields gives the
+// run's config.json, the flags of `ddpm train` and their help.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@ namespace ddpm {
 
 enum class LossKind;
 
-// "mse", "l1" or "huber"; throws UsageError naming the choices.
+// `name` is "mse", "l1" or "huber". Throws UsageError naming the choices.
 LossKind loss_kind(std::string_view name);
 std::vector<std::string> loss_names();
 
-// Which pictures are learnt from, and how they are prepared.
+// The pictures of a training, and how they are prepared.
 struct DataOptions {
   std::string source;
   std::string size = "32";
@@ -29,7 +29,7 @@ struct DataOptions {
   void fields(Fields& field);
 };
 
-// What the trainer reads: how the weights follow from the pictures.
+// The options that the trainer reads: how the weights follow from the pictures.
 struct OptimizerOptions {
   std::string loss = "mse";
   int64_t steps = 10000;
@@ -44,7 +44,7 @@ struct OptimizerOptions {
   void fields(Fields& field);
 };
 
-// What a run directory reads: how often something is written, and how much is kept.
+// The options of a run's directory: how often files are written, and how many are kept.
 struct RunOptions {
   int64_t threads = 0;
   int64_t log_every = 1;
@@ -69,14 +69,14 @@ struct TrainOptions {
   void fields(Fields& field);
 
   // Throws UsageError for values that cannot work, naming the option, the value and what would
-  // work. What depends on the pictures (their channels) is checked with them.
+  // work. Checks that need the pictures (their channels) are made with the pictures.
   void check() const;
-  // What the network and the file need to know; height, width and channels are the pictures'.
+  // The configuration of the network and its file. Height, width and channels are the pictures'.
   ModelConfig model_config(int64_t height, int64_t width, int64_t channels) const;
 };
 
-// Whether a key of config.json tells of the run ("version", "model", "run", "data_hashes") and is
-// no option of it.
+// Whether a key of config.json describes the run ("version", "model", "run", "data_hashes") and is
+// not an option.
 bool tells_of_run(std::string_view key);
 
 }  // namespace ddpm

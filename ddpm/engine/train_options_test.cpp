@@ -11,7 +11,7 @@
 namespace ddpm {
 namespace {
 
-// Whatever decides what is learnt must not change in a resumed run.
+// A resumed run must not change an option that affects what is learnt.
 TEST(TrainOptions, AResumedRunMayChangeWhatDecidesNothingLearnt) {
   std::set<std::string> changeable;
   const TrainOptions options;
@@ -69,7 +69,7 @@ TEST(TrainOptions, EveryOptionSurvivesARoundTrip) {
   EXPECT_EQ(written.dump(), again.dump());
 }
 
-// The table is made from the fields, so that it cannot tell of others.
+// The table is generated from the fields, so it always matches them.
 TEST(TrainOptions, TheDocumentationHoldsTheTableOfFields) {
   const std::string docs = read_file(std::string(DDPM_SOURCE_DIR) + "/docs/formats.md");
   const TrainOptions options;

@@ -61,9 +61,9 @@ StepMetrics Trainer::step() {
   const auto fail_if_not_finite = [&](const char* what, double value) {
     if (std::isfinite(value)) return;
     fail("train",
-         fmt::format("the {} became {} at step {}; the weights of the step before are untouched. A "
-                     "lower --lr, a "
-                     "--clip-norm of 1 or a --weight-standardization-eps of 1e-5 usually helps",
+         fmt::format("the {} became {} at step {}; the weights of the previous step are unchanged. "
+                     "A lower --lr, a --clip-norm of 1 or a --weight-standardization-eps of 1e-5 "
+                     "usually helps",
                      what, value, step + 1));
   };
   fail_if_not_finite("loss", loss.value);

@@ -1,5 +1,5 @@
-// The training loop's core: one optimizer step at a time over pictures in memory. No files, no
-// pictures, no printing; run.h puts a run directory around it.
+// The core of the training loop: does one optimizer step at a time on batches in memory. It reads
+// no files, writes no pictures and prints nothing. run.h adds a run directory.
 #pragma once
 
 #include <cstdint>
@@ -17,33 +17,36 @@
 namespace ddpm {
 
 struct StepMetrics {
-  int64_t step = 0;  // 1, 2, ...
+  // 1, 2, ...
+  int64_t step = 0;
   double loss = 0;
-  double gradient_norm = 0;  // before clipping
+  // Before clipping.
+  double gradient_norm = 0;
   double learning_rate = 0;
 };
 
-// The pictures of step 0, 1, ... Must be a function of the step alone for a resumed run to continue
-// exactly.
+// Returns the pictures of step 0, 1, ... They must depend on the step alone, so that a resumed run
+// continues exactly.
 using BatchSource = std::function<Batch(int64_t step)>;
 
 class Trainer {
  public:
-  // The network starts from options.seed. Throws UsageError where options and pictures do not fit.
+  // The network's initial weights depend on options.seed. Throws UsageError if options and pictures
+  // do not fit.
   Trainer(const OptimizerOptions& options, const ModelConfig& config, BatchSource batches,
           Device device = Device::kCpu);
 
-  // One step (Ho et al. 2020, algorithm 1): random levels of noise, noised images, loss, gradients,
-  // Adam, average. The network is told labels and conditions where it takes them. Throws Error when
-  // the loss or the gradient is no longer finite, before the weights are touched.
+  // Does one step (Ho et al. 2020, algorithm 1): random noise levels, noised images, loss,
+  // gradients, Adam, average. The network gets labels and conditions if it takes them. Throws Error
+  // if the loss or the gradient is not finite. The weights are then unchanged.
   StepMetrics step();
-  // Steps done so far.
+  // The number of steps done so far.
   int64_t steps() const { return adam_.steps(); }
 
   const ModelConfig& config() const { return config_; }
   Network& network() { return *network_; }
   Adam& adam() { return adam_; }
-  // A network that shares the averaged weights' storage: what samples are drawn with.
+  // A network that shares the storage of the averaged weights. Samples are drawn with it.
   std::unique_ptr<Network> averaged_network();
 
  private:

@@ -34,7 +34,7 @@ TrainOptions small_options() {
   return options;
 }
 
-// Four pictures, one half bright and one dark each.
+// Four pictures. Each has a bright and a dark half.
 Tensor pictures(int64_t) {
   Tensor images = Tensor::full({4, 4, 6, 1}, -0.8f);
   for (int64_t n = 0; n < 4; ++n) {
@@ -84,8 +84,8 @@ TEST(Trainer, EqualSeedsGiveEqualBitsWhateverTheThreads) {
   EXPECT_NE(weights[0], weights[2]);
 }
 
-// On one thread: with several, one that first finds a task in a later step takes its scratch from
-// the system then, once.
+// Uses one thread. With several threads, a thread may get its first task in a later step, and takes
+// its buffers from the system only then.
 TEST(Trainer, NoStepAsksTheSystemForMemoryAfterTheFirst) {
   const int threads = num_threads();
   set_num_threads(1);
@@ -181,7 +181,7 @@ TEST(Cost, MemoryToldIsMemoryTaken) {
     trainer.step();
   }
   const double taken = static_cast<double>(allocator_stats().peak_bytes_in_use - before);
-  // The kernels' scratch comes on top of what is told.
+  // The measured memory also contains the kernels' buffers, which the cost does not.
   EXPECT_GT(taken, 0.95 * static_cast<double>(cost.training_bytes));
   EXPECT_LT(taken, 1.5 * static_cast<double>(cost.training_bytes));
   EXPECT_LT(cost.sampling_bytes, cost.training_bytes);
@@ -189,7 +189,8 @@ TEST(Cost, MemoryToldIsMemoryTaken) {
 
 TEST(Cost, SamplingCountsWhatIsPreparedOfTheWeights) {
   TrainOptions options = small_options();
-  unet_of(options).dim = 64;  // wide enough for Winograd
+  // Wide enough for Winograd.
+  unet_of(options).dim = 64;
   const ModelConfig config = options.model_config(16, 16, 1);
   const Cost cost = estimate_cost(config, 2);
   Trainer trainer(options.optimizer, config, nullptr);
@@ -225,7 +226,7 @@ TEST(Trainer, CheckpointingKeepsTheBitsAndTakesLessMemory) {
 }
 
 TEST(Cost, FlopsAreThoseOfTheConvolutionsAndAttentions) {
-  // One level, 4x4 images: everything that multiplies, written out.
+  // One level, 4x4 images: all multiplications are counted by hand.
   ModelConfig config{.network = UnetConfig{.dim = 8, .dim_mults = {1}, .groups = 2}};
   config.height = config.width = 4;
   const double n = 16, c = 8, hidden = 128, head = 32, time = 32;

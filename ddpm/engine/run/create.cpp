@@ -1,4 +1,4 @@
-// Run::create() and Run::resume(), and what Run passes on to its session.
+// Run::create() and Run::resume(), and the calls that Run forwards to its session.
 #include "ddpm/engine/run/run.h"
 
 #include <fmt/core.h>
@@ -14,17 +14,17 @@
 namespace ddpm {
 namespace {
 
-// Throws UsageError for options that cannot work, before anything is made or read.
+// Throws UsageError for options that cannot work, before anything is created or read.
 void check(const TrainOptions& options) {
   options.check();
   const ImageSize size = parse_image_size(options.data.size);
   options.network.check_image(size.height, size.width);
-  // With the fewest channels that pictures may have.
+  // Uses the fewest channels that pictures may have.
   require_memory_for_training(options.model_config(size.height, size.width, 1),
                               options.optimizer.batch, options.optimizer.recompute, 0);
 }
 
-// The options for pictures that are there already: their size and channels.
+// Sets size and channels in the options to those of the given pictures.
 TrainOptions fitted(TrainOptions options, const std::shared_ptr<const Pictures>& pictures) {
   if (!pictures) fail_usage("train", "there are no pictures");
   const ImageSize size = pictures->image_size();
@@ -48,7 +48,8 @@ Run::~Run() = default;
 std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOptions& options,
                                  const PictureLoader& pictures, RunObserver observer) {
   check(options);
-  NewFolder folder(directory);  // a mistake leaves none behind
+  // On a failure the folder is removed.
+  NewFolder folder(directory);
   auto session = std::make_unique<RunSession>(directory, options, std::move(observer));
   session->start(pictures);
   folder.keep();

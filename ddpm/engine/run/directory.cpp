@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Begins the id of a run that version 0.1.0 started.
+// The start of the id of a run that version 0.1.0 began.
 constexpr std::string_view kAdopted = "0.1.0-";
 constexpr uint64_t kMostIndexBytes = uint64_t{1} << 30;
 
@@ -33,9 +33,10 @@ JsonObject options_json(const TrainOptions& options) {
   return object;
 }
 
-// The first option that decides what is learnt and differs.
+// The first option that affects what is learnt and that differs.
 struct Difference {
-  std::string name, before, now;  // JSON texts
+  // `before` and `now` are JSON texts.
+  std::string name, before, now;
 };
 std::optional<Difference> difference(const TrainOptions& before, const TrainOptions& now) {
   const Fields known = fields_of(before);
@@ -60,17 +61,18 @@ std::string text_of(const JsonObject& object, const char* name) {
   return text;
 }
 
-// A misspelt key would silently leave its option at the default.
+// Without this check, a misspelt key would silently leave its option at the default.
 void refuse_unknown_keys(const JsonObject& object) {
   const TrainOptions options;
   const Fields known = fields_of(options);
   for (const auto& [name, value] : object.members()) {
     if (!tells_of_run(name) && known.find(name) == nullptr)
-      fail("train", fmt::format("it sets {}, which is no option", json_value::write(name)));
+      fail("train", fmt::format("it sets {}, which is not an option", json_value::write(name)));
   }
 }
 
-// "auto" channels were worked out when the run was started, from the pictures of then.
+// If the option is "auto", the number of channels was determined from the pictures when the run was
+// started. It is kept in "model".
 void fix_channels(const JsonObject& object, const std::string& path, TrainOptions& options) {
   const std::string* model = object.find("model");
   if (options.data.channels != "auto" || model == nullptr) return;
@@ -78,8 +80,8 @@ void fix_channels(const JsonObject& object, const std::string& path, TrainOption
   options.data.channels = std::to_string(config.network.channels());
 }
 
-// The configuration as the newest sound checkpoint holds it. Without config.json nothing tells
-// which run is meant, so all sound checkpoints must be of the same.
+// The configuration in the newest sound checkpoint. Without config.json it is unknown which run is
+// meant, so all sound checkpoints must belong to the same run.
 RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
   RunConfig config;
   const std::vector<CheckpointEntry> all = list_checkpoints(run);
@@ -91,7 +93,8 @@ RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
     } catch (const SystemError&) {
       throw;
     } catch (const Error&) {
-      continue;  // named when the newest one is looked for
+      // Skipped here. load_newest_checkpoint() warns about it.
+      continue;
     }
     if (marks.options.empty()) continue;
     if (!config.id.empty() && config.id != marks.run) {
@@ -104,18 +107,18 @@ RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
     read_options(JsonObject::parse(marks.options, entry.path), config.options);
   }
   if (config.id.empty()) {
-    fail("train", fmt::format("{} has lost its config.json, and no undamaged checkpoint tells the "
-                              "run's options; put config.json back to resume it. Its pictures can "
-                              "still be drawn: ddpm sample {} --out grid.png",
+    fail("train", fmt::format("{} has lost its config.json, and no undamaged checkpoint has the "
+                              "run's options; put config.json back to resume it. You can still "
+                              "sample from it: ddpm sample {} --out grid.png",
                               run, run));
   }
-  warn(fmt::format("{} is lost; the options are those that the newest checkpoint holds",
+  warn(fmt::format("{} is missing; using the options of the newest checkpoint",
                    in_run(run, "config.json")));
   return config;
 }
 
-// Whether the newest checkpoint that is sound and of this run says so: then it is the hash in
-// config.json that was damaged.
+// Whether the newest sound checkpoint of this run was trained on these pictures. If so, the hash in
+// config.json is damaged.
 bool newest_was_trained_on(const std::string& data_hash, const std::string& run,
                            const RunConfig& config) {
   const std::vector<CheckpointEntry> all = list_checkpoints(run);
@@ -127,13 +130,14 @@ bool newest_was_trained_on(const std::string& data_hash, const std::string& run,
     } catch (const SystemError&) {
       throw;
     } catch (const Error&) {
-      continue;  // named when the newest one is looked for
+      // Skipped here. load_newest_checkpoint() warns about it.
+      continue;
     }
   }
   return false;
 }
 
-// Is it NAME.PID.tmp, NAME being a file of a run, and that process gone?
+// True if the name is NAME.PID.tmp, where NAME is a file of a run and no process PID exists.
 bool is_abandoned_by_version_0_1_0(const std::string& file) {
   static const std::regex pattern(
       "(config\\.json|metrics\\.jsonl|loss\\.png|model\\.safetensors|step-\\d+\\.(safetensors|png))"
@@ -143,12 +147,12 @@ bool is_abandoned_by_version_0_1_0(const std::string& file) {
   return kill(std::stoi(parts[3]), 0) != 0 && errno == ESRCH;
 }
 
-// Contents of one of the run's own files.
+// Reads one of the run's own files.
 std::string read_own(const std::string& path, uint64_t limit) {
   std::error_code error;
   if (const auto status = fs::status(path, error);
       fs::exists(status) && !fs::is_regular_file(status))
-    fail("train", fmt::format("{} is no regular file", path));
+    fail("train", fmt::format("{} is not a regular file", path));
   return read_file(path, limit);
 }
 
@@ -207,8 +211,8 @@ RunConfig read_run_config(const std::string& run, const Warn& warn) {
   } catch (const SystemError&) {
     throw;
   } catch (const Error& error) {
-    fail("train", fmt::format("{} is damaged: {}. Put it right, or move it away: the options are "
-                              "then taken from the newest checkpoint",
+    fail("train", fmt::format("{} is damaged: {}. Repair it, or move it away to use the options of "
+                              "the newest checkpoint",
                               path, error.what()));
   }
   return config;
@@ -247,13 +251,15 @@ CheckpointMarks marks_of(const RunConfig& config) {
 }
 
 std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config) {
-  if (marks.run.empty())  // of version 0.1.0, which left no marks
+  // Version 0.1.0 wrote no marks.
+  if (marks.run.empty())
     return config.id.starts_with(kAdopted) ? "" : "it does not say which run it belongs to";
   if (marks.run != config.id) return "it belongs to another run";
   if (std::find(config.data_hashes.begin(), config.data_hashes.end(), marks.data) ==
       config.data_hashes.end())
     return "it was trained on other pictures";
-  TrainOptions saved_with = config.options;  // for what the checkpoint does not tell
+  // Options that the checkpoint does not contain keep the value of config.json.
+  TrainOptions saved_with = config.options;
   read_options(JsonObject::parse(marks.options, "ddpm.options"), saved_with);
   const auto edited = difference(saved_with, config.options);
   if (!edited) return "";
@@ -272,7 +278,8 @@ DataFingerprint read_data_index(const std::string& run, const RunConfig& config)
     if (!config.data_hashes.empty() && index.hash() == config.data_hashes.back()) return index;
   } catch (const Error&) {
   }
-  return {};  // the hash in config.json decides; the index only tells what changed
+  // The hash in config.json decides. The index only shows what changed.
+  return {};
 }
 
 void write_data_index(const std::string& run, const DataFingerprint& data) {
@@ -288,7 +295,7 @@ void check_data(const std::string& run, RunConfig& config, const DataFingerprint
                                     "them back, or add --accept-changed-data to go on with them "
                                     "as they are now",
                                     run,
-                                    before.files.empty() ? "their hash is another"
+                                    before.files.empty() ? "their hash differs"
                                                          : describe_changes(before, now)));
   }
   config.data_hashes.push_back(hash);
@@ -301,7 +308,7 @@ void remove_leftovers(const std::string& run) {
     remove_abandoned_files(path);
     for (const std::string& name : list_names(path)) {
       if (is_abandoned_by_version_0_1_0(name)) remove_file(in_run(path, name));
-      // Temporary files lie beside what a link leads to.
+      // If the file is a link, its temporary files lie beside the link's target.
       const std::string target = follow_links(in_run(path, name));
       const std::string place = fs::path(target).parent_path().string();
       if (target != in_run(path, name) && exists(place)) remove_abandoned_files(place);

@@ -1,4 +1,4 @@
-// A run goes on only where it is surely the same run, with the same pictures.
+// A run continues only if it is certainly the same run, with the same pictures.
 #include <gmock/gmock.h>
 
 #include <functional>
@@ -130,7 +130,8 @@ TEST_F(Resume, ChangedPicturesAreRefusedUnlessAccepted) {
   EXPECT_EQ(files(), whole);
   EXPECT_EQ(resume(true).steps, 7);
   options_.optimizer.steps = 8;
-  EXPECT_EQ(resume().steps, 8);  // accepted once, these are the run's pictures
+  // Once accepted, these are the run's pictures.
+  EXPECT_EQ(resume().steps, 8);
   fs::rename(folder_ / "2.png", folder_ / "pictures/2.png");
   EXPECT_THAT(refusal([&] { resume(); }), HasSubstr("changed (2.png)"));
 }
@@ -206,10 +207,10 @@ TEST_F(Resume, MetricsBeyondTheFirstSaveTellThatCheckpointsAreLost) {
 TEST_F(Resume, AFolderOfOthersFilesIsNotTakenForARun) {
   make_folder(folder_ / "a");
   write_file_atomic(path("config.json"), "{\"a\": 1}");
-  EXPECT_THAT(refusal([&] { run("a"); }), HasSubstr("config.json that is no run's"));
+  EXPECT_THAT(refusal([&] { run("a"); }), HasSubstr("config.json that does not belong to a run"));
   fs::remove(path("config.json"));
   write_file_atomic(path("metrics.jsonl"), "precious\n");
-  EXPECT_THAT(refusal([&] { run("a"); }), HasSubstr("metrics.jsonl that is no run's"));
+  EXPECT_THAT(refusal([&] { run("a"); }), HasSubstr("metrics.jsonl that does not belong to a run"));
   EXPECT_EQ(read_file(path("metrics.jsonl")), "precious\n");
 }
 
@@ -218,7 +219,8 @@ TEST_F(Resume, ACheckpointThatIsAFolderIsNamedAndTheOneBeforeTaken) {
   const std::string newest = path("checkpoints/step-00000006.safetensors");
   fs::remove(newest);
   make_folder(newest);
-  EXPECT_THROW(resume(), Error);  // the folder is in the way of the save
+  // The folder prevents the save.
+  EXPECT_THROW(resume(), Error);
   EXPECT_THAT(warnings_, HasSubstr(newest));
 }
 

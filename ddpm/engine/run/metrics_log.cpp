@@ -25,7 +25,8 @@ namespace {
   fail_system("train", fmt::format("cannot {} {}: {}", doing, path, std::strerror(error)), error);
 }
 
-constexpr int64_t kMostSteps = int64_t{1} << 40;  // as training's options allow
+// The same limit as for the option `steps`.
+constexpr int64_t kMostSteps = int64_t{1} << 40;
 
 std::string metrics_path(const std::string& run) {
   return (std::filesystem::path(run) / "metrics.jsonl").string();
@@ -35,17 +36,18 @@ std::string read_metrics(const std::string& path) {
   constexpr uint64_t kMostBytes = uint64_t{1} << 32;
   if (!exists(path)) return "";
   if (!std::filesystem::is_regular_file(path))
-    fail("train", fmt::format("{} is no regular file", path));
+    fail("train", fmt::format("{} is not a regular file", path));
   return read_file(path, kMostBytes);
 }
 
 struct Line {
-  std::string_view text;  // with its end
+  // Includes the line break.
+  std::string_view text;
   int64_t step = 0;
   double loss = 0;
 };
 
-// False where it is no line of ours, or a line that is damaged.
+// Returns false if the line is damaged or not one of ours.
 bool parse(Line& line) {
   try {
     const JsonObject object = JsonObject::parse(line.text, "a line");
@@ -58,12 +60,14 @@ bool parse(Line& line) {
   }
 }
 
-// The longest part of the lines whose steps rise (by patience sorting), so that one damaged step
-// costs one line.
+// The longest subsequence of lines with rising steps (by patience sorting). Because of this, one
+// damaged step costs only one line.
 std::vector<Line> longest_rising(const std::vector<Line>& lines) {
   constexpr size_t kNone = std::numeric_limits<size_t>::max();
-  std::vector<size_t> ends;                           // of the best part of each length
-  std::vector<size_t> previous(lines.size(), kNone);  // of each line in its part
+  // For each length, the last line of the best subsequence.
+  std::vector<size_t> ends;
+  // For each line, the line before it in its subsequence.
+  std::vector<size_t> previous(lines.size(), kNone);
   for (size_t i = 0; i < lines.size(); ++i) {
     const auto place =
         std::lower_bound(ends.begin(), ends.end(), lines[i].step,

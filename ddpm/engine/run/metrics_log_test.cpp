@@ -36,7 +36,8 @@ TEST(MetricsLog, EachStepIsKeptOnceAndInOrder) {
 TEST(MetricsLog, ADamagedStepCostsOneLineAndIsCounted) {
   const MetricsText mended = mend_metrics(line(1) + line(7) + line(3) + line(4) + line(20), 9);
   EXPECT_EQ(mended.text, line(1) + line(3) + line(4));
-  EXPECT_EQ(mended.damaged, 1);  // the line after the last step is no damage
+  // The line after the last step does not count as damaged.
+  EXPECT_EQ(mended.damaged, 1);
 }
 
 TEST(MetricsLog, AppendsToWhatIsThere) {

@@ -1,4 +1,4 @@
-// A run as a program uses it: over its own pictures, beside threads that watch.
+// A run as a program uses it: with the program's own pictures, while other threads watch.
 #include <gmock/gmock.h>
 
 #include <thread>
@@ -58,7 +58,8 @@ TEST_F(RunObject, GoesOnWithTheSamePicturesToTheSameBits) {
     const auto run = Run::create(directory_, options_, pictures());
     for (int i = 0; i < 4; ++i) run->step();
     run->save();
-    run->step();  // lost, and done again
+    // This step is lost and done again.
+    run->step();
   }
   const auto run = Run::resume(directory_, pictures());
   EXPECT_EQ(run->first_step(), 4);
@@ -141,7 +142,7 @@ TEST_F(RunObject, TheAveragedModelIsThatOfTheFile) {
   }
 }
 
-// What readers see is of one moment, and takes nothing from the run.
+// The values that readers see belong to one moment, and reading does not disturb the run.
 TEST_F(RunObject, OtherThreadsReadWhileItSteps) {
   options_.optimizer.steps = 40;
   options_.run.sample_every = 10;

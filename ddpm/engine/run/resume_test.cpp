@@ -1,4 +1,4 @@
-// A resumed run goes on as if it had never stopped.
+// A resumed run continues as if it had never stopped.
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,7 +126,7 @@ TEST_F(Resume, LeftoversOfKilledWritersAreRemoved) {
   run("a");
   const auto whole = files();
   const pid_t child = die_while_writing(path("checkpoints/step-00000006.safetensors"));
-  // As version 0.1.0 named them; the child's number is no process any more.
+  // The names that version 0.1.0 used. The child process does not exist any more.
   write_file_atomic(path("model.safetensors." + std::to_string(child) + ".tmp"), "x");
   EXPECT_EQ(files().size(), whole.size() + 2);
   EXPECT_TRUE(resume().finished);
@@ -152,7 +152,7 @@ TEST_F(Resume, AStopWhileAGridIsDrawnDrawsItLater) {
   expect_to_go_on_to(whole);
 }
 
-// As version 0.1.0 left its runs: no marks, no checksums, no record of the pictures.
+// Runs in the form that version 0.1.0 wrote: no marks, no checksums, no record of the pictures.
 TEST_F(Resume, RunsOfVersion010GoOn) {
   options_.optimizer.steps = 3;
   options_.run.keep_checkpoints = 1;
@@ -168,7 +168,7 @@ TEST_F(Resume, RunsOfVersion010GoOn) {
         metadata.set(key, json_value::write(value));
     }
     metadata.set("ddpm.version", "\"0.1.0\"");
-    // The tensors follow the metadata, which hold no object of their own.
+    // The tensors follow the metadata. The metadata contain no nested object.
     const std::string header = file.substr(8, length);
     const std::string text =
         "{\"__metadata__\":" + metadata.dump(-1) + header.substr(header.find("},\"") + 1);
@@ -188,7 +188,8 @@ TEST_F(Resume, RunsOfVersion010GoOn) {
   EXPECT_TRUE(resume().finished);
   EXPECT_THAT(warnings_, HasSubstr("version 0.1.0"));
   auto resumed = files();
-  EXPECT_EQ(resumed.erase("samples/step-00000003.png"), 1u);  // the last grid of the shorter run
+  // The last grid of the shorter run.
+  EXPECT_EQ(resumed.erase("samples/step-00000003.png"), 1u);
   const auto state = [&] {
     const std::string file = read_file(path("checkpoints/step-00000006.safetensors"));
     uint64_t length = 0;
@@ -200,7 +201,7 @@ TEST_F(Resume, RunsOfVersion010GoOn) {
   run("a");
   EXPECT_EQ(resumed_state, state());
   auto whole = files();
-  // These hold the run's id, which says who started it.
+  // These files contain the run's id, which shows the version that started it.
   for (const char* name :
        {"config.json", "model.safetensors", "checkpoints/step-00000006.safetensors"}) {
     EXPECT_EQ(whole.erase(name), 1u);

@@ -1,15 +1,15 @@
-// A training run in a directory, as an object that is moved on step by step:
-//   config.json          every option, the seed, the version, and what tells the run from others
-//   data.jsonl           what the pictures were, with hashes
+// A training run in a directory, as an object that does one step at a time:
+//   config.json          every option, the seed, the version, and the run's id
+//   data.jsonl           the list of the pictures, with hashes
 //   metrics.jsonl        a line per logged step: step, loss, grad_norm, lr, images_per_s
 //   samples/step-*.png   grids drawn with the averaged weights
 //   checkpoints/         the newest full states; a resumed run continues from the newest
-//   model.safetensors    the averaged weights with their configuration: all that sampling needs
-//   loss.png             the curve so far
+//   model.safetensors    the averaged weights with their configuration: enough for sampling
+//   loss.png             the loss curve so far
 //
-// One thread works: it makes the run and calls what is not const. Other threads may call snapshot()
-// and averaged_model() meanwhile. A run prints nothing, catches no signals and changes nothing of
-// its process, such as the number of threads.
+// One thread works: it creates the run and calls the functions that are not const. Other threads
+// may call snapshot() and averaged_model() at the same time. A run prints nothing, catches no
+// signals and changes no settings of its process, such as the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ namespace ddpm {
 class Dataset;
 struct LoadReport;
 
-// What a step was like.
+// The metrics of a step.
 struct RunMetrics {
   // 1, 2, ...
   int64_t step = 0;
@@ -39,61 +39,61 @@ struct RunMetrics {
   double images_per_s = 0;
 };
 
-// Told of what happens, on the thread that works. Every function may be empty.
+// Callbacks, called on the thread that works. Every function may be empty.
 struct RunObserver {
-  // A step was done; what is due after it (a save, a grid) comes next. What this throws leaves
-  // step(), and the run as if it had been killed there.
+  // A step is done. A save or a grid that is due comes after this call. If the function throws, the
+  // exception leaves step(), and the run is as if it had been killed at that point.
   std::function<void(const RunMetrics&)> stepped;
-  // A checkpoint or a sample grid is complete.
+  // A checkpoint or a sample grid has been written.
   std::function<void(const std::string& path)> saved;
-  // Something went wrong that does not end the training, or was put right.
+  // Something went wrong but was repaired, or does not end the training.
   std::function<void(const std::string& text)> warned;
-  // Asked while a grid is drawn. True gives the grid up; a resumed run draws it.
+  // Asked while a grid is drawn. True stops the drawing. A resumed run then draws the grid.
   std::function<bool()> stopping;
 };
 
-// What a run asks a program for.
+// A run's request for pictures to the program.
 struct PictureRequest {
-  // The run's.
+  // The directory of the run.
   const std::string& directory;
   bool resumed;
-  // The run's options. What is changed is stored with the run.
+  // The run's options. Changes to them are stored with the run.
   DataOptions& options;
-  // Of the pictures that the run was trained on so far; without entries where that is not known.
+  // The pictures that the run was trained on so far. Without entries if that is not known.
   const DataFingerprint& known;
 };
 using PictureLoader = std::function<std::shared_ptr<const Pictures>(const PictureRequest&)>;
 
-// A run as it stood between two steps.
+// The state of a run between two steps.
 struct RunSnapshot {
-  // Done in all, earlier sessions included.
+  // All steps done, including earlier sessions.
   int64_t steps = 0;
   // TrainOptions::optimizer.steps
   int64_t wanted_steps = 0;
-  // Of the last step of this session; its step is 0 before the first.
+  // The metrics of the last step of this session. Before the first step, metrics.step is 0.
   RunMetrics metrics;
-  // The newest complete files of this session; empty before there are any.
+  // The newest complete files of this session. Empty before there are any.
   std::string checkpoint, model, samples;
 };
 
-// What a program may show while pictures are read. Every function may be empty.
+// Callbacks while pictures are read. Every function may be empty.
 struct SourceEvents {
-  // As load_source() calls it.
+  // Called as load_source() does.
   std::function<void(int64_t done, int64_t total)> loading;
-  // All pictures are there.
+  // All pictures are loaded.
   std::function<void(const LoadReport&, const Dataset&)> loaded;
 };
 
-// Loads the source of DataOptions for a run. It throws as load_source() does; UsageError also where
-// no source is named or the run's directory is that of the pictures, and Error where the pictures
-// of a resumed run are not where they were.
+// Loads the source that DataOptions names. It throws as load_source() does. It also throws
+// UsageError if no source is named or the pictures are in the run's own directory, and Error if the
+// pictures of a resumed run are no longer in their place.
 PictureLoader pictures_from_source(SourceEvents events = {});
 
 struct ResumeOptions {
-  // Those the run was started with where they are not given. They may differ in what
-  // Field::changeable() allows, such as the number of steps.
+  // Without a value, the options with which the run was started. Only fields with
+  // Field::changeable() may differ from those, such as the number of steps.
   std::optional<TrainOptions> options;
-  // Go on although the pictures are not those that the run was trained on.
+  // Continue even if the pictures are not those that the run was trained on.
   bool accept_changed_data = false;
 };
 
@@ -101,48 +101,48 @@ class RunSession;
 
 class Run {
  public:
-  // Starts a new run. Pictures are given, or loaded once it is sure that the directory can be used;
-  // pictures that are given decide size and channels. Throws UsageError for options that cannot
-  // work and for a directory that is in use or already holds a run, Error for the rest; then
-  // nothing was written.
+  // Starts a new run. The pictures are given, or loaded after it is certain that the directory can
+  // be used. Given pictures determine size and channels. Throws UsageError for options that cannot
+  // work and for a directory that is in use or already holds a run, and Error for other failures.
+  // In all these cases nothing was written.
   static std::unique_ptr<Run> create(const std::string& directory, const TrainOptions& options,
                                      std::shared_ptr<const Pictures> pictures,
                                      RunObserver observer = {});
   static std::unique_ptr<Run> create(const std::string& directory, const TrainOptions& options,
                                      const PictureLoader& pictures, RunObserver observer = {});
 
-  // Continues the run in the directory from its newest sound checkpoint, from the start where it
-  // has none yet. First it puts right what the last session left undone, so that the run ends with
-  // the files of one that was never interrupted: it removes temporary files, mends metrics.jsonl,
-  // and makes the model, the curve and the grid of its checkpoint where they are missing or older.
-  // Throws UsageError also for pictures that changed and for a config.json that was edited; the
-  // newest checkpoint stays whole whatever happens.
+  // Continues the run in the directory from its newest sound checkpoint, or from the start if it
+  // has none yet. It first completes what the last session left unfinished, so that the run ends
+  // with the same files as a run that was never interrupted. For this it removes temporary files,
+  // repairs metrics.jsonl, and writes the model, the loss curve and the grid of its checkpoint if
+  // they are missing or older. Also throws UsageError for changed pictures and for an edited
+  // config.json. The newest checkpoint is never damaged.
   static std::unique_ptr<Run> resume(const std::string& directory,
                                      std::shared_ptr<const Pictures> pictures,
                                      ResumeOptions options = {}, RunObserver observer = {});
   static std::unique_ptr<Run> resume(const std::string& directory, const PictureLoader& pictures,
                                      ResumeOptions options = {}, RunObserver observer = {});
 
-  // Saves nothing: what was done since the last save is lost, and a resumed run does it again.
+  // Saves nothing. Steps since the last save are lost, and a resumed run does them again.
   ~Run();
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  // One step, its line in metrics.jsonl, and the save and the grid that are due after it; those of
-  // the last step come with finish(). Throws Error where done(), where the loss is not finite, and
-  // where a file cannot be written.
+  // Does one step, then writes its line in metrics.jsonl, and the save and the grid if they are
+  // due. After the last step, finish() writes the save and the grid. Throws Error if done(), if the
+  // loss is not finite, and if a file cannot be written.
   RunMetrics step();
-  // Saves the state now, unless it is saved.
+  // Saves the state now, unless it is already saved.
   void save();
-  // Ends the work for now: saves, and draws the last grid where all steps are done. Whether the run
-  // is complete; false where steps are left or the grid was given up.
+  // Ends this session: saves, and draws the last grid if all steps are done. Returns whether the
+  // run is complete. It is not if steps are left or the drawing of the grid was stopped.
   bool finish();
-  // Pictures of the averaged weights, float32 [count, H, W, C]. Throws as generate() does.
+  // Samples with the averaged weights: float32 [count, H, W, C]. Throws as generate() does.
   Tensor sample(const GenerateOptions& options);
 
   // Whether all steps are done.
   bool done() const;
-  // Steps done in all, and before this session.
+  // The number of all steps done, and of those done before this session.
   int64_t steps() const;
   int64_t first_step() const;
   const std::string& directory() const;
@@ -150,10 +150,10 @@ class Run {
   const ModelConfig& config() const;
   int64_t parameter_count() const;
 
-  // For any thread, while the run lives. Never waits for a step.
+  // May be called on any thread while the run exists. Never waits for a step.
   RunSnapshot snapshot() const;
-  // A network with a copy of the averaged weights as they stand after a whole step; waits for the
-  // end of the step that is being done.
+  // A network with a copy of the averaged weights after a whole step. Waits for the end of a step
+  // that is in progress.
   Model averaged_model() const;
 
  private:

@@ -1,4 +1,4 @@
-// Runs of a tiny network over six pictures. For the tests of runs.
+// For the tests of runs: runs of a tiny network on six pictures.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ struct Outcome {
   bool finished = false;
 };
 
-// Steps until all are done or `stop` is set, as `ddpm train` does.
+// Does steps until all are done or `stop` is set, as `ddpm train` does.
 inline Outcome train(const TrainOptions& options, const Session& session, RunObserver observer,
                      const std::atomic<bool>& stop) {
   observer.stopping = [&stop] { return stop.load(); };
@@ -87,7 +87,7 @@ class RunTest : public ::testing::Test {
     for (std::string line; std::getline(text, line);) lines.push_back(line);
     return lines;
   }
-  // The tensors of a run's newest checkpoint, whose bytes must not depend on how often the run was
+  // The tensors of a run's newest checkpoint. Their bytes must not depend on how often the run was
   // interrupted.
   std::string weights(const std::string& name) {
     const std::string file = read_file(*newest_checkpoint(folder_ / name));
@@ -99,7 +99,7 @@ class RunTest : public ::testing::Test {
   std::atomic<bool> stop_ = false;
 };
 
-// A run in folder_/a that is resumed, of steps and saves that are few.
+// A run in folder_/a with few steps and saves, for tests that resume it.
 class Resume : public RunTest {
  protected:
   Resume() {
@@ -110,7 +110,7 @@ class Resume : public RunTest {
 
   std::string path(const std::string& name) const { return folder_ / ("a/" + name); }
 
-  // Hashes of all files of the run by name, without the speed in metrics.jsonl.
+  // The hashes of all files of the run, by name. The speed in metrics.jsonl is left out.
   std::map<std::string, std::string> files() const {
     std::map<std::string, std::string> all;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / "a")) {
@@ -149,14 +149,14 @@ class Resume : public RunTest {
         observer, stop_);
   }
 
-  // The same file with one bit flipped in the middle of its tensors.
+  // Flips one bit in the middle of the file's tensors.
   static void damage(const std::string& file) {
     std::string contents = read_file(file);
     contents[contents.size() / 2] ^= 4;
     write_file_atomic(file, contents);
   }
 
-  // A run of other options in folder_/other.
+  // Does a run with other options in folder_/other.
   void run_other(const std::function<void(TrainOptions&)>& change) {
     TrainOptions other = options_;
     change(other);

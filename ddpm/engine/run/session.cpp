@@ -28,7 +28,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Throws UsageError where the pictures are not of the size and channels that the options ask for.
+// Throws UsageError if the pictures do not have the size and channels of the options.
 void check_pictures(const DataOptions& options, const Pictures& pictures) {
   const ImageSize wanted = parse_image_size(options.size), size = pictures.image_size();
   if (size != wanted) {
@@ -44,7 +44,8 @@ void check_pictures(const DataOptions& options, const Pictures& pictures) {
 
 }  // namespace
 
-// While it lives the weights change. Its end copies them for the threads that wait.
+// Marks a step in progress, while the weights change. Its end copies the averaged weights for
+// threads that wait for them.
 class RunSession::Stepping {
  public:
   explicit Stepping(RunSession& session) : session_(session) {
@@ -60,7 +61,8 @@ class RunSession::Stepping {
       session_.published_ = std::make_shared<std::vector<Tensor>>(session_.copy_of_average());
       session_.published_step_ = session_.steps();
     } catch (...) {
-      session_.published_ = nullptr;  // no memory, which those who wait will tell
+      // No memory for a copy. The waiting threads throw an error about it.
+      session_.published_ = nullptr;
     }
     session_.step_ended_.notify_all();
   }
@@ -77,7 +79,8 @@ RunSession::~RunSession() {
   } catch (const std::exception& error) {
     try {
       warn(error.what());
-    } catch (...) {  // nobody is left to tell
+    } catch (...) {
+      // The observer itself failed, so the error cannot be reported.
     }
   }
 }
@@ -89,7 +92,7 @@ ModelConfig RunSession::model() const {
 
 void RunSession::load(const PictureLoader& loader, bool resumed, const DataFingerprint& known) {
   pictures_ = loader({directory_, resumed, options_.data, known});
-  if (!pictures_) fail("train", "the program gave no pictures");
+  if (!pictures_) fail("train", "the program returned no pictures");
   check_pictures(options_.data, *pictures_);
   options_.data.channels = std::to_string(pictures_->channels());
   fingerprint_ = pictures_->fingerprint();
@@ -114,8 +117,8 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
   load(pictures, true, before);
   if (config_.data_hashes.empty()) {
     warn(
-        fmt::format("version 0.1.0, which started {}, did not record its pictures; those that are "
-                    "there now are taken for them",
+        fmt::format("version 0.1.0, which started {}, did not record its pictures; the present "
+                    "pictures are taken to be the same",
                     directory_));
   }
   check_data(directory_, config_, before, fingerprint_, accept_changed_data);
@@ -131,7 +134,7 @@ void RunSession::make_trainer() {
                                   .batch = options.batch,
                                   .seed = seed_of(options.seed, Stream::kPictureOrder),
                                   .flip = options_.data.flip});
-  // The pictures are there already, so what is left is the training's.
+  // The memory of the pictures is already in use, so only that of the training is checked.
   require_memory_for_training(model(), options.batch, options.recompute, 0);
   trainer_ = std::make_unique<Trainer>(
       options, model(), [this](int64_t step) { return pictures_->batch(sampler_->at(step)); });
@@ -146,7 +149,8 @@ void RunSession::begin() {
   first_step_ = steps();
   const int64_t wanted = options_.optimizer.steps;
   if (wanted < first_step_)
-    warn(fmt::format("{} steps are asked for, but the run has done {}", wanted, first_step_));
+    warn(fmt::format("{} steps were requested, but the run has already done {}", wanted,
+                     first_step_));
   {
     const std::lock_guard lock(mutex_);
     seen_.steps = first_step_;
@@ -160,10 +164,11 @@ void RunSession::begin() {
   if (first_step_ > 0) finish_last_save();
 }
 
-// What a session that ended right after its checkpoint did not do any more.
+// Does what the last session could not do after its last checkpoint.
 void RunSession::finish_last_save() {
   const std::string model = in_run(directory_, "model.safetensors");
-  // A later model, whose checkpoint was damaged, is kept until training has come that far again.
+  // There may be a later model whose checkpoint is damaged. It is kept until training reaches its
+  // step again.
   if (step_of_model(model, config_.id).value_or(-1) < steps()) write_averaged();
   tidy_up();
   {
@@ -208,7 +213,7 @@ RunMetrics RunSession::step() {
 }
 
 void RunSession::save() {
-  // Before the first step there is nothing to save: the run begins anew.
+  // Before the first step there is nothing to save: a resumed run starts from the beginning.
   if (steps() == 0 || saved_ == steps()) return;
   log_->sync();
   const std::string path = checkpoint_path(directory_, steps());
@@ -237,7 +242,7 @@ void RunSession::write_averaged() {
              trainer_->adam().ema(), steps(), config_.id);
 }
 
-// What follows a save and is no reason to stop where it fails.
+// The work after a save that may fail without ending the training.
 void RunSession::tidy_up() {
   attempt("old checkpoints stay for now", [&] {
     prune_checkpoints(directory_, {.newest = steps(),
@@ -245,10 +250,11 @@ void RunSession::tidy_up() {
                                    .save_every_before = save_every_before_,
                                    .keep = options_.run.keep_checkpoints});
   });
-  attempt("the curve of the loss was not drawn", [&] { log_->draw(); });
+  attempt("the loss curve was not drawn", [&] { log_->draw(); });
 }
 
-// Runs it, once more where it fails, and says so where it fails again. Whether it succeeded.
+// Runs the work, and runs it again if it fails. If it fails twice, warns. Returns whether it
+// succeeded.
 template <class Work>
 bool RunSession::attempt(const char* consequence, const Work& work) const {
   for (const bool again : {true, false}) {
@@ -268,19 +274,20 @@ std::string RunSession::grid_path() const {
 
 bool RunSession::has_grid() const { return options_.run.sample_every == 0 || exists(grid_path()); }
 
-// False where it was given up before the grid was there. A grid that fails is said; it is no reason
-// to end a training.
+// Returns false if the observer stopped the drawing. If the drawing fails, this only warns, because
+// a missing grid must not end a training.
 bool RunSession::draw_grid() {
   if (options_.run.sample_every == 0) return true;
   const ImageSize size = pictures_->image_size();
-  // Few enough pictures at once that a request to stop is answered soon.
+  // The batch is small, so that a request to stop is noticed soon.
   const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
   bool given_up = false;
   const GenerateOptions options{.count = options_.run.sample_count,
                                 .seed = options_.optimizer.seed,
                                 .steps = options_.run.sample_steps,
                                 .batch = batch,
-                                .prepare_weights = false,  // the memory is training's
+                                // The memory is needed for training.
+                                .prepare_weights = false,
                                 .progress = [&](const GenerateProgress&) {
                                   given_up = observer_.stopping && observer_.stopping();
                                   return !given_up;

@@ -1,5 +1,5 @@
-// One session of a run: from opening its directory to letting it go. What run.h promises is done
-// here. Private to engine/run/.
+// One session of a run: from opening its directory to closing it. It implements what run.h
+// describes. Private to engine/run/.
 #pragma once
 
 #include <condition_variable>
@@ -23,7 +23,7 @@ namespace ddpm {
 
 class RunSession {
  public:
-  // Locks the directory. start() or go_on() comes next, then begin().
+  // Locks the directory. The next call must be start() or go_on(), and then begin().
   RunSession(std::string directory, TrainOptions options, RunObserver observer)
       : directory_(std::move(directory)),
         options_(std::move(options)),
@@ -31,10 +31,10 @@ class RunSession {
         lock_(directory_) {}
   ~RunSession();
 
-  // Each reads what is there and the pictures, and writes nothing.
+  // Both read the directory and the pictures. They write nothing.
   void start(const PictureLoader& pictures);
   void go_on(const PictureLoader& pictures, bool accept_changed_data);
-  // Mends what the last session left, and writes what belongs to the run.
+  // Repairs what the last session left, and writes the files of the run.
   void begin();
 
   RunMetrics step();
@@ -64,7 +64,7 @@ class RunSession {
   void finish_last_save();
   void write_averaged();
   void tidy_up();
-  // Whether something that is done every so many steps is due.
+  // Whether something that happens every `every` steps is due.
   bool due(int64_t every) const { return every > 0 && steps() % every == 0; }
   std::string grid_path() const;
   bool has_grid() const;
@@ -89,18 +89,24 @@ class RunSession {
   DataFingerprint fingerprint_;
   std::optional<BatchSampler> sampler_;
   std::unique_ptr<Trainer> trainer_;
-  std::unique_ptr<Network> averaged_;  // shares the trainer's averaged weights
+  // Shares the trainer's averaged weights.
+  std::unique_ptr<Network> averaged_;
   std::optional<MetricsLog> log_;
   int64_t first_step_ = 0;
-  int64_t saved_ = -1;             // the step of the newest checkpoint
-  int64_t grid_ = -1;              // the step of the newest grid of this session
-  int64_t save_every_before_ = 0;  // of the session before
-  double images_since_line_ = 0, seconds_since_line_ = 0;  // of metrics.jsonl
+  // The step of the newest checkpoint.
+  int64_t saved_ = -1;
+  // The step of the newest grid of this session.
+  int64_t grid_ = -1;
+  // RunOptions::save_every in the previous session.
+  int64_t save_every_before_ = 0;
+  // Since the last line in metrics.jsonl.
+  double images_since_line_ = 0, seconds_since_line_ = 0;
 
-  // What other threads read.
+  // The members that other threads read.
   mutable std::mutex mutex_;
   RunSnapshot seen_;
-  bool stepping_ = false;  // the weights are being changed
+  // True while a step changes the weights.
+  bool stepping_ = false;
   // Copies of the averaged weights for threads that wait for the end of a step.
   mutable std::condition_variable step_ended_;
   mutable int waiting_ = 0;

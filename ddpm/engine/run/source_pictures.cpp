@@ -16,25 +16,27 @@ namespace {
 
 [[noreturn]] void fail_no_source(const PictureRequest& request) {
   if (request.resumed) {
-    fail_usage("train", fmt::format("the pictures of {} were a program's own; resume it with that "
-                                    "program, or tell with --data where they are now",
+    fail_usage("train", fmt::format("the pictures of {} came from a program; resume it with that "
+                                    "program, or give the place of the pictures with --data",
                                     request.directory));
   }
   fail_usage("train",
              "no data given; name a folder of images, or for a first try emoji:smileys-emotion");
 }
 
-// A run knows its pictures by their place, and is no place of pictures itself.
+// A run finds its pictures by their path, and its own directory must not be that path.
 void check_place(const PictureRequest& request) {
   const std::string& source = request.options.source;
   const size_t slash = source.find('/');
-  if (slash == std::string::npos) return;  // emoji
+  // The emoji have no path.
+  if (slash == std::string::npos) return;
   const std::string place = source.substr(slash);
   const std::optional<FileStatus> found = find_file(place);
   if (!found) {
-    if (!request.resumed) return;  // load_source says what it looked for
-    fail("train", fmt::format("the pictures of {} are not where they were, {}; tell where they are "
-                              "now with --data",
+    // load_source() reports what it looked for.
+    if (!request.resumed) return;
+    fail("train", fmt::format("the pictures of {} are no longer at {}; give their new place with "
+                              "--data",
                               request.directory, place));
   }
   if (found->identity == file_status(request.directory).identity) {

@@ -14,7 +14,7 @@
 namespace ddpm {
 namespace {
 
-// Empty where the trainer holds the checkpoint's state now, otherwise why not.
+// Loads the checkpoint into the trainer and returns "", or returns the reason why it cannot.
 std::string load_or_why_not(const CheckpointEntry& entry, const RunConfig& config,
                             Trainer& trainer) {
   try {
@@ -23,13 +23,14 @@ std::string load_or_why_not(const CheckpointEntry& entry, const RunConfig& confi
       return fmt::format("it was saved after step {}, not {}", checkpoint.step(), entry.step);
     if (const std::string why = why_foreign(checkpoint.marks(), config); !why.empty()) return why;
     if (to_json(checkpoint.config()) != to_json(trainer.config()))
-      return "its network, schedule or size of pictures is another";
+      return "its network, schedule or picture size differs";
     checkpoint.load(trainer.network(), trainer.adam());
     return "";
   } catch (const SystemError& error) {
     const int code = error.code();
     if (code == ENOENT || code == ELOOP || code == EISDIR) return error.what();
-    throw;  // says nothing about the checkpoint
+    // The checkpoint may be sound.
+    throw;
   } catch (const UsageError&) {
     throw;
   } catch (const Error& error) {
@@ -58,15 +59,18 @@ void check_is_new(const std::string& run) {
   if (exists(in_run(run, "config.json"))) {
     try {
       const int64_t save_every = read_run_options(run).run.save_every;
-      if (MetricsLog::last_step(run) <= save_every) return;  // killed before its first save
+      // The run was killed before its first save.
+      if (MetricsLog::last_step(run) <= save_every) return;
     } catch (const SystemError&) {
       throw;
     } catch (const Error& error) {
-      refuse(fmt::format("holds a config.json that is no run's; move it away ({})", error.what()));
+      refuse(fmt::format("holds a config.json that does not belong to a run; move it away ({})",
+                         error.what()));
     }
     refuse("holds a run that has lost its checkpoints; put them back and add --resume");
   }
-  if (MetricsLog::is_foreign(run)) refuse("holds a metrics.jsonl that is no run's; move it away");
+  if (MetricsLog::is_foreign(run))
+    refuse("holds a metrics.jsonl that does not belong to a run; move it away");
 }
 
 void check_never_saved(const std::string& run, const RunConfig& config) {
@@ -77,9 +81,10 @@ void check_never_saved(const std::string& run, const RunConfig& config) {
   };
   if (exists(in_run(run, "model.safetensors")))
     lost("it holds a model.safetensors but nothing to continue from");
-  if (!exists(in_run(run, "checkpoints"))) lost("it holds a config.json but no folder checkpoints");
+  if (!exists(in_run(run, "checkpoints")))
+    lost("it holds a config.json but no folder named checkpoints");
   if (MetricsLog::last_step(run) > config.options.run.save_every)
-    lost("its metrics.jsonl goes on beyond the step of the first save");
+    lost("its metrics.jsonl has steps after the first save");
 }
 
 int64_t load_newest_checkpoint(const std::string& run, const RunConfig& config, Trainer& trainer,
@@ -92,9 +97,10 @@ int64_t load_newest_checkpoint(const std::string& run, const RunConfig& config, 
     if (reason.empty()) return trainer.steps();
     reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", entry->path, reason);
     if (std::next(entry) != all.rend())
-      warn(fmt::format("cannot continue from {}: {}; trying the one before", entry->path, reason));
+      warn(
+          fmt::format("cannot continue from {}: {}; trying the previous one", entry->path, reason));
   }
-  fail("train", fmt::format("no checkpoint of {} can be continued from: {}. Start a new run in "
+  fail("train", fmt::format("cannot continue from any checkpoint of {}: {}. Start a new run in "
                             "another directory",
                             run, reasons));
 }

@@ -1,4 +1,4 @@
-// What is checked before a run begins or goes on. Private to engine/run/.
+// The checks before a run starts or continues. Private to engine/run/.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,19 @@
 
 namespace ddpm {
 
-// Throws SystemError where a file that is written only after a while could not be.
+// Throws SystemError if one of the files that are written later cannot be written.
 void require_writable(const std::string& run);
 
-// Throws UsageError where a new run would overwrite another, or files that are no run's.
+// Throws UsageError if a new run would overwrite another run, or files that do not belong to a run.
 void check_is_new(const std::string& run);
 
-// For a run without checkpoints, which begins at step 0: throws Error where that would destroy one
-// that has lost them.
+// For a run without checkpoints, which starts at step 0. Throws Error if the run had checkpoints
+// and has lost them, because starting again would destroy its other files.
 void check_never_saved(const std::string& run, const RunConfig& config);
 
-// Takes the newest checkpoint that is sound and this run's; each that is not is named in a warning.
-// Returns its step, -1 where the run has no checkpoints; throws Error where it has some, but none
-// that can be continued from.
+// Loads the newest checkpoint that is sound and belongs to this run. Warns about each newer one.
+// Returns its step, or -1 if the run has no checkpoints. Throws Error if it has some but cannot
+// continue from any of them.
 int64_t load_newest_checkpoint(const std::string& run, const RunConfig& config, Trainer& trainer,
                                const Warn& warn);
 
