@@ -1,5 +1,5 @@
-// ddpm bench: one forward pass and one whole training step, on random data. Minima over
-// repetitions: everything that disturbs a measurement makes it longer.
+// ddpm bench: measures one forward pass and one whole training step on random data. It reports the
+// minimum of the repetitions, because every disturbance makes a measurement longer.
 #include <fmt/core.h>
 #include <sys/resource.h>
 
@@ -36,13 +36,14 @@ struct Request {
   Machine machine;
 };
 
-// The fastest of so many runs, and of as many as begin within so many seconds.
+// The fastest run. Does at least `repetitions` runs, and goes on until `seconds` have passed.
 double fastest(int64_t repetitions, double seconds, const std::function<void()>& work) {
   using Clock = std::chrono::steady_clock;
   const auto since = [](Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
-  work();  // warm-up: memory, packed weights, threads
+  // Warm-up: memory, packed weights, threads.
+  work();
   double best = 1e300;
   const Clock::time_point begin = Clock::now();
   for (int64_t i = 0; i < repetitions || since(begin) < seconds; ++i) {
@@ -59,7 +60,7 @@ double peak_rss_mb() {
   return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
 }
 
-// The fastest of the repetitions, operation by operation.
+// For each operation, the fastest of the repetitions.
 std::vector<ProfiledOperation> profile(Device device, int64_t repetitions,
                                        const std::function<void()>& work) {
   Profile profile(device);
@@ -98,7 +99,7 @@ std::string layers_json(const std::vector<ProfiledOperation>& operations) {
   return "[" + text + "]";
 }
 
-// Where the time of one piece of work goes, operation by operation.
+// Prints how much time each operation takes.
 void print_layers(const char* title, const std::vector<ProfiledOperation>& operations) {
   double total = 0;
   for (const ProfiledOperation& o : operations) total += o.seconds;
@@ -117,18 +118,21 @@ void check_ranges(const Request& request) {
   check_range("bench", "--channels", request.channels, 1, 4096);
   check_range("bench", "--repetitions", request.repetitions, 1, 1'000'000);
   if (!(request.seconds >= 0 && request.seconds <= 3600)) {
-    fail_usage("bench", fmt::format("--seconds is {}; it can be 0 to 3600", request.seconds));
+    fail_usage("bench", fmt::format("--seconds is {}; it must be 0 to 3600", request.seconds));
   }
 }
 
 struct Measured {
   ImageSize size;
   double step_s = 0, forward_s = 0;
-  double rss_mb = 0;  // of training; what sampling keeps comes after
-  double flops = 0;   // of a forward pass of the batch
+  // The peak during training. Sampling comes later and is not included.
+  double rss_mb = 0;
+  // Of a forward pass of the batch.
+  double flops = 0;
   int64_t parameters = 0;
   std::string simd;
-  std::vector<ProfiledOperation> forward_layers, step_layers;  // with --layers
+  // Filled with --layers.
+  std::vector<ProfiledOperation> forward_layers, step_layers;
 };
 
 Measured measure(const Request& request, Device device) {
@@ -136,7 +140,8 @@ Measured measure(const Request& request, Device device) {
   Measured result;
   const ImageSize size = result.size = parse_image_size(options.data.size);
   const ModelConfig config = options.model_config(size.height, size.width, request.channels);
-  config.network.check();  // before its weights take time and memory
+  // Checked before the weights take time and memory.
+  config.network.check();
   config.network.check_image(size.height, size.width);
   require_memory_for_training(config, options.optimizer.batch, options.optimizer.recompute, 0);
 
@@ -228,16 +233,15 @@ Action bench_command(Flags& flags) {
   options.optimizer.batch = 8;
   flags.add_fields(options.network);
   flags.group("Flags");
-  flags.add("channels", request->channels, "of the pictures");
+  flags.add("channels", request->channels, "channels of the pictures");
   flags.add_fields(options, [](const Field& field) {
     return field.name() == "size" || field.name() == "batch" || field.name() == "recompute";
   });
-  flags.add("repetitions", request->repetitions, "the fastest of so many counts");
-  flags.add("seconds", request->seconds, "repeats for at least so long");
-  flags.add("json", request->json,
-            "one line of JSON, forward_flops being those of the whole batch");
+  flags.add("repetitions", request->repetitions, "number of repetitions; the fastest counts");
+  flags.add("seconds", request->seconds, "repeat for at least this many seconds");
+  flags.add("json", request->json, "print one line of JSON; forward_flops is for the whole batch");
   flags.add("layers", request->layers,
-            "also where the time goes: every operation by shape, with its algorithm and speed");
+            "also print the time of every operation by shape, with its algorithm and speed");
   request->machine.declare(flags);
   return [request] { return run(*request); };
 }

@@ -1,5 +1,6 @@
-// A command is a row of the table in main.cpp and a function in a file of its own that declares its
-// flags and returns what to run once they are parsed. The table also makes the help.
+// A command is a row of the table in main.cpp and a function in its own file. The function declares
+// the flags of the command and returns the action that runs after they were parsed. The table also
+// gives the help.
 #pragma once
 
 #include <functional>
@@ -13,11 +14,13 @@ using Action = std::function<int()>;
 
 struct Command {
   const char* name;
-  const char* summary;   // one line
-  const char* examples;  // lines for the end of its help
-  // The Flags live until the action has run.
+  // One line.
+  const char* summary;
+  // Lines for the end of the command's help.
+  const char* examples;
+  // The Flags object exists until the action has run.
   Action (*declare)(Flags& flags);
-  // False where standard output is only a message: losing it is no failure.
+  // False if standard output gets only a message. Losing that is not an error.
   bool prints_result = true;
 };
 
@@ -28,6 +31,7 @@ Action info_command(Flags& flags);
 Action data_command(Flags& flags);
 Action bench_command(Flags& flags);
 
-inline constexpr int kInterrupted = 130;  // as shells report a program ended by Ctrl-C
+// The status that shells report for a program that Ctrl-C ended.
+inline constexpr int kInterrupted = 130;
 
 }  // namespace ddpm::cli

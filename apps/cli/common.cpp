@@ -30,7 +30,7 @@ Device Machine::apply() const {
 
 void ModelFlags::declare(Flags& flags) {
   flags.positional("MODEL", path, "a run directory or a .safetensors file");
-  flags.group("For files that do not say it (bare state dicts)");
+  flags.group("For files without this information (bare state dicts)");
   flags.add_fields(config, [](const Field& field) { return !field.in_state_dict(); });
   flags.group("Flags");
 }
@@ -46,7 +46,7 @@ void read_config_file(const std::string& path, TrainOptions& options) {
   for (const Field& field : fields) known.push_back(field.name());
   for (const auto& [name, value] : object.members()) {
     if (tells_of_run(name) || fields.find(name) != nullptr) continue;
-    fail_usage("train", unknown(fmt::format("{} sets '{}', which is no option", path, name),
+    fail_usage("train", unknown(fmt::format("{} sets '{}', which is not an option", path, name),
                                 nearest(name, known), "see ddpm train --help"));
   }
   try {
@@ -59,7 +59,7 @@ void read_config_file(const std::string& path, TrainOptions& options) {
 void check_range(const char* command, const char* flag, int64_t value, int64_t lowest,
                  int64_t highest) {
   if (value >= lowest && value <= highest) return;
-  fail_usage(command, fmt::format("{} is {}; it can be {} to {}", flag, value, lowest, highest));
+  fail_usage(command, fmt::format("{} is {}; it must be {} to {}", flag, value, lowest, highest));
 }
 
 std::vector<std::pair<std::string, std::string>> source_rows() {
@@ -83,7 +83,7 @@ std::string describe(const LoadReport& report, const Dataset& pictures, size_t m
                         printable(report.skipped[i].reason));
   }
   if (skipped > most_named) {
-    text += fmt::format("  and {} more; 'ddpm data' names all\n", skipped - most_named);
+    text += fmt::format("  and {} more; 'ddpm data' lists all\n", skipped - most_named);
   }
   return text;
 }

@@ -1,4 +1,4 @@
-// What several commands share.
+// Functions that several commands share.
 #pragma once
 
 #include <cstddef>
@@ -15,27 +15,27 @@
 
 namespace ddpm::cli {
 
-// --threads and --device.
+// The flags --threads and --device.
 struct Machine {
   int64_t threads = 0;
   std::string device = "cpu";
 
   void declare(Flags& flags);
-  // Sets the thread count and gives the device. Throws UsageError for values out of range.
+  // Sets the thread count and returns the device. Throws UsageError for values out of range.
   Device apply() const;
 };
 
-// MODEL and the flags for what a bare state dict does not tell.
+// MODEL, and the flags for what cannot be read off a bare state dict.
 struct ModelFlags {
   std::string path;
   ModelConfig config;
 
   void declare(Flags& flags);
-  // Only what was given counts.
+  // Uses only those values whose flags were given.
   Model load(const Flags& flags, Device device) const;
 };
 
-// The fields of `options` whose flags were given and that no state dict tells.
+// The fields of `options` whose flags were given and that cannot be read off a state dict.
 template <class Options>
 JsonObject given_fields(const Flags& flags, const Options& options) {
   JsonObject given;
@@ -46,25 +46,26 @@ JsonObject given_fields(const Flags& flags, const Options& options) {
   return given;
 }
 
-// Options of training from a JSON file. Keys are those of config.json, so that a run's own file can
-// start another.
+// Reads training options from a JSON file. The keys are those of config.json, so the file of one
+// run can start another.
 void read_config_file(const std::string& path, TrainOptions& options);
 
-// Throws UsageError unless the value lies in the range.
+// Throws UsageError unless the value is in the range.
 void check_range(const char* command, const char* flag, int64_t value, int64_t lowest,
                  int64_t highest);
 
 // The largest --scale of grids.
 inline constexpr int64_t kMostScale = 1024;
 
-// Forms of SOURCE and what they mean, for help.
+// The forms of SOURCE and their meanings, for help.
 std::vector<std::pair<std::string, std::string>> source_rows();
 
-// What a source gave and what it left out, for people; names the first `most_named` of the files
-// that were skipped.
+// Describes for users what a source gave and what it left out. Lists at most `most_named` of the
+// skipped files.
 std::string describe(const LoadReport& report, const Dataset& pictures, size_t most_named);
 
-// Three digits and a unit: "35.7 M", or with "FLOP" "58.9 MFLOP" and "987 FLOP".
+// A number with three digits and a unit: "35.7 M", or with the unit "FLOP" "58.9 MFLOP", "987
+// FLOP".
 std::string short_number(double value, const std::string& unit = "");
 
 // "s" unless there is one.

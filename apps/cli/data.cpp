@@ -1,4 +1,4 @@
-// ddpm data: the pictures of a source exactly as a training step would get them.
+// ddpm data: shows the pictures of a source exactly as a training step would get them.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace ddpm::cli {
 
 namespace {
 
-// The next reading of the folder would take the grid for one of the pictures.
+// Whether the grid would lie in the source's folder. It would then count as one of its pictures.
 bool lies_inside(const std::string& out, const std::string& source) {
   namespace fs = std::filesystem;
   std::error_code error;
@@ -45,18 +45,18 @@ Action data_command(Flags& flags) {
   };
   const auto request = std::make_shared<Request>();
   flags.positional("SOURCE", request->source, "where the pictures come from, see below");
-  flags.add("out", request->out, "a grid of pictures", "FILE.png");
+  flags.add("out", request->out, "file for a grid of pictures", "FILE.png");
   flags.require();
-  flags.add("n", request->count, "how many pictures the grid shows at most");
+  flags.add("n", request->count, "the most pictures in the grid");
   flags.add("size", request->size, "pixels a side, or HEIGHTxWIDTH", "N|HxW");
   flags.add("channels", request->options.channels,
             "1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures", "1|3|4|auto");
   flags.add("background", request->options.background,
-            "colour under transparency that is not kept: a name or #rrggbb", "COLOUR");
+            "colour behind transparent pixels: a name or #rrggbb", "COLOUR");
   flags.add("flip", request->sampler.flip, "mirror pictures left to right at random");
-  flags.add("seed", request->sampler.seed, "decides which pictures are shown");
+  flags.add("seed", request->sampler.seed, "seed for the choice of the pictures");
   flags.add("scale", request->scale,
-            "every pixel of the grid becomes N x N, 0 for a size to look at");
+            "every pixel of the grid becomes N x N pixels, 0 for a convenient size");
   flags.add("threads", request->machine.threads, "processor threads, 0 for all cores");
   flags.list("SOURCE is one of", source_rows());
 
@@ -90,8 +90,8 @@ Action data_command(Flags& flags) {
     print(fmt::format("wrote {}, showing {}\n", printable(request->out), count));
     if (lies_inside(request->out, request->source)) {
       say(fmt::format(
-          "warning: {} lies among the pictures, so that a training would take it for one "
-          "of them; move it elsewhere\n",
+          "warning: {} lies among the pictures, so a training would use it as one of them; move it "
+          "elsewhere\n",
           printable(request->out)));
     }
     return 0;

@@ -1,6 +1,6 @@
-// CLI11 splits the command line and knows which words are flags. Values are converted here, so that
-// errors name flag and value in our words, and so that a value can be written twice: once to learn
-// of --config or --resume, and again over what that file said.
+// CLI11 splits the command line and knows which words are flags. Values are converted here, for two
+// reasons. Errors then name flag and value in our words. And a value can be written twice: first to
+// read --config or --resume, and again after the file was read, because flags override the file.
 #include "apps/cli/flags.h"
 
 #include <fmt/core.h>
@@ -21,7 +21,8 @@
 namespace ddpm::cli {
 namespace {
 
-constexpr size_t kColumn = 30;  // where help texts start
+// The column where help texts start.
+constexpr size_t kColumn = 30;
 
 size_t help_width() {
   winsize size{};
@@ -29,7 +30,7 @@ size_t help_width() {
   return std::clamp<size_t>(size.ws_col, 60, 120);
 }
 
-// Words of a text in lines, all but the first indented.
+// Breaks a text into lines. All lines but the first are indented.
 std::string wrap(const std::string& text, size_t indent, size_t width) {
   std::string lines;
   size_t used = indent;
@@ -50,7 +51,7 @@ std::string wrap(const std::string& text, size_t indent, size_t width) {
   return lines;
 }
 
-// A row of the help: what is typed, then what it means.
+// A row of the help: the words to type, then their meaning.
 std::string row(std::string left, const std::string& right) {
   if (left.size() + 2 > kColumn) {
     left += "\n" + std::string(kColumn, ' ');
@@ -90,7 +91,7 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-// What is wrong with a value, or nothing: "which is not a whole number".
+// What is wrong with a value, such as "which is not a whole number". Empty if nothing is.
 using Problem = std::string;
 
 template <class Number>
@@ -112,7 +113,7 @@ Problem read_number(std::string_view text, Number& value) {
     return fmt::format("which is not {}", what);
   }
   if constexpr (!whole) {
-    if (!std::isfinite(read)) return "which is not a number that is finite";
+    if (!std::isfinite(read)) return "which is not a finite number";
   }
   value = read;
   return {};
@@ -168,7 +169,7 @@ Problem read_text(const std::string& text, std::string& value) {
   return {};
 }
 
-// What stands for a field's value in the help.
+// The placeholder for a field's value in the help.
 std::string value_name_of(const Field& field) {
   if (!field.value_name().empty()) return field.value_name();
   if (!field.choices().empty()) return bars(field.choices());
@@ -176,7 +177,8 @@ std::string value_name_of(const Field& field) {
   return kByType[field.value().index()];
 }
 
-// Edits that turn one word into the other: letters added, removed, changed, or neighbours swapped.
+// The number of edits that turn one word into the other: a letter added, removed or changed, or two
+// neighbours swapped.
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
   for (size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
@@ -196,25 +198,28 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 struct Flags::Impl {
-  // Reads one value as the command line has it.
+  // Reads one value from its text on the command line.
   using Reader = std::function<Problem(const std::string&)>;
   struct Entry {
-    std::string name;  // with its dashes
+    // Includes the dashes.
+    std::string name;
     CLI::Option* option;
     Reader read;
     bool is_switch = false;
-    std::vector<std::string> aliases = {};  // with their dashes
+    // They include the dashes.
+    std::vector<std::string> aliases = {};
   };
 
   explicit Impl(std::string name, const std::string& summary)
       : command(std::move(name)), app(summary, "ddpm " + command) {
     app.formatter(std::make_shared<HelpFormatter>());
     app.get_formatter()->label("Positionals", "Arguments");
-    app.set_help_flag();  // declared last, by parse()
+    // parse() declares it, as the last flag.
+    app.set_help_flag();
     app.allow_extras();
   }
 
-  // A flag of several names that takes no value, and its --no- form.
+  // Declares a flag that takes no value, with all its names, and its --no- forms.
   CLI::Option* switch_option(const std::vector<std::string>& names, bool shown,
                              const std::string& help) {
     std::string spelled;
@@ -226,7 +231,7 @@ struct Flags::Impl {
     return made;
   }
 
-  // The callback does nothing: values are read by apply().
+  // The callback does nothing, because apply() reads the values.
   CLI::Option* option(const std::string& name, const std::string& help,
                       const std::string& value_name, const std::string& shown) {
     CLI::Option* made = app.add_option(
@@ -262,8 +267,8 @@ struct Flags::Impl {
     return names;
   }
 
-  // --flip=yes and --no-flip=1 in the one form that CLI11 reads without a fault. Throws UsageError
-  // for values that are neither true nor false.
+  // Rewrites --flip=yes and --no-flip=1 in the one form that CLI11 reads correctly. Throws
+  // UsageError for values that are neither true nor false.
   std::string plain_switch(const std::string& word) const {
     const size_t equals = word.find('=');
     if (equals == std::string::npos) return word;
@@ -284,20 +289,21 @@ struct Flags::Impl {
     return word;
   }
 
-  // Throws UsageError in our words for what CLI11 found.
+  // Throws UsageError in our words for an error of CLI11.
   [[noreturn]] void refuse_parse(const std::string& what) const {
-    check_leftovers();  // a misspelt flag says more than the one that is missing for it
+    // First, because a misspelt flag explains more than the flag that is missing because of it.
+    check_leftovers();
     for (const Entry& entry : entries) {
       if (entry.option->count() > 1) {
         refuse(
-            fmt::format("{} is given {} times; once is enough", entry.name, entry.option->count()));
+            fmt::format("{} is given {} times; give it once", entry.name, entry.option->count()));
       }
       if (what.starts_with(entry.name + ": 1 required")) refuse_empty(entry);
     }
     refuse(what);
   }
 
-  // Throws UsageError for words that are no flag of this command.
+  // Throws UsageError for words that are not a flag of this command.
   void check_leftovers() const {
     for (const std::string& word : app.remaining()) {
       if (!word.starts_with("-")) refuse(fmt::format("'{}' is one argument too many", word));
@@ -440,20 +446,22 @@ void Flags::add_fields(const std::function<Fields()>& list,
 bool Flags::parse(const std::vector<std::string>& arguments) {
   CLI::App& app = impl_->app;
   app.set_help_flag("-h,--help", "this text")->group("Other");
-  std::vector<std::string> words;  // CLI11 takes them last first
+  // CLI11 expects them in reverse order.
+  std::vector<std::string> words;
   for (const std::string& word : arguments) words.insert(words.begin(), impl_->plain_switch(word));
   try {
     app.parse(words);
   } catch (const CLI::CallForHelp&) {
     std::string text = app.help() + impl_->lists;
     if (!impl_->examples.empty()) text += "\nExamples:\n" + impl_->examples;
-    // CLI11 parts groups by two empty lines.
+    // CLI11 separates groups by two empty lines.
     for (size_t at = 0; (at = text.find("\n\n\n", at)) != std::string::npos;) text.erase(at, 1);
     print(text);
     return false;
   } catch (const CLI::ParseError& error) {
     impl_->refuse_parse(error.what());
-  } catch (const std::logic_error& error) {  // of the conversions that CLI11 makes
+  } catch (const std::logic_error& error) {
+    // From the conversions that CLI11 makes.
     impl_->refuse_parse(error.what());
   }
   impl_->check_leftovers();

@@ -1,6 +1,6 @@
-// Flags of one command: bound to variables, converted with errors that name flag and value, listed
-// in the help with their defaults. Options structs declare all their fields at once. CLI11 does the
-// work and appears in no header.
+// The flags of one command. They are bound to variables, converted with errors that name flag and
+// value, and listed in the help with their defaults. An options struct declares all its fields at
+// once. The implementation uses CLI11, which appears in no header.
 #pragma once
 
 #include <cstdint>
@@ -22,14 +22,16 @@ class Flags {
   Flags(const Flags&) = delete;
   Flags& operator=(const Flags&) = delete;
 
-  // Heading of the flags that follow, in the help.
+  // Sets the heading of the flags that follow, in the help.
   void group(std::string title);
   // An argument without a flag, such as MODEL.
   void positional(const std::string& name, std::string& value, const std::string& help,
                   bool required = true);
-  // --name; the variable's value now is the default that the help shows. value_name is what stands
-  // after the flag there, by default for the type.
-  void add(const std::string& name, bool& value, const std::string& help);  // also --no-NAME
+  // Declares --name. The current value of the variable is the default in the help. value_name is
+  // the placeholder for the value there. It depends on the type if it is not given. A bool also
+  // declares
+  // --no-NAME.
+  void add(const std::string& name, bool& value, const std::string& help);
   void add(const std::string& name, int64_t& value, const std::string& help,
            const std::string& value_name = "N");
   void add(const std::string& name, uint64_t& value, const std::string& help,
@@ -40,15 +42,15 @@ class Flags {
            const std::string& value_name = "TEXT");
   void add(const std::string& name, std::vector<int64_t>& value, const std::string& help,
            const std::string& value_name = "N,N,...");
-  // The flag declared last must be given.
+  // Makes the flag that was declared last mandatory.
   void require();
-  // A list after the flags, before the examples: what a flag's choices mean.
+  // Adds a list after the flags and before the examples, such as the meanings of a flag's choices.
   void list(const std::string& title, const std::vector<std::pair<std::string, std::string>>& rows);
 
-  // Every field of an options struct as a flag, with its group, value name and earlier names. The
-  // options must outlive the flags. Where a field selects which others there are, the fields of all
-  // its choices become flags; one that the final choice does not have is refused when it is
-  // applied. Only the fields that are `wanted`, where that is given.
+  // Declares every field of an options struct as a flag, with its group, value name and earlier
+  // names. The options must outlive the flags. If a field decides which other fields exist, the
+  // fields of all its choices become flags. A flag that the final choice does not have is refused
+  // when it is applied. If `wanted` is given, only the fields for which it is true are declared.
   template <class Options>
   void add_fields(Options& options, const std::function<bool(const Field&)>& wanted = {}) {
     add_fields([&options] { return fields_of(options); }, wanted);
@@ -56,10 +58,10 @@ class Flags {
   void add_fields(const std::function<Fields()>& list,
                   const std::function<bool(const Field&)>& wanted = {});
 
-  // False when help was asked for and shown. Throws UsageError for what cannot be understood.
-  // Writes the values given to their variables.
+  // Writes the given values to their variables. Returns false if help was asked for, and shows it.
+  // Throws UsageError for words that it cannot understand.
   bool parse(const std::vector<std::string>& arguments);
-  // Writes them again: what stands on the command line wins over what a file said meanwhile.
+  // Writes the values again, because the command line overrides a file that was read after parse().
   void apply() const;
   bool given(std::string_view name) const;
 
@@ -68,11 +70,10 @@ class Flags {
   std::unique_ptr<Impl> impl_;
 };
 
-// The choice nearest to what was typed, or empty when none is near.
+// The choice that is most similar to `typed`. Empty if none is similar.
 std::string nearest(std::string_view typed, const std::vector<std::string>& choices);
 
-// "there is no command 'trian'; did you mean train?", or where nothing is near "...; see ddpm
-// --help".
+// "there is no command 'trian'; did you mean train?". If `near` is empty: "...; see ddpm --help".
 std::string unknown(const std::string& what, const std::string& near, const std::string& see);
 
 // "linear|cosine", for value_name.

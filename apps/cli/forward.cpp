@@ -1,4 +1,4 @@
-// ddpm forward: the network as a function from tensors to tensors, to compare with other programs.
+// ddpm forward: runs the network on tensors and writes its output, to compare with other programs.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -20,11 +20,11 @@ namespace {
 
 void require_finite(const Tensor& values, const std::string& what) {
   if (const auto value = find_not_finite(values)) {
-    fail("forward", fmt::format("{} holds {}; only finite numbers make sense", what, *value));
+    fail("forward", fmt::format("{} contains {}; all numbers must be finite", what, *value));
   }
 }
 
-// Shapes and the memory needed are checked before anything is read.
+// Checks the shapes and the memory before the tensors are read.
 void check_inputs(const SafetensorsFile& file, ModelConfig config) {
   const SafetensorsEntry *x = file.find("x"), *t = file.find("t");
   if (x == nullptr || t == nullptr || x->shape.rank() != 4) {
@@ -35,7 +35,7 @@ void check_inputs(const SafetensorsFile& file, ModelConfig config) {
   }
   const int64_t count = x->shape[0];
   if (t->shape != Shape{count} || count == 0) {
-    fail("forward", fmt::format("t of {} has the shape {}; x holds {} images, so [{}] is needed",
+    fail("forward", fmt::format("t of {} has the shape {}; x has {} images, so t must be [{}]",
                                 file.path(), t->shape.str(), count, std::max<int64_t>(count, 1)));
   }
   if (x->shape[1] != config.network.channels()) {
@@ -57,9 +57,9 @@ Action forward_command(Flags& flags) {
     std::string in, out;
   };
   const auto request = std::make_shared<Request>();
-  flags.add("in", request->in, "holds x [N, C, H, W] and t [N]", "FILE.safetensors");
+  flags.add("in", request->in, "file with x [N, C, H, W] and t [N]", "FILE.safetensors");
   flags.require();
-  flags.add("out", request->out, "gets out [N, C, H, W]", "FILE.safetensors");
+  flags.add("out", request->out, "file for the output out [N, C, H, W]", "FILE.safetensors");
   flags.require();
   request->machine.declare(flags);
   request->model.declare(flags);

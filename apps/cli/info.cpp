@@ -1,5 +1,5 @@
-// ddpm info: what a model file holds, or what flags of `ddpm train` would make, what running and
-// training it cost, and what this machine has.
+// ddpm info: shows the configuration of a model file, or of the network that flags of `ddpm train`
+// would create, the cost of running and training it, and the memory of this machine.
 #include <fmt/core.h>
 
 #include "apps/cli/command.h"
@@ -19,22 +19,28 @@ namespace {
 
 struct Request {
   std::string model;
-  std::string config, run;  // as ddpm train takes them
+  // As in ddpm train.
+  std::string config, run;
   TrainOptions options;
   bool json = false;
 };
 
 struct Report {
-  std::string path;            // empty where the network exists in flags only
-  int64_t trained_steps = -1;  // -1 where unknown
-  ModelConfig config;          // as the file says
-  ImageSize size;              // what the costs are told for
+  // Empty if the network exists only as flags.
+  std::string path;
+  // -1 if unknown.
+  int64_t trained_steps = -1;
+  // The configuration in the file.
+  ModelConfig config;
+  // The size of the pictures for which the costs are computed.
+  ImageSize size;
   int64_t batch = 0;
   Cost cost;
   AvailableMemory available;
 };
 
-// The images' size: asked for, trained on, or else one that the network can take.
+// The size of the pictures: the one asked for, or that of the training, or one that the network
+// takes.
 ImageSize image_size(const Flags& flags, const TrainOptions& options, const ModelConfig& config) {
   if (flags.given("size")) return parse_image_size(options.data.size);
   if (config.height > 0 && config.width > 0) return {config.height, config.width};
@@ -71,7 +77,7 @@ void print_text(const Report& report) {
   memory("memory for sampling", cost.sampling_bytes);
   memory("memory for training", cost.training_bytes);
   memory("  with --recompute", cost.recompute_bytes);
-  print(fmt::format("  {:<28}{} ({})\n", "memory there is", memory_text(report.available.bytes),
+  print(fmt::format("  {:<28}{} ({})\n", "memory available", memory_text(report.available.bytes),
                     printable(report.available.limit)));
   try {
     require_memory_for_training(with_size(report), report.batch, false, 0);
@@ -100,7 +106,7 @@ void print_json(const Report& report) {
   print(printable_json(object.dump()) + "\n");
 }
 
-// A file describes its network; only what it may leave open can be given beside it.
+// A file describes its network, so flags may give only what the file can leave open.
 void read_model(const Request& request, const Flags& flags, Report& report) {
   const TrainOptions& options = request.options;
   std::vector<std::string> describing = {"channels", "config"};
@@ -124,20 +130,17 @@ void read_options_of_training(Request& request, const Flags& flags, Report& repo
   bool any = !request.config.empty() || !request.run.empty();
   for (const Field& field : fields_of(options)) any = any || flags.given(flag_name(field.name()));
   if (!any) {
-    fail_usage(
-        "info",
-        "nothing to tell about; give MODEL, or flags of ddpm train such as --dim 32 --size 64");
+    fail_usage("info",
+               "no network given; give MODEL, or flags of ddpm train such as --dim 32 --size 64");
   }
   if (!request.config.empty()) read_config_file(request.config, options);
   flags.apply();
-  if (options.data.source.empty())
-    options.data.source = "any";  // what it costs does not depend on it
   options.check();
   int64_t channels = 3;
   if (options.data.channels == "1") channels = 1;
   if (options.data.channels == "4") channels = 4;
   if (channels == 3 && options.data.channels != "3" && options.data.channels != "auto") {
-    fail_usage("info", fmt::format("--channels is {}; 1, 3, 4 and auto (here as 3) can be",
+    fail_usage("info", fmt::format("--channels is {}; choose 1, 3, 4 or auto (counted as 3)",
                                    options.data.channels));
   }
   const ImageSize size = parse_image_size(options.data.size);
@@ -173,11 +176,11 @@ Action info_command(Flags& flags) {
                    "describe a network that is not trained yet",
                    false);
   flags.add("json", request->json,
-            "as one JSON object; forward_flops are those of one picture, memory is in bytes");
+            "print one JSON object; forward_flops is for one picture, memory is in bytes");
   flags.group("As in ddpm train");
   flags.add("config", request->config, "JSON with options as keys, such as a run's config.json",
             "FILE");
-  flags.add("out", request->run, "not looked at, so that a whole command of ddpm train will do",
+  flags.add("out", request->run, "ignored, so that all flags of a ddpm train command can be used",
             "RUN");
   flags.add_fields(request->options);
   flags.group("Flags");

@@ -1,6 +1,5 @@
-// The table of commands, the way a command line is taken apart, and the one place where errors
-// become words and exit statuses: 0 done, 1 something went wrong, 2 the request cannot work, 130
-// interrupted.
+// The table of commands, the parsing of the command line, and the only place where errors become
+// messages and exit statuses: 0 done, 1 an error, 2 a request that cannot work, 130 interrupted.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -20,7 +19,7 @@ namespace ddpm::cli {
 namespace {
 
 constexpr Command kCommands[] = {
-    {"train", "Learn from pictures; leaves a run directory",
+    {"train", "Train a network on pictures and write a run directory",
      "  ddpm train --data photos/ --out runs/photos\n"
      "  ddpm train --data emoji:smileys-emotion --out runs/emoji --size 32 --steps 20000\n"
      "  ddpm train --data photos/ --out runs/wide --size 28x36 --dim-mults 1,2,4\n"
@@ -35,7 +34,7 @@ constexpr Command kCommands[] = {
     {"forward", "Run the network once, from tensors to tensors",
      "  ddpm forward model.safetensors --in inputs.safetensors --out outputs.safetensors\n",
      forward_command},
-    {"info", "What a model is and what it costs",
+    {"info", "Show a model and its cost",
      "  ddpm info runs/photos\n"
      "  ddpm info --size 64 --dim 32 --batch 16\n"
      "  ddpm info model.safetensors --batch 64 --json\n",
@@ -58,7 +57,7 @@ std::string overview() {
     text += fmt::format("  {:<10}{}\n", command.name, command.summary);
   }
   text +=
-      "\n'ddpm COMMAND --help' lists a command's flags and shows examples; 'ddpm --version' tells "
+      "\n'ddpm COMMAND --help' lists a command's flags and shows examples; 'ddpm --version' prints "
       "the "
       "version.\n"
       "\nThe exit status is 0 when all went well, 1 for an error, 2 for a request that cannot "
@@ -82,7 +81,7 @@ const Command& find_command(const std::string& name) {
                              "see ddpm --help"));
 }
 
-// The status, once all that was printed has arrived.
+// Returns the status after all output has been written.
 int finished(int status) {
   if (const int error = output_error(); error != 0) {
     fail("ddpm", fmt::format("cannot write the output: {}", std::strerror(error)));
@@ -97,7 +96,8 @@ int run(std::vector<std::string> arguments) {
   }
   std::string first = arguments.front();
   arguments.erase(arguments.begin());
-  if (first == "help" && !arguments.empty()) {  // ddpm help COMMAND
+  // ddpm help COMMAND
+  if (first == "help" && !arguments.empty()) {
     first = arguments.front();
     arguments = {"--help"};
   }
@@ -119,8 +119,10 @@ int run(std::vector<std::string> arguments) {
 
 int report(const char* message, int status) noexcept {
   try {
-    say(fmt::format("ddpm: {}\n", printable(message)));  // one line, whatever it holds
-  } catch (...) {                                        // no memory for the text
+    // One line, whatever the message contains.
+    say(fmt::format("ddpm: {}\n", printable(message)));
+  } catch (...) {
+    // There is no memory for the text.
     say("ddpm: [ddpm] out of memory\n");
   }
   return status;
@@ -132,7 +134,7 @@ int guarded_run(int argc, char** argv) noexcept {
   } catch (const UsageError& error) {
     return report(error.what(), 2);
   } catch (const std::bad_alloc&) {
-    return report("[ddpm] out of memory; a smaller --batch, --size or --dim needs less", 1);
+    return report("[ddpm] out of memory; use a smaller --batch, --size or --dim", 1);
   } catch (const std::exception& error) {
     return report(error.what(), 1);
   }

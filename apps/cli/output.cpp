@@ -18,8 +18,8 @@ namespace {
 
 int stdout_error = 0;
 
-// Returns 0 or an errno. A descriptor that does not block is waited for: standard output until its
-// reader takes the text, standard error for a moment only.
+// Returns 0 or an errno. If the descriptor does not block, the function waits until it can write:
+// for standard output without limit, for standard error only for a moment.
 int write_all(int descriptor, std::string_view text, int patience_ms) noexcept {
   while (!text.empty()) {
     const ssize_t written = retry([&] { return write(descriptor, text.data(), text.size()); });
@@ -34,7 +34,7 @@ int write_all(int descriptor, std::string_view text, int patience_ms) noexcept {
   return 0;
 }
 
-// printable() for every line. Empty where there is no memory for it.
+// printable() for every line. Empty if there is no memory for it.
 std::string printable_lines(std::string_view text) noexcept {
   try {
     std::string shown;
@@ -61,13 +61,14 @@ void prepare_outputs() noexcept {
   signal(SIGPIPE, SIG_IGN);
   for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; ++descriptor) {
     if (fcntl(descriptor, F_GETFD) != -1 || errno != EBADF) continue;
-    // The lowest free number is this one. Without a /dev, anything that holds the number does.
+    // The lowest free number is this descriptor. Without /dev/null, any open file serves to use it
+    // up.
     if (open("/dev/null", O_RDWR) < 0) static_cast<void>(open("/", O_PATH));
   }
 }
 
 void print(std::string_view text) noexcept {
-  // After a failure the rest would be a text with a hole.
+  // After an error, further text is not written, because it would have a gap.
   if (stdout_error == 0) stdout_error = write_all(STDOUT_FILENO, printable_lines(text), -1);
 }
 
@@ -85,7 +86,7 @@ std::string shell_word(std::string_view path) {
     for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
     return "'" + quoted + "'";
   }
-  // Known to bash, zsh, ksh and POSIX of 2024.
+  // bash, zsh, ksh and POSIX 2024 know this form.
   for (const char c : text) {
     quoted += is_plain(c) || c == ' ' ? std::string(1, c)
                                       : fmt::format("\\{:03o}", static_cast<unsigned char>(c));

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// With links followed as far as something is there.
+// The absolute path. Links are followed as far as the path exists.
 fs::path resolved(const std::string& path) {
   std::error_code error;
   const fs::path absolute = fs::absolute(path, error);
@@ -29,7 +29,7 @@ fs::path resolved(const std::string& path) {
   return error ? absolute.lexically_normal() : canonical;
 }
 
-// Removes what killed programs left. Where that fails, outputs can still be written.
+// Removes what killed programs left. If this fails, outputs can still be written.
 void tidy(const std::string& folder) {
   try {
     remove_abandoned_files(folder);
@@ -37,7 +37,7 @@ void tidy(const std::string& folder) {
   }
 }
 
-// None where the folder may be written but not listed.
+// Empty if the folder may be written but not listed.
 std::vector<std::string> names_in(const std::string& folder) {
   try {
     return list_names(folder);
@@ -98,7 +98,8 @@ bool PictureFolder::holds(const std::string& file) const {
 
 void PictureFolder::open() {
   folder_ = std::make_unique<OutputFolder>(path_);
-  const AtomicFile trial(file(0));  // removed again
+  // Only a test whether files can be created: it is removed again.
+  const AtomicFile trial(file(0));
   for (const std::string& name : names_in(path_)) {
     const std::string path = (fs::path(path_) / name).string();
     const std::optional<FileStatus> found = find_file(path);
@@ -120,16 +121,16 @@ double memory_of(ImageSize size, int64_t channels) {
 
 void check_picture_output(const std::string& flag, ImageSize size, int64_t most_side,
                           double bytes) {
-  const char* smaller = "a smaller --n, --size or --scale, or other --columns, make it smaller";
+  const char* smaller = "use a smaller --n, --size or --scale, or other --columns";
   if (std::max(size.height, size.width) > most_side) {
-    fail_usage("out", fmt::format("{} would be a picture of {} x {} pixels; its format takes {} a "
+    fail_usage("out", fmt::format("{} would be a picture of {} x {} pixels; its format allows {} a "
                                   "side; {}",
                                   flag, size.height, size.width, most_side, smaller));
   }
   const AvailableMemory available = available_memory();
   if (bytes > static_cast<double>(available.bytes)) {
-    fail_usage("out", fmt::format("{} would be a picture of {} x {} pixels, which takes {} of "
-                                  "memory to make; {} are there ({}); {}",
+    fail_usage("out", fmt::format("{} would be a picture of {} x {} pixels, which needs {} of "
+                                  "memory; {} are available ({}); {}",
                                   flag, size.height, size.width, memory_text(bytes),
                                   memory_text(available.bytes), available.limit, smaller));
   }

@@ -60,7 +60,7 @@ void Progress::draw() {
   const size_t width = terminal_width();
   const double share = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1.0;
   std::string line = fmt::format(" {:3.0f}% {}", std::floor(share * 100), text);
-  // The bar takes what the text leaves, within reason.
+  // The bar uses the space that the text leaves, up to 30 columns.
   const size_t room = width > line.size() + 4 ? std::min<size_t>(width - line.size() - 4, 30) : 0;
   if (room >= 5) {
     const auto filled = static_cast<size_t>(share * static_cast<double>(room));

@@ -1,5 +1,5 @@
-// How far a long piece of work has come, on standard error: a bar that redraws itself on a
-// terminal, plain lines elsewhere (the first, the last, and one every ten seconds between).
+// Shows on standard error how much of a long task is done. On a terminal it is a bar that is drawn
+// again and again, elsewhere plain lines (the first, the last, and one every ten seconds between).
 #pragma once
 
 #include <chrono>
@@ -10,21 +10,21 @@ namespace ddpm::cli {
 
 class Progress {
  public:
-  // "step", "picture": what is counted.
+  // The unit is what is counted: "step", "picture".
   explicit Progress(std::string unit);
-  // Ends the bar's line.
+  // Ends the line of the bar.
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // done of total; detail stands behind it, such as "loss 0.0312".
+  // `done` of `total` are done. `detail` is shown after that, such as "loss 0.0312".
   void update(int64_t done, int64_t total, const std::string& detail = {});
-  // The clock starts now; `first` units were done before, by an earlier run.
+  // Starts the clock now. `first` units were done before, by an earlier run.
   void start_from(int64_t first) {
     first_ = first;
     start_ = Clock::now();
   }
-  // Prints a text as one line, made printable(), without tearing the bar.
+  // Prints a text as one line, made printable(), and draws the bar again below it.
   void line(const std::string& text);
   // Ends the bar, so that other output can follow.
   void finish();
@@ -35,7 +35,8 @@ class Progress {
 
   std::string unit_;
   bool terminal_;
-  bool drawn_ = false;  // a bar stands on the current line
+  // The current line shows the bar.
+  bool drawn_ = false;
   int64_t first_ = 0;
   int64_t done_ = 0;
   int64_t total_ = 0;

@@ -1,4 +1,5 @@
-// ddpm sample: a grid of new pictures, each picture by itself, and the way from noise to picture.
+// ddpm sample: writes new pictures as a grid, as single files, and as an animation of the
+// denoising.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -24,8 +25,8 @@
 namespace ddpm::cli {
 namespace {
 
-// Frames of the animation: the noise, then the states after evenly chosen steps, the last among
-// them. Batches arrive one after the other and fill their rows.
+// The frames of the animation: the noise, then the states after evenly chosen steps, including the
+// last one. Batches arrive one after the other and fill their own rows.
 class Trajectory {
  public:
   Trajectory(int64_t steps, Shape images) {
@@ -41,7 +42,7 @@ class Trajectory {
     return std::min(steps, kMostFrames - 1) + 1;
   }
 
-  // x [N, H, W, C] of images begin ... begin + N - 1 after a step (0: the noise).
+  // x [N, H, W, C] holds the images begin ... begin + N - 1 after a step (0: the noise).
   void add(int64_t step, int64_t begin, const Tensor& x) {
     const auto found = std::find(steps_.begin(), steps_.end(), step);
     if (found == steps_.end()) return;
@@ -66,7 +67,8 @@ class Trajectory {
 
  private:
   std::vector<int64_t> steps_;
-  std::vector<Tensor> frames_;  // [N, H, W, C] bytes each
+  // Bytes, each [N, H, W, C].
+  std::vector<Tensor> frames_;
 };
 
 struct Request {
@@ -81,12 +83,12 @@ struct Request {
 void check(const Request& request, const Flags& flags) {
   if (request.out.empty() && request.each.empty() && request.trajectory.empty()) {
     fail_usage("sample",
-               "nowhere to put the pictures; give --out grid.png, --each DIR or "
-               "--trajectory t.webp");
+               "no output for the pictures; give --out grid.png, --each DIR or --trajectory "
+               "t.webp");
   }
   if (flags.given("steps") && request.generate.steps < 1) {
     fail_usage("sample",
-               fmt::format("--steps is {}; at least 1 is needed", request.generate.steps));
+               fmt::format("--steps is {}; it must be at least 1", request.generate.steps));
   }
   request.generate.check();
   check_range("sample", "--columns", request.columns, 0, 1'000'000);
@@ -104,7 +106,7 @@ void check(const Request& request, const Flags& flags) {
   }
 }
 
-// All that is written, opened before the first step.
+// All output files. They are opened before the first step.
 class Outputs {
  public:
   Outputs(const Request& request, const GridOptions& grid, Shape image, int64_t count,
@@ -123,7 +125,8 @@ class Outputs {
     if (!request.trajectory.empty()) film_ = std::make_unique<OutputFile>(request.trajectory);
   }
 
-  // pictures [N, H, W, C]. Writes all that can be written before it throws for the rest.
+  // pictures: [N, H, W, C]. If a file cannot be written, the others are still written before it
+  // throws.
   void write(const Tensor& pictures, const std::optional<Trajectory>& trajectory) {
     if (out_) {
       attempt([&] {
@@ -139,7 +142,7 @@ class Outputs {
       });
     }
     if (!failure_.empty()) {
-      throw Error(failure_ + "; once that is put right, the same command makes the same pictures");
+      throw Error(failure_ + "; once this is fixed, the same command makes the same pictures");
     }
   }
 
@@ -167,10 +170,12 @@ class Outputs {
   const Shape image_;  // [H, W, C]
   PictureFolder each_;
   std::unique_ptr<OutputFile> out_, film_;
-  std::string failure_;  // the first
+  // The first failure.
+  std::string failure_;
 };
 
-// The size asked for or trained on, and the steps asked for or the sampler's own.
+// Sets the size (the one asked for, or that of the training) and the steps (those asked for, or the
+// sampler's default).
 void complete(const Request& request, const ModelConfig& config, GenerateOptions& options) {
   const ImageSize size = request.size.empty() ? ImageSize{config.height, config.width}
                                               : parse_image_size(request.size);
@@ -196,7 +201,7 @@ void complete(const Request& request, const ModelConfig& config, GenerateOptions
   }
 }
 
-// What the grid and the animation take beside the pictures themselves.
+// The memory of the grid and the animation, in addition to the pictures themselves.
 int64_t bytes_of_files(const Request& request, const GridOptions& grid, const Shape& image) {
   constexpr double kMost = 1e18;
   const int64_t count = request.generate.count;
@@ -234,7 +239,8 @@ int run(Request& request, const Flags& flags) {
   }
   Progress progress("step");
   const int64_t batches = options.count / options.batch + (options.count % options.batch != 0);
-  progress.update(0, batches * options.steps);  // large pictures keep the first step waiting
+  // Drawn before the first step, because a step of large pictures takes long.
+  progress.update(0, batches * options.steps);
   options.progress = [&](const GenerateProgress& now) {
     if (trajectory) {
       if (now.step == 1) {
@@ -256,14 +262,15 @@ int run(Request& request, const Flags& flags) {
 
 Action sample_command(Flags& flags) {
   const auto request = std::make_shared<Request>();
-  flags.add("out", request->out, "all pictures in one grid", "FILE.png");
-  flags.add("each", request->each, "every picture by itself: DIR/00000.png, ...", "DIR");
-  flags.add("trajectory", request->trajectory, "an animation from noise to picture", "FILE.webp");
+  flags.add("out", request->out, "file for all pictures in one grid", "FILE.png");
+  flags.add("each", request->each, "folder for single pictures: DIR/00000.png, ...", "DIR");
+  flags.add("trajectory", request->trajectory, "file for an animation from noise to pictures",
+            "FILE.webp");
   flags.add_fields(request->generate);
-  flags.add("size", request->size, "of the pictures, if not the size trained on", "N|HxW");
-  flags.add("columns", request->columns, "of the grid, 0 for near-square");
+  flags.add("size", request->size, "size of the pictures, if not that of the training", "N|HxW");
+  flags.add("columns", request->columns, "columns of the grid, 0 for a nearly square grid");
   flags.add("scale", request->scale,
-            "every pixel of the grid becomes N x N, 0 for a size to look at");
+            "every pixel of the grid becomes N x N pixels, 0 for a convenient size");
   request->machine.declare(flags);
   request->model.declare(flags);
   std::vector<std::pair<std::string, std::string>> samplers;

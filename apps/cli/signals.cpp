@@ -19,12 +19,14 @@ namespace {
 constexpr int kSignals[] = {SIGHUP,  SIGINT,    SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM,
                             SIGXCPU, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,  SIGXFSZ};
 
-// Some senders signal a process and then its group (timeout does), which is one request.
+// Some senders (such as timeout) signal a process and then its group. Both count as one request.
 constexpr int64_t kSameRequestMs = 200;
 
-std::atomic<bool> saves{false};  // a training that stops, not a command that ends
+// True for a training, which a signal stops after it has saved. Other commands end at once.
+std::atomic<bool> saves{false};
 std::atomic<bool> stop_requested{false};
-std::atomic<int64_t> asked_ms{-1};  // when SIGINT or SIGTERM came first
+// The time of the first SIGINT or SIGTERM.
+std::atomic<int64_t> asked_ms{-1};
 std::atomic<bool> on_terminal{false};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free,
               "signal handlers write them");
@@ -35,7 +37,7 @@ int64_t now_ms() {
   return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// All below is called by a signal handler, so it takes no lock and allocates nothing.
+// The signal handler calls the functions below, so they take no lock and allocate nothing.
 void say(std::string_view text) {
   pollfd ready{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
   if (poll(&ready, 1, 0) == 1 && write(STDERR_FILENO, text.data(), text.size()) < 0) return;
@@ -43,7 +45,7 @@ void say(std::string_view text) {
 
 void say_interrupted() { say(on_terminal ? "\nddpm: interrupted\n" : "ddpm: interrupted\n"); }
 
-// At once, since a step may take long and a second Ctrl-C loses it.
+// Printed at once, because a step may take long and a second Ctrl-C loses it.
 void say_stopping(int signal) {
   if (on_terminal) say("\n");
   say("ddpm: ");
@@ -57,7 +59,7 @@ void say_stopping(int signal) {
   say(": stopping after this step and saving. Ctrl-C again stops at once, WITHOUT saving.\n");
 }
 
-// By the signal's own action, once its handler returns.
+// Ends the program by the signal's default action, after its handler has returned.
 void end_by(int signal) {
   remove_own_temporaries();
   struct sigaction action {};
@@ -77,8 +79,8 @@ void request_stop(int signal) {
 
 void on_signal(int signal, siginfo_t* info, void*) {
   const int error = errno;
-  // The kernel sends SIGXFSZ in this process's own name: the write that caused it fails with EFBIG
-  // and is reported as any failed write.
+  // The kernel sends SIGXFSZ as if this process had sent it. The write that caused the signal fails
+  // with EFBIG and is reported as any failed write.
   const bool file_limit = signal == SIGXFSZ && info->si_pid == getpid();
   if (signal == SIGQUIT) {
     end_by(signal);

@@ -1,4 +1,4 @@
-// ddpm train: options from a file and from flags, what a user sees meanwhile, and what Ctrl-C does.
+// ddpm train: options from a file and from flags, the output during training, and Ctrl-C.
 #include <fmt/core.h>
 
 #include <atomic>
@@ -22,13 +22,13 @@
 namespace ddpm::cli {
 namespace {
 
-// Stopped before there was anything to save.
+// Thrown if the user stops the program before there is anything to save.
 class Interrupted : public Error {
  public:
   using Error::Error;
 };
 
-// Single steps jump about; what is shown is their mean over about the last 50.
+// The loss of single steps varies strongly. This is its mean over about the last 50 steps.
 class SmoothLoss {
  public:
   double add(double loss) {
@@ -42,14 +42,16 @@ class SmoothLoss {
   double sum_ = 0;
 };
 
-// What the user asks of a run.
+// The flags about the run.
 struct RunRequest {
   std::string directory;
-  bool resume = false;               // continue the run that is there
-  bool accept_changed_data = false;  // a resumed run may go on with other pictures
+  // Continue the existing run.
+  bool resume = false;
+  // A resumed run may continue with other pictures.
+  bool accept_changed_data = false;
 };
 
-// A training as its user sees it.
+// A training with its output for the user.
 class Training {
  public:
   Training(const TrainOptions& options, const RunRequest& request)
@@ -62,7 +64,7 @@ class Training {
   PictureLoader pictures();
   RunObserver observer();
   std::unique_ptr<Run> open();
-  // Whether the run is complete.
+  // Returns whether the run is complete.
   bool train(Run& run);
 
   const TrainOptions& options_;
@@ -71,7 +73,8 @@ class Training {
   Progress loading_{"picture"};
   Progress steps_{"step"};
   SmoothLoss smooth_;
-  bool kept_ = false;  // there is a save to continue from
+  // There is a save from which the run can continue.
+  bool kept_ = false;
 };
 
 PictureLoader Training::pictures() {
@@ -173,13 +176,13 @@ Action train_command(Flags& flags) {
   flags.add("out", request->run.directory,
             "the run's directory: model, checkpoints, samples, metrics", "RUN");
   flags.require();
-  flags.add("resume", request->run.resume, "continue the run that is there, with its own options");
+  flags.add("resume", request->run.resume, "continue the existing run, with its own options");
   flags.add("resume-or-start", request->resume_or_start,
-            "continue the run that is there, or start one where there is none");
+            "continue the run if there is one, otherwise start one");
   flags.add("accept-changed-data", request->run.accept_changed_data,
-            "resume although the pictures are not those that the run was trained on");
+            "resume even if the pictures are not those that the run was trained on");
   flags.add("config", request->config,
-            "JSON with options as keys, such as a run's config.json; flags win over it", "FILE");
+            "JSON with options as keys, such as a run's config.json; flags override it", "FILE");
   flags.add_fields(request->options);
   std::vector<std::pair<std::string, std::string>> schedules, objectives;
   for (const ScheduleKind& kind : schedule_kinds()) schedules.emplace_back(kind.name, kind.help);
@@ -188,8 +191,8 @@ Action train_command(Flags& flags) {
   flags.list("Schedules", schedules);
   flags.list("Objectives: the network predicts", objectives);
   flags.list("Signals", {{"Ctrl-C, SIGTERM",
-                          "finish the step, save, end with status 130; a second one ends at "
-                          "once and keeps the last save"},
+                          "finish the step, save, end with status 130; a second one ends the "
+                          "program at once and keeps the last save"},
                          {"SIGHUP, SIGUSR1, ...",
                           "finish the step, save, end with status 130; one that was "
                           "ignored before (nohup) stays ignored"}});

@@ -192,7 +192,7 @@ TEST_F(Train, RefusesAConfigFileThatCannotBeMeant) {
   const std::vector<std::string> words = small_run(pictures_, run_, {"--config", config});
   expect_refused(words, 1, config);
   write_file_atomic(config, R"({"step": 3})");
-  expect_refused(words, 2, "sets 'step', which is no option; did you mean steps?");
+  expect_refused(words, 2, "sets 'step', which is not an option; did you mean steps?");
   write_file_atomic(config, R"({"steps": "many"})");
   expect_refused(words, 2, "steps is \"many\", which is not a whole number");
   write_file_atomic(config, "{");
