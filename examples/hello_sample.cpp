@@ -1,4 +1,4 @@
-// Loads a model and draws four pictures from it. Links nothing but ddpm::ddpm.
+// Loads a model and draws four pictures with it. Links only ddpm::ddpm.
 //   hello_sample RUN_OR_MODEL
 #include <iostream>
 
@@ -7,7 +7,8 @@
 int main(int argc, char** argv) try {
   if (argc < 2) throw ddpm::UsageError("usage: hello_sample RUN_OR_MODEL");
   const ddpm::Model model = ddpm::load_model(argv[1]);
-  const ddpm::Tensor images =  // [4, H, W, C] in [-1, 1]
+  // [4, H, W, C] in [-1, 1]
+  const ddpm::Tensor images =
       ddpm::generate(*model.network, model.config, {.count = 4, .steps = 50});
   ddpm::write_ppm("samples.ppm", ddpm::make_grid(ddpm::to_bytes(images)));
 } catch (const std::exception& error) {

@@ -1,5 +1,5 @@
-// Trains on a program's own arrays with labels: squares and discs, drawn here. Leaves a run that
-// hello_sample and `ddpm sample` understand.
+// Trains on a program's own arrays with labels: squares and discs, drawn here. hello_sample and
+// `ddpm sample` can use the resulting run.
 //   train_arrays RUN
 #include <algorithm>
 #include <cstdint>

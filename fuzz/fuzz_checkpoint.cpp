@@ -1,6 +1,6 @@
-// A valid checkpoint of a small network is edited: bytes are changed, inserted or removed, or the
-// end is cut off. The input is the list of edits, so that it stays small. Where its first byte is
-// odd, the checkpoint has no checksum, as in old files, so that the checks behind it are reached.
+// Edits a valid checkpoint of a small network: changes, inserts or removes bytes, or cuts off the
+// end. The input is the list of edits, so that it stays small. If its first byte is odd, the
+// checkpoint has no checksum, as in old files. Only then do edits reach the checks after it.
 #include <algorithm>
 
 #include "ddpm/base/file.h"
@@ -44,7 +44,7 @@ std::string sound_checkpoint(const fuzz::Folder& folder) {
   return read_file(path);
 }
 
-// Replaces the keys by others of the same length that are not read.
+// Replaces the keys by others of the same length, which the program does not read.
 std::string without_checksum(std::string file) {
   for (const auto& [name, other] :
        {std::pair(kChecksumKey, "ddpm.chexksum"), std::pair(kVersionKey, "ddpm.versiom")}) {

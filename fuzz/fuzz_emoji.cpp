@@ -1,4 +1,4 @@
-// Unicode's emoji-test.txt. The font file is not a font, so nothing is drawn.
+// Unicode's emoji-test.txt. The font file is not a font, so no emoji is drawn.
 #include "ddpm/data/source_kinds.h"
 #include "fuzz/support.h"
 

@@ -1,4 +1,4 @@
-// The list of files that a run was trained on: it is read, written and read again.
+// The list of files that a run was trained on. It is read, written and read again.
 #include "ddpm/data/fingerprint.h"
 #include "fuzz/support.h"
 

@@ -1,5 +1,5 @@
-// JSON objects, read as such, as the options of a training run and as the configuration of a model.
-// They are written and read again, and must then be the same.
+// JSON objects, read as objects, as the options of a training run and as the configuration of a
+// model. They are written and read again, and must then be equal.
 #include "ddpm/base/options.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/train_options.h"

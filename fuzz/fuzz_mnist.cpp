@@ -1,4 +1,4 @@
-// An IDX file of pictures, plain or gzipped. The last picture is read: its bytes must be there.
+// An IDX file of pictures, plain or gzipped. The last picture is read, so its bytes must exist.
 #include "ddpm/data/source_kinds.h"
 #include "fuzz/support.h"
 

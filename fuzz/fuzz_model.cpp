@@ -1,4 +1,5 @@
-// A file is loaded as a model: its configuration, or the one that its shapes show, and its weights.
+// A file that is loaded as a model: its configuration, or the one that its shapes show, and
+// weights.
 #include "ddpm/engine/model.h"
 #include "ddpm/nn/network.h"
 #include "fuzz/support.h"

@@ -1,4 +1,4 @@
-// A whole safetensors file: every entry is read, in every order of axes.
+// A whole safetensors file. Every entry is read, in every order of axes.
 #include "ddpm/io/safetensors.h"
 #include "fuzz/support.h"
 

@@ -1,4 +1,4 @@
-// What users type: values of options and the words of a command line.
+// The input of users: values of options and the words of a command line.
 #include "apps/cli/flags.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/utf8.h"
@@ -31,13 +31,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   });
   fuzz::succeeds([&] { parse_colour(text); });
   const std::string shown = printable(text);
-  fuzz::require(find_invalid_utf8(shown) == std::string::npos, "what is shown is UTF-8");
-  fuzz::require(printable(shown) == shown, "what is shown needs no escapes");
+  fuzz::require(find_invalid_utf8(shown) == std::string::npos, "shown text is UTF-8");
+  fuzz::require(printable(shown) == shown, "shown text needs no escapes");
   cli::nearest(text.substr(0, 100), {"steps", "size", "sample-every"});
 
   const std::vector<std::string> words = words_of(text);
   for (const std::string& word : words)
-    if (word.starts_with("-h") || word.starts_with("--h")) return 0;  // prints the help
+    // This would print the help.
+    if (word.starts_with("-h") || word.starts_with("--h")) return 0;
   fuzz::succeeds([&] {
     TrainOptions options;
     std::string run;

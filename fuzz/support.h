@@ -1,5 +1,5 @@
-// What the targets share. A target takes any bytes. The code that it calls may throw Error and
-// nothing else, and the text of an Error must be one line that is safe to show.
+// Shared by the fuzz targets. A target takes any bytes. The code that it calls may throw only
+// Error, and the text of an Error must be one line that is safe to show.
 #pragma once
 
 #include <unistd.h>
@@ -25,7 +25,7 @@ inline void require(bool holds, const std::string& what) {
   std::abort();
 }
 
-// True where nothing was thrown.
+// True if nothing was thrown.
 template <class Act>
 bool succeeds(const Act& act) {
   try {
