@@ -1,5 +1,5 @@
-# An installable package: find_package(ddpm) gives ddpm::ddpm, and ddpm::train where it was built and FreeType, libjpeg
-# and zlib are there.
+# Installs a package. find_package(ddpm) gives ddpm::ddpm. It also gives ddpm::train if that was built and FreeType,
+# libjpeg and zlib are found.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS ddpm EXPORT ddpmTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -1,5 +1,5 @@
-# The headers that are installed: ddpm/ddpm.h and at most 15 others. Whatever one of them includes stands here too, and
-# ddpm/ddpm.h includes them all; tests/package checks it.
+# The installed headers: ddpm/ddpm.h and at most 15 others. The list must contain every header that one of them includes,
+# and ddpm/ddpm.h must include them all. tests/package checks this.
 set(DDPM_PUBLIC_HEADERS
   ddpm/ddpm.h
   ddpm/base/error.h

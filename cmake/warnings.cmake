@@ -1,4 +1,4 @@
-# How our targets are compiled, and the function by which a room declares its tests.
+# The compiler options of our targets, and the function with which a room declares its tests.
 
 function(ddpm_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wno-unknown-pragmas -Wno-missing-field-initializers)
@@ -15,7 +15,7 @@ function(ddpm_library_defaults target)
   ddpm_warnings(${target})
 endfunction()
 
-# ddpm_tests(name LIBRARIES libraries... SOURCES sources...): one GoogleTest program, test_<name>.
+# ddpm_tests(name LIBRARIES libraries... SOURCES sources...) adds the GoogleTest program test_<name>.
 function(ddpm_tests name)
   cmake_parse_arguments(ARG "" "" "LIBRARIES;SOURCES" ${ARGN})
   if(NOT DDPM_BUILD_TESTS)

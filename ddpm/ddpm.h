@@ -1,5 +1,5 @@
-// The public headers, all of them. Models, sampling and pictures are in ddpm::ddpm; training runs
-// (engine/run/run.h) are linked with ddpm::train.
+// Includes all public headers. Models, sampling and pictures are in ddpm::ddpm. Programs that
+// train (engine/run/run.h) link ddpm::train.
 #pragma once
 
 #include "ddpm/base/error.h"

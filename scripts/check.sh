@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# What a release build and its tests do not show: format, clang-tidy on what changed, and the tests under sanitizers.
-# Run it after scripts/test.sh, before a change is merged. Takes about 20 minutes on 2 cores.
-#   scripts/check.sh [format|fuzz|tidy|asan|tsan]...     these alone; by default all
+# Runs the checks that a release build and its tests do not include: format, clang-tidy on changed files, and the tests
+# under sanitizers. CI runs it after scripts/test.sh. Takes about 20 minutes on 2 cores.
+#   scripts/check.sh [format|fuzz|tidy|asan|tsan]...     only these checks; by default all
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What the sanitizers look at. The other tests run the same code through the program, or wait for libraries.
+# The tests that run under the address sanitizer. The others run the same code through the program, or mostly wait for
+# libraries.
 asan_tests=(base tensor io data kernels autograd nn optim diffusion engine run)
-# Where threads meet: locks, the pool, the allocator, trainers and readers of a run.
+# The tests of code that several threads use: locks, the pool, the allocator, trainers and readers of a run.
 tsan_tests=(base tensor engine run)
 
 # sanitize PRESET TEST...
 sanitize() {
   local preset=$1
   shift
-  # Without DDPM_WERROR: instrumented code makes the compiler warn of what the release build does not.
+  # Without DDPM_WERROR, because the compiler gives further warnings for instrumented code.
   cmake --preset "$preset" -DDDPM_WERROR=OFF >/dev/null
   cmake --build --preset "$preset" --target "${@/#/test_}"
   local any
@@ -22,7 +23,7 @@ sanitize() {
   ctest --preset "$preset" -j "$(nproc)" -R "^($any): "
 }
 
-# Fuzz targets are only built by hand, with clang. Here they are checked to fit what they call.
+# Fuzz targets are only built by hand, with clang. This only checks that they fit the functions they call.
 check_fuzz_targets() {
   printf '%s\0' fuzz/*.cpp | xargs -0 -P "$(nproc)" -n 1 c++ -std=c++20 -DFMT_HEADER_ONLY -I . -Wall -fsyntax-only
 }
@@ -34,7 +35,7 @@ run() {
     tidy) cmake --preset release >/dev/null && scripts/tidy ;;
     asan) sanitize asan "${asan_tests[@]}" ;;
     tsan) sanitize tsan "${tsan_tests[@]}" ;;
-    *) echo "check: unknown check '$1'; there are format, fuzz, tidy, asan and tsan" >&2; exit 2 ;;
+    *) echo "check: unknown check '$1'; choose format, fuzz, tidy, asan or tsan" >&2; exit 2 ;;
   esac
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, trains on the faces of Debian's emoji font (about five minutes on 2 cores), and makes
-# demo/grid.png, demo/trajectory.webp and demo/loss.png. After an interruption it continues where it stopped.
+# Installs missing packages, builds, trains on the faces of Debian's emoji font (about five minutes on 2 cores), and
+# writes demo/grid.png, demo/trajectory.webp and demo/loss.png. After an interruption it continues where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,6 +24,6 @@ cp "$run/loss.png" demo/loss.png
 echo
 echo 'demo: done. Look at'
 echo '  demo/grid.png         16 new faces'
-echo '  demo/trajectory.webp  how they came out of noise'
-echo '  demo/loss.png         the loss over training'
+echo '  demo/trajectory.webp  the denoising, from noise to faces'
+echo '  demo/loss.png         the loss during training'
 echo "More of them:  $ddpm sample $run --n 64 --seed 1 --out more.png"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that ddpm.cpp needs to be built, run and tested. Does nothing where all are installed.
-#   scripts/setup.sh --checks    also what scripts/check.sh needs
-#   scripts/setup.sh --fuzz      also what the fuzz targets need
+# Installs the Debian packages that are needed to build, run and test ddpm.cpp. Does nothing if all are installed.
+#   scripts/setup.sh --checks    also the packages for scripts/check.sh
+#   scripts/setup.sh --fuzz      also the packages for the fuzz targets
 set -euo pipefail
 
 packages=(
@@ -11,7 +11,7 @@ packages=(
   libxxhash-dev                       # checksums (headers only)
   libcli11-dev                        # the command line (headers only)
   libvips-dev                         # pictures: decoding and encoding
-  libjpeg62-turbo-dev liblcms2-dev    # JPEG files and their damage; colour profiles
+  libjpeg62-turbo-dev liblcms2-dev    # JPEG files; colour profiles
   libfreetype-dev zlib1g-dev          # the emoji font; gzipped data sets
   fonts-noto-color-emoji unicode-data # the emoji and their groups
   libgtest-dev python3                # tests
@@ -20,7 +20,7 @@ case "${1:-}" in
   '') ;;
   --checks) packages+=(clang-format clang-tidy git) ;;
   --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
-  *) echo "setup: unknown argument '$1'; there are --checks and --fuzz" >&2; exit 2 ;;
+  *) echo "setup: unknown argument '$1'; choose --checks or --fuzz" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds everything and runs every test: the first half of what CI runs.
+# Installs missing packages, builds everything and runs all tests. CI runs it before scripts/check.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

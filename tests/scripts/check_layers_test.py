@@ -134,7 +134,7 @@ class CheckLayers(unittest.TestCase):
     # LAYERS
 
     def test_a_room_that_does_not_stand_above_is_an_error(self):
-        self.fails({}, "low names high, which does not stand above it",
+        self.fails({}, "low names high, which is not listed above it",
                    "low: high\nhigh:\n", status=2)
 
     def test_an_unknown_line_is_an_error(self):
