@@ -29,8 +29,7 @@ class Flags {
                   bool required = true);
   // Declares --name. The current value of the variable is the default in the help. value_name is
   // the placeholder for the value there. It depends on the type if it is not given. A bool also
-  // declares
-  // --no-NAME.
+  // declares --no-NAME.
   void add(const std::string& name, bool& value, const std::string& help);
   void add(const std::string& name, int64_t& value, const std::string& help,
            const std::string& value_name = "N");
