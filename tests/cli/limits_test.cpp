@@ -122,9 +122,9 @@ TEST_F(Limits, InputsOfForwardThatCannotBeAreErrors) {
   expect(Tensor::zeros({0, 3, int64_t{1} << 30, 1 << 20}), Tensor::zeros({0}), 1, "0 images");
   expect(Tensor::zeros({3, 8, 8}), t, 1, "x [N, C, H, W]");
   expect(x, Tensor::zeros({1, 1}), 1, "t of");
-  expect(x, Tensor::full({1}, kNan), 1, "holds nan");
-  expect(x, Tensor::full({1}, -kInfinity), 1, "holds -inf");
-  expect(Tensor::full({1, 3, 8, 8}, kNan), t, 1, "holds nan");
+  expect(x, Tensor::full({1}, kNan), 1, "contains nan");
+  expect(x, Tensor::full({1}, -kInfinity), 1, "contains -inf");
+  expect(Tensor::full({1, 3, 8, 8}, kNan), t, 1, "contains nan");
 }
 
 TEST(InfoOfFlags, NeedsNoFile) {

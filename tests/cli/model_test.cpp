@@ -76,7 +76,7 @@ TEST_F(Forward, NamesInputsThatDoNotFit) {
   make_model(model_);
   expect_refused(1, "in.safetensors");  // absent
   write_inputs({2, 8, 8, 3}, 3);
-  expect_refused(1, "x holds 2 images");
+  expect_refused(1, "x has 2 images");
   write_inputs({2, 8, 8, 1}, 2);
   expect_refused(1, "has 1 channels; the network takes 3");
   write_inputs({2, 8, 7, 3}, 2);

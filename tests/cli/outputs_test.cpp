@@ -112,16 +112,16 @@ TEST_F(Outputs, PicturesThatTheirFormatsCannotHold) {
   everybody_may_write();
   // 250 x (8 * 8 + 2) + 2 pixels
   expect_known_before(sample({"--n", "250", "--columns", "1", "--trajectory", place_ + "/t.webp"}),
-                      2, "takes 16383 a side");
+                      2, "allows 16383 a side");
   expect_known_before(
       sample({"--n", "250", "--columns", "250", "--trajectory", place_ + "/t.webp"}), 2,
-      "takes 16383 a side");
+      "allows 16383 a side");
   expect_known_before(
       sample({"--n", "2000", "--columns", "1", "--scale", "1000", "--out", place_ + "/g.png"}), 2,
-      "takes 1000000 a side");
+      "allows 1000000 a side");
   expect_known_before(
       {"data", pictures_, "--size", "16384", "--scale", "100", "--out", place_ + "/g.png"}, 2,
-      "takes 1000000 a side");
+      "allows 1000000 a side");
   const std::string most = "9223372036854775807";
   expect_known_before(sample({"--scale", most, "--out", place_ + "/g.png"}), 2, "scale");
   expect_known_before({"data", pictures_, "--scale", most, "--out", place_ + "/g.png"}, 2, "scale");

@@ -141,7 +141,11 @@ TEST(Usage, NumbersAreWhatTheyLookLike) {
                  "which is not a whole number from -9223372036854775808 to 9223372036854775807");
   expect_refused({"train", "--out", "x", "--seed", "18446744073709551616"}, 2,
                  "which is not a whole number from 0 to 18446744073709551615");
-  for (const char* text : {"nan", "inf", "-inf", "1e999", "1e-999", "1,5", "0x1p3"}) {
+  for (const char* text : {"nan", "inf", "-inf"}) {
+    expect_refused({"train", "--out", "x", std::string("--lr=") + text}, 2,
+                   std::string("--lr is '") + text + "', which is not a finite number");
+  }
+  for (const char* text : {"1e999", "1e-999", "1,5", "0x1p3"}) {
     expect_refused({"train", "--out", "x", std::string("--lr=") + text}, 2,
                    std::string("--lr is '") + text + "', which is not a number");
   }

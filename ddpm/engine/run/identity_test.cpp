@@ -112,7 +112,7 @@ TEST_F(Resume, ALostConfigIsTakenFromTheNewestCheckpoint) {
   EXPECT_THROW(run("a"), UsageError);
   EXPECT_EQ(read_run_options(folder_ / "a").optimizer.batch, 2);
   EXPECT_TRUE(resume().finished);
-  EXPECT_THAT(warnings_, HasSubstr("config.json is lost"));
+  EXPECT_THAT(warnings_, HasSubstr("config.json is missing"));
   EXPECT_EQ(files(), whole);
 }
 
