@@ -30,9 +30,9 @@ Device Machine::apply() const {
 
 void ModelFlags::declare(Flags& flags) {
   flags.positional("MODEL", path, "a run directory or a .safetensors file");
-  flags.group("For files without this information (bare state dicts)");
-  flags.add_fields(config, [](const Field& field) { return !field.in_state_dict(); });
-  flags.group("Flags");
+  flags.add_fields(
+      config, [](const Field& field) { return !field.in_state_dict(); },
+      "For files without this information (bare state dicts)");
 }
 
 Model ModelFlags::load(const Flags& flags, Device device) const {

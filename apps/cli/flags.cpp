@@ -416,15 +416,20 @@ void Flags::Impl::add_field(const Field& field, const std::function<Fields()>& l
 }
 
 void Flags::add_fields(const std::function<Fields()>& list,
-                       const std::function<bool(const Field&)>& wanted) {
-  const std::string heading = impl_->heading;
+                       const std::function<bool(const Field&)>& wanted,
+                       const std::string& heading) {
+  const std::string heading_before = impl_->heading;
   std::vector<std::string> known;
   const auto add_new = [&](const std::string& suffix) {
     for (const Field& field : list()) {
       if (wanted && !wanted(field)) continue;
       if (std::find(known.begin(), known.end(), field.name()) != known.end()) continue;
       known.push_back(field.name());
-      if (!field.group().empty()) impl_->heading = field.group() + suffix;
+      if (!heading.empty()) {
+        impl_->heading = heading + suffix;
+      } else if (!field.group().empty()) {
+        impl_->heading = field.group() + suffix;
+      }
       impl_->add_field(field, list);
     }
   };
@@ -440,7 +445,7 @@ void Flags::add_fields(const std::function<Fields()>& list,
   }
   while (!read_fields(before, list())) {
   }
-  impl_->heading = heading;
+  impl_->heading = heading_before;
 }
 
 bool Flags::parse(const std::vector<std::string>& arguments) {

@@ -50,12 +50,15 @@ class Flags {
   // names. The options must outlive the flags. If a field decides which other fields exist, the
   // fields of all its choices become flags. A flag that the final choice does not have is refused
   // when it is applied. If `wanted` is given, only the fields for which it is true are declared.
+  // All stand under `heading` in the help; without one, each stands under that of its group.
   template <class Options>
-  void add_fields(Options& options, const std::function<bool(const Field&)>& wanted = {}) {
-    add_fields([&options] { return fields_of(options); }, wanted);
+  void add_fields(Options& options, const std::function<bool(const Field&)>& wanted = {},
+                  const std::string& heading = "") {
+    add_fields([&options] { return fields_of(options); }, wanted, heading);
   }
   void add_fields(const std::function<Fields()>& list,
-                  const std::function<bool(const Field&)>& wanted = {});
+                  const std::function<bool(const Field&)>& wanted = {},
+                  const std::string& heading = "");
 
   // Writes the given values to their variables. Returns false if help was asked for, and shows it.
   // Throws UsageError for words that it cannot understand.

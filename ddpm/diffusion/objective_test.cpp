@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/diffusion/schedule.h"
@@ -83,8 +84,9 @@ TEST(Objective, FlowPredictsTheVelocity) {
 }
 
 TEST(Objective, RefusesAnUnknownName) {
-  EXPECT_EQ(test::refusal([] { find_objective("epsilon"); }),
-            "[objective] there is no objective 'epsilon'; choose eps, x0, v, edm or flow");
+  EXPECT_EQ(
+      test::refusal([] { find_objective("epsilon"); }),
+      "[objective] there is no objective 'epsilon'; choose " + join_choices(objective_names()));
 }
 
 }  // namespace

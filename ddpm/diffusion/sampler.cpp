@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
 #include "ddpm/diffusion/named_rows.h"
 #include "ddpm/diffusion/samplers/loop.h"
 
@@ -43,6 +44,15 @@ Tensor sample(const Process& process, const Denoiser& network, const SampleReque
   const SamplerKind& kind = find_sampler(request.sampler);
   if (!(request.eta >= 0 && request.eta <= 1)) {
     fail_usage("sample", fmt::format("eta is {}; it must lie between 0 and 1", request.eta));
+  }
+  if (request.eta != 0 && !kind.has_eta) {
+    std::vector<std::string> with_eta;
+    for (const SamplerKind& other : sampler_kinds()) {
+      if (other.has_eta) with_eta.emplace_back(other.name);
+    }
+    fail_usage("sample",
+               fmt::format("eta is {}, but the sampler {} has none; use 0, or the sampler {}",
+                           request.eta, kind.name, join_choices(with_eta)));
   }
   if (request.image.rank() != 3 || request.image.elements() < 1) {
     fail_usage("sample", fmt::format("the image has the shape {}; it must be [height, width, "

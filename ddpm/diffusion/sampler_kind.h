@@ -16,6 +16,8 @@ struct SamplerKind {
   // The number of steps if the request does not give one. 0: all steps of the process.
   int64_t default_steps;
   Tensor (*run)(SampleLoop& loop);
+  // Whether it reads SampleRequest::eta.
+  bool has_eta = false;
 };
 
 }  // namespace ddpm

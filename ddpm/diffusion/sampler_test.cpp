@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/diffusion/sampler_test_support.h"
 #include "tests/support/errors.h"
@@ -95,8 +96,8 @@ TEST_F(Samplers, DdimAtEtaOneIsDdpm) {
   SampleRequest request = request_of("ddim", 8, 50);
   request.eta = 1;
   const Tensor ddim = sample(trained.process, denoiser, request);
-  request.sampler = "ddpm";
-  EXPECT_LT(largest_difference(ddim, sample(trained.process, denoiser, request)), 1e-4);
+  const SampleRequest ancestral = request_of("ddpm", 8, 50);
+  EXPECT_LT(largest_difference(ddim, sample(trained.process, denoiser, ancestral)), 1e-4);
 }
 
 // The probability flow of a Gaussian keeps (x - sqrt(a) mu) / sqrt(a s^2 + 1 - a) constant for each
@@ -316,7 +317,11 @@ std::string usage_error(const SampleRequest& request) {
 
 TEST_F(Samplers, RefuseWhatCannotWork) {
   EXPECT_EQ(usage_error(request_of("dpm", 1, {})),
-            "[sample] there is no sampler 'dpm'; choose ddpm, ddim or ipndm");
+            "[sample] there is no sampler 'dpm'; choose " + join_choices(sampler_names()));
+  SampleRequest ancestral = request_of("ddpm", 1, {});
+  ancestral.eta = 0.5;
+  EXPECT_EQ(usage_error(ancestral),
+            "[sample] eta is 0.5, but the sampler ddpm has none; use 0, or the sampler ddim");
   for (const std::string& sampler : sampler_names()) {
     EXPECT_EQ(usage_error(request_of(sampler, 1, 0)),
               "[sample] 0 steps; this model was trained with 10, choose 1 to 10");

@@ -30,8 +30,8 @@ inline constexpr double kMaxBeta = 0.999;
 // x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise. Immutable. Cheap to copy.
 class Schedule {
  public:
-  // `name` is linear, cosine, sigmoid or quadratic. Throws UsageError naming the choices for
-  // another name, and also unless 1 <= steps <= kMostTimesteps.
+  // Throws UsageError for a name that is not in schedule_names(), naming the choices, and unless
+  // 1 <= steps <= kMostTimesteps.
   explicit Schedule(std::string_view name, int64_t steps = 1000);
 
   // The same process at some of its steps only: alpha_bar is kept, and beta follows from it.

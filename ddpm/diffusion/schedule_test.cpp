@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
 #include "tests/support/errors.h"
 
 namespace ddpm {
@@ -158,7 +159,7 @@ TEST(Schedule, EvenSpacingTakesBothEnds) {
 
 TEST(Schedule, RefusesWhatCannotWork) {
   EXPECT_EQ(refusal([] { Schedule("cosin"); }),
-            "[schedule] there is no schedule 'cosin'; choose linear, cosine, sigmoid or quadratic");
+            "[schedule] there is no schedule 'cosin'; choose " + join_choices(schedule_names()));
   EXPECT_EQ(refusal([] { Schedule("linear", 0); }), "[schedule] 0 steps; choose 1 to 1000000");
   EXPECT_THROW(Schedule("linear", int64_t{1} << 60), UsageError);
   const Schedule schedule("linear", 10);

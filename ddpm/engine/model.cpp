@@ -72,10 +72,15 @@ ModelConfig read_config(const SafetensorsFile& file, const std::string& prefix,
     if (!told && !given.members().empty()) throw;
     fail_model(file.path(), error.what());
   }
-  if (told) config.network.take_given(given);
   for (const Field& field : fields_of(config)) {
     const std::string* value = given.find(field.name());
-    if (value != nullptr && !field.in_state_dict()) field.read(*value);
+    if (value == nullptr || field.in_state_dict()) continue;
+    const std::string in_file = field.json();
+    field.read(*value);
+    if (told && field.json() != in_file) {
+      fail_usage("model", fmt::format("{} says that {} is {}, so it cannot be {}; leave it out",
+                                      file.path(), field.name(), in_file, field.json()));
+    }
   }
   config.check();
   return config;

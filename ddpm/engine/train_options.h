@@ -58,6 +58,8 @@ struct RunOptions {
 };
 
 struct TrainOptions {
+  // New runs use the cosine schedule. ProcessConfig's own default, linear, is that of state dicts
+  // which do not say.
   TrainOptions() { process.schedule = "cosine"; }
 
   DataOptions data;

@@ -34,8 +34,9 @@ class Backend {
   virtual int64_t images_at_once(const Shape& widest) const = 0;
 
   // Whether ProjectedLinearAttention is faster than its three operations one after another, for x
-  // [N, H, W, C]. It sums x over positions instead of v. For each image that takes 2 * positions *
-  // width * d multiply-adds less and 2 * channels * width * d more.
+  // [N, H, W, C]. It sums x over positions instead of v. With heads of d channels, and width =
+  // heads * d, that saves 2 * H * W * width * d multiply-adds per image and costs 2 * C * width *
+  // d.
   virtual bool projects_attention(const Shape& x) const { return x[1] * x[2] > x[3]; }
 };
 

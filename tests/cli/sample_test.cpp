@@ -75,10 +75,12 @@ TEST_F(Sample, TakesAnotherSize) {
 }
 
 TEST_F(Sample, RefusesWhatCannotWork) {
-  expect_refused({model_, "--out", grid_, "--sampler", "dpm"}, 2, "choose ddpm, ddim or ipndm");
+  expect_refused({model_, "--out", grid_, "--sampler", "dpm"}, 2, "choose ddpm, ddim");
   expect_refused({model_, "--out", grid_, "--steps", "0"}, 2, "--steps is 0");
   expect_refused({model_, "--out", grid_, "--steps", "101"}, 2, "choose 1 to 100");
   expect_refused({model_, "--out", grid_, "--eta", "-0.1"}, 2, "eta is -0.1");
+  expect_refused({model_, "--out", grid_, "--objective", "flow"}, 2,
+                 "says that objective is \"eps\"");
   expect_refused({model_, "--out", grid_, "--n", "0"}, 2, "--n is 0");
   expect_refused({model_, "--out", grid_, "--batch", "0"}, 2, "batch");
   expect_refused({model_, "--out", grid_, "--size", "7"}, 2, "7");

@@ -217,7 +217,7 @@ TEST_F(Train, RefusesOptionsThatCannotWork) {
   expect_refused(with("--size", "30"), 2, "32");
   expect_refused(with("--size", "28x"), 2, "28x");
   expect_refused(with("--groups", "7"), 2, "7");
-  expect_refused(with("--schedule", "cosin"), 2, "linear, cosine, sigmoid or quadratic");
+  expect_refused(with("--schedule", "cosin"), 2, "choose linear, cosine");
   expect_refused(with("--loss", "l3"), 2, "mse, l1 or huber");
   expect_refused(with("--channels", "2"), 2, "2");
   expect_refused(with("--background", "whitish"), 2, "whitish");

@@ -132,6 +132,15 @@ TEST(Usage, ValuesThatAreMissingAreNamed) {
   expect_refused({"bench", "--batch", "2", "--batch", "3"}, 2, "--batch is given 2 times");
 }
 
+TEST(Usage, HelpSaysWhichFlagsAreForBareStateDicts) {
+  for (const char* command : {"sample", "forward"}) {
+    const std::string help = run_ddpm({command, "--help"}).out;
+    const size_t heading = help.find("For files without this information (bare state dicts)");
+    ASSERT_NE(heading, help.npos) << command;
+    EXPECT_GT(help.find("--schedule"), heading) << command;
+  }
+}
+
 TEST(Usage, NumbersAreWhatTheyLookLike) {
   for (const char* text : {"1e3", "0x10", " 5", "5 ", "5=6", "1.0", "five", "--5"}) {
     expect_refused({"bench", std::string("--batch=") + text}, 2,

@@ -28,7 +28,7 @@ Tensor run(SampleLoop& loop) {
 }  // namespace
 
 SamplerKind ddim_sampler() {
-  return {"ddim", "few steps; without noise between them at eta 0", 50, run};
+  return {"ddim", "few steps; without noise between them at eta 0", 50, run, true};
 }
 
 }  // namespace ddpm

@@ -20,8 +20,9 @@ namespace {
                                     "program, or give the place of the pictures with --data",
                                     request.directory));
   }
-  fail_usage("train",
-             "no data given; name a folder of images, or for a first try emoji:smileys-emotion");
+  fail_usage(
+      "train",
+      "no data given; give --data a folder of pictures, or for a first try emoji:smileys-emotion");
 }
 
 // A run finds its pictures by their path, and its own directory must not be that path.

@@ -116,8 +116,11 @@ void UnetConfig::take_given(const JsonObject& given) {
     if (json != nullptr && !field.in_state_dict()) field.read(*json);
   }
   if (heads < 1 || width % heads != 0) {
-    fail_usage("network",
-               fmt::format("{} heads do not divide the attention's {} channels", heads, width));
+    fail_usage(
+        "network",
+        fmt::format("{} heads do not divide the attention's {} channels; a divisor of {}, such "
+                    "as 1, works",
+                    heads, width, width));
   }
   dim_head = width / heads;
 }

@@ -1,5 +1,5 @@
 // The network of the tutorial: a U-Net (Ronneberger et al. 2015; Ho et al. 2020) that takes noisy
-// images and their time steps and predicts the noise.
+// images and their time steps and gives the output that the objective asks for, such as the noise.
 #pragma once
 
 #include <memory>

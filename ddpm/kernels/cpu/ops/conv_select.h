@@ -14,10 +14,10 @@ enum class ConvAlgorithm { kDirect, kFewChannels, kWinograd2, kWinograd4 };
 const char* name_of(ConvAlgorithm algorithm);
 
 // The algorithm that a layer takes. Without by_batch, the choice for the forward pass and for
-// backward-data does not depend on the batch, so that the bits of an image do not either; the
-// weights then count as transformed in advance. The environment variable DDPM_CONV overrides the
-// choice: "direct" everywhere, or "winograd" wherever it applies. Throws UsageError for another
-// value.
+// backward-data does not depend on the batch, so that the bits of an image do not either. The
+// cost of transforming the weights then does not count. The environment variable DDPM_CONV
+// overrides the choice: "direct" everywhere, or "winograd" wherever it applies. Throws UsageError
+// for another value.
 ConvAlgorithm conv_algorithm(const ConvShape& shape, ConvPass pass, bool by_batch = false);
 // Outputs per side of a tile, 1 for the direct convolution.
 int64_t tile_of(ConvAlgorithm algorithm);
