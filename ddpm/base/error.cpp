@@ -29,6 +29,11 @@ bool is_transient(int code) {
   }
 }
 
+std::string_view without_place(std::string_view message) {
+  const size_t end = message.find("] ");
+  return message.starts_with('[') && end != message.npos ? message.substr(end + 2) : message;
+}
+
 void fail(std::string_view where, std::string_view what) {
   throw Error(printable(fmt::format("[{}] {}", where, what)));
 }

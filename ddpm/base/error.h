@@ -41,6 +41,9 @@ bool is_transient(int code);
 // line that is safe to show, whatever file names it contains.
 [[noreturn]] void fail(std::string_view where, std::string_view what);
 
+// The text of an error without "[where] ", to be part of another error's text.
+std::string_view without_place(std::string_view message);
+
 // Throws UsageError("[where] what"). The text goes through printable() as well.
 [[noreturn]] void fail_usage(std::string_view where, std::string_view what);
 // Throws SystemError("[where] what"). The text goes through printable() as well. code is the errno.

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void fail_model(const std::string& path, const std::string& what) {
+[[noreturn]] void fail_model(const std::string& path, std::string_view what) {
   fail("model", fmt::format("{}: {}", path, what));
 }
 
@@ -41,7 +41,7 @@ NetworkConfig recognise(const SafetensorsFile& file, const std::string& prefix,
     } catch (const UsageError&) {
       throw;
     } catch (const Error& error) {
-      fail_model(file.path(), error.what());
+      fail_model(file.path(), without_place(error.what()));
     }
   }();
   if (!network) {
@@ -70,7 +70,7 @@ ModelConfig read_config(const SafetensorsFile& file, const std::string& prefix,
     config.check();
   } catch (const UsageError& error) {
     if (!told && !given.members().empty()) throw;
-    fail_model(file.path(), error.what());
+    fail_model(file.path(), without_place(error.what()));
   }
   for (const Field& field : fields_of(config)) {
     const std::string* value = given.find(field.name());

@@ -1,5 +1,9 @@
 #include "ddpm/engine/model_config.h"
 
+#include <fmt/core.h>
+
+#include "ddpm/base/error.h"
+
 namespace ddpm {
 
 void ModelConfig::fields(Fields& field) {
@@ -27,8 +31,14 @@ std::string to_json(const ModelConfig& config, int indent) {
 }
 
 ModelConfig model_config_from_json(std::string_view json, std::string_view what) {
+  const JsonObject object = JsonObject::parse(json, what);
   ModelConfig config;
-  read_options(JsonObject::parse(json, what), config);
+  try {
+    read_options(object, config);
+  } catch (const Error& error) {
+    // Also a UsageError becomes an Error: the file is wrong, not the request.
+    fail("model", fmt::format("{}: {}", what, without_place(error.what())));
+  }
   return config;
 }
 

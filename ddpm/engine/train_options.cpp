@@ -107,6 +107,12 @@ void TrainOptions::check() const {
                                     run.sample_steps, process.timesteps));
   }
   network.check();
+  if (network.output_dim() != 0) {
+    fail_usage("train",
+               fmt::format("output_dim is {}; it must be 0 in a training, for the channels "
+                           "of the pictures",
+                           network.output_dim()));
+  }
 }
 
 ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t channels) const {

@@ -73,6 +73,7 @@ class NetworkConfig {
   int64_t channels() const { return held_->channels(); }
   // The channels of the output as configured. 0 means those of the images.
   int64_t& output_dim() { return held_->output_dim(); }
+  int64_t output_dim() const { return held_->output_dim(); }
   int64_t output_channels() const {
     return held_->output_dim() > 0 ? held_->output_dim() : held_->channels();
   }

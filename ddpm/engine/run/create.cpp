@@ -36,6 +36,15 @@ TrainOptions fitted(TrainOptions options, const std::shared_ptr<const Pictures>&
   return options;
 }
 
+void check_directory(const std::string& directory) {
+  if (directory.empty()) fail_usage("train", "the name of the run's directory is empty");
+}
+
+void check_request(const std::string& directory, const PictureLoader& pictures) {
+  check_directory(directory);
+  if (!pictures) fail_usage("train", "the function that loads the pictures is empty");
+}
+
 PictureLoader loader_of(std::shared_ptr<const Pictures> pictures) {
   return [pictures = std::move(pictures)](const PictureRequest&) { return pictures; };
 }
@@ -47,6 +56,7 @@ Run::~Run() = default;
 
 std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOptions& options,
                                  const PictureLoader& pictures, RunObserver observer) {
+  check_request(directory, pictures);
   check(options);
   // On a failure the folder is removed.
   NewFolder folder(directory);
@@ -65,6 +75,7 @@ std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOption
 
 std::unique_ptr<Run> Run::resume(const std::string& directory, const PictureLoader& pictures,
                                  ResumeOptions options, RunObserver observer) {
+  check_request(directory, pictures);
   if (options.options) check(*options.options);
   if (!holds_run(directory)) fail_no_run(directory);
   if (!options.options) {
@@ -81,6 +92,7 @@ std::unique_ptr<Run> Run::resume(const std::string& directory, const PictureLoad
 std::unique_ptr<Run> Run::resume(const std::string& directory,
                                  std::shared_ptr<const Pictures> pictures, ResumeOptions options,
                                  RunObserver observer) {
+  check_directory(directory);
   if (!options.options && !holds_run(directory)) fail_no_run(directory);
   options.options =
       fitted(options.options ? *options.options : read_run_options(directory), pictures);

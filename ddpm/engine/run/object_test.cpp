@@ -1,6 +1,8 @@
 // A run as a program uses it: with the program's own pictures, while other threads watch.
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <functional>
 #include <thread>
 
 #include "ddpm/base/threads.h"
@@ -11,6 +13,7 @@
 namespace ddpm {
 namespace {
 
+using test::message_of;
 using test::refusal;
 using ::testing::HasSubstr;
 
@@ -30,6 +33,7 @@ class RunObject : public test::RunTest {
     return array_pictures(bytes_, {6, 8, 8, 1}, {.of_pictures = labels_});
   }
 
+  int counter_ = 0;
   std::string directory_ = folder_ / "run";
   std::vector<uint8_t> bytes_ = std::vector<uint8_t>(6 * 8 * 8);
   std::vector<int64_t> labels_ = {0, 1, 2, 0, 1, -1};
@@ -93,6 +97,74 @@ TEST_F(RunObject, ItsPicturesCannotBeGuessed) {
   finish(*Run::create(directory_, options_, pictures()));
   EXPECT_THAT(refusal([&] { Run::resume(directory_, pictures_from_source()); }),
               HasSubstr("--data"));
+}
+
+// Pictures whose batch() does what the test wants.
+class OddPictures : public Pictures {
+ public:
+  explicit OddPictures(std::function<Batch(const BatchPlan&)> make, int64_t channels = 1)
+      : make_(std::move(make)), channels_(channels) {}
+  int64_t size() const override { return 6; }
+  ImageSize image_size() const override { return {8, 8}; }
+  int64_t channels() const override { return channels_; }
+  std::string name() const override { return "odd"; }
+  DataFingerprint fingerprint() const override { return {}; }
+  Batch batch(const BatchPlan& plan) const override { return make_(plan); }
+
+ private:
+  std::function<Batch(const BatchPlan&)> make_;
+  int64_t channels_;
+};
+
+TEST_F(RunObject, BatchesThatBreakTheInterfaceAreNamed) {
+  const auto error_with = [&](const std::function<Batch(const BatchPlan&)>& make) {
+    const auto run = Run::create(folder_ / std::to_string(counter_++), options_,
+                                 std::make_shared<OddPictures>(make));
+    return message_of([&] { run->step(); });
+  };
+  const auto images = [](Shape shape, float value) {
+    return [=](const BatchPlan&) { return Batch(Tensor::full(shape, value)); };
+  };
+  const int64_t batch = options_.optimizer.batch;
+  EXPECT_EQ(error_with(images({batch, 8, 8, 1}, 0.5F)), "");
+  EXPECT_THAT(error_with(images({batch + 1, 8, 8, 1}, 0.5F)), HasSubstr("Pictures::batch() gave"));
+  EXPECT_THAT(error_with(images({batch, 1, 8, 8}, 0.5F)), HasSubstr("Pictures::batch() gave"));
+  EXPECT_THAT(error_with(images({batch, 8, 8, 1}, NAN)), HasSubstr("contain nan"));
+  EXPECT_THAT(error_with([](const BatchPlan&) { return Batch(); }),
+              HasSubstr("Pictures::batch() gave"));
+  EXPECT_THAT(error_with([&](const BatchPlan&) {
+                return Batch(Tensor({batch, 8, 8, 1}, DType::kUInt8));
+              }),
+              HasSubstr("type uint8"));
+}
+
+TEST_F(RunObject, RequestsThatCannotWorkAreRefused) {
+  EXPECT_THAT(refusal([&] { Run::create(directory_, options_, PictureLoader()); }),
+              HasSubstr("loads the pictures"));
+  EXPECT_THAT(refusal([&] { Run::resume("", pictures()); }), HasSubstr("empty"));
+  const auto two_channels =
+      std::make_shared<OddPictures>([](const BatchPlan&) { return Batch(); }, 2);
+  EXPECT_THAT(refusal([&] { Run::create(directory_, options_, two_channels); }),
+              HasSubstr("must have 1, 3 or 4"));
+  TrainOptions wider = options_;
+  wider.network.output_dim() = 3;
+  EXPECT_THAT(refusal([&] { Run::create(directory_, wider, pictures()); }),
+              HasSubstr("output_dim is 3"));
+}
+
+TEST_F(RunObject, CallsFromInsideAStepAreErrors) {
+  std::unique_ptr<ddpm::Run> run;
+  std::vector<std::string> errors;
+  const auto inner = [&](const BatchPlan&) {
+    errors.push_back(message_of([&] { run->averaged_model(); }));
+    errors.push_back(message_of([&] { run->step(); }));
+    return Batch(Tensor::full({options_.optimizer.batch, 8, 8, 1}, 0.5F));
+  };
+  run = ddpm::Run::create(directory_, options_, std::make_shared<OddPictures>(inner));
+  run->step();
+  ASSERT_EQ(errors.size(), 2U);
+  EXPECT_THAT(errors[0], HasSubstr("averaged_model() was called from inside step()"));
+  EXPECT_THAT(errors[1], HasSubstr("step() was called from inside step()"));
 }
 
 TEST_F(RunObject, TwoRunsLiveInOneProcess) {

@@ -154,6 +154,7 @@ class Run {
   RunSnapshot snapshot() const;
   // A network with a copy of the averaged weights after a whole step. Waits for the end of a step
   // that is in progress.
+  // Throws Error if it is called from inside a step, by Pictures::batch().
   Model averaged_model() const;
 
  private:

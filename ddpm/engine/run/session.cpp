@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/memory_check.h"
+#include "ddpm/engine/run/checked_pictures.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/metrics_log.h"
 #include "ddpm/engine/run/start.h"
@@ -28,20 +30,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Throws UsageError if the pictures do not have the size and channels of the options.
-void check_pictures(const DataOptions& options, const Pictures& pictures) {
-  const ImageSize wanted = parse_image_size(options.size), size = pictures.image_size();
-  if (size != wanted) {
-    fail_usage("train", fmt::format("the pictures have {}x{} pixels, but the run is for {}x{}",
-                                    size.height, size.width, wanted.height, wanted.width));
-  }
-  const std::string channels = std::to_string(pictures.channels());
-  if (options.channels != "auto" && options.channels != channels) {
-    fail_usage("train", fmt::format("the pictures have {} channels, but the run is for {}",
-                                    channels, options.channels));
-  }
-}
-
 }  // namespace
 
 // Marks a step in progress, while the weights change. Its end copies the averaged weights for
@@ -50,7 +38,9 @@ class RunSession::Stepping {
  public:
   explicit Stepping(RunSession& session) : session_(session) {
     const std::lock_guard lock(session_.mutex_);
+    session_.check_not_inside_step("step()");
     session_.stepping_ = true;
+    session_.worker_ = std::this_thread::get_id();
   }
   ~Stepping() {
     const std::lock_guard lock(session_.mutex_);
@@ -136,8 +126,9 @@ void RunSession::make_trainer() {
                                   .flip = options_.data.flip});
   // The memory of the pictures is already in use, so only that of the training is checked.
   require_memory_for_training(model(), options.batch, options.recompute, 0);
-  trainer_ = std::make_unique<Trainer>(
-      options, model(), [this](int64_t step) { return pictures_->batch(sampler_->at(step)); });
+  trainer_ = std::make_unique<Trainer>(options, model(), [this](int64_t step) {
+    return checked_batch(*pictures_, sampler_->at(step));
+  });
   averaged_ = trainer_->averaged_network();
 }
 
@@ -317,6 +308,15 @@ std::vector<Tensor> RunSession::copy_of_average() const {
   return copy;
 }
 
+// For a caller that holds the mutex: Pictures::batch() runs inside a step, and what waits for the
+// end of that step there would wait forever.
+void RunSession::check_not_inside_step(const char* call) const {
+  if (stepping_ && worker_ == std::this_thread::get_id()) {
+    fail("train",
+         fmt::format("{} was called from inside step(), for example by Pictures::batch()", call));
+  }
+}
+
 RunSnapshot RunSession::snapshot() const {
   const std::lock_guard lock(mutex_);
   return seen_;
@@ -327,6 +327,7 @@ Model RunSession::averaged_model() const {
   Model model{.config = trainer_->config(), .path = directory_};
   {
     std::unique_lock lock(mutex_);
+    check_not_inside_step("averaged_model()");
     if (!stepping_) {
       weights = copy_of_average();
       model.trained_steps = steps();

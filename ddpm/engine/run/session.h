@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -79,6 +80,7 @@ class RunSession {
   template <class Work>
   bool attempt(const char* consequence, const Work& work) const;
   std::vector<Tensor> copy_of_average() const;
+  void check_not_inside_step(const char* call) const;
 
   const std::string directory_;
   TrainOptions options_;
@@ -107,6 +109,8 @@ class RunSession {
   RunSnapshot seen_;
   // True while a step changes the weights.
   bool stepping_ = false;
+  // The thread of that step.
+  std::thread::id worker_;
   // Copies of the averaged weights for threads that wait for the end of a step.
   mutable std::condition_variable step_ended_;
   mutable int waiting_ = 0;
