@@ -4,7 +4,9 @@
 // may be null.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "ddpm/autograd/variable.h"
 #include "ddpm/kernels/arguments.h"
@@ -31,15 +33,26 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
 Variable linear(const Variable& x, const Variable& w, const Variable* bias);
 Variable activation(Activation kind, const Variable& x);
 Variable add(const Variable& a, const Variable& b);
-// qkv [N, H, W, 3 heads d] -> [N, H, W, heads d].
-Variable attention(const Variable& qkv, const AttentionArgs& args);
-Variable linear_attention(const Variable& qkv, const AttentionArgs& args);
+// x [N, H, W, C], g of C elements, film [N, 2C] -> [N, H, W, C], plus residual [N, H, W, C] if
+// given. The tape does not keep the result, as in group_norm().
+Variable rms_norm(const Variable& x, const Variable& g, const Variable* film,
+                  const RmsNormArgs& args, const Variable* residual = nullptr);
+// x [N, ...] -> the same shape. seeds[n] gives the random numbers of image n.
+Variable dropout(const Variable& x, double rate, const std::vector<uint64_t>& seeds,
+                 uint64_t stream);
+// qkv [N, H, W, 3 heads d], memory [2, heads, M, d] -> [N, H, W, heads d].
+Variable attention(const Variable& qkv, const AttentionArgs& args,
+                   const Variable* memory = nullptr);
+// memory [2, heads, d, M].
+Variable linear_attention(const Variable& qkv, const AttentionArgs& args,
+                          const Variable* memory = nullptr);
 // The same between 1x1 convolutions: conv2d(linear_attention(conv2d(x, w_qkv)), w_out, bias).
 // x [N, H, W, C], w_qkv [1, 1, C, 3 heads d], w_out [1, 1, heads d, K], bias [K] -> [N, H, W, K].
 // If the backend finds it faster, this is a single operation, which stores neither q, k, v nor the
 // result of the attention.
 Variable linear_attention(const Variable& x, const Variable& w_qkv, const Variable& w_out,
-                          const Variable& bias, const AttentionArgs& args);
+                          const Variable& bias, const AttentionArgs& args,
+                          const Variable* memory = nullptr);
 // [N, H, W, C] -> [N, H/size, W/size, C size^2].
 Variable space_to_depth(const Variable& x, int64_t size);
 // [N, H, W, C] -> [N, 2H, 2W, C].
@@ -48,7 +61,9 @@ Variable upsample_nearest(const Variable& x);
 Variable concat_channels(const Variable& a, const Variable& b);
 
 // t [N] -> [N, dim] for an even dim. The result has no gradient.
-Tensor sinusoidal_embedding(const Tensor& t, int64_t dim);
+Tensor sinusoidal_embedding(const Tensor& t, int64_t dim, const SinusoidArgs& args = {});
+// t [N], w [K] -> [N, 2K + 1].
+Variable fourier_embedding(const Tensor& t, const Variable& w);
 
 // The mean loss of a batch. backward() starts the backward pass, which leaves gradients in the
 // leaves.

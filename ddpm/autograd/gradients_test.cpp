@@ -107,6 +107,41 @@ TEST_P(Gradients, GroupNorm) {
   }
 }
 
+TEST_P(Gradients, RmsNorm) {
+  for (bool silu : {false, true}) {
+    const RmsNormArgs args{.silu = silu};
+    const Tensor x = random({2, 3, 4, 6}, 1, 1, 1), g = random({1, 6, 1, 1}, 2, 0.3f, 1);
+    const auto plain = [&](const Inputs& in) { return rms_norm(in[0], in[1], nullptr, args); };
+    EXPECT_LT(worst_gradient_error(plain, {x, g}), kBound) << silu;
+    const auto film = [&](const Inputs& in) { return rms_norm(in[0], in[1], &in[2], args); };
+    EXPECT_LT(worst_gradient_error(film, {x, g, random({2, 12}, 4, 0.5f)}), kBound) << silu;
+    const auto residual = [&](const Inputs& in) {
+      return rms_norm(in[0], in[1], nullptr, args, &in[2]);
+    };
+    EXPECT_LT(worst_gradient_error(residual, {x, g, random(x.shape(), 5)}), kBound) << silu;
+  }
+}
+
+TEST_P(Gradients, AConvolutionBehindAnRmsNormThatItComputesAnew) {
+  const auto op = [](const Inputs& in) {
+    return conv2d(rms_norm(in[0], in[1], &in[2], {.silu = true}), in[3], nullptr, {.padding = 1});
+  };
+  EXPECT_LT(worst_gradient_error(op, {random({2, 3, 4, 6}, 1, 1, 1), random({6}, 2, 0.3f, 1),
+                                      random({2, 12}, 4, 0.5f), random({3, 3, 6, 4}, 5)}),
+            kBound);
+}
+
+TEST_P(Gradients, Dropout) {
+  const auto op = [](const Inputs& in) { return dropout(in[0], 0.3, {5, 6}, 1); };
+  EXPECT_LT(worst_gradient_error(op, {random({2, 3, 4, 5}, 1)}), kBound);
+}
+
+TEST_P(Gradients, FourierEmbedding) {
+  const Tensor t = Tensor::of({3}, {-0.3f, 0.2f, 1}, GetParam());
+  const auto op = [&](const Inputs& in) { return fourier_embedding(t, in[0]); };
+  EXPECT_LT(worst_gradient_error(op, {random({5}, 1)}), kBound);
+}
+
 TEST_P(Gradients, Linear) {
   const auto op = [](const Inputs& in) { return linear(in[0], in[1], &in[2]); };
   EXPECT_LT(worst_gradient_error(op, {random({3, 7}, 1), random({7, 5}, 2), random({5}, 3)}),
@@ -129,6 +164,13 @@ TEST_P(Gradients, Attention) {
   for (const auto& [heads, dim] : {std::pair{2, 4}, std::pair{1, 8}, std::pair{3, 5}}) {
     const auto op = [&, h = heads](const Inputs& in) { return attention(in[0], {.heads = h}); };
     EXPECT_LT(worst_gradient_error(op, {random({2, 3, 2, 3 * heads * dim}, 1)}), kBound) << heads;
+    const auto with_memory = [&, h = heads](const Inputs& in) {
+      return attention(in[0], {.heads = h}, &in[1]);
+    };
+    EXPECT_LT(worst_gradient_error(with_memory, {random({2, 3, 2, 3 * heads * dim}, 1),
+                                                 random({2, heads, 3, dim}, 2)}),
+              kBound)
+        << heads;
   }
 }
 
@@ -138,6 +180,13 @@ TEST_P(Gradients, LinearAttention) {
       return linear_attention(in[0], {.heads = h});
     };
     EXPECT_LT(worst_gradient_error(op, {random({2, 3, 2, 3 * heads * dim}, 1)}), kBound) << heads;
+    const auto with_memory = [&, h = heads](const Inputs& in) {
+      return linear_attention(in[0], {.heads = h}, &in[1]);
+    };
+    EXPECT_LT(worst_gradient_error(with_memory, {random({2, 3, 2, 3 * heads * dim}, 1),
+                                                 random({2, heads, dim, 3}, 2)}),
+              kBound)
+        << heads;
   }
 }
 
@@ -154,6 +203,15 @@ TEST_P(Gradients, ProjectedLinearAttention) {
                                         random({1, 1, hidden, 3}, 3), random({3}, 4)}),
               kBound)
         << heads << " heads of " << dim << ", " << channels << " channels";
+    const auto with_memory = [&, h = heads](const Inputs& in) {
+      return linear_attention(in[0], in[1], in[2], in[3], {.heads = h}, &in[4]);
+    };
+    EXPECT_LT(worst_gradient_error(
+                  with_memory,
+                  {random({2, 3, 2, channels}, 1), random({1, 1, channels, 3 * hidden}, 2, 0.5f),
+                   random({1, 1, hidden, 3}, 3), random({3}, 4), random({2, heads, dim, 3}, 5)}),
+              kBound)
+        << heads << " heads of " << dim << ", " << channels << " channels, with memory";
   }
 }
 

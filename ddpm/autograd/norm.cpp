@@ -74,4 +74,56 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
   return output;
 }
 
+Variable rms_norm(const Variable& x, const Variable& g, const Variable* film,
+                  const RmsNormArgs& args, const Variable* residual) {
+  check_rank("rms_norm", "x", x.shape(), 4);
+  const int64_t images = x.shape()[0], channels = x.shape()[3];
+  if (g.shape().elements() != channels) {
+    fail("rms_norm", fmt::format("g {} does not hold one number for each of {} channels",
+                                 g.shape().str(), channels));
+  }
+  if (film != nullptr) check_shape("rms_norm", "film", film->shape(), {images, 2 * channels});
+  if (residual != nullptr) check_shape("rms_norm", "residual", residual->shape(), x.shape());
+  const Tensor& xv = x.value();
+  Tensor y = like(xv);
+  backend_for(y.device())
+      .run(op::RmsNorm{.args = args,
+                       .x = xv,
+                       .g = g.value(),
+                       .film = film ? &film->value() : nullptr,
+                       .residual = residual ? &residual->value() : nullptr,
+                       .y = y});
+  if (!Tape::recording({&x, &g, film, residual})) return Variable(y);
+  const Tensor gv = g.value(), fv = film ? film->value() : Tensor();
+  Variable output = Tape::record(
+      y, [args, xv, gv, fv, xs = x.slot(), gs = g.slot(), fs = film ? film->slot() : nullptr,
+          rs = residual ? residual->slot() : nullptr](Tensor dy) {
+        Tensor dx = like(xv), dg = like(gv), dfilm = fv.defined() ? like(fv) : Tensor();
+        backend_for(dy.device())
+            .run(op::RmsNormBackward{.args = args,
+                                     .dy = dy,
+                                     .x = xv,
+                                     .g = gv,
+                                     .film = fv.defined() ? &fv : nullptr,
+                                     .dx = dx,
+                                     .dg = dg,
+                                     .dfilm = fv.defined() ? &dfilm : nullptr});
+        if (xs) xs->accumulate(std::move(dx));
+        if (gs) gs->accumulate(std::move(dg));
+        if (fs) fs->accumulate(std::move(dfilm));
+        if (rs) rs->accumulate(std::move(dy));
+      });
+  // One pass over x, which is kept anyway.
+  if (residual == nullptr) {
+    output.recompute_by([args, xv, gv, fv] {
+      Tensor again = like(xv);
+      backend_for(again.device())
+          .run(op::RmsNorm{
+              .args = args, .x = xv, .g = gv, .film = fv.defined() ? &fv : nullptr, .y = again});
+      return again;
+    });
+  }
+  return output;
+}
+
 }  // namespace ddpm

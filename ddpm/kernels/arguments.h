@@ -17,9 +17,24 @@ struct NormArgs {
   bool silu = false;
 };
 
+struct RmsNormArgs {
+  // Apply SiLU at the end.
+  bool silu = false;
+};
+
 struct AttentionArgs {
   // qkv [N, H, W, 3 * heads * d] holds q, then k, then v; each head has d consecutive channels.
   int64_t heads = 4;
+};
+
+// How sines and cosines follow each other in a time embedding: in turn, or all sines first.
+enum class SinusoidOrder { kInTurn, kSinesFirst };
+
+struct SinusoidArgs {
+  // The k-th of `half` frequencies is theta^(-k / (half - shift)).
+  double theta = 10000;
+  int64_t shift = 0;
+  SinusoidOrder order = SinusoidOrder::kInTurn;
 };
 
 // SiLU: x * sigmoid(x). GELU: x * Phi(x) with the exact erf.

@@ -23,6 +23,7 @@
 #include "ddpm/kernels/operations/group_norm.h"
 #include "ddpm/kernels/operations/linear.h"
 #include "ddpm/kernels/operations/reshape.h"
+#include "ddpm/kernels/operations/rms_norm.h"
 #include "ddpm/kernels/operations/training.h"
 
 // F(Name) for every operation. Backends declare one run() for each name with it, so the compiler
@@ -33,6 +34,7 @@
   DDPM_CONV_OPERATIONS(F)          \
   DDPM_LINEAR_OPERATIONS(F)        \
   DDPM_GROUP_NORM_OPERATIONS(F)    \
+  DDPM_RMS_NORM_OPERATIONS(F)      \
   DDPM_ELEMENTWISE_OPERATIONS(F)   \
   DDPM_ATTENTION_OPERATIONS(F)     \
   DDPM_RESHAPE_OPERATIONS(F)       \

@@ -38,14 +38,48 @@ struct AdamParameter {
 
 namespace ddpm::op {
 
-// Sinusoidal embedding (Vaswani et al. 2017, 3.5): y[n, 2k] = sin(t[n] / 10000^(2k / dim)),
-// y[n, 2k + 1] = cos(the same); dim is even.
+// Sinusoidal embedding (Vaswani et al. 2017, 3.5): sines and cosines of t[n] times dim / 2
+// frequencies, ordered as args say; dim is even.
 struct SinusoidalEmbedding {
   static constexpr const char* kName = "sinusoidal_embedding";
+  SinusoidArgs args = {};
   const Tensor& t;  // [N]
   Tensor& y;        // [N, dim]
 
   std::string shape() const { return extents(y); }
+};
+
+// Fourier features of frequencies that are learnt or random (Tancik et al. 2020, arXiv:2006.10739):
+// t, then the sines of 2 pi t w, then their cosines.
+struct FourierEmbedding {
+  static constexpr const char* kName = "fourier_embedding";
+  const Tensor& t;  // [N]
+  const Tensor& w;  // [K]
+  Tensor& y;        // [N, 2K + 1]
+
+  std::string shape() const { return extents(y); }
+};
+
+struct FourierEmbeddingBackward {
+  static constexpr const char* kName = "fourier_embedding backward";
+  const Tensor& dy;
+  const Tensor& t;
+  const Tensor& w;
+  Tensor& dw;
+
+  std::string shape() const { return extents(dy); }
+};
+
+// Dropout (Srivastava et al. 2014): element i of row n of x, in the order of storage, becomes 0
+// with the probability `rate`, where Philox(seeds[n], stream).uniform(i) is below it, and is
+// divided by 1 - rate otherwise. The gradient is the same operation on dy. y may be x.
+struct Dropout {
+  static constexpr const char* kName = "dropout";
+  double rate = 0;
+  const std::vector<uint64_t>& seeds;
+  uint64_t stream = 0;
+  const Tensor& x;  // [N, ...]
+  Tensor& y;        // [N, ...]
 };
 
 // Row n of x becomes standard normal numbers: Philox(seeds[n], stream) at positions 0, 1, ... in
@@ -107,6 +141,9 @@ struct Adam {
 
 #define DDPM_TRAINING_OPERATIONS(F) \
   F(SinusoidalEmbedding)            \
+  F(FourierEmbedding)               \
+  F(FourierEmbeddingBackward)       \
+  F(Dropout)                        \
   F(Normal)                         \
   F(Loss)                           \
   F(LossBackward)                   \

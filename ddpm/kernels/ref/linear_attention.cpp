@@ -21,13 +21,30 @@ void soften(int64_t d, const float* q, double* out) {
   for (int64_t c = 0; c < d; ++c) out[c] /= total * std::sqrt(static_cast<double>(d));
 }
 
+// The keys or the values of one head, those of the memory first: channel c of key p.
+struct HeadKeys {
+  double operator()(int64_t p, int64_t c) const {
+    return p < remembered ? memory[c * remembered + p] : positions[(p - remembered) * stride + c];
+  }
+  const float *memory, *positions;
+  int64_t remembered, stride;
+};
+
+// Of values rather than keys: which 1. positions: the first row of the image's keys or values.
+HeadKeys keys_of(const Tensor* memory, int64_t which, int64_t heads, int64_t head, int64_t d,
+                 const float* positions) {
+  const int64_t count = memory ? memory->size(3) : 0;
+  const float* from = memory ? memory->f32() + (which * heads + head) * d * count : nullptr;
+  return {from, positions, count, 3 * heads * d};
+}
+
 }  // namespace
 
 void RefBackend::run(const op::LinearAttention& o) {
   const int64_t N = o.qkv.size(0), heads = o.args.heads, hidden = o.qkv.size(-1) / 3,
                 d = hidden / heads;
   const int64_t positions = o.out.elements() / std::max<int64_t>(N * hidden, 1);
-  const int64_t stride = 3 * hidden;
+  const int64_t stride = 3 * hidden, keys = positions + (o.memory ? o.memory->size(3) : 0);
   const float* from = o.qkv.f32();
   float *to = o.out.f32(), *contexts = o.context.f32(), *maxima = o.k_max.f32(),
         *sums = o.k_sum.f32();
@@ -37,20 +54,19 @@ void RefBackend::run(const op::LinearAttention& o) {
         for (int64_t item = begin; item < end; ++item) {
           const int64_t n = item / heads, head = item % heads;
           const float* q = from + n * positions * stride + head * d;
-          const float *k = q + hidden, *v = q + 2 * hidden;
-          for (int64_t c = 0; c < d; ++c) highest[c] = k[c];
-          for (int64_t p = 0; p < positions; ++p) {
-            for (int64_t c = 0; c < d; ++c) {
-              highest[c] = std::max(highest[c], double{k[p * stride + c]});
-            }
+          const HeadKeys k = keys_of(o.memory, 0, heads, head, d, q + hidden);
+          const HeadKeys v = keys_of(o.memory, 1, heads, head, d, q + 2 * hidden);
+          for (int64_t c = 0; c < d; ++c) highest[c] = k(0, c);
+          for (int64_t p = 0; p < keys; ++p) {
+            for (int64_t c = 0; c < d; ++c) highest[c] = std::max(highest[c], k(p, c));
           }
           std::fill(total.begin(), total.end(), 0.0);
           std::fill(ctx.begin(), ctx.end(), 0.0);
-          for (int64_t p = 0; p < positions; ++p) {
+          for (int64_t p = 0; p < keys; ++p) {
             for (int64_t c = 0; c < d; ++c) {
-              const double b = std::exp(k[p * stride + c] - highest[c]);
+              const double b = std::exp(k(p, c) - highest[c]);
               total[c] += b;
-              for (int64_t e = 0; e < d; ++e) ctx[c * d + e] += b * v[p * stride + e];
+              for (int64_t e = 0; e < d; ++e) ctx[c * d + e] += b * v(p, e);
             }
           }
           for (int64_t i = 0; i < d * d; ++i) ctx[i] /= total[i / d];
@@ -75,19 +91,23 @@ void RefBackend::run(const op::LinearAttentionBackward& o) {
   const int64_t N = o.qkv.size(0), heads = o.args.heads, hidden = o.qkv.size(-1) / 3,
                 d = hidden / heads;
   const int64_t positions = o.dout.elements() / std::max<int64_t>(N * hidden, 1);
-  const int64_t stride = 3 * hidden;
+  const int64_t stride = 3 * hidden, remembered = o.memory ? o.memory->size(3) : 0;
+  const int64_t keys = remembered + positions;
   const double root = std::sqrt(static_cast<double>(d));
   const float *grad = o.dout.f32(), *from = o.qkv.f32(), *contexts = o.context.f32();
   const float *maxima = o.k_max.f32(), *sums = o.k_sum.f32();
   float* to = o.dqkv.f32();
+  // [N, 2, heads, d, M]: what each image adds to the gradient of the memory.
+  std::vector<double> parts(N * 2 * heads * d * remembered);
   parallel_for(
       N * heads, ref::grain(positions * d * (2 * d + 32)), [&](int64_t begin, int64_t end) {
-        std::vector<double> dctx(d * d), a(d), da(d), b(positions * d), db(positions * d), mix(d),
-            dv(d);
+        std::vector<double> dctx(d * d), a(d), da(d), b(keys * d), db(keys * d), mix(d), dv(d);
         for (int64_t item = begin; item < end; ++item) {
           const int64_t n = item / heads, head = item % heads;
           const float* q = from + n * positions * stride + head * d;
-          const float *k = q + hidden, *v = q + 2 * hidden;
+          const HeadKeys k = keys_of(o.memory, 0, heads, head, d, q + hidden);
+          const HeadKeys v = keys_of(o.memory, 1, heads, head, d, q + 2 * hidden);
+          double* dmemory = parts.data() + (2 * n * heads + head) * d * remembered;
           const float* g = grad + n * positions * hidden + head * d;
           const float* ctx = contexts + item * d * d;
           float* dq = to + n * positions * stride + head * d;
@@ -108,30 +128,44 @@ void RefBackend::run(const op::LinearAttentionBackward& o) {
             }
           }
           std::fill(mix.begin(), mix.end(), 0.0);
-          for (int64_t p = 0; p < positions; ++p) {
+          for (int64_t p = 0; p < keys; ++p) {
             std::fill(dv.begin(), dv.end(), 0.0);
             for (int64_t c = 0; c < d; ++c) {
               double sum = 0;
-              const double softened =
-                  std::exp(double{k[p * stride + c]} - maxima[item * d + c]) / sums[item * d + c];
+              const double softened = std::exp(k(p, c) - maxima[item * d + c]) / sums[item * d + c];
               for (int64_t e = 0; e < d; ++e) {
-                sum += dctx[c * d + e] * v[p * stride + e];
+                sum += dctx[c * d + e] * v(p, e);
                 dv[e] += softened * dctx[c * d + e];
               }
               b[p * d + c] = softened;
               db[p * d + c] = sum;
               mix[c] += softened * sum;
             }
-            std::copy(dv.begin(), dv.end(), dq + p * stride + 2 * hidden);
+            // In place of v, which is not read again.
+            for (int64_t e = 0; e < d; ++e) {
+              if (p < remembered)
+                dmemory[(heads * d + e) * remembered + p] = dv[e];
+              else
+                dq[(p - remembered) * stride + 2 * hidden + e] = static_cast<float>(dv[e]);
+            }
           }
-          for (int64_t p = 0; p < positions; ++p) {
+          for (int64_t p = 0; p < keys; ++p) {
             for (int64_t c = 0; c < d; ++c) {
-              dq[p * stride + hidden + c] =
-                  static_cast<float>(b[p * d + c] * (db[p * d + c] - mix[c]));
+              const double dk = b[p * d + c] * (db[p * d + c] - mix[c]);
+              if (p < remembered)
+                dmemory[c * remembered + p] = dk;
+              else
+                dq[(p - remembered) * stride + hidden + c] = static_cast<float>(dk);
             }
           }
         }
       });
+  if (!o.dmemory) return;
+  for (int64_t i = 0; i < o.dmemory->elements(); ++i) {
+    double sum = 0;
+    for (int64_t n = 0; n < N; ++n) sum += parts[n * o.dmemory->elements() + i];
+    o.dmemory->f32()[i] = static_cast<float>(sum);
+  }
 }
 
 }  // namespace ddpm

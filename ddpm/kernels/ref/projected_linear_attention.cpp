@@ -16,7 +16,7 @@ struct Attended {
 };
 
 Attended attend(RefBackend& ref, const AttentionArgs& args, const Tensor& x,
-                const AttentionProjections& w) {
+                const AttentionProjections& w, const Tensor* memory) {
   const int64_t images = x.size(0), height = x.size(1), columns = x.size(2);
   const int64_t hidden = w.out.size(2), width = hidden / args.heads;
   Attended made{.qkv = Tensor({images, height, columns, 3 * hidden}),
@@ -27,6 +27,7 @@ Attended attend(RefBackend& ref, const AttentionArgs& args, const Tensor& x,
   ref.run(op::Conv2d{.x = x, .w = w.qkv, .y = made.qkv});
   ref.run(op::LinearAttention{.args = args,
                               .qkv = made.qkv,
+                              .memory = memory,
                               .out = made.out,
                               .context = made.context,
                               .k_max = made.k_max,
@@ -57,7 +58,7 @@ void gather(const Tensor& x, const Attended& from, Tensor& gathered) {
 
 void RefBackend::run(const op::ProjectedLinearAttention& o) {
   RefBackend ref;
-  const Attended made = attend(ref, o.args, o.x, o.w);
+  const Attended made = attend(ref, o.args, o.x, o.w, o.memory);
   ref.run(op::Conv2d{.x = made.out, .w = o.w.out, .bias = &o.w.bias, .y = o.y});
   std::copy_n(made.k_max.f32(), made.k_max.elements(), o.sums.k_max.f32());
   std::copy_n(made.k_sum.f32(), made.k_sum.elements(), o.sums.k_sum.f32());
@@ -66,17 +67,19 @@ void RefBackend::run(const op::ProjectedLinearAttention& o) {
 
 void RefBackend::run(const op::ProjectedLinearAttentionBackward& o) {
   RefBackend ref;
-  const Attended made = attend(ref, o.args, o.x, o.w);
+  const Attended made = attend(ref, o.args, o.x, o.w, o.memory);
   Tensor dout(made.out.shape()), dqkv(made.qkv.shape());
   ref.run(op::Conv2dBackwardWeights{.x = made.out, .dy = o.dy, .dw = o.dw_out, .dbias = &o.dbias});
   ref.run(op::Conv2dBackwardData{.dy = o.dy, .w = o.w.out, .dx = dout});
   ref.run(op::LinearAttentionBackward{.args = o.args,
                                       .dout = dout,
                                       .qkv = made.qkv,
+                                      .memory = o.memory,
                                       .context = made.context,
                                       .k_max = made.k_max,
                                       .k_sum = made.k_sum,
-                                      .dqkv = dqkv});
+                                      .dqkv = dqkv,
+                                      .dmemory = o.dmemory});
   ref.run(op::Conv2dBackwardWeights{.x = o.x, .dy = dqkv, .dw = o.dw_qkv});
   ref.run(op::Conv2dBackwardData{.dy = dqkv, .w = o.w.qkv, .dx = o.dx});
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "ddpm/base/philox.h"
 #include "ddpm/base/threads.h"
@@ -41,15 +42,60 @@ double slope_at(LossKind kind, double difference) {
 }  // namespace
 
 void RefBackend::run(const op::SinusoidalEmbedding& o) {
-  const int64_t dim = o.y.size(1);
+  const int64_t dim = o.y.size(1), half = dim / 2;
+  const bool in_turn = o.args.order == SinusoidOrder::kInTurn;
   for (int64_t n = 0; n < o.t.size(0); ++n) {
-    for (int64_t i = 0; i < dim; i += 2) {
-      const double angle =
-          o.t.f32()[n] / std::pow(10000.0, static_cast<double>(i) / static_cast<double>(dim));
-      o.y.f32()[n * dim + i] = static_cast<float>(std::sin(angle));
-      o.y.f32()[n * dim + i + 1] = static_cast<float>(std::cos(angle));
+    float* row = o.y.f32() + n * dim;
+    for (int64_t k = 0; k < half; ++k) {
+      const double exponent =
+          static_cast<double>(2 * k) / static_cast<double>(dim - 2 * o.args.shift);
+      const double angle = o.t.f32()[n] / std::pow(o.args.theta, exponent);
+      row[in_turn ? 2 * k : k] = static_cast<float>(std::sin(angle));
+      row[in_turn ? 2 * k + 1 : half + k] = static_cast<float>(std::cos(angle));
     }
   }
+}
+
+void RefBackend::run(const op::FourierEmbedding& o) {
+  const int64_t frequencies = o.w.elements();
+  for (int64_t n = 0; n < o.t.size(0); ++n) {
+    float* row = o.y.f32() + n * (2 * frequencies + 1);
+    row[0] = o.t.f32()[n];
+    for (int64_t k = 0; k < frequencies; ++k) {
+      const double angle = 2 * std::numbers::pi * o.t.f32()[n] * o.w.f32()[k];
+      row[1 + k] = static_cast<float>(std::sin(angle));
+      row[1 + frequencies + k] = static_cast<float>(std::cos(angle));
+    }
+  }
+}
+
+void RefBackend::run(const op::FourierEmbeddingBackward& o) {
+  const int64_t frequencies = o.w.elements();
+  for (int64_t k = 0; k < frequencies; ++k) {
+    double sum = 0;
+    for (int64_t n = 0; n < o.t.size(0); ++n) {
+      const float* dsine = o.dy.f32() + n * (2 * frequencies + 1) + 1 + k;
+      const double turn = 2 * std::numbers::pi * o.t.f32()[n], angle = turn * o.w.f32()[k];
+      sum += turn * (std::cos(angle) * dsine[0] - std::sin(angle) * dsine[frequencies]);
+    }
+    o.dw.f32()[k] = static_cast<float>(sum);
+  }
+}
+
+void RefBackend::run(const op::Dropout& o) {
+  const int64_t images = o.x.size(0), size = o.x.elements() / std::max<int64_t>(images, 1);
+  const float factor = static_cast<float>(1 / (1 - o.rate));
+  const float* from = o.x.f32();
+  float* to = o.y.f32();
+  parallel_for(images, ref::grain(64 * size), [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      const Philox random(o.seeds[n], o.stream);
+      for (int64_t i = 0; i < size; ++i) {
+        const bool dropped = random.uniform(static_cast<uint64_t>(i)) < o.rate;
+        to[n * size + i] = dropped ? 0 : factor * from[n * size + i];
+      }
+    }
+  });
 }
 
 // Each row is its seed's stream from position 0 on.

@@ -42,48 +42,68 @@ Matrix output_of(const AttentionShape& s, Matrix output, int64_t index) {
 // Multiply-adds or the like of all heads together.
 int64_t work_of(const AttentionShape& s) { return s.elements() * s.positions; }
 
+// Keys and values of a head that no position made.
+template <class Matrix>
+struct Remembered {
+  Matrix k, v;
+  int64_t count;
+};
+
+// Those of head `index` of all heads of all images. data: a memory or its gradient, which begins
+// anew for every image where `per_image`.
+template <class Matrix, class Pointer>
+Remembered<Matrix> remembered_by(const AttentionShape& s, Pointer data, int64_t count,
+                                 int64_t index, bool per_image) {
+  const int64_t head = index % s.heads, n = per_image ? index / s.heads : 0;
+  const int64_t size = count * s.width;  // of the keys of a head
+  if (count == 0) return {Matrix{}, Matrix{}, 0};
+  Pointer keys = data + (2 * n * s.heads + head) * size;
+  return {Matrix{keys, s.width}, Matrix{keys + s.heads * size, s.width}, count};
+}
+
 // The outputs of queries [queries) of a head, to `out`, and their logsumexp.
-void attend(const AttentionShape& s, const HeadInput& head, Range queries, Rows out,
-            float* logsumexp) {
+void attend(const AttentionShape& s, const HeadInput& head, const Remembered<ConstRows>& memory,
+            Range queries, Rows out, float* logsumexp) {
   const int64_t rows = queries.size();
   Scratch<> scratch(kQueries * (kKeys + 2));
   const Rows scores = {scratch.data(), kKeys};
   float *highest = scores.row(kQueries), *total = highest + kQueries;
   std::fill_n(highest, rows, -HUGE_VALF);
   std::fill_n(total, rows, 0.0f);
-  for (int64_t key = 0; key < s.positions; key += kKeys) {
-    const int64_t keys = std::min(kKeys, s.positions - key);
+  const auto attend_to = [&](ConstRows k, ConstRows v, int64_t keys, bool first) {
     matmul_nt({.m = rows,
                .n = keys,
                .k = s.width,
                .a = head.q.from_row(queries.begin),
-               .b = head.k.from_row(key),
+               .b = k,
                .c = scores,
                .alpha = s.scale()});
     attention_block(rows, keys, scores, highest, total, s.width, out);
-    matmul_nn({.m = rows,
-               .n = s.width,
-               .k = keys,
-               .a = scores,
-               .b = head.v.from_row(key),
-               .c = out,
-               .accumulate = key > 0});
+    matmul_nn(
+        {.m = rows, .n = s.width, .k = keys, .a = scores, .b = v, .c = out, .accumulate = !first});
+  };
+  for (int64_t key = 0; key < s.positions; key += kKeys) {
+    attend_to(head.k.from_row(key), head.v.from_row(key), std::min(kKeys, s.positions - key),
+              key == 0);
+  }
+  for (int64_t key = 0; key < memory.count; key += kKeys) {
+    attend_to(memory.k.from_row(key), memory.v.from_row(key), std::min(kKeys, memory.count - key),
+              false);
   }
   attention_finish(rows, highest, total, s.width, out, logsumexp);
 }
 
 // With p = exp(s - logsumexp): dv_j = sum_i p_ij dout_i; ds_ij = scale p_ij (dout_i . v_j -
 // dout_i . out_i); dq_i = sum_j ds_ij k_j; dk_j = sum_i ds_ij q_i.
-void attend_backward(const AttentionShape& s, const HeadInput& head, ConstRows dout, ConstRows out,
-                     const float* logsumexp, const HeadGradient& gradient) {
+void attend_backward(const AttentionShape& s, const HeadInput& head,
+                     const Remembered<ConstRows>& memory, ConstRows dout, ConstRows out,
+                     const float* logsumexp, const HeadGradient& gradient,
+                     const Remembered<Rows>& dmemory) {
   Scratch<> scratch(2 * kQueries * kKeys + s.positions);
   const Rows p = {scratch.data(), kKeys}, ds = p.from_row(kQueries);
   float* inner = ds.row(kQueries);
   row_products(s.positions, s.width, dout, out, inner);
-  for (int64_t key = 0; key < s.positions; key += kKeys) {
-    const int64_t keys = std::min(kKeys, s.positions - key);
-    const ConstRows k = head.k.from_row(key), v = head.v.from_row(key);
-    const Rows dk = gradient.k.from_row(key), dv = gradient.v.from_row(key);
+  const auto pass_back = [&](ConstRows k, ConstRows v, int64_t keys, Rows dk, Rows dv, bool again) {
     for (int64_t first = 0; first < s.positions; first += kQueries) {
       const int64_t rows = std::min(kQueries, s.positions - first), width = s.width;
       const ConstRows q = head.q.from_row(first), grad = dout.from_row(first);
@@ -94,19 +114,28 @@ void attend_backward(const AttentionShape& s, const HeadInput& head, ConstRows d
       attention_block_gradient(rows, keys, s.scale(), logsumexp + first, inner + first, p, ds);
       matmul_tn({.m = keys, .n = width, .k = rows, .a = p, .b = grad, .c = dv, .accumulate = add});
       matmul_tn({.m = keys, .n = width, .k = rows, .a = ds, .b = q, .c = dk, .accumulate = add});
-      matmul_nn(
-          {.m = rows, .n = width, .k = keys, .a = ds, .b = k, .c = dq, .accumulate = key > 0});
+      matmul_nn({.m = rows, .n = width, .k = keys, .a = ds, .b = k, .c = dq, .accumulate = again});
     }
+  };
+  for (int64_t key = 0; key < s.positions; key += kKeys) {
+    pass_back(head.k.from_row(key), head.v.from_row(key), std::min(kKeys, s.positions - key),
+              gradient.k.from_row(key), gradient.v.from_row(key), key > 0);
+  }
+  for (int64_t key = 0; key < memory.count; key += kKeys) {
+    pass_back(memory.k.from_row(key), memory.v.from_row(key), std::min(kKeys, memory.count - key),
+              dmemory.k.from_row(key), dmemory.v.from_row(key), true);
   }
 }
 
 }  // namespace
 
-void softmax_attention(const AttentionShape& s, const float* qkv, float* out, float* logsumexp) {
+void softmax_attention(const AttentionShape& s, const float* qkv, const AttentionMemory& memory,
+                       float* out, float* logsumexp) {
   const int64_t blocks = ceil_div(s.positions, kQueries);
   for_each_task(s.images * s.heads * blocks, work_of(s), [&](int64_t task) {
     const int64_t index = task / blocks, first = task % blocks * kQueries;
     attend(s, head_of(s, ConstRows{qkv, s.stride()}, index),
+           remembered_by<ConstRows>(s, memory.kv, memory.count, index, false),
            {first, std::min(s.positions, first + kQueries)},
            output_of(s, Rows{out, s.hidden()}, index).from_row(first),
            logsumexp + index * s.positions + first);
@@ -114,13 +143,19 @@ void softmax_attention(const AttentionShape& s, const float* qkv, float* out, fl
 }
 
 void softmax_attention_backward(const AttentionShape& s, const float* dout, const float* qkv,
-                                const float* out, const float* logsumexp, float* dqkv) {
+                                const AttentionMemory& memory, const float* out,
+                                const float* logsumexp, float* dqkv, float* dmemory) {
+  const int64_t size = 2 * memory.count * s.hidden();  // of the memory
+  Scratch<> parts(s.images * size);
   for_each_task(s.images * s.heads, work_of(s), [&](int64_t index) {
     attend_backward(s, head_of(s, ConstRows{qkv, s.stride()}, index),
+                    remembered_by<ConstRows>(s, memory.kv, memory.count, index, false),
                     output_of(s, ConstRows{dout, s.hidden()}, index),
                     output_of(s, ConstRows{out, s.hidden()}, index),
-                    logsumexp + index * s.positions, head_of(s, Rows{dqkv, s.stride()}, index));
+                    logsumexp + index * s.positions, head_of(s, Rows{dqkv, s.stride()}, index),
+                    remembered_by<Rows>(s, parts.data(), memory.count, index, true));
   });
+  if (size > 0) add_parts(parts.data(), s.images, size, size, dmemory);
 }
 
 }  // namespace ddpm::cpu

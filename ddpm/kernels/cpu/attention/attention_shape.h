@@ -17,4 +17,12 @@ struct AttentionShape {
   int64_t images = 0, positions = 0, heads = 1, width = 0;
 };
 
+// Keys and values that every image attends to besides its positions, and their gradient: keys, then
+// values, each [heads, count, width] for softmax attention and [heads, width, count] for linear
+// attention.
+struct AttentionMemory {
+  const float* kv = nullptr;
+  int64_t count = 0;  // 0: there is none
+};
+
 }  // namespace ddpm::cpu

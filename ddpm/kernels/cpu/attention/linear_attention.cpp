@@ -1,12 +1,14 @@
 // Linear attention in two passes over blocks of positions. Forward, the first pass computes k^T v
 // of each block with the block's own maxima of k. The merge rescales the blocks to common maxima,
-// and the second pass multiplies the softmax of q by the context. Backward, the first pass reads
-// only q and dout and gives dq and the context's gradient; the second reads k and v. Softmaxes are
-// computed again; nothing of the size of the image is stored.
+// and the second pass multiplies the softmax of q by the context. A memory is one more block of
+// keys, the same for every image. Backward, the first pass reads only q and dout and gives dq and
+// the context's gradient; the second reads k and v. Softmaxes are computed again; nothing of the
+// size of the image is stored.
 #include "ddpm/kernels/cpu/attention/linear_attention.h"
 
 #include <algorithm>
 
+#include "ddpm/kernels/cpu/attention/linear_memory.h"
 #include "ddpm/kernels/cpu/attention/softmax.h"
 #include "ddpm/kernels/cpu/gemm/matmul.h"
 #include "ddpm/kernels/cpu/work/phases.h"
@@ -80,16 +82,46 @@ void through_context(const Extents& e, int64_t rows, ConstRows a, const float* c
   }
 }
 
+// The part of linear_attention() that a memory is.
+void memory_part(const Extents& e, const AttentionShape& shape, const AttentionMemory& memory,
+                 float* part) {
+  float *maxima = part, *sums = maxima + e.hidden, *context = sums + e.hidden;
+  Scratch<> scratch(e.hidden * (memory.count + 1));
+  float *weights = scratch.data(), *ones = weights + e.hidden * memory.count;
+  memory_sums(shape, memory, maxima, sums);
+  std::fill_n(ones, e.hidden, 1.0f);
+  memory_weights(shape, memory, maxima, ones, weights);
+  std::fill_n(context, e.context, 0.0f);
+  for (int64_t h = 0; h < e.heads; ++h) {
+    add_memory_context(shape, memory, weights, h, context + h * e.width * e.width);
+  }
+}
+
+// The gradient of a memory by one image, from the gradient of the image's context.
+void memory_gradient(const Extents& e, const AttentionShape& shape, const AttentionMemory& memory,
+                     const float* k_max, const float* k_sum, const float* dcontext,
+                     const float* mix, float* dmemory) {
+  float *dkeys = dmemory, *dvalues = dkeys + e.hidden * memory.count;
+  Scratch<> weights(e.hidden * memory.count);
+  memory_weights(shape, memory, k_max, k_sum, weights.data());
+  for (int64_t h = 0; h < e.heads; ++h) {
+    memory_context_gradient(shape, memory, weights.data(), h, dcontext + h * e.width * e.width,
+                            dvalues, dkeys);
+  }
+  memory_keys_gradient(shape, memory.count, weights.data(), dkeys, mix, dkeys);
+}
+
 }  // namespace
 
-void linear_attention(const AttentionShape& shape, const float* qkv, float* out, float* context,
-                      float* k_max, float* k_sum) {
+void linear_attention(const AttentionShape& shape, const float* qkv, const AttentionMemory& memory,
+                      float* out, float* context, float* k_max, float* k_sum) {
   const Extents e(shape);
+  const int64_t all_blocks = e.blocks + (memory.count > 0 ? 1 : 0);
   // Per block: maxima and sums [hidden] of k, context [heads, width, width].
   const int64_t part_size = 2 * e.hidden + e.context;
-  Scratch<> parts(e.images * e.blocks * part_size);
+  Scratch<> parts(e.images * all_blocks * part_size);
   const auto part_of = [&](int64_t n, int64_t b) {
-    return parts.data() + (n * e.blocks + b) * part_size;
+    return parts.data() + (n * all_blocks + b) * part_size;
   };
 
   const auto reduce = [&](int64_t n, int64_t b) {
@@ -103,7 +135,8 @@ void linear_attention(const AttentionShape& shape, const float* qkv, float* out,
     gather_context(e, rows, exponentials, in.v, sums + e.hidden);
   };
   const auto merge = [&](int64_t n) {
-    merge_column_softmax(e.blocks, part_size, part_of(n, 0), e.hidden, e.width,
+    if (memory.count > 0) memory_part(e, shape, memory, part_of(n, e.blocks));
+    merge_column_softmax(all_blocks, part_size, part_of(n, 0), e.hidden, e.width,
                          k_max + n * e.hidden, k_sum + n * e.hidden, context + n * e.context);
   };
   const auto apply = [&](int64_t n, int64_t b) {
@@ -122,9 +155,12 @@ void linear_attention(const AttentionShape& shape, const float* qkv, float* out,
 // b dcontext, db = v dcontext^T; dq = a (da - sum_d a da sqrt(d)) and dk = b (db - mix), where mix
 // = sum_n b db is the inner product of a row of the context with one of its gradient.
 void linear_attention_backward(const AttentionShape& shape, const float* dout, const float* qkv,
-                               const float* context, const float* k_max, const float* k_sum,
-                               float* dqkv) {
+                               const AttentionMemory& memory, const float* context,
+                               const float* k_max, const float* k_sum, float* dqkv,
+                               float* dmemory) {
   const Extents e(shape);
+  const int64_t memory_size = 2 * e.hidden * memory.count;
+  Scratch<> memory_parts(e.images * memory_size);
   Scratch<> parts(e.images * e.blocks * e.context);         // of dcontext
   Scratch<> totals(e.images * (e.context + 2 * e.hidden));  // dcontext, mix, 1 / k_sum
   const auto part_of = [&](int64_t n, int64_t b) {
@@ -160,6 +196,9 @@ void linear_attention_backward(const AttentionShape& shape, const float* dout, c
       mix[c] = static_cast<float>(sum);
       inverse[c] = 1 / k_sum[n * e.hidden + c];
     }
+    if (memory.count == 0) return;
+    memory_gradient(e, shape, memory, k_max + n * e.hidden, k_sum + n * e.hidden, dcontext, mix,
+                    memory_parts.data() + n * memory_size);
   };
   const auto apply = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
@@ -174,6 +213,7 @@ void linear_attention_backward(const AttentionShape& shape, const float* dout, c
     column_softmax_gradient(rows, e.hidden, soft_k, db, mix, to.k);
   };
   for_each_image_in_phases(e.images, e.blocks, e.elements, reduce, merge, apply);
+  if (memory_size > 0) add_parts(memory_parts.data(), e.images, memory_size, memory_size, dmemory);
 }
 
 }  // namespace ddpm::cpu

@@ -13,13 +13,16 @@
 //   merge:   dcontext = dM w_out^T, dw_out = context^T dM, dG = dcontext w_v^T, dw_v = G^T dcontext
 //   from k:  db = x dG^T, dk = b (db - mix), dx += b dG + dk w_k^T, dw_k = x^T dk
 //
-// where mix = sum over positions of b db is the inner product of a row of G with one of dG. The
-// gradients of weights are summed transposed, [hidden, C], so that x is the matrix that is packed;
-// each block leaves its part, and parts are added in order.
+// where mix = sum over positions of b db is the inner product of a row of G with one of dG. A
+// memory is one more block of keys without x: with its share P of the softmax, context = G w_v + P
+// values and mix has P dP besides; all that is part of the merge. The gradients of weights are
+// summed transposed, [hidden, C], so that x is the matrix that is packed; each block leaves its
+// part, and parts are added in order.
 #include "ddpm/kernels/cpu/attention/projected_linear_attention.h"
 
 #include <algorithm>
 
+#include "ddpm/kernels/cpu/attention/linear_memory.h"
 #include "ddpm/kernels/cpu/attention/softmax.h"
 #include "ddpm/kernels/cpu/gemm/matmul.h"
 #include "ddpm/kernels/cpu/work/phases.h"
@@ -34,7 +37,8 @@ int64_t block_of(int64_t positions) { return positions < 512 ? 128 : 256; }
 
 struct Extents {
   explicit Extents(const ProjectedShape& s)
-      : images(s.attention.images),
+      : attention(s.attention),
+        images(s.attention.images),
         positions(s.attention.positions),
         block(block_of(positions)),
         blocks(ceil_div(positions, block)),
@@ -49,6 +53,7 @@ struct Extents {
   int64_t row(int64_t n, int64_t b) const { return n * positions + b * block; }
   int64_t part(int64_t n, int64_t b) const { return n * blocks + b; }
 
+  AttentionShape attention;
   int64_t images, positions, block, blocks, channels, outputs, heads, hidden, width;
   int64_t elements;  // of q, k and v
   float scale;
@@ -71,9 +76,9 @@ void transpose(int64_t rows, int64_t columns, ConstRows from, float* to) {
   }
 }
 
-// context [d, d] of a head: G w_v.
-void head_context(const Extents& e, const Projections& w, const float* gathered, int64_t head,
-                  float* context) {
+// context [d, d] of a head: G w_v, and the share of the memory [hidden, count] times its values.
+void head_context(const Extents& e, const Projections& w, const float* gathered,
+                  const float* remembered, int64_t head, float* context) {
   const int64_t D = e.width, C = e.channels;
   matmul_nn({.m = D,
              .n = D,
@@ -81,14 +86,16 @@ void head_context(const Extents& e, const Projections& w, const float* gathered,
              .a = {gathered + head * D * C, C},
              .b = part_of_qkv(e, w, 2).from_column(head * D),
              .c = {context, D}});
+  if (w.memory.count > 0) add_memory_context(e.attention, w.memory, remembered, head, context);
 }
 
 // M [hidden, K] of an image: the context of each head times its rows of w_out.
-void multiply_out(const Extents& e, const Projections& w, const float* gathered, float* combined) {
+void multiply_out(const Extents& e, const Projections& w, const float* gathered,
+                  const float* remembered, float* combined) {
   const int64_t D = e.width, K = e.outputs;
   Scratch<> context(D * D);
   for (int64_t head = 0; head < e.heads; ++head) {
-    head_context(e, w, gathered, head, context.data());
+    head_context(e, w, gathered, remembered, head, context.data());
     matmul_nn({.m = D,
                .n = K,
                .k = D,
@@ -115,12 +122,13 @@ void projected_linear_attention(const ProjectedShape& shape, const float* x, con
                                 float* y, float* k_max, float* k_sum, float* gathered) {
   const Extents e(shape);
   const int64_t C = e.channels, K = e.outputs, H = e.hidden;
+  const int64_t all_blocks = e.blocks + (w.memory.count > 0 ? 1 : 0);
   // Per block: maxima and sums [hidden] of k, and G [hidden, C] with the block's own maxima.
   const int64_t part_size = 2 * H + H * C;
-  Scratch<> parts(e.images * e.blocks * part_size);
+  Scratch<> parts(e.images * all_blocks * part_size);
   Scratch<> combined(e.images * H * K);  // M
   const auto part_of = [&](int64_t n, int64_t b) {
-    return parts.data() + e.part(n, b) * part_size;
+    return parts.data() + (n * all_blocks + b) * part_size;
   };
 
   const auto reduce = [&](int64_t n, int64_t b) {
@@ -135,9 +143,16 @@ void projected_linear_attention(const ProjectedShape& shape, const float* x, con
     gather(e, rows, k.data, from, C, totals + H);
   };
   const auto merge = [&](int64_t n) {
-    merge_column_softmax(e.blocks, part_size, part_of(n, 0), H, C, k_max + n * H, k_sum + n * H,
+    if (w.memory.count > 0) {
+      float *maxima = part_of(n, e.blocks), *totals = maxima + H;
+      memory_sums(e.attention, w.memory, maxima, totals);
+      std::fill_n(totals + H, H * C, 0.0f);
+    }
+    merge_column_softmax(all_blocks, part_size, part_of(n, 0), H, C, k_max + n * H, k_sum + n * H,
                          gathered + n * H * C);
-    multiply_out(e, w, gathered + n * H * C, combined.data() + n * H * K);
+    Scratch<> remembered(H * w.memory.count);
+    memory_weights(e.attention, w.memory, k_max + n * H, k_sum + n * H, remembered.data());
+    multiply_out(e, w, gathered + n * H * C, remembered.data(), combined.data() + n * H * K);
   };
   const auto apply = [&](int64_t n, int64_t b) {
     const int64_t rows = e.rows(b);
@@ -178,13 +193,15 @@ class Backward {
     float* dgathered_transposed;  // dG^T [C, hidden]
     float* mix;                   // [hidden]
     float* inverse;               // 1 / k_sum [hidden]
+    float* remembered;            // the memory's share of the softmax [hidden, count]
   };
   Image image(int64_t n) {
     float* combined = images_.data() + n * image_floats();
     float *dgathered = combined + H_ * K_, *transposed = dgathered + H_ * C_;
-    return {combined, dgathered, transposed, transposed + H_ * C_, transposed + H_ * C_ + H_};
+    float* mix = transposed + H_ * C_;
+    return {combined, dgathered, transposed, mix, mix + H_, mix + 2 * H_};
   }
-  int64_t image_floats() const { return H_ * (K_ + 2 * C_ + 2); }
+  int64_t image_floats() const { return H_ * (K_ + 2 * C_ + 2 + w_.memory.count); }
 
   // A block's part of dw_q and dw_k [2 hidden, C] and dbias [K]; of dM [hidden, K].
   int64_t block_floats() const { return 2 * H_ * C_ + K_; }
@@ -194,8 +211,9 @@ class Backward {
   float* combined_part(int64_t n, int64_t b) {
     return combined_parts_.data() + e_.part(n, b) * H_ * K_;
   }
-  // An image's part of dw_v [hidden, C] and dw_out [hidden, K].
-  int64_t image_part_floats() const { return H_ * (C_ + K_); }
+  // An image's part of dw_v [hidden, C], dw_out [hidden, K] and dmemory [2, hidden, count].
+  int64_t image_part_floats() const { return H_ * (C_ + K_ + 2 * w_.memory.count); }
+  float* memory_part(int64_t n) { return image_part(n) + H_ * (C_ + K_); }
   float* image_part(int64_t n) { return image_parts_.data() + n * image_part_floats(); }
 
   void merge_head(int64_t n, int64_t head, const float* dcombined, float* context, float* dcontext);
@@ -242,8 +260,10 @@ Backward::Backward(const Extents& extents, const float* dy, const float* x, cons
   transpose(C_, 2 * H_, part_of_qkv(e_, w_, 0), w_transposed_.data());
   for_each_task(e_.images, e_.images * H_ * D_ * (C_ + K_), [&](int64_t n) {
     Scratch<> combined(H_ * K_);
-    multiply_out(e_, w_, gathered_ + n * H_ * C_, combined.data());
-    transpose(H_, K_, {combined.data(), K_}, image(n).combined);
+    const Image to = image(n);
+    memory_weights(e_.attention, w_.memory, k_max_ + n * H_, k_sum_ + n * H_, to.remembered);
+    multiply_out(e_, w_, gathered_ + n * H_ * C_, to.remembered, combined.data());
+    transpose(H_, K_, {combined.data(), K_}, to.combined);
   });
 }
 
@@ -275,6 +295,11 @@ void Backward::merge(int64_t n) {
   }
   transpose(H_, C_, {to.dgathered, C_}, to.dgathered_transposed);
   row_products(H_, C_, {gathered_ + n * H_ * C_, C_}, {to.dgathered, C_}, to.mix);
+  if (const int64_t count = w_.memory.count; count > 0) {
+    float* dkeys = memory_part(n);  // the gradient of the memory's share until now
+    add_memory_mix(e_.attention, count, to.remembered, dkeys, to.mix);
+    memory_keys_gradient(e_.attention, count, to.remembered, dkeys, to.mix, dkeys);
+  }
   for (int64_t c = 0; c < H_; ++c) to.inverse[c] = 1 / k_sum_[n * H_ + c];
 }
 
@@ -288,11 +313,15 @@ void Backward::merge_head(int64_t n, int64_t head, const float* dcombined, float
   float *dvalues = image_part(n), *dout = dvalues + H_ * C_;
   const Rows dw_v = {dvalues + head * D_ * C_, C_}, dw_out = {dout + head * D_ * K_, K_};
   const Rows dG = {image(n).dgathered + head * D_ * C_, C_};
-  head_context(e_, w_, gathered, head, context);
+  head_context(e_, w_, gathered, image(n).remembered, head, context);
   matmul_nt({.m = D_, .n = D_, .k = K_, .a = dM, .b = w_out, .c = {dcontext, D_}});
   matmul_tn({.m = D_, .n = K_, .k = D_, .a = c, .b = dM, .c = dw_out});
   matmul_tn({.m = D_, .n = C_, .k = D_, .a = dc, .b = G, .c = dw_v});
   matmul_nt({.m = D_, .n = C_, .k = D_, .a = dc, .b = w_v, .c = dG});
+  if (const int64_t count = w_.memory.count; count > 0) {
+    memory_context_gradient(e_.attention, w_.memory, image(n).remembered, head, dcontext,
+                            memory_part(n) + H_ * count, memory_part(n));
+  }
 }
 
 void Backward::from_k(int64_t n, int64_t b) {
@@ -322,6 +351,9 @@ void Backward::add_up(const ProjectedGradients& gradients) {
     for (int64_t i = 0; i < H_; ++i) row[2 * H_ + i] = of_images[i * C_ + c];
   }
   std::copy_n(of_images + H_ * C_, H_ * K_, gradients.dw_out);
+  if (gradients.dmemory) {
+    std::copy_n(of_images + H_ * (C_ + K_), 2 * H_ * w_.memory.count, gradients.dmemory);
+  }
   std::copy_n(of_blocks + 2 * H_ * C_, K_, gradients.dbias);
 }
 

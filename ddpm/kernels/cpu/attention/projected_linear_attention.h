@@ -19,6 +19,7 @@ struct Projections {
   const float* qkv;   // [channels, 3 hidden]
   const float* out;   // [hidden, outputs]
   const float* bias;  // [outputs]; the backward pass does not read it
+  AttentionMemory memory = {};
 };
 
 // y [images, positions, outputs] from x [images, positions, channels]; k_max and k_sum
@@ -31,6 +32,7 @@ struct ProjectedGradients {
   float* dw_qkv;  // [channels, 3 hidden]
   float* dw_out;  // [hidden, outputs]
   float* dbias;   // [outputs]
+  float* dmemory = nullptr;
 };
 void projected_linear_attention_backward(const ProjectedShape& shape, const float* dy,
                                          const float* x, const Projections& w, const float* k_max,

@@ -22,6 +22,9 @@ class CpuBackend : public RefBackend {
   void run(const op::GroupNormAgain& o) override;
   void run(const op::GroupNormBackward& o) override;
 
+  void run(const op::RmsNorm& o) override;
+  void run(const op::RmsNormBackward& o) override;
+
   void run(const op::Linear& o) override;
   void run(const op::LinearBackwardData& o) override;
   void run(const op::LinearBackwardWeights& o) override;
@@ -47,6 +50,7 @@ class CpuBackend : public RefBackend {
   void run(const op::SplitChannels& o) override;
 
   void run(const op::Normal& o) override;
+  void run(const op::Dropout& o) override;
   void run(const op::Loss& o) override;
   void run(const op::LossBackward& o) override;
   void run(const op::SumOfSquares& o) override;
