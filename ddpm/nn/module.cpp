@@ -40,15 +40,18 @@ int64_t Module::parameter_count() {
 
 void Module::initialize(uint64_t seed) {
   for (const NamedParameter& named : parameters()) {
-    const double bound = named.parameter->init_bound;
-    if (bound == 0) continue;
+    const double bound = named.parameter->init_bound, deviation = named.parameter->init_deviation;
+    if (bound == 0 && deviation == 0) continue;
     Tensor& value = named.parameter->variable.value();
     if (!value.memory().holds_values()) continue;
     Tensor drawn = value.to(Device::kCpu);
     const Philox random(seed, hash_path(named.path));
     float* out = drawn.f32();
+    if (deviation > 0) random.normal(0, value.elements(), out);
     for (int64_t i = 0; i < value.elements(); ++i) {
-      out[i] = static_cast<float>((2.0 * random.uniform(static_cast<uint64_t>(i)) - 1.0) * bound);
+      out[i] = static_cast<float>(
+          deviation > 0 ? out[i] * deviation
+                        : (2.0 * random.uniform(static_cast<uint64_t>(i)) - 1.0) * bound);
     }
     value.copy_from(drawn);
   }

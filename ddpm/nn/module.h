@@ -11,11 +11,13 @@
 
 namespace ddpm {
 
-// A parameter, with the bound of its initial uniform distribution. A bound of 0 keeps the value
-// from the constructor.
+// A parameter, with the bound of its initial uniform distribution or the standard deviation of its
+// initial normal one. If both are 0, it keeps the value from the constructor. A parameter whose
+// variable requires no gradient is not trained.
 struct Parameter {
   Variable variable;
   double init_bound = 0;
+  double init_deviation = 0;
 };
 
 struct NamedParameter {

@@ -4,6 +4,7 @@
 
 #include "ddpm/autograd/recompute.h"
 #include "ddpm/base/error.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 namespace {
@@ -12,8 +13,8 @@ Tensor rows_of(const Tensor& tensor, int64_t begin, int64_t end) {
   return tensor.defined() ? tensor.rows(begin, end) : Tensor();
 }
 
-void check_optional(const char* name, bool there, bool taken) {
-  if (there == taken) return;
+void check_optional(const char* name, bool there, bool taken, bool needed = true) {
+  if (there == taken || (!there && !needed)) return;
   fail("network", fmt::format("{} {}", name,
                               taken ? "is missing; this network needs it"
                                     : "is given, but this network does not take it"));
@@ -27,7 +28,11 @@ NetworkInput NetworkInput::rows(int64_t begin, int64_t end) const {
           .t = t.rows(begin, end),
           .labels = rows_of(labels, begin, end),
           .condition = Variable(rows_of(condition.value(), begin, end)),
-          .estimate = Variable(rows_of(estimate.value(), begin, end))};
+          .estimate = Variable(rows_of(estimate.value(), begin, end)),
+          .dropout_seeds = dropout_seeds.empty()
+                               ? dropout_seeds
+                               : std::vector<uint64_t>(dropout_seeds.begin() + begin,
+                                                       dropout_seeds.begin() + end)};
 }
 
 Variable Network::run(const std::function<Variable()>& block) const {
@@ -46,7 +51,27 @@ void Network::check_input(const NetworkInput& input, int64_t channels) const {
   const OptionalInputs taken = takes();
   check_optional("labels", input.labels.defined(), taken.labels);
   check_optional("condition", input.condition.defined(), taken.condition);
-  check_optional("estimate", input.estimate.defined(), taken.estimate);
+  check_optional("estimate", input.estimate.defined(), taken.estimate, false);
+  check_optional("dropout_seeds", !input.dropout_seeds.empty(), taken.dropout, false);
+}
+
+Variable Network::in_parts(const NetworkInput& input, int64_t most, int64_t outputs) const {
+  const Shape& x = input.x.shape();
+  const int64_t count = x[0], parts = (count + most - 1) / most;
+  Tensor y({count, x[1], x[2], outputs}, DType::kFloat32, device());
+  // On a device without values, running the largest part twice gives the memory of all parts. The
+  // second time the prepared weights exist already, as for every part except the first.
+  if (!memory_of(device()).holds_values()) {
+    const int64_t rows = (count + parts - 1) / parts;
+    for (int pass = 0; pass < 2; ++pass) (*this)(input.rows(0, rows));
+    return Variable(y);
+  }
+  for (int64_t i = 0; i < parts; ++i) {
+    const int64_t begin = count * i / parts, end = count * (i + 1) / parts;
+    Tensor rows = y.rows(begin, end);
+    rows.copy_from((*this)(input.rows(begin, end)).value());
+  }
+  return Variable(y);
 }
 
 NetworkConfig& NetworkConfig::operator=(const NetworkConfig& other) {

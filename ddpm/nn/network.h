@@ -28,8 +28,12 @@ struct NetworkInput {
   Tensor labels = {};
   // [N, H, W, condition channels]: an image that goes with each x.
   Variable condition = {};
-  // [N, H, W, channels]: an earlier estimate of the clean images (arXiv:2208.04202).
+  // [N, H, W, channels]: an earlier estimate of the clean images (Chen et al. 2022,
+  // arXiv:2208.04202). Zeros if a network takes one and there is none yet.
   Variable estimate = {};
+  // For training only. If not empty, a network with dropout drops activations; dropout_seeds[n]
+  // gives the random numbers of image n.
+  std::vector<uint64_t> dropout_seeds = {};
 
   // Rows [begin, end) of every part that is present. Throws Error if x requires a gradient.
   NetworkInput rows(int64_t begin, int64_t end) const;
@@ -40,6 +44,7 @@ struct OptionalInputs {
   bool labels = false;
   bool condition = false;
   bool estimate = false;
+  bool dropout = false;
 };
 
 class Network : public Module {
@@ -61,9 +66,13 @@ class Network : public Module {
   // values are computed again. The block must hold copies of the variables that it reads, because
   // it outlives the pass.
   Variable run(const std::function<Variable()>& block) const;
-  // For implementations: throws Error if the input does not fit. x must be [N, H, W, channels], t
-  // must be [N], and the optional inputs must be those that takes() lists.
+  // For implementations: throws Error if the input does not fit. x must be [N, H, W, channels] and
+  // t [N]. Labels and condition must be there exactly if takes() lists them; estimate and dropout
+  // seeds may be there only then.
   void check_input(const NetworkInput& input, int64_t channels) const;
+  // For implementations: the output [N, H, W, outputs] of a batch in parts of at most `most`
+  // images.
+  Variable in_parts(const NetworkInput& input, int64_t most, int64_t outputs) const;
 
  private:
   Device device_;

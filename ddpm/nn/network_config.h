@@ -28,6 +28,7 @@ concept FamilyOptions = requires(T options, Fields& fields, const T& read, const
   read.check();
   read.check_image(side, side);
   { read.side_divisor() } -> std::convertible_to<int64_t>;
+  { read.output_channels() } -> std::convertible_to<int64_t>;
   options.take_given(given);
   { read.make(Device::kCpu) } -> std::convertible_to<std::unique_ptr<Network>>;
   requires std::copyable<T>;
@@ -71,12 +72,10 @@ class NetworkConfig {
   // The channels of the images that go in.
   int64_t& channels() { return held_->channels(); }
   int64_t channels() const { return held_->channels(); }
-  // The channels of the output as configured. 0 means those of the images.
+  // The channels of the output as configured. 0 means as many as the other options lead to.
   int64_t& output_dim() { return held_->output_dim(); }
   int64_t output_dim() const { return held_->output_dim(); }
-  int64_t output_channels() const {
-    return held_->output_dim() > 0 ? held_->output_dim() : held_->channels();
-  }
+  int64_t output_channels() const { return held_->output_channels(); }
 
   friend bool operator==(const NetworkConfig& a, const NetworkConfig& b);
 
@@ -98,6 +97,7 @@ class NetworkConfig {
     virtual int64_t side_divisor() const = 0;
     virtual int64_t& channels() = 0;
     virtual int64_t& output_dim() = 0;
+    virtual int64_t output_channels() const = 0;
     virtual void take_given(const JsonObject& given) = 0;
     virtual std::unique_ptr<Network> make(Device device) const = 0;
   };
@@ -112,6 +112,7 @@ class NetworkConfig {
     int64_t side_divisor() const override { return options.side_divisor(); }
     int64_t& channels() override { return options.channels; }
     int64_t& output_dim() override { return options.output_dim; }
+    int64_t output_channels() const override { return options.output_channels(); }
     void take_given(const JsonObject& given) override { options.take_given(given); }
     std::unique_ptr<Network> make(Device device) const override { return options.make(device); }
     Options options;

@@ -1,7 +1,7 @@
 // Compares every block of the tutorial with PyTorch's numbers: the output and every gradient, on
 // every host backend.
+#include "ddpm/nn/resample.h"
 #include "ddpm/nn/tutorial/attention.h"
-#include "ddpm/nn/tutorial/resample.h"
 #include "ddpm/nn/tutorial/residual.h"
 #include "ddpm/nn/tutorial/resnet_block.h"
 #include "ddpm/nn/tutorial/time_embedding.h"

@@ -9,7 +9,7 @@
 #include "ddpm/autograd/recompute.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
-#include "ddpm/tensor/memory.h"
+#include "ddpm/nn/checks.h"
 
 namespace ddpm::tutorial {
 namespace {
@@ -25,16 +25,6 @@ std::vector<int64_t> level_widths(const UnetConfig& config) {
 const UnetConfig& checked(const UnetConfig& config) {
   config.check();
   return config;
-}
-
-// Limits of every width, so that products of widths do not overflow.
-constexpr int64_t kMostChannels = 1 << 20;
-constexpr int64_t kMostLevels = 16;
-
-void check_width(const char* name, int64_t width) {
-  if (width >= 1 && width <= kMostChannels) return;
-  fail_usage("network",
-             fmt::format("{} is {} but must lie between 1 and {}", name, width, kMostChannels));
 }
 
 }  // namespace
@@ -59,7 +49,8 @@ void UnetConfig::fields(Fields& field) {
       .not_in_state_dict();
   field("dim_head", dim_head, "channels of each head")
       .range(1, kMostChannels)
-      .alias("attention_dim_head");
+      .alias("attention_dim_head")
+      .not_in_state_dict();
   field("weight_standardization_eps", weight_standardization_eps,
         "added to the variance of each filter; 0 is the tutorial's, 1e-5 is usual elsewhere")
       .range_below(0, 1)
@@ -91,22 +82,7 @@ void UnetConfig::check() const {
 }
 
 void UnetConfig::check_image(int64_t height, int64_t width) const {
-  const int64_t divisor = side_divisor();
-  constexpr int64_t kHighest = 1 << 20;
-  for (const auto& [name, side] : {std::pair{"height", height}, std::pair{"width", width}}) {
-    if (side > kHighest) {
-      fail_usage("network",
-                 fmt::format("the image's {} is {}; it must be at most {}", name, side, kHighest));
-    }
-    if (side >= divisor && side % divisor == 0) continue;
-    const int64_t below = side / divisor * divisor;
-    fail_usage("network",
-               fmt::format("the image's {} {} is not divisible by {}, which {} levels "
-                           "need; {}{} would work, or fewer "
-                           "levels in dim_mults",
-                           name, side, divisor, dim_mults.size(),
-                           below > 0 ? fmt::format("{} or ", below) : "", below + divisor));
-  }
+  check_sides(height, width, static_cast<int64_t>(dim_mults.size()));
 }
 
 void UnetConfig::take_given(const JsonObject& given) {
@@ -114,6 +90,13 @@ void UnetConfig::take_given(const JsonObject& given) {
   for (const Field& field : fields_of(*this)) {
     const std::string* json = given.find(field.name());
     if (json != nullptr && !field.in_state_dict()) field.read(*json);
+  }
+  const bool told_dim_head = given.find("dim_head") != nullptr;
+  if (told_dim_head && given.find("heads") == nullptr) heads = dim_head > 0 ? width / dim_head : 0;
+  if (told_dim_head && heads * dim_head != width) {
+    fail_usage("network", fmt::format("heads of {} channels do not make up the attention's {} "
+                                      "channels",
+                                      dim_head, width));
   }
   if (heads < 1 || width % heads != 0) {
     fail_usage(
@@ -212,7 +195,9 @@ Variable DiffusionUnet::operator()(const NetworkInput& input) const {
   check_input(input, config_.channels);
   const Variable& x = input.x;
   config_.check_image(x.shape()[1], x.shape()[2]);
-  if (Inference::active() && x.shape()[0] > images_at_once(x.shape())) return in_parts(input);
+  const int64_t most = images_at_once(x.shape());
+  if (Inference::active() && x.shape()[0] > most)
+    return in_parts(input, most, config_.output_channels());
   const Variable time = time_mlp_(input.t);  // [N, 4 dim]
   const Variable first = init_conv_(x);      // [N, H, W, init_dim]
   Variable h = first;
@@ -244,25 +229,6 @@ Variable DiffusionUnet::operator()(const NetworkInput& input) const {
 int64_t DiffusionUnet::images_at_once(const Shape& x) const {
   const int64_t widest = config_.heads * config_.dim_head;
   return ddpm::images_at_once(device(), {x[1], x[2], widest});
-}
-
-Variable DiffusionUnet::in_parts(const NetworkInput& input) const {
-  const Shape& x = input.x.shape();
-  const int64_t count = x[0], parts = (count + images_at_once(x) - 1) / images_at_once(x);
-  Tensor y({count, x[1], x[2], config_.output_channels()}, DType::kFloat32, device());
-  // On a device without values, running the largest part twice gives the memory of all parts. The
-  // second time the prepared weights exist already, as for every part except the first.
-  if (!memory_of(device()).holds_values()) {
-    const int64_t rows = (count + parts - 1) / parts;
-    for (int pass = 0; pass < 2; ++pass) (*this)(input.rows(0, rows));
-    return Variable(y);
-  }
-  for (int64_t i = 0; i < parts; ++i) {
-    const int64_t begin = count * i / parts, end = count * (i + 1) / parts;
-    Tensor rows = y.rows(begin, end);
-    rows.copy_from((*this)(input.rows(begin, end)).value());
-  }
-  return Variable(y);
 }
 
 std::unique_ptr<Network> UnetConfig::make(Device device) const {

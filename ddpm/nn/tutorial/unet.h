@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "ddpm/nn/network.h"
+#include "ddpm/nn/resample.h"
 #include "ddpm/nn/tutorial/attention.h"
-#include "ddpm/nn/tutorial/resample.h"
 #include "ddpm/nn/tutorial/residual.h"
 #include "ddpm/nn/tutorial/resnet_block.h"
 #include "ddpm/nn/tutorial/time_embedding.h"
@@ -36,9 +36,9 @@ struct UnetConfig {
   // Throw UsageError saying which value cannot work and which would work.
   void check() const;
   void check_image(int64_t height, int64_t width) const;
-  // Reads groups, heads and weight_standardization_eps. dim_head follows from the heads, so that
-  // the width of all heads together stays the same. Throws UsageError if the heads do not divide
-  // that width.
+  // Reads groups, heads, dim_head and weight_standardization_eps. Either of heads and dim_head
+  // follows from the other, so that the width of all heads together stays the same. Throws
+  // UsageError if they do not make up that width.
   void take_given(const JsonObject& given);
   // Makes a DiffusionUnet. Throws UsageError as check() does.
   std::unique_ptr<Network> make(Device device) const;
@@ -81,7 +81,6 @@ class DiffusionUnet : public Network {
   std::unique_ptr<Level<Resample>> make_level(const LevelOptions& options);
 
   int64_t images_at_once(const Shape& x) const;
-  Variable in_parts(const NetworkInput& input) const;
 
   UnetConfig config_;
   Conv2d init_conv_;

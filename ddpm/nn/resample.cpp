@@ -1,6 +1,6 @@
-#include "ddpm/nn/tutorial/resample.h"
+#include "ddpm/nn/resample.h"
 
-namespace ddpm::tutorial {
+namespace ddpm {
 
 Upsample::Upsample(const ResampleOptions& options, Device device)
     : conv_({.in_channels = options.in_channels,
@@ -19,4 +19,4 @@ Downsample::Downsample(const ResampleOptions& options, Device device)
   add("1", conv_);
 }
 
-}  // namespace ddpm::tutorial
+}  // namespace ddpm

@@ -3,7 +3,7 @@
 
 #include "ddpm/nn/layers.h"
 
-namespace ddpm::tutorial {
+namespace ddpm {
 
 // Moves each cell of size x size positions into channels:
 // [N, H, W, C] -> [N, H/size, W/size, C size^2].
@@ -43,4 +43,4 @@ class Downsample : public Module {
   Conv2d conv_;
 };
 
-}  // namespace ddpm::tutorial
+}  // namespace ddpm
