@@ -1,5 +1,7 @@
 // The only table that knows every family of networks. A family is a folder beside this file and a
 // row of this table.
+#include "ddpm/nn/lucidrains/options.h"
+#include "ddpm/nn/lucidrains/recognise.h"
 #include "ddpm/nn/network.h"
 #include "ddpm/nn/tutorial/recognise.h"
 #include "ddpm/nn/tutorial/unet.h"
@@ -10,6 +12,8 @@ const std::vector<NetworkFamily>& network_families() {
   static const std::vector<NetworkFamily> families = {
       {tutorial::UnetConfig::kFamily, "the U-Net of the tutorial",
        [] { return NetworkConfig(tutorial::UnetConfig{}); }, tutorial::recognise},
+      {lucidrains::UnetConfig::kFamily, "the U-Net of lucidrains/denoising-diffusion-pytorch 2.3.1",
+       [] { return NetworkConfig(lucidrains::UnetConfig{}); }, lucidrains::recognise},
   };
   return families;
 }

@@ -25,6 +25,10 @@ struct Tolerance {
   static constexpr double kNetworkOutput = 1e-5;          // a whole network's output
   static constexpr double kNetworkGradient = 5e-5;        // each gradient of a whole network
   static constexpr double kNetworkGradientMedian = 5e-6;  // the median of them
+  // Against the numbers that other programs wrote.
+  static constexpr double kPeerOutput = 3e-6;     // a whole network's output
+  static constexpr double kPeerGradient = 1e-4;   // each gradient of a whole network
+  static constexpr double kPeerGradients = 1e-5;  // all gradients of weights together
   // A gradient below this share of the network's largest is zero in exact arithmetic: it is that of
   // a bias before a norm with one channel per group, which subtracts the bias with the mean.
   // PyTorch wrote its rounding error there, 3e-8 to 4e-7. So ours must only be below this share

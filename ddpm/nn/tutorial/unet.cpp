@@ -196,8 +196,9 @@ Variable DiffusionUnet::operator()(const NetworkInput& input) const {
   const Variable& x = input.x;
   config_.check_image(x.shape()[1], x.shape()[2]);
   const int64_t most = images_at_once(x.shape());
-  if (Inference::active() && x.shape()[0] > most)
+  if (Inference::active() && x.shape()[0] > most) {
     return in_parts(input, most, config_.output_channels());
+  }
   const Variable time = time_mlp_(input.t);  // [N, 4 dim]
   const Variable first = init_conv_(x);      // [N, H, W, init_dim]
   Variable h = first;
