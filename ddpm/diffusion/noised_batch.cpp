@@ -68,14 +68,16 @@ NoisedBatch batch_of(const std::vector<NoiseLevel>& levels, Use use, const Tenso
   check_fit(levels.size(), x0, noise);
   Mix input(levels.size()), target(levels.size());
   std::vector<double> weights(levels.size());
+  NoisedBatch batch;
   for (size_t n = 0; n < levels.size(); ++n) {
     const Preconditioning p = use(n);
+    batch.from_input.push_back(static_cast<float>(p.c_skip / p.c_in));
+    batch.from_output.push_back(static_cast<float>(p.c_out));
     input.set(n, p.c_in * levels[n].alpha(), p.c_in * levels[n].sigma());
     target.set(n, p.target_x0, p.target_noise);
     weights[n] = p.weight;
   }
   const Device device = x0.device();
-  NoisedBatch batch;
   batch.input = Tensor(x0.shape(), DType::kFloat32, device);
   input.apply(x0, noise, batch.input);
   batch.t = per_image(x0.size(0), device, [&](size_t n) { return levels[n].t; });
@@ -87,6 +89,14 @@ NoisedBatch batch_of(const std::vector<NoiseLevel>& levels, Use use, const Tenso
 }
 
 }  // namespace
+
+Tensor NoisedBatch::estimate(const Tensor& output) const {
+  Tensor x0(input.shape(), DType::kFloat32, input.device());  // [N, H, W, C]
+  backend_for(input.device())
+      .run(op::Combine{
+          .inputs = {&input, &output}, .coefficients = {from_input, from_output}, .y = x0});
+  return x0;
+}
 
 void add_noise(const std::vector<NoiseLevel>& levels, const Tensor& x0, const Tensor& noise,
                Tensor& xt) {

@@ -24,6 +24,11 @@ struct NoisedBatch {
   Tensor target;
   // [N]: the weight of each image in the mean loss. Empty if all are 1.
   Tensor weights;
+  // [N]: the estimate of an image is from_input * input + from_output * the network's output.
+  std::vector<float> from_input, from_output;
+
+  // The images [N, H, W, C] that the network's output estimates.
+  Tensor estimate(const Tensor& output) const;
 };
 
 // The batch for given images [N, H, W, C], noise of the same shape, and for each image its level

@@ -34,10 +34,10 @@ int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_we
 
 int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute) {
   config.network.check_image(config.height, config.width);
-  // A network may predict more channels than an image has. A training step on kDry needs an output
-  // with the image's shape, because the gradient has the shape of the output.
+  // A network may predict more channels than an image has. A training step needs an output with the
+  // image's shape.
   ModelConfig trained = config;
-  trained.network.output_dim() = 0;
+  trained.network.output_dim() = config.network.channels();
   // Computing the table of a long schedule would only take time.
   trained.process.timesteps = 1;
   OptimizerOptions options;

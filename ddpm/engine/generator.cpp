@@ -67,8 +67,9 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
   std::optional<Inference> scope;
   if (options.prepare_weights) scope.emplace();
   const Process process(config.process);
+  Tensor estimate;  // from the previous step, if the network takes one
   const Denoiser denoiser = [&](const Tensor& x, const Tensor& t) {
-    Tensor output = network({.x = Variable(x), .t = t}).value();
+    Tensor output = network({.x = Variable(x), .t = t, .estimate = Variable(estimate)}).value();
     if (const auto value = find_not_finite(output)) {
       fail("sample",
            fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
@@ -87,15 +88,15 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
                           .eta = options.eta,
                           .device = network.device()};
     if (options.steps > 0) request.steps = options.steps;
-    if (options.progress) {
-      request.progress = [&](const SampleProgress& progress) {
-        return options.progress({.begin = begin,
-                                 .step = progress.step,
-                                 .steps = progress.steps,
-                                 .x = progress.x,
-                                 .x0 = progress.x0});
-      };
-    }
+    estimate = {};
+    request.progress = [&](const SampleProgress& progress) {
+      if (network.takes().estimate) estimate = progress.x0->clone();
+      return !options.progress || options.progress({.begin = begin,
+                                                    .step = progress.step,
+                                                    .steps = progress.steps,
+                                                    .x = progress.x,
+                                                    .x0 = progress.x0});
+    };
     Tensor rows = images.rows(begin, begin + count);
     rows.copy_from(sample(process, denoiser, request));
     if (const auto value = find_not_finite(rows)) {

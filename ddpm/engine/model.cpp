@@ -72,6 +72,13 @@ ModelConfig read_config(const SafetensorsFile& file, const std::string& prefix,
     if (!told && !given.members().empty()) throw;
     fail_model(file.path(), without_place(error.what()));
   }
+  for (const auto& [name, value] : given.members()) {
+    if (fields_of(config).find(name) != nullptr) continue;
+    fail_usage("model",
+               fmt::format("{} holds a network of the family {}, which has no {}; leave it "
+                           "out",
+                           file.path(), config.network.family(), name));
+  }
   for (const Field& field : fields_of(config)) {
     const std::string* value = given.find(field.name());
     if (value == nullptr || field.in_state_dict()) continue;
@@ -82,6 +89,8 @@ ModelConfig read_config(const SafetensorsFile& file, const std::string& prefix,
                                       file.path(), field.name(), in_file, field.json()));
     }
   }
+  // All values agree by now, except those that the family reads in a form of its own.
+  if (told) config.network.take_given(given);
   config.check();
   return config;
 }

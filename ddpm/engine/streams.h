@@ -14,6 +14,8 @@ enum class Stream : uint64_t {
   kLevels = 2,
   kNoise = 3,
   kPictureOrder = 4,
+  kDropout = 5,
+  kSelfConditioning = 6,
 };
 
 inline uint64_t seed_of(uint64_t run_seed, Stream stream) {

@@ -113,6 +113,14 @@ void TrainOptions::check() const {
                            "of the pictures",
                            network.output_dim()));
   }
+  check_predicts_images(network);
+}
+
+void check_predicts_images(const NetworkConfig& network) {
+  if (network.output_channels() == network.channels()) return;
+  fail_usage("train", fmt::format("the network has {} output channels for images of {}; training "
+                                  "needs one that predicts no variance",
+                                  network.output_channels(), network.channels()));
 }
 
 ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t channels) const {

@@ -77,6 +77,10 @@ struct TrainOptions {
   ModelConfig model_config(int64_t height, int64_t width, int64_t channels) const;
 };
 
+// Throws UsageError if the output of a network has more or fewer channels than its images. There is
+// no objective for such outputs.
+void check_predicts_images(const NetworkConfig& network);
+
 // Whether a key of config.json describes the run ("version", "model", "run", "data_hashes") and is
 // not an option.
 bool tells_of_run(std::string_view key);

@@ -7,6 +7,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/nn/network.h"
 
 namespace ddpm {
 namespace {
@@ -69,14 +70,24 @@ TEST(TrainOptions, EveryOptionSurvivesARoundTrip) {
   EXPECT_EQ(written.dump(), again.dump());
 }
 
-// The table is generated from the fields, so it always matches them.
-TEST(TrainOptions, TheDocumentationHoldsTheTableOfFields) {
+// The tables are generated from the fields, so they always match them.
+TEST(TrainOptions, TheDocumentationHoldsTheTablesOfFields) {
   const std::string docs = read_file(std::string(DDPM_SOURCE_DIR) + "/docs/formats.md");
   const TrainOptions options;
-  const std::string table = fields_table(fields_of(options));
-  EXPECT_NE(docs.find(table), std::string::npos)
-      << "docs/formats.md should hold this table of config.json:\n\n"
-      << table;
+  std::vector<std::string> tables = {fields_table(fields_of(options))};
+  for (size_t i = 1; i < network_families().size(); ++i) {
+    NetworkConfig network = network_families()[i].defaults();
+    Fields own;
+    for (const Field& field : fields_of(network)) {
+      if (field.name() != "network") own(field.name(), field.value(), field.help());
+    }
+    tables.push_back(fields_table(own));
+  }
+  for (const std::string& table : tables) {
+    EXPECT_NE(docs.find(table), std::string::npos)
+        << "docs/formats.md should hold this table of config.json:\n\n"
+        << table;
+  }
 }
 
 }  // namespace

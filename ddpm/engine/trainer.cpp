@@ -7,7 +7,6 @@
 #include "ddpm/autograd/functions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
-#include "ddpm/diffusion/noised_batch.h"
 #include "ddpm/engine/streams.h"
 
 namespace ddpm {
@@ -35,7 +34,29 @@ Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, Bat
                                                     .clip_norm = options.clip_norm,
                                                     .ema_decay = options.ema_decay}) {
   config_.network.check_image(config.height, config.width);
+  check_predicts_images(config.network);
   network_->set_recompute(options.recompute);
+}
+
+NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& batch,
+                               uint64_t first) const {
+  const Device device = network_->device();
+  const OptionalInputs taken = network_->takes();
+  NetworkInput input{.x = Variable(batch.input), .t = batch.t};
+  if (taken.labels) input.labels = pictures.labels.to(device);
+  if (taken.condition) input.condition = Variable(pictures.condition.to(device));
+  const Philox coin(seed_of(options_.seed, Stream::kSelfConditioning));
+  if (taken.estimate && coin.uniform(static_cast<uint64_t>(adam_.steps())) < 0.5f) {
+    input.estimate = Variable(batch.estimate((*network_)(input).value()));
+  }
+  if (taken.dropout) {
+    const uint64_t seed = seed_of(options_.seed, Stream::kDropout);
+    input.dropout_seeds.resize(static_cast<size_t>(batch.t.size(0)));
+    for (size_t n = 0; n < input.dropout_seeds.size(); ++n) {
+      input.dropout_seeds[n] = mix_seed(seed, first + n);
+    }
+  }
+  return input;
 }
 
 StepMetrics Trainer::step() {
@@ -43,18 +64,17 @@ StepMetrics Trainer::step() {
   const Device device = network_->device();
   const Batch pictures = batches_(step);
   const Tensor images = pictures.images.to(device);  // [N, H, W, C]
+  const auto first = static_cast<uint64_t>(step * images.size(0));
   const NoisedBatch batch = noised_batch(process_,
                                          {.levels = seed_of(options_.seed, Stream::kLevels),
                                           .noise = seed_of(options_.seed, Stream::kNoise)},
-                                         static_cast<uint64_t>(step * images.size(0)), images);
+                                         first, images);
 
+  const NetworkInput input = input_of(pictures, batch, first);
   Tape tape;
   Loss loss;
   {
     const Tape::Recording recording(tape);
-    NetworkInput input{.x = Variable(batch.input), .t = batch.t};
-    if (network_->takes().labels) input.labels = pictures.labels.to(device);
-    if (network_->takes().condition) input.condition = Variable(pictures.condition.to(device));
     const Variable output = (*network_)(input);
     loss = mean_loss(loss_, output, batch.target, batch.weights);
   }

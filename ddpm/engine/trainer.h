@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ddpm/data/pictures.h"
+#include "ddpm/diffusion/noised_batch.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/train_options.h"
@@ -37,8 +38,10 @@ class Trainer {
           Device device = Device::kCpu);
 
   // Does one step (Ho et al. 2020, algorithm 1): random noise levels, noised images, loss,
-  // gradients, Adam, average. The network gets labels and conditions if it takes them. Throws Error
-  // if the loss or the gradient is not finite. The weights are then unchanged.
+  // gradients, Adam, average. The network gets labels and conditions if it takes them. A network
+  // that takes an earlier estimate gets its own in every second step on average, computed without
+  // gradients (Chen et al. 2022, arXiv:2208.04202). Throws Error if the loss or the gradient is not
+  // finite. The weights are then unchanged.
   StepMetrics step();
   // The number of steps done so far.
   int64_t steps() const { return adam_.steps(); }
@@ -50,6 +53,9 @@ class Trainer {
   std::unique_ptr<Network> averaged_network();
 
  private:
+  // What the network is told in a step; picture n is number first + n of the run.
+  NetworkInput input_of(const Batch& pictures, const NoisedBatch& batch, uint64_t first) const;
+
   OptimizerOptions options_;
   ModelConfig config_;
   BatchSource batches_;
