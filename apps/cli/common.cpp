@@ -11,6 +11,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/data/source.h"
 #include "ddpm/diffusion/schedule.h"
+#include "ddpm/nn/network.h"
 
 namespace ddpm::cli {
 
@@ -30,13 +31,37 @@ Device Machine::apply() const {
 
 void ModelFlags::declare(Flags& flags) {
   flags.positional("MODEL", path, "a run directory or a .safetensors file");
-  flags.add_fields(
-      config, [](const Field& field) { return !field.in_state_dict(); },
-      "For files without this information (bare state dicts)");
+  for (const NetworkFamily& family : network_families()) {
+    configs_.push_back({.network = family.defaults()});
+  }
+  for (size_t i = 0; i < configs_.size(); ++i) {
+    const size_t before = declared_.size();
+    for (const Field& field : fields_of(configs_[i])) {
+      const auto same = [&](const Declared& other) { return other.field == field.name(); };
+      if (!field.in_state_dict() && std::none_of(declared_.begin(), declared_.end(), same)) {
+        declared_.push_back({field.name(), i});
+      }
+    }
+    const std::vector<Declared> own(declared_.begin() + static_cast<std::ptrdiff_t>(before),
+                                    declared_.end());
+    flags.add_fields(
+        configs_[i],
+        [&](const Field& field) {
+          return std::any_of(own.begin(), own.end(),
+                             [&](const Declared& each) { return each.field == field.name(); });
+        },
+        "For files without this information (bare state dicts)");
+  }
 }
 
 Model ModelFlags::load(const Flags& flags, Device device) const {
-  return load_model(path, device, given_fields(flags, config));
+  JsonObject given;
+  for (const Declared& each : declared_) {
+    if (flags.given(flag_name(each.field))) {
+      given.set(each.field, fields_of(configs_[each.family]).find(each.field)->json());
+    }
+  }
+  return load_model(path, device, given);
 }
 
 void read_config_file(const std::string& path, TrainOptions& options) {

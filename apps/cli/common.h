@@ -25,14 +25,22 @@ struct Machine {
   Device apply() const;
 };
 
-// MODEL, and the flags for what cannot be read off a bare state dict.
+// MODEL, and the flags for what cannot be read off a bare state dict, for all families of networks.
 struct ModelFlags {
   std::string path;
-  ModelConfig config;
 
   void declare(Flags& flags);
   // Uses only those values whose flags were given.
   Model load(const Flags& flags, Device device) const;
+
+ private:
+  // A flag and the family whose configuration takes its value.
+  struct Declared {
+    std::string field;
+    size_t family;
+  };
+  std::vector<ModelConfig> configs_;  // one for each family
+  std::vector<Declared> declared_;
 };
 
 // The fields of `options` whose flags were given and that cannot be read off a state dict.

@@ -24,8 +24,40 @@ void require_finite(const Tensor& values, const std::string& what) {
   }
 }
 
+// What a network may take besides x and t: an image [N, C, H, W], or one number per image [N].
+struct OptionalEntry {
+  const char* name;
+  bool image;
+  bool OptionalInputs::*taken;
+};
+constexpr OptionalEntry kOptionalEntries[] = {
+    {"class_labels", false, &OptionalInputs::labels},
+    {"x_self_cond", true, &OptionalInputs::estimate},
+    {"condition", true, &OptionalInputs::condition},
+};
+
+void check_optional(const SafetensorsFile& file, const OptionalInputs& taken, const Shape& x) {
+  for (const OptionalEntry& optional : kOptionalEntries) {
+    const SafetensorsEntry* entry = file.find(optional.name);
+    if (entry == nullptr) continue;
+    if (!(taken.*optional.taken)) {
+      fail("forward",
+           fmt::format("{} holds {}, which the network does not take", file.path(), optional.name));
+    }
+    const Shape& shape = entry->shape;
+    const bool fits = optional.image ? shape.rank() == 4 && shape[0] == x[0] && shape[2] == x[2] &&
+                                           shape[3] == x[3]
+                                     : shape == Shape{x[0]};
+    if (fits) continue;
+    fail("forward", fmt::format("{} of {} has the shape {}; x is {}, so {} is needed",
+                                optional.name, file.path(), shape.str(), x.str(),
+                                optional.image ? fmt::format("[{}, C, {}, {}]", x[0], x[2], x[3])
+                                               : fmt::format("[{}]", x[0])));
+  }
+}
+
 // Checks the shapes and the memory before the tensors are read.
-void check_inputs(const SafetensorsFile& file, ModelConfig config) {
+void check_inputs(const SafetensorsFile& file, ModelConfig config, const OptionalInputs& taken) {
   const SafetensorsEntry *x = file.find("x"), *t = file.find("t");
   if (x == nullptr || t == nullptr || x->shape.rank() != 4) {
     fail("forward", fmt::format("{} must hold x [N, C, H, W] and t [N]; {}", file.path(),
@@ -42,10 +74,27 @@ void check_inputs(const SafetensorsFile& file, ModelConfig config) {
     fail("forward", fmt::format("x of {} has {} channels; the network takes {}", file.path(),
                                 x->shape[1], config.network.channels()));
   }
+  check_optional(file, taken, x->shape);
   config.height = x->shape[2];
   config.width = x->shape[3];
   config.network.check_image(config.height, config.width);
   require_memory_for_forward(config, count);
+}
+
+// An entry of the file, on the device. Empty if there is none.
+Tensor read_entry(const SafetensorsFile& file, const char* name, Layout layout, Device device) {
+  if (file.find(name) == nullptr) return {};
+  const Tensor read = file.read(name, layout);
+  require_finite(read, fmt::format("{} of {}", name, file.path()));
+  return read.to(device);
+}
+
+NetworkInput read_inputs(const SafetensorsFile& file, Device device) {
+  return {.x = Variable(read_entry(file, "x", Layout::kImage, device)),
+          .t = read_entry(file, "t", Layout::kAsIs, device),
+          .labels = read_entry(file, "class_labels", Layout::kAsIs, device),
+          .condition = Variable(read_entry(file, "condition", Layout::kImage, device)),
+          .estimate = Variable(read_entry(file, "x_self_cond", Layout::kImage, device))};
 }
 
 }  // namespace
@@ -57,7 +106,10 @@ Action forward_command(Flags& flags) {
     std::string in, out;
   };
   const auto request = std::make_shared<Request>();
-  flags.add("in", request->in, "file with x [N, C, H, W] and t [N]", "FILE.safetensors");
+  flags.add("in", request->in,
+            "file with x [N, C, H, W] and t [N]; if the network takes them, also class_labels [N], "
+            "x_self_cond and condition [N, C, H, W]",
+            "FILE.safetensors");
   flags.require();
   flags.add("out", request->out, "file for the output out [N, C, H, W]", "FILE.safetensors");
   flags.require();
@@ -77,13 +129,10 @@ Action forward_command(Flags& flags) {
     }
     const SafetensorsFile file = SafetensorsFile::open(request->in);
     const Model model = request->model.load(flags, device);
-    check_inputs(file, model.config);
-    const Tensor x = file.read("x", Layout::kImage).to(device);  // [N, H, W, C]
-    const Tensor t = file.read("t").to(device);                  // [N]
-    require_finite(x, "x of " + request->in);
-    require_finite(t, "t of " + request->in);
+    check_inputs(file, model.config, model.network->takes());
+    const NetworkInput input = read_inputs(file, device);
     OutputFile file_out(request->out);
-    const Variable out = (*model.network)({.x = Variable(x), .t = t});  // [N, H, W, C]
+    const Variable out = (*model.network)(input);  // [N, H, W, C]
     require_finite(out.value(), "the output");
     SafetensorsWriter writer;
     writer.add("out", out.value(), Layout::kImage);

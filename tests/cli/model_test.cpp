@@ -17,7 +17,7 @@ namespace {
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-// The parameters of a golden file as a bare state dict of the tutorial, and its inputs.
+// The parameters of a golden file as a bare state dict, and its inputs.
 void split_fixture(const Fixture& fixture, const std::string& model, const std::string& inputs) {
   SafetensorsWriter state;
   for (const auto& [name, tensor] : fixture.params()) {
@@ -27,6 +27,8 @@ void split_fixture(const Fixture& fixture, const std::string& model, const std::
   SafetensorsWriter in;
   in.add("x", fixture.at("in.x"), Layout::kImage);
   in.add("t", fixture.at("in.t"));
+  if (fixture.has("in.x_self_cond"))
+    in.add("x_self_cond", fixture.at("in.x_self_cond"), Layout::kImage);
   in.write(inputs);
 }
 
@@ -70,6 +72,40 @@ TEST_F(Forward, GivesTheTutorialsNumbers) {
           << name << " on " << device;
     }
   }
+}
+
+TEST_F(Forward, KnowsANetworkOfLucidrainsByItsNames) {
+  for (const char* name :
+       {"default", "full_attn_mixed", "gray_rect", "init_dim_theta_4ch", "learned_sinusoidal",
+        "learned_variance", "random_fourier_edm", "self_cond"}) {
+    const Fixture fixture(std::string("lucidrains_") + name);
+    split_fixture(fixture, model_, in_);
+    const bool other_theta = std::string(name) == "init_dim_theta_4ch";
+    const Outcome outcome =
+        forward(other_theta ? std::vector<std::string>{"--theta", "500", "--heads", "2"}
+                            : std::vector<std::string>{});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    const Tensor out = SafetensorsFile::open(out_).read("out", Layout::kImage);
+    EXPECT_LE(relative_l2(out, fixture.at("out")), Tolerance::kPeerOutput) << name;
+  }
+}
+
+TEST_F(Forward, NamesWhatTheNetworkDoesNotTakeOrHave) {
+  const Fixture fixture("lucidrains_gray_rect");
+  split_fixture(fixture, model_, in_);
+  for (const auto& [flag, value, says] :
+       {std::tuple{"--groups", "4", "which has no groups"},
+        std::tuple{"--heads", "4", "heads is 4"}, std::tuple{"--dim-head", "4", "dim_head is 4"}}) {
+    const Outcome outcome = forward({flag, value});
+    EXPECT_EQ(outcome.status, 2) << flag;
+    EXPECT_THAT(outcome.err, HasSubstr(says));
+  }
+  SafetensorsWriter in;
+  in.add("x", fixture.at("in.x"), Layout::kImage);
+  in.add("t", fixture.at("in.t"));
+  in.add("x_self_cond", fixture.at("in.x"), Layout::kImage);
+  in.write(in_);
+  expect_refused(1, "holds x_self_cond, which the network does not take");
 }
 
 TEST_F(Forward, NamesInputsThatDoNotFit) {

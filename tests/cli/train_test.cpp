@@ -68,6 +68,33 @@ TEST_F(Train, LeavesAWholeRun) {
   EXPECT_EQ(config["version"], DDPM_TEST_VERSION);
 }
 
+TEST_F(Train, TrainsAndSamplesANetworkOfLucidrains) {
+  const Outcome trained = run_ddpm(
+      small_run(pictures_, run_,
+                {"--network", "lucidrains", "--heads", "2,3", "--dim-head", "4", "--full-attn",
+                 "1,0", "--self-condition", "--learned-sinusoidal-cond", "--dropout", "0.1",
+                 "--steps", "3", "--save-every", "2", "--sample-every", "2", "--recompute"}));
+  EXPECT_EQ(trained.status, 0) << trained.err;
+  const Json config = Json::parse(read_file(run_ + "/config.json"));
+  EXPECT_EQ(config["network"], "lucidrains");
+  EXPECT_EQ(config["heads"], Json({2, 3}));
+  EXPECT_EQ(config["dim_head"], Json({4}));
+  EXPECT_EQ(config["full_attn"], Json({1, 0}));
+  EXPECT_EQ(config["self_condition"], true);
+  EXPECT_EQ(config["dropout"], 0.1);
+  EXPECT_FALSE(config.contains("groups"));
+  const std::string grid = folder_ / "grid.png";
+  const Outcome sampled = run_ddpm({"sample", run_, "--n", "2", "--steps", "3", "--out", grid});
+  EXPECT_EQ(sampled.status, 0) << sampled.err;
+  EXPECT_TRUE(std::filesystem::exists(grid));
+  EXPECT_EQ(run_ddpm({"train", "--out", run_, "--resume", "--steps", "4"}).status, 0);
+  expect_refused(small_run(pictures_, folder_ / "b", {"--network", "lucidrains", "--groups", "2"}),
+                 2, "does not go with --network lucidrains");
+  expect_refused(
+      small_run(pictures_, folder_ / "c", {"--network", "lucidrains", "--learned-variance"}), 2,
+      "predicts no variance");
+}
+
 TEST_F(Train, NamesDamagedPictures) {
   write_file_atomic(pictures_ + "/broken.png", "\x89PNG\r\n\x1a\nthat is all");
   const Outcome outcome = run_ddpm(small_run(pictures_, run_, {"--steps", "1"}));

@@ -50,7 +50,7 @@ TEST(Usage, EachCommandsHelpListsItsFlags) {
        "--save-every", "--sample-every", "--resume", "--config"},
       {"sample", "MODEL", "--n", "--sampler ddpm|ddim", "--steps", "--eta", "--seed", "--out",
        "--each", "--trajectory"},
-      {"forward", "MODEL", "--in", "--out", "--groups", "--heads"},
+      {"forward", "MODEL", "--in", "--out", "--groups", "--heads", "--dim-head", "--theta"},
       {"info", "MODEL", "--json", "--batch"},
       {"data", "SOURCE", "--out", "--size", "--channels", "--background"},
       {"bench", "--dim", "--dim-mults", "--size", "--batch", "--threads", "--json"}};
