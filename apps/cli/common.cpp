@@ -66,6 +66,12 @@ Model ModelFlags::load(const Flags& flags, Device device) const {
 
 void read_config_file(const std::string& path, TrainOptions& options) {
   const JsonObject object = JsonObject::parse(read_file(path, kMostJsonBytes), path);
+  try {
+    read_options(object, options);
+  } catch (const Error& error) {
+    fail_usage("train", fmt::format("{}: {}", path, error.what()));
+  }
+  // The family of the network decides which options exist.
   const Fields fields = fields_of(options);
   std::vector<std::string> known;
   for (const Field& field : fields) known.push_back(field.name());
@@ -73,11 +79,6 @@ void read_config_file(const std::string& path, TrainOptions& options) {
     if (tells_of_run(name) || fields.find(name) != nullptr) continue;
     fail_usage("train", unknown(fmt::format("{} sets '{}', which is not an option", path, name),
                                 nearest(name, known), "see ddpm train --help"));
-  }
-  try {
-    read_options(object, options);
-  } catch (const Error& error) {
-    fail_usage("train", fmt::format("{}: {}", path, error.what()));
   }
 }
 

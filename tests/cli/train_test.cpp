@@ -87,7 +87,12 @@ TEST_F(Train, TrainsAndSamplesANetworkOfLucidrains) {
   const Outcome sampled = run_ddpm({"sample", run_, "--n", "2", "--steps", "3", "--out", grid});
   EXPECT_EQ(sampled.status, 0) << sampled.err;
   EXPECT_TRUE(std::filesystem::exists(grid));
-  EXPECT_EQ(run_ddpm({"train", "--out", run_, "--resume", "--steps", "4"}).status, 0);
+  const Outcome resumed = run_ddpm({"train", "--out", run_, "--resume", "--steps", "4"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  const Outcome again =
+      run_ddpm({"train", "--out", folder_ / "a", "--config", run_ + "/config.json"});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(Json::parse(read_file(folder_ / "a/config.json"))["heads"], config["heads"]);
   expect_refused(small_run(pictures_, folder_ / "b", {"--network", "lucidrains", "--groups", "2"}),
                  2, "does not go with --network lucidrains");
   expect_refused(

@@ -61,9 +61,9 @@ std::string text_of(const JsonObject& object, const char* name) {
   return text;
 }
 
-// Without this check, a misspelt key would silently leave its option at the default.
-void refuse_unknown_keys(const JsonObject& object) {
-  const TrainOptions options;
+// Without this check, a misspelt key would silently leave its option at the default. `options` are
+// those read from the object: its family of networks decides which options exist.
+void refuse_unknown_keys(const JsonObject& object, const TrainOptions& options) {
   const Fields known = fields_of(options);
   for (const auto& [name, value] : object.members()) {
     if (!tells_of_run(name) && known.find(name) == nullptr)
@@ -203,8 +203,8 @@ RunConfig read_run_config(const std::string& run, const Warn& warn) {
   RunConfig config;
   try {
     const JsonObject object = JsonObject::parse(read_own(path, kMostJsonBytes), path);
-    refuse_unknown_keys(object);
     read_options(object, config.options);
+    refuse_unknown_keys(object, config.options);
     fix_channels(object, path, config.options);
     config.id = text_of(object, "run");
     config.data_hashes = split(text_of(object, "data_hashes"));
