@@ -17,7 +17,24 @@ Tensor dry_images(const ModelConfig& config, int64_t count) {
                 Device::kDry);
 }
 
-Tensor dry_steps(int64_t count) { return Tensor({count}, DType::kFloat32, Device::kDry); }
+// Undefined where the network takes none.
+Tensor dry_condition(const ModelConfig& config, int64_t count) {
+  const int64_t channels = config.network.condition_channels();
+  if (channels == 0) return {};
+  return Tensor({count, config.height, config.width, channels}, DType::kFloat32, Device::kDry);
+}
+
+NetworkInput dry_input(const ModelConfig& config, int64_t count) {
+  return {.x = Variable(dry_images(config, count)),
+          .t = Tensor({count}, DType::kFloat32, Device::kDry),
+          .condition = Variable(dry_condition(config, count))};
+}
+
+Batch dry_batch(const ModelConfig& config, int64_t count) {
+  Batch batch(dry_images(config, count));
+  batch.condition = dry_condition(config, count);
+  return batch;
+}
 
 }  // namespace
 
@@ -27,7 +44,7 @@ int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_we
   const std::unique_ptr<Network> network = make_network(config.network, Device::kDry);
   std::optional<Inference> scope;
   if (prepare_weights) scope.emplace();
-  (*network)({.x = Variable(dry_images(config, batch)), .t = dry_steps(batch)});
+  (*network)(dry_input(config, batch));
   take_dry_flops();
   return memory.peak_bytes_in_use();
 }
@@ -44,7 +61,7 @@ int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute)
   options.recompute = recompute;
   DryMemory memory;
   Trainer trainer(
-      options, trained, [&](int64_t) { return dry_images(config, batch); }, Device::kDry);
+      options, trained, [&](int64_t) { return dry_batch(config, batch); }, Device::kDry);
   trainer.step();
   take_dry_flops();
   return memory.peak_bytes_in_use();
@@ -57,7 +74,7 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
     const std::unique_ptr<Network> network = make_network(config.network, Device::kDry);
     cost.parameters = network->parameter_count();
     take_dry_flops();
-    (*network)({.x = Variable(dry_images(config, 1)), .t = dry_steps(1)});
+    (*network)(dry_input(config, 1));
     cost.forward_flops = take_dry_flops();
   }
   cost.sampling_bytes = sampling_bytes(config, batch);

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "ddpm/autograd/functions.h"
 #include "ddpm/autograd/recompute.h"
 #include "ddpm/base/error.h"
 #include "ddpm/tensor/memory.h"
@@ -74,6 +75,24 @@ Variable Network::in_parts(const NetworkInput& input, int64_t most, int64_t outp
   return Variable(y);
 }
 
+void Network::check_condition(const NetworkInput& input, int64_t channels) const {
+  if (!input.condition.defined()) return;
+  const Shape& x = input.x.shape();
+  const Shape wanted{x[0], x[1], x[2], channels};
+  if (input.condition.shape() == wanted) return;
+  fail("network", fmt::format("the condition is {} but must be {}, an image for each x",
+                              input.condition.shape().str(), wanted.str()));
+}
+
+Variable concat_defined(std::initializer_list<Variable> maps) {
+  Variable all;
+  for (const Variable& map : maps) {
+    if (!map.defined()) continue;
+    all = all.defined() ? concat_channels(all, map) : map;
+  }
+  return all;
+}
+
 NetworkConfig& NetworkConfig::operator=(const NetworkConfig& other) {
   if (this != &other) *this = NetworkConfig(other);
   return *this;
@@ -84,7 +103,31 @@ bool operator==(const NetworkConfig& a, const NetworkConfig& b) {
   write_options(a, of_a);
   write_options(b, of_b);
   return of_a.members() == of_b.members() && a.channels() == b.channels() &&
-         a.output_channels() == b.output_channels();
+         a.output_channels() == b.output_channels() &&
+         a.condition_channels() == b.condition_channels();
+}
+
+void NetworkConfig::set_condition_channels(int64_t channels) {
+  if (int64_t* kept = held_->condition_channels()) {
+    *kept = channels;
+  } else if (channels != 0) {
+    std::vector<std::string> others;
+    for (const NetworkFamily& family : network_families()) {
+      if (family.defaults().held_->condition_channels() != nullptr)
+        others.emplace_back(family.name);
+    }
+    fail_usage("network", fmt::format("a network of the family {} takes no image as a condition; "
+                                      "{} does",
+                                      family_, join_choices(others)));
+  }
+}
+
+void NetworkConfig::condition_fields(Fields& field) {
+  constexpr double kMostChannels = 1 << 20;
+  int64_t* kept = held_->condition_channels();
+  if (kept == nullptr) return;
+  field("condition_channels", *kept, "channels of the image that is the condition, 0 for none")
+      .range(0, kMostChannels);
 }
 
 std::unique_ptr<Network> make_network(const NetworkConfig& config, Device device) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -73,11 +74,18 @@ class Network : public Module {
   // For implementations: the output [N, H, W, outputs] of a batch in parts of at most `most`
   // images.
   Variable in_parts(const NetworkInput& input, int64_t most, int64_t outputs) const;
+  // For implementations: throws Error for a condition that is not [N, H, W, channels].
+  void check_condition(const NetworkInput& input, int64_t channels) const;
 
  private:
   Device device_;
   bool recompute_ = false;
 };
+
+// The channels of several maps [N, H, W, ...], one after the other. Maps that are not there are
+// left out; one map alone comes back as it is, at no cost. For the first convolution of a network:
+// each family has its own order of x, estimate and condition.
+Variable concat_defined(std::initializer_list<Variable> maps);
 
 // Makes a network of the configuration. Throws UsageError as NetworkConfig::check() does. The
 // parameters are zeros and ones until initialize() or loading.

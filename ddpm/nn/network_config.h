@@ -34,6 +34,13 @@ concept FamilyOptions = requires(T options, Fields& fields, const T& read, const
   requires std::copyable<T>;
 };
 
+// A family whose networks can take an image as a condition: `condition_channels` are those of that
+// image, 0 for none.
+template <class T>
+concept ConditionOptions = requires(T options) {
+  { options.condition_channels } -> std::convertible_to<int64_t>;
+};
+
 // The options of a network of any family: the name of the family, and its own options.
 class NetworkConfig {
  public:
@@ -77,6 +84,16 @@ class NetworkConfig {
   int64_t output_dim() const { return held_->output_dim(); }
   int64_t output_channels() const { return held_->output_channels(); }
 
+  // Of the images that it is conditioned on, 0 for none.
+  int64_t condition_channels() const {
+    const int64_t* kept = held_->condition_channels();
+    return kept != nullptr ? *kept : 0;
+  }
+  // Throws UsageError where the family takes no condition.
+  void set_condition_channels(int64_t channels);
+  // "condition_channels", where the family takes a condition.
+  void condition_fields(Fields& field);
+
   friend bool operator==(const NetworkConfig& a, const NetworkConfig& b);
 
   // Reads the fields that are not in a state dict (Field::not_in_state_dict) and adjusts other
@@ -98,6 +115,8 @@ class NetworkConfig {
     virtual int64_t& channels() = 0;
     virtual int64_t& output_dim() = 0;
     virtual int64_t output_channels() const = 0;
+    // Null where the family takes no condition.
+    virtual int64_t* condition_channels() = 0;
     virtual void take_given(const JsonObject& given) = 0;
     virtual std::unique_ptr<Network> make(Device device) const = 0;
   };
@@ -113,6 +132,13 @@ class NetworkConfig {
     int64_t& channels() override { return options.channels; }
     int64_t& output_dim() override { return options.output_dim; }
     int64_t output_channels() const override { return options.output_channels(); }
+    int64_t* condition_channels() override {
+      if constexpr (ConditionOptions<Options>) {
+        return &options.condition_channels;
+      } else {
+        return nullptr;
+      }
+    }
     void take_given(const JsonObject& given) override { options.take_given(given); }
     std::unique_ptr<Network> make(Device device) const override { return options.make(device); }
     Options options;

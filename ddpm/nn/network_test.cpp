@@ -60,6 +60,16 @@ TEST(NetworkConfig, FieldsReachTheFamilysOptions) {
                UsageError);
 }
 
+TEST(NetworkConfig, AFamilyMayTakeACondition) {
+  NetworkConfig config = kSmall;
+  EXPECT_EQ(config.condition_channels(), 0);
+  config.set_condition_channels(3);
+  EXPECT_EQ(config.get<UnetConfig>()->condition_channels, 3);
+  EXPECT_NE(config, NetworkConfig(kSmall));
+  EXPECT_TRUE(make_network(config, Device::kDry)->takes().condition);
+  EXPECT_FALSE(make_network(kSmall, Device::kDry)->takes().condition);
+}
+
 TEST(NetworkConfig, EveryFamilyIsMadeFromItsDefaults) {
   for (const NetworkFamily& family : network_families()) {
     const NetworkConfig config = family.defaults();
@@ -118,6 +128,29 @@ TEST(Network, InputsThatItDoesNotTakeAreRefused) {
   NetworkInput estimated = input;
   estimated.estimate = Variable(Tensor::zeros({1, 4, 4, 1}));
   EXPECT_THROW((*network)(estimated), Error);
+}
+
+TEST(Network, AConditionIsNeededAndFits) {
+  UnetConfig config = kSmall;
+  config.condition_channels = 2;
+  const auto network = make_network(config);
+  NetworkInput input{.x = Variable(Tensor::zeros({1, 4, 4, 1})), .t = Tensor::zeros({1})};
+  EXPECT_NE(message_of([&] { (*network)(input); }).find("condition is missing"), std::string::npos);
+  for (const Shape& wrong : {Shape{1, 4, 4, 1}, Shape{2, 4, 4, 2}, Shape{1, 2, 4, 2}}) {
+    input.condition = Variable(Tensor::zeros(wrong));
+    EXPECT_NE(message_of([&] { (*network)(input); }).find("must be [1, 4, 4, 2]"),
+              std::string::npos);
+  }
+  input.condition = Variable(Tensor::zeros({1, 4, 4, 2}));
+  EXPECT_NO_THROW((*network)(input));
+}
+
+TEST(Network, MapsThatAreThereAreConcatenated) {
+  const Variable a(Tensor::of({1, 1, 2, 1}, {1, 2})), b(Tensor::of({1, 1, 2, 2}, {3, 4, 5, 6}));
+  const Variable none;
+  EXPECT_EQ(concat_defined({a, none, b}).value().values(), (std::vector<float>{1, 3, 4, 2, 5, 6}));
+  EXPECT_EQ(concat_defined({a, none}).value().f32(), a.value().f32());  // no copy
+  EXPECT_FALSE(concat_defined({none}).defined());
 }
 
 TEST(Network, RowsOfAnInputAreRowsOfAllThatIsThere) {

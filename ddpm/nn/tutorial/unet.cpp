@@ -61,6 +61,7 @@ void UnetConfig::check() const {
   check_options("network", *this);
   check_width("channels", channels);
   if (output_dim != 0) check_width("output_dim", output_dim);
+  if (condition_channels != 0) check_width("condition_channels", condition_channels);
   check_width("heads times dim_head", heads * dim_head);
   // Throws if dim is odd or too small.
   static_cast<void>(SinusoidalPositionEmbedding{dim});
@@ -146,9 +147,10 @@ std::unique_ptr<DiffusionUnet::Level<Resample>> DiffusionUnet::make_level(const 
 DiffusionUnet::DiffusionUnet(const UnetConfig& config, Device device)
     : Network(device),
       config_(checked(config)),
-      init_conv_(
-          {.in_channels = config.channels, .out_channels = config.first_width(), .kernel = 1},
-          device),
+      init_conv_({.in_channels = config.input_channels(),
+                  .out_channels = config.first_width(),
+                  .kernel = 1},
+                 device),
       time_mlp_(config.dim, device),
       mid_block1_(block_options(level_widths(config).back(), level_widths(config).back()), device),
       mid_attention_(GroupNorm::Options{.groups = 1, .channels = level_widths(config).back()},
@@ -193,14 +195,15 @@ DiffusionUnet::DiffusionUnet(const UnetConfig& config, Device device)
 
 Variable DiffusionUnet::operator()(const NetworkInput& input) const {
   check_input(input, config_.channels);
+  check_condition(input, config_.condition_channels);
   const Variable& x = input.x;
   config_.check_image(x.shape()[1], x.shape()[2]);
   const int64_t most = images_at_once(x.shape());
   if (Inference::active() && x.shape()[0] > most) {
     return in_parts(input, most, config_.output_channels());
   }
-  const Variable time = time_mlp_(input.t);  // [N, 4 dim]
-  const Variable first = init_conv_(x);      // [N, H, W, init_dim]
+  const Variable time = time_mlp_(input.t);                                 // [N, 4 dim]
+  const Variable first = init_conv_(concat_defined({x, input.condition}));  // [N, H, W, init_dim]
   Variable h = first;
   std::vector<Variable> skips;
   for (const auto& level : down_) {

@@ -22,6 +22,7 @@ struct UnetConfig {
   int64_t channels = 3;
   int64_t init_dim = 0;
   int64_t output_dim = 0;
+  int64_t condition_channels = 0;
   int64_t groups = 4;
   int64_t heads = 4;
   int64_t dim_head = 32;
@@ -30,6 +31,8 @@ struct UnetConfig {
   void fields(Fields& field);
 
   int64_t first_width() const { return init_dim > 0 ? init_dim : dim; }
+  // Of the first convolution: the noisy image, then the image that is the condition.
+  int64_t input_channels() const { return channels + condition_channels; }
   int64_t output_channels() const { return output_dim > 0 ? output_dim : channels; }
   // The sides of an image must be multiples of this: 2^(levels - 1).
   int64_t side_divisor() const { return int64_t{1} << (dim_mults.size() - 1); }
@@ -53,6 +56,7 @@ class DiffusionUnet : public Network {
   explicit DiffusionUnet(const UnetConfig& config, Device device = Device::kCpu);
 
   const UnetConfig& config() const { return config_; }
+  OptionalInputs takes() const override { return {.condition = config_.condition_channels > 0}; }
   // As Network. Inside an Inference scope, a large batch is processed in parts that fit the cache.
   Variable operator()(const NetworkInput& input) const override;
   Variable operator()(const Variable& x, const Tensor& t) const {

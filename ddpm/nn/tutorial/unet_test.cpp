@@ -7,6 +7,7 @@
 
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
+#include "tests/support/compare.h"
 #include "tests/support/errors.h"
 #include "tests/support/gradients.h"
 
@@ -15,6 +16,8 @@ namespace {
 
 using test::random_tensor;
 using test::refusal;
+using test::relative_l2;
+using test::Tolerance;
 
 void expect_words(const std::string& message, const std::vector<std::string>& words) {
   for (const std::string& word : words)
@@ -121,6 +124,38 @@ TEST(Unet, ParameterCountOfTheDefaultNetwork) {
   EXPECT_EQ(DiffusionUnet(UnetConfig{}).parameter_count(), 35705347);
 }
 
+// What the first convolution reads, in this order: the noisy image, then the condition.
+TEST(Unet, TheConditionFollowsTheNoisyImage) {
+  const UnetConfig plain{.dim = 8, .dim_mults = {1, 2}};
+  UnetConfig conditioned = plain;
+  conditioned.condition_channels = 2;
+  DiffusionUnet without(plain), with(conditioned);
+  without.initialize(1);
+  with.initialize(2);
+  const std::vector<NamedParameter> of_plain = without.parameters(), all = with.parameters();
+  ASSERT_EQ(of_plain.size(), all.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    Tensor to = all[i].parameter->variable.value();
+    const Tensor from = of_plain[i].parameter->variable.value();
+    if (all[i].path == "init_conv.weight") {
+      ASSERT_EQ(to.shape(), (Shape{1, 1, 5, 8}));
+      std::copy_n(from.f32(), from.elements(), to.f32());
+      std::fill_n(to.f32() + from.elements(), 2 * 8, 0.0f);
+    } else {
+      to.copy_from(from);
+    }
+  }
+  const Tensor x = random_tensor({2, 4, 4, 3}, 1), t = Tensor::of({2}, {1, 20});
+  const auto pass = [&](uint64_t seed) {
+    return with(NetworkInput{
+        .x = Variable(x), .t = t, .condition = Variable(random_tensor({2, 4, 4, 2}, seed))});
+  };
+  EXPECT_LT(relative_l2(pass(5).value(), without(Variable(x), t).value()),
+            Tolerance::kNetworkOutput);
+  all[0].parameter->variable.value().f32()[3 * 8] = 1;
+  EXPECT_NE(pass(5).value().values(), pass(6).value().values());
+}
+
 TEST(Unet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
   // The attentions are so wide that four pictures of 16 x 16 fill the cache.
   DiffusionUnet network({.dim = 4, .dim_mults = {1}, .groups = 2, .heads = 16, .dim_head = 240});
@@ -129,6 +164,22 @@ TEST(Unet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
   const std::vector<float> whole = network(Variable(x), t).value().values();
   const Inference scope;
   EXPECT_EQ(network(Variable(x), t).value().values(), whole);
+}
+
+TEST(Unet, APartOfABatchHasItsPartOfTheCondition) {
+  DiffusionUnet network({.dim = 4,
+                         .dim_mults = {1},
+                         .condition_channels = 1,
+                         .groups = 2,
+                         .heads = 16,
+                         .dim_head = 240});
+  network.initialize(1);
+  const NetworkInput input{.x = Variable(random_tensor({5, 16, 16, 3}, 1)),
+                           .t = Tensor::of({5}, {1, 20, 300, 4, 999}),
+                           .condition = Variable(random_tensor({5, 16, 16, 1}, 2))};
+  const std::vector<float> whole = network(input).value().values();
+  const Inference scope;
+  EXPECT_EQ(network(input).value().values(), whole);
 }
 
 }  // namespace
