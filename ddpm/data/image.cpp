@@ -25,6 +25,7 @@ std::string known_format(std::string_view file) {
 // JPEGs can be decoded at 1/2, 1/4 or 1/8 of their size. The result is at least twice the wanted
 // size, because the filter of resize.cpp is better and does the rest.
 int64_t shrink_on_load(ImageSize size, ImageSize wanted) {
+  if (wanted == ImageSize{}) return 1;
   // The shorter side is used, because EXIF may swap the sides.
   const int64_t stored = std::min(size.height, size.width);
   int64_t shrink = 8;
@@ -84,7 +85,8 @@ Tensor decode_image(std::string_view file, ImageSize size) {
     stored.kind = ColourKind::kRgb;
   }
   if (grey && stored.alpha) stored.pixels = grey_alpha_to_rgba(stored.pixels);
-  Tensor image = fit_image(upright(stored.pixels, stored.orientation), size);
+  Tensor image = upright(stored.pixels, stored.orientation);
+  if (size != ImageSize{}) image = fit_image(image, size);
   if (!stored.profile.empty()) {
     const Tensor rgb = apply_profile(image, stored.kind, stored.alpha, stored.profile);
     if (rgb.defined()) image = rgb;

@@ -146,4 +146,35 @@ Tensor fit_image(const Tensor& image, ImageSize size) {
   fail("resize", fmt::format("needs 1, 3 or 4 channels, not {}", image.shape().str()));
 }
 
+Tensor shrink_image(const Tensor& image, int64_t factor) {
+  const Shape& shape = image.shape();
+  if (shape.rank() != 3 || image.elements() == 0 || factor < 1 || shape[0] % factor != 0 ||
+      shape[1] % factor != 0) {
+    fail("resize", fmt::format("cannot shrink {} by {}", shape.str(), factor));
+  }
+  const int64_t channels = shape[2], colours = channels == 4 ? 3 : channels;
+  Tensor result({shape[0] / factor, shape[1] / factor, channels}, DType::kUInt8);
+  uint8_t* out = result.u8();
+  std::vector<int64_t> sums(static_cast<size_t>(channels));
+  for (int64_t y = 0; y < shape[0]; y += factor) {
+    for (int64_t x = 0; x < shape[1]; x += factor) {
+      std::fill(sums.begin(), sums.end(), 0);
+      int64_t weight = channels == 4 ? 0 : factor * factor;
+      for (int64_t dy = 0; dy < factor; ++dy) {
+        const uint8_t* in = image.u8() + ((y + dy) * shape[1] + x) * channels;
+        for (int64_t dx = 0; dx < factor; ++dx, in += channels) {
+          const int64_t alpha = channels == 4 ? in[3] : 1;
+          for (int64_t c = 0; c < colours; ++c) sums[c] += alpha * in[c];
+          if (channels == 4) weight += alpha;
+        }
+      }
+      for (int64_t c = 0; c < colours; ++c)
+        *out++ = weight > 0 ? static_cast<uint8_t>((sums[c] + weight / 2) / weight) : 0;
+      const int64_t area = factor * factor;
+      if (channels == 4) *out++ = static_cast<uint8_t>((weight + area / 2) / area);
+    }
+  }
+  return result;
+}
+
 }  // namespace ddpm

@@ -224,6 +224,10 @@ std::string absolute_source(const std::string& source) {
   return source.size() == argument.size() ? path : fmt::format("{}:{}", entry->prefix, path);
 }
 
+bool is_folder_source(const std::string& source) {
+  return parse_source(source).entry == &kSources[0];
+}
+
 std::vector<SourceKind> source_kinds() {
   std::vector<SourceKind> kinds;
   for (const Entry& entry : kSources) kinds.push_back({entry.form, entry.about});

@@ -53,6 +53,9 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
 // for a name that load_source() does not accept.
 std::string absolute_source(const std::string& source);
 
+// Whether load_source() would read a folder of picture files. Throws UsageError as it does.
+bool is_folder_source(const std::string& source);
+
 struct SourceKind {
   // "emoji[:GROUP]"
   std::string form;

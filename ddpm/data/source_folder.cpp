@@ -167,7 +167,28 @@ Picture load(const std::string& folder, const ImageFile& image, const FileReader
   return {decode(image.name, contents.bytes, size), std::move(contents.file)};
 }
 
+// Names, paths and decoding of the pictures of a list.
+void fill(const std::string& folder, std::vector<ImageFile> found, const SharedReader& reader,
+          PictureList& list) {
+  list.count = static_cast<int64_t>(found.size());
+  const auto images = std::make_shared<const std::vector<ImageFile>>(std::move(found));
+  list.path_of = [folder, images](int64_t i) { return join_path(folder, (*images)[i].name); };
+  list.load = [folder, images, reader](int64_t i, ImageSize size) {
+    return load(folder, (*images)[i], *reader, size);
+  };
+}
+
 }  // namespace
+
+PictureList list_file(const std::string& path, const SharedReader& reader) {
+  require_decoders();
+  PictureList list;
+  list.name = path;
+  list.looked_for = path;
+  const std::string name = base_name(path);
+  fill(path.substr(0, path.size() - name.size()), {{name, file_status(path).bytes}}, reader, list);
+  return list;
+}
 
 PictureList list_folder(const std::string& folder, const SharedReader& reader) {
   require_folder(folder, kLookedFor);
@@ -190,12 +211,7 @@ PictureList list_folder(const std::string& folder, const SharedReader& reader) {
   list.skipped = std::move(found.skipped);
   std::sort(found.images.begin(), found.images.end(),
             [](const ImageFile& a, const ImageFile& b) { return a.name < b.name; });
-  list.count = static_cast<int64_t>(found.images.size());
-  const auto images = std::make_shared<const std::vector<ImageFile>>(std::move(found.images));
-  list.path_of = [folder, images](int64_t i) { return join_path(folder, (*images)[i].name); };
-  list.load = [folder, images, reader](int64_t i, ImageSize size) {
-    return load(folder, (*images)[i], *reader, size);
-  };
+  fill(folder, std::move(found.images), reader, list);
   return list;
 }
 

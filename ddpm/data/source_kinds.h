@@ -40,14 +40,16 @@ struct PictureList {
   std::vector<SkippedFile> skipped;
   // The name of picture i, for messages.
   std::function<std::string(int64_t i)> path_of;
-  // Loads picture i, scaled and cut. Several threads call it. Throws Error if the picture is
-  // damaged.
+  // Loads picture i, scaled and cut, or at its own size if `size` is 0 x 0 (folders only). Several
+  // threads call it. Throws Error if the picture is damaged.
   std::function<Picture(int64_t i, ImageSize size)> load;
 };
 
 using SharedReader = std::shared_ptr<const FileReader>;
 
 PictureList list_folder(const std::string& folder, const SharedReader& reader);
+// A list of one file, whether it is a picture or not: load() finds out.
+PictureList list_file(const std::string& path, const SharedReader& reader);
 // A folder, or one IDX file.
 PictureList list_mnist(const std::string& argument, const SharedReader& reader);
 PictureList list_cifar10(const std::string& folder, const SharedReader& reader);

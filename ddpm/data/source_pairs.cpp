@@ -1,0 +1,136 @@
+#include "ddpm/data/source_pairs.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include "ddpm/base/error.h"
+#include "ddpm/data/paired_pictures.h"
+#include "ddpm/data/source_files.h"
+
+namespace ddpm {
+namespace {
+
+// What partners have in common.
+std::string stem_of(const std::string& name) {
+  return std::filesystem::path(name).replace_extension().string();
+}
+
+// The pictures of a folder by the stems of their names.
+std::map<std::string, int64_t> by_stem(const std::string& folder, const DataFingerprint& files) {
+  std::map<std::string, int64_t> found;
+  for (size_t i = 0; i < files.files.size(); ++i) {
+    const std::string& name = files.files[i].name;
+    const auto [place, added] = found.emplace(stem_of(name), static_cast<int64_t>(i));
+    if (added) continue;
+    fail_usage("condition", fmt::format("{} holds {} and {}, which differ in their extension alone; "
+                                        "partners are known by the rest of the name, so one of "
+                                        "them must go",
+                                        folder, files.files[static_cast<size_t>(place->second)].name,
+                                        name));
+  }
+  return found;
+}
+
+struct Folder {
+  std::string path;
+  LoadedSource loaded;
+  DataFingerprint files;
+  std::map<std::string, int64_t> stems;
+};
+
+Folder load_folder(const std::string& source, const SourceOptions& options,
+                   const LoadProgress& progress) {
+  Folder folder{source, load_source(source, options, progress), {}, {}};
+  folder.files = folder.loaded.dataset.fingerprint();
+  folder.stems = by_stem(folder.loaded.dataset.name(), folder.files);
+  return folder;
+}
+
+void skip_lonely(const Folder& of, const Folder& other, std::vector<SkippedFile>& skipped) {
+  for (const auto& [stem, index] : of.stems) {
+    if (other.stems.contains(stem)) continue;
+    skipped.push_back({join_path(of.loaded.dataset.name(),
+                                 of.files.files[static_cast<size_t>(index)].name),
+                       fmt::format("no picture {}.* in {}", stem, other.loaded.dataset.name())});
+  }
+}
+
+LoadReport report_of(const Folder& pictures, const Folder& conditions, int64_t pairs) {
+  LoadReport report = pictures.loaded.report;
+  const LoadReport& other = conditions.loaded.report;
+  report.loaded = pairs;
+  report.skipped.insert(report.skipped.end(), other.skipped.begin(), other.skipped.end());
+  skip_lonely(pictures, conditions, report.skipped);
+  skip_lonely(conditions, pictures, report.skipped);
+  const int64_t channels = conditions.loaded.dataset.channels();
+  if (!report.note.empty()) report.note += "; ";
+  report.note += fmt::format("each with its condition of {} channel{} from {}", channels,
+                             channels == 1 ? "" : "s", conditions.loaded.dataset.name());
+  if (!other.note.empty()) report.note += fmt::format(" ({})", other.note);
+  return report;
+}
+
+}  // namespace
+
+LoadedPictures load_pairs(const std::string& source, const std::string& conditions,
+                       const SourceOptions& options, const LoadProgress& progress) {
+  if (!is_folder_source(source)) {
+    fail_usage("condition", fmt::format("the pictures of {} have no names by which those of {} could "
+                                        "be told; a folder of pictures has, and downscale:N and "
+                                        "grey need none",
+                                        source, conditions));
+  }
+  Folder pictures = load_folder(source, options, progress);
+  SourceOptions for_conditions = options;
+  for_conditions.channels = "auto";
+  for_conditions.size = pictures.loaded.dataset.image_size();
+  const DataFingerprint known =
+      options.known ? condition_files(*options.known) : DataFingerprint{};
+  for_conditions.known = &known;
+  Folder others = load_folder("folder:" + conditions, for_conditions, progress);
+
+  // In the order of the pictures.
+  Pairing pairing;
+  DataFingerprint fingerprint, of_conditions;
+  for (size_t i = 0; i < pictures.files.files.size(); ++i) {
+    const auto partner = others.stems.find(stem_of(pictures.files.files[i].name));
+    if (partner == others.stems.end()) continue;
+    pairing.of_pictures.push_back(static_cast<int64_t>(i));
+    pairing.of_conditions.push_back(partner->second);
+    fingerprint.files.push_back(pictures.files.files[i]);
+    SourceFile file = others.files.files[static_cast<size_t>(partner->second)];
+    file.name = condition_file_name(file.name);
+    of_conditions.files.push_back(std::move(file));
+  }
+  if (pairing.of_pictures.empty()) {
+    fail_usage("condition",
+               fmt::format("no picture of {} has a partner in {}: a partner has the same name but "
+                           "for the extension, such as {}.png for {}",
+                           pictures.loaded.dataset.name(), conditions,
+                           pictures.stems.begin()->first,
+                           pictures.files.files[static_cast<size_t>(pictures.stems.begin()->second)]
+                               .name));
+  }
+  fingerprint.files.insert(fingerprint.files.end(), of_conditions.files.begin(),
+                           of_conditions.files.end());
+  LoadReport report =
+      report_of(pictures, others, static_cast<int64_t>(pairing.of_pictures.size()));
+  return {paired_pictures(std::make_shared<const Dataset>(std::move(pictures.loaded.dataset)),
+                          std::make_shared<const Dataset>(std::move(others.loaded.dataset)),
+                          std::move(pairing), std::move(fingerprint)),
+          std::move(report)};
+}
+
+LoadedPictures load_pictures(const std::string& source, const ImageCondition& condition,
+                             const SourceOptions& options, const LoadProgress& progress) {
+  if (condition.kind == ImageCondition::Kind::kPairs)
+    return load_pairs(source, condition.folder, options, progress);
+  LoadedSource loaded = load_source(source, options, progress);
+  return {std::make_shared<const Dataset>(std::move(loaded.dataset)), std::move(loaded.report)};
+}
+
+}  // namespace ddpm
