@@ -94,7 +94,7 @@ std::vector<std::pair<std::string, std::string>> source_rows() {
   return rows;
 }
 
-std::string describe(const LoadReport& report, const Dataset& pictures, size_t most_named) {
+std::string describe(const LoadReport& report, const Pictures& pictures, size_t most_named) {
   const ImageSize size = pictures.image_size();
   std::string text =
       fmt::format("{} picture{} of {}x{} with {} channel{} from {}\n", pictures.size(),

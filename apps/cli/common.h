@@ -70,7 +70,7 @@ std::vector<std::pair<std::string, std::string>> source_rows();
 
 // Describes for users what a source gave and what it left out. Lists at most `most_named` of the
 // skipped files.
-std::string describe(const LoadReport& report, const Dataset& pictures, size_t most_named);
+std::string describe(const LoadReport& report, const Pictures& pictures, size_t most_named);
 
 // A number with three digits and a unit: "35.7 M", or with the unit "FLOP" "58.9 MFLOP", "987
 // FLOP".

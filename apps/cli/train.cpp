@@ -83,7 +83,7 @@ PictureLoader Training::pictures() {
     if (stop_) throw Interrupted("[train] interrupted while reading pictures; nothing was written");
     loading_.update(done, total);
   };
-  events.loaded = [this](const LoadReport& report, const Dataset& pictures) {
+  events.loaded = [this](const LoadReport& report, const Pictures& pictures) {
     loading_.finish();
     constexpr size_t kNamed = 20;
     say(describe(report, pictures, kNamed));

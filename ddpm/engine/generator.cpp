@@ -43,10 +43,55 @@ void GenerateOptions::check() const {
   }
 }
 
+namespace {
+
+// Throws UsageError unless there is a condition for each image where the model takes one.
+void check_condition(const ModelConfig& config, const GenerateOptions& options, int64_t height,
+                     int64_t width) {
+  const int64_t channels = config.network.condition_channels();
+  const Tensor& condition = options.condition;
+  if (channels == 0) {
+    if (!condition.defined()) return;
+    fail_usage("sample", "the model takes no condition, but one is given");
+  }
+  const Shape wanted{options.count, height, width, channels};
+  if (!condition.defined()) {
+    fail_usage("sample", fmt::format("the model draws from a condition ({}), and none is given; "
+                                     "{} is needed",
+                                     config.condition, wanted.str()));
+  }
+  const Shape one{1, height, width, channels};
+  if (condition.shape() == wanted || condition.shape() == one) return;
+  fail_usage("sample", fmt::format("the condition is {}; {} is needed, or {} for all",
+                                   condition.shape().str(), wanted.str(), one.str()));
+}
+
+// For images [begin, end) of a call. Undefined where there is none.
+Tensor condition_of(const Tensor& condition, int64_t begin, int64_t end, Device device) {
+  if (!condition.defined()) return {};
+  if (condition.size(0) != 1) return condition.rows(begin, end).to(device);
+  const Shape& one = condition.shape();
+  Tensor all({end - begin, one[1], one[2], one[3]}, DType::kFloat32, device);
+  const Tensor here = condition.to(device);
+  for (int64_t i = 0; i < end - begin; ++i) {
+    Tensor row = all.rows(i, i + 1);
+    row.copy_from(here);
+  }
+  return all;
+}
+
+// The side asked for, or that of the condition, or the one trained on.
+int64_t side(int64_t asked, const Tensor& condition, int axis, int64_t trained) {
+  if (asked > 0) return asked;
+  return condition.defined() && condition.shape().rank() == 4 ? condition.size(axis) : trained;
+}
+
+}  // namespace
+
 Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options) {
   options.check();
-  const int64_t height = options.height > 0 ? options.height : config.height;
-  const int64_t width = options.width > 0 ? options.width : config.width;
+  const int64_t height = side(options.height, options.condition, 1, config.height);
+  const int64_t width = side(options.width, options.condition, 2, config.width);
   if (height < 1 || width < 1) {
     fail_usage("sample", "the model's file does not say how large its images are; give --size");
   }
@@ -58,18 +103,24 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
                    "channel for each channel of the images",
                    config.network.output_channels(), config.network.channels()));
   }
+  check_condition(config, options, height, width);
   require_memory_for_sampling(config, {.count = options.count,
                                        .batch = options.batch,
-                                       .height = options.height,
-                                       .width = options.width,
+                                       .height = height,
+                                       .width = width,
                                        .prepare_weights = options.prepare_weights,
                                        .other_bytes = options.other_bytes});
   std::optional<Inference> scope;
   if (options.prepare_weights) scope.emplace();
   const Process process(config.process);
-  Tensor estimate;  // from the previous step, if the network takes one
+  Tensor estimate;   // from the previous step, if the network takes one
+  Tensor condition;  // of the batch
   const Denoiser denoiser = [&](const Tensor& x, const Tensor& t) {
-    Tensor output = network({.x = Variable(x), .t = t, .estimate = Variable(estimate)}).value();
+    Tensor output = network({.x = Variable(x),
+                             .t = t,
+                             .condition = Variable(condition),
+                             .estimate = Variable(estimate)})
+                        .value();
     if (const auto value = find_not_finite(output)) {
       fail("sample",
            fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
@@ -82,6 +133,7 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
   Tensor images({options.count, height, width, channels}, DType::kFloat32, network.device());
   for (int64_t begin = 0; begin < options.count; begin += options.batch) {
     const int64_t count = std::min(options.batch, options.count - begin);
+    condition = condition_of(options.condition, begin, begin + count, network.device());
     SampleRequest request{.sampler = options.sampler,
                           .image = {height, width, channels},
                           .image_seeds = image_seeds(options.seed, options.first + begin, count),

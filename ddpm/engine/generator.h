@@ -40,9 +40,13 @@ struct GenerateOptions {
   // Transforms the weights once instead of in every step. This takes up to four times the memory of
   // the weights until the last picture is done.
   bool prepare_weights = true;
-  // Height and width of the images. 0: those that the model was trained on.
+  // Height and width of the images. 0: those of the condition, or else those that the model was
+  // trained on.
   int64_t height = 0;
   int64_t width = 0;
+  // For a model with a condition (ModelConfig::condition), and for no other: float32 [count, H, W,
+  // condition channels] in [-1, 1], or [1, H, W, condition channels] for all images.
+  Tensor condition = {};
   // Memory that the caller will take in addition. The memory check includes it.
   int64_t other_bytes = 0;
   // Called after every denoising step of every batch. If it returns false, generate() throws Error.

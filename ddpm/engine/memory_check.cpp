@@ -43,6 +43,12 @@ double image_bytes(const ModelConfig& config) {
          static_cast<double>(config.network.channels()) * 4;
 }
 
+// Of a condition as floats.
+double condition_bytes(const ModelConfig& config) {
+  return static_cast<double>(config.height) * static_cast<double>(config.width) *
+         static_cast<double>(config.network.condition_channels()) * 4;
+}
+
 double weight_bytes(const ModelConfig& config) {
   return bytes_or_too_much(
       [&] { return make_network(config.network, Device::kDry)->parameter_count() * 4; });
@@ -156,7 +162,7 @@ void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory&
     return with_margin(std::max(pass - weights, 0.0) +
                        image_bytes(of) * (5.0 * static_cast<double>(together) +
                                           1.25 * static_cast<double>(count)) +
-                       kept);
+                       condition_bytes(of) * static_cast<double>(count + together) + kept);
   };
   const auto room = static_cast<double>(available.bytes);
   const double needed = need(config, sampling.count, sampling.batch, other);
@@ -193,8 +199,9 @@ void require_memory_for_forward(const ModelConfig& config, int64_t batch,
                                 const AvailableMemory& available) {
   const double weights = weight_bytes(config);
   const auto need = [&](int64_t pictures) {
-    return with_margin(bytes_or_too_much([&] { return sampling_bytes(config, pictures, false); }) -
-                       weights + 2 * image_bytes(config) * static_cast<double>(pictures));
+    return with_margin(
+        bytes_or_too_much([&] { return sampling_bytes(config, pictures, false); }) - weights +
+        (2 * image_bytes(config) + condition_bytes(config)) * static_cast<double>(pictures));
   };
   if (need(batch) <= static_cast<double>(available.bytes)) return;
   const int64_t most = largest(batch, [&](int64_t pictures) {

@@ -21,6 +21,9 @@ struct ModelConfig {
   // Height and width of the training images in pixels. 0 if unknown.
   int64_t height = 0;
   int64_t width = 0;
+  // What the network is shown besides the noisy image: "none", "downscale:4", "grey" or "pairs", as
+  // ImageCondition::name() of data/condition.h.
+  std::string condition = "none";
   ProcessConfig process;
 
   void fields(Fields& field);

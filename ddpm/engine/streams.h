@@ -16,6 +16,7 @@ enum class Stream : uint64_t {
   kPictureOrder = 4,
   kDropout = 5,
   kSelfConditioning = 6,
+  kGridPictures = 12,
 };
 
 inline uint64_t seed_of(uint64_t run_seed, Stream stream) {

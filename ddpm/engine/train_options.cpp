@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "ddpm/base/error.h"
+#include "ddpm/data/condition.h"
 #include "ddpm/diffusion/level.h"
 #include "ddpm/kernels/arguments.h"
 
@@ -46,6 +47,11 @@ void DataOptions::fields(Fields& field) {
   field("background", background, "colour behind transparent pixels: a name or #rrggbb")
       .value_name("COLOUR");
   field("flip", flip, "mirror pictures left to right at random");
+  field("condition", condition,
+        "what the network is shown of each picture, to draw the rest: downscale:N, the picture "
+        "shrunk N times; grey, its luminance; or a folder with another picture of the same name "
+        "for each")
+      .value_name("none|downscale:N|grey|DIR");
 }
 
 void OptimizerOptions::fields(Fields& field) {
@@ -114,6 +120,10 @@ void TrainOptions::check() const {
                            network.output_dim()));
   }
   check_predicts_images(network);
+  if (data.condition != "none") {
+    const int64_t channels = data.channels == "1" ? 1 : 0;
+    check_condition(parse_condition(data.condition), parse_image_size(data.size), channels);
+  }
 }
 
 void check_predicts_images(const NetworkConfig& network) {
@@ -123,9 +133,20 @@ void check_predicts_images(const NetworkConfig& network) {
                                   network.output_channels(), network.channels()));
 }
 
-ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t channels) const {
+ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t channels,
+                                       int64_t own_condition_channels) const {
   ModelConfig config{.network = network, .height = height, .width = width, .process = process};
   config.network.channels() = channels;
+  const ImageCondition condition = parse_condition(data.condition);
+  if (condition.computed()) {
+    config.condition = condition.name();
+    config.network.set_condition_channels(channels_of(condition, channels));
+  } else if (condition.kind == ImageCondition::Kind::kPairs || own_condition_channels > 0) {
+    config.condition = "pairs";
+    // Before the other pictures are read they are taken for pictures of the same kind.
+    config.network.set_condition_channels(own_condition_channels > 0 ? own_condition_channels
+                                                                     : channels);
+  }
   return config;
 }
 

@@ -25,6 +25,7 @@ struct DataOptions {
   std::string channels = "auto";
   std::string background = "white";
   bool flip = false;
+  std::string condition = "none";
 
   void fields(Fields& field);
 };
@@ -74,7 +75,9 @@ struct TrainOptions {
   // work. Checks that need the pictures (their channels) are made with the pictures.
   void check() const;
   // The configuration of the network and its file. Height, width and channels are the pictures'.
-  ModelConfig model_config(int64_t height, int64_t width, int64_t channels) const;
+  // own_condition_channels: of conditions that come with the pictures (Pictures), 0 for none.
+  ModelConfig model_config(int64_t height, int64_t width, int64_t channels,
+                           int64_t own_condition_channels = 0) const;
 };
 
 // Throws UsageError if the output of a network has more or fewer channels than its images. There is

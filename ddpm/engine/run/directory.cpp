@@ -16,6 +16,7 @@
 #include "ddpm/base/hash.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/version.h"
+#include "ddpm/data/condition.h"
 #include "ddpm/data/pixels.h"
 
 namespace ddpm {
@@ -33,6 +34,12 @@ JsonObject options_json(const TrainOptions& options) {
   return object;
 }
 
+// The value as far as it affects what is learnt: a folder of conditions may be moved.
+std::string deciding_json(const Field& field) {
+  if (field.name() != "condition") return field.json();
+  return json_value::write(parse_condition(*std::get<std::string*>(field.value())).name());
+}
+
 // The first option that affects what is learnt and that differs.
 struct Difference {
   // `before` and `now` are JSON texts.
@@ -42,7 +49,8 @@ std::optional<Difference> difference(const TrainOptions& before, const TrainOpti
   const Fields known = fields_of(before);
   for (const Field& field : fields_of(now)) {
     const Field* other = known.find(field.name());
-    if (other == nullptr || field.changeable() || field.json() == other->json()) continue;
+    if (other == nullptr || field.changeable() || deciding_json(field) == deciding_json(*other))
+      continue;
     return Difference{field.name(), other->json(), field.json()};
   }
   return std::nullopt;
@@ -191,7 +199,7 @@ RunConfig start_config(const TrainOptions& options, const ModelConfig& model,
                        const DataFingerprint& data) {
   JsonObject identity;
   for (const Field& field : fields_of(options))
-    if (!field.changeable()) identity.set(field.name(), field.json());
+    if (!field.changeable()) identity.set(field.name(), deciding_json(field));
   identity.set("model", to_json(model));
   identity.set("data_hash", json_value::write(data.hash()));
   return {.options = options, .id = hash_hex(identity.dump(-1)), .data_hashes = {data.hash()}};
@@ -233,6 +241,10 @@ void adopt_started_options(const TrainOptions& started_with, TrainOptions& optio
   if (options.data.channels == "auto") options.data.channels = started_with.data.channels;
   if (parse_image_size(options.data.size) == parse_image_size(started_with.data.size))
     options.data.size = started_with.data.size;
+  if (parse_condition(options.data.condition).name() ==
+          parse_condition(started_with.data.condition).name() &&
+      parse_condition(options.data.condition).computed())
+    options.data.condition = started_with.data.condition;
   const auto changed = difference(started_with, options);
   if (!changed) return;
   fail_usage("train", fmt::format("the run was started with {} = {} and cannot be resumed with {}; "

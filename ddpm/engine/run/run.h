@@ -25,7 +25,6 @@
 
 namespace ddpm {
 
-class Dataset;
 struct LoadReport;
 
 // The metrics of a step.
@@ -81,12 +80,13 @@ struct SourceEvents {
   // Called as load_source() does.
   std::function<void(int64_t done, int64_t total)> loading;
   // All pictures are loaded.
-  std::function<void(const LoadReport&, const Dataset&)> loaded;
+  std::function<void(const LoadReport&, const Pictures&)> loaded;
 };
 
-// Loads the source that DataOptions names. It throws as load_source() does. It also throws
-// UsageError if no source is named or the pictures are in the run's own directory, and Error if the
-// pictures of a resumed run are no longer in their place.
+// Loads the source that DataOptions names, and if its condition is a folder the pictures there. It
+// throws as load_source() does. It also throws UsageError if no source is named or the pictures are
+// in the run's own directory, and Error if the pictures of a resumed run are no longer in their
+// place.
 PictureLoader pictures_from_source(SourceEvents events = {});
 
 struct ResumeOptions {

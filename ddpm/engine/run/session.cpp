@@ -15,6 +15,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/base/lock.h"
 #include "ddpm/data/batch_sampler.h"
+#include "ddpm/data/condition.h"
 #include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/memory_check.h"
@@ -29,6 +30,20 @@ namespace ddpm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// The pictures with the condition that the options ask for.
+std::shared_ptr<const Pictures> conditioned(std::shared_ptr<const Pictures> pictures,
+                                            const DataOptions& options) {
+  const ImageCondition condition = parse_condition(options.condition);
+  if (condition.computed()) return with_condition(std::move(pictures), condition);
+  if (condition.kind == ImageCondition::Kind::kPairs && pictures->condition_channels() == 0) {
+    fail_usage("train",
+               fmt::format("the pictures come without conditions, so those of {} cannot be "
+                           "told which they belong to; give them as pairs",
+                           condition.folder));
+  }
+  return pictures;
+}
 
 }  // namespace
 
@@ -77,13 +92,15 @@ RunSession::~RunSession() {
 
 ModelConfig RunSession::model() const {
   const ImageSize size = pictures_->image_size();
-  return options_.model_config(size.height, size.width, pictures_->channels());
+  return options_.model_config(size.height, size.width, pictures_->channels(),
+                               pictures_->condition_channels());
 }
 
 void RunSession::load(const PictureLoader& loader, bool resumed, const DataFingerprint& known) {
   pictures_ = loader({directory_, resumed, options_.data, known});
   if (!pictures_) fail("train", "the program returned no pictures");
   check_pictures(options_.data, *pictures_);
+  pictures_ = conditioned(std::move(pictures_), options_.data);
   options_.data.channels = std::to_string(pictures_->channels());
   fingerprint_ = pictures_->fingerprint();
 }
@@ -265,6 +282,16 @@ std::string RunSession::grid_path() const {
 
 bool RunSession::has_grid() const { return options_.run.sample_every == 0 || exists(grid_path()); }
 
+// The conditions of pictures that stay the same in all grids of the run. Undefined if there are
+// none.
+Tensor RunSession::grid_conditions() const {
+  if (pictures_->condition_channels() == 0) return {};
+  BatchSampler sampler({.images = pictures_->size(),
+                        .batch = options_.run.sample_count,
+                        .seed = seed_of(options_.optimizer.seed, Stream::kGridPictures)});
+  return checked_batch(*pictures_, sampler.at(0)).condition;
+}
+
 // Returns false if the observer stopped the drawing. If the drawing fails, this only warns, because
 // a missing grid must not end a training.
 bool RunSession::draw_grid() {
@@ -273,20 +300,26 @@ bool RunSession::draw_grid() {
   // The batch is small, so that a request to stop is noticed soon.
   const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
   bool given_up = false;
-  const GenerateOptions options{.count = options_.run.sample_count,
-                                .seed = options_.optimizer.seed,
-                                .steps = options_.run.sample_steps,
-                                .batch = batch,
-                                // The memory is needed for training.
-                                .prepare_weights = false,
-                                .progress = [&](const GenerateProgress&) {
-                                  given_up = observer_.stopping && observer_.stopping();
-                                  return !given_up;
-                                }};
+  GenerateOptions options{.count = options_.run.sample_count,
+                          .seed = options_.optimizer.seed,
+                          .steps = options_.run.sample_steps,
+                          .batch = batch,
+                          // The memory is needed for training.
+                          .prepare_weights = false,
+                          .progress = [&](const GenerateProgress&) {
+                            given_up = observer_.stopping && observer_.stopping();
+                            return !given_up;
+                          }};
   const bool drawn = attempt("a sample grid was not drawn", [&] {
     try {
-      const Tensor images = sample(options);
-      write_png(grid_path(), make_grid(to_bytes(images), {.scale = comfortable_scale(size)}));
+      options.condition = grid_conditions();
+      Tensor images = to_bytes(sample(options));
+      GridOptions grid{.scale = comfortable_scale(size)};
+      if (options.condition.defined()) {
+        images = beside_conditions(to_bytes(options.condition), images);
+        grid.columns = columns_of_groups(options.count, 2);
+      }
+      write_png(grid_path(), make_grid(images, grid));
     } catch (const Error&) {
       if (!given_up) throw;
     }

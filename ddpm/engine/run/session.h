@@ -69,6 +69,7 @@ class RunSession {
   bool due(int64_t every) const { return every > 0 && steps() % every == 0; }
   std::string grid_path() const;
   bool has_grid() const;
+  Tensor grid_conditions() const;
   bool draw_grid();
 
   void warn(const std::string& text) const {

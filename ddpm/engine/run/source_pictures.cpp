@@ -7,7 +7,9 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/data/condition.h"
 #include "ddpm/data/source.h"
+#include "ddpm/data/source_pairs.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/run.h"
 
@@ -25,9 +27,9 @@ namespace {
       "no data given; give --data a folder of pictures, or for a first try emoji:smileys-emotion");
 }
 
-// A run finds its pictures by their path, and its own directory must not be that path.
-void check_place(const PictureRequest& request) {
-  const std::string& source = request.options.source;
+// A run finds its pictures by their path, and its own directory must not be that path. `flag` gives
+// the path.
+void check_place(const PictureRequest& request, const std::string& source, const char* flag) {
   const size_t slash = source.find('/');
   // The emoji have no path.
   if (slash == std::string::npos) return;
@@ -36,9 +38,9 @@ void check_place(const PictureRequest& request) {
   if (!found) {
     // load_source() reports what it looked for.
     if (!request.resumed) return;
-    fail("train", fmt::format("the pictures of {} are no longer at {}; give their new place with "
-                              "--data",
-                              request.directory, place));
+    fail("train",
+         fmt::format("the pictures of {} are no longer at {}; give their new place with {}",
+                     request.directory, place, flag));
   }
   if (found->identity == file_status(request.directory).identity) {
     fail_usage("train", fmt::format("{0} holds the pictures, so it cannot be the run's directory; "
@@ -50,19 +52,27 @@ void check_place(const PictureRequest& request) {
 }  // namespace
 
 PictureLoader pictures_from_source(SourceEvents events) {
-  return [events = std::move(events)](const PictureRequest& request) {
+  return [events =
+              std::move(events)](const PictureRequest& request) -> std::shared_ptr<const Pictures> {
     DataOptions& options = request.options;
     if (options.source.empty()) fail_no_source(request);
     options.source = absolute_source(options.source);
-    check_place(request);
-    LoadedSource loaded = load_source(options.source,
-                                      {.size = parse_image_size(options.size),
-                                       .channels = options.channels,
-                                       .background = options.background,
-                                       .known = &request.known},
-                                      events.loading);
-    if (events.loaded) events.loaded(loaded.report, loaded.dataset);
-    return std::make_shared<const Dataset>(std::move(loaded.dataset));
+    check_place(request, options.source, "--data");
+    ImageCondition condition = parse_condition(options.condition);
+    if (condition.kind == ImageCondition::Kind::kPairs) {
+      const std::string prefix = "folder:";
+      condition.folder = absolute_source(prefix + condition.folder).substr(prefix.size());
+      options.condition = condition.folder;
+      check_place(request, options.condition, "--condition");
+    }
+    const LoadedPictures loaded = load_pictures(options.source, condition,
+                                                {.size = parse_image_size(options.size),
+                                                 .channels = options.channels,
+                                                 .background = options.background,
+                                                 .known = &request.known},
+                                                events.loading);
+    if (events.loaded) events.loaded(loaded.report, *loaded.pictures);
+    return loaded.pictures;
   };
 }
 
