@@ -12,8 +12,10 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
 #include "ddpm/data/batch_sampler.h"
+#include "ddpm/data/condition.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/source.h"
+#include "ddpm/data/source_pairs.h"
 
 namespace ddpm::cli {
 
@@ -31,22 +33,83 @@ bool lies_inside(const std::string& out, const std::string& source) {
              pictures.end();
 }
 
+struct Request {
+  std::string source, out, each;
+  std::string size = "32";
+  std::string condition = "none";
+  SourceOptions options;
+  SamplerOptions sampler;
+  int64_t count = 64;
+  int64_t scale = 0;
+  Machine machine;
+};
+
+void warn_of_place(const std::string& out, const std::string& source) {
+  if (!lies_inside(out, source)) return;
+  say(
+      fmt::format("warning: {} lies among the pictures, so a training would use it as one of "
+                  "them; move it elsewhere\n",
+                  printable(out)));
+}
+
+int run(Request& request) {
+  request.machine.apply();
+  check_range("data", "--n", request.count, 1, 1'000'000);
+  check_range("data", "--scale", request.scale, 0, kMostScale);
+  check_output_name(request.out, "--out", ".png");
+  const ImageSize size = request.options.size = parse_image_size(request.size);
+  const ImageCondition condition = parse_condition(request.condition);
+  check_condition(condition, size, 0);
+  GridOptions grid{.scale = request.scale > 0 ? request.scale : comfortable_scale(size)};
+  const auto check_grid = [&](int64_t count, int64_t channels) {
+    const ImageSize shown = grid_size(count, size, grid);
+    check_picture_output("--out", shown, kMostPngSide, memory_of(shown, channels));
+  };
+  constexpr int64_t kMostChannels = 4;
+  check_grid(1, kMostChannels);
+  OutputFile out(request.out);
+  PictureFolder each(request.each, request.count);
+  if (!request.each.empty()) each.open();
+  Progress progress("picture");
+  LoadedPictures source =
+      load_pictures(request.source, condition, request.options,
+                    [&](int64_t done, int64_t total) { progress.update(done, total); });
+  progress.finish();
+  if (condition.computed()) source.pictures = with_condition(source.pictures, condition);
+  const Pictures& pictures = *source.pictures;
+  const int64_t count = std::min(request.count, pictures.size());
+  request.sampler.images = pictures.size();
+  request.sampler.batch = count;
+  const Batch batch = pictures.batch(BatchSampler(request.sampler).at(0));
+  const Tensor plain = to_bytes(batch.images);  // [N, H, W, C]
+  Tensor shown = plain;
+  if (batch.condition.defined()) {
+    shown = beside_conditions(to_bytes(batch.condition), plain);
+    grid.columns = columns_of_groups(count, 2);
+  }
+  check_grid(shown.size(0), shown.size(3));
+  out.write(encode_png(make_grid(shown, grid)));
+  print(describe(source.report, pictures, source.report.skipped.size()));
+  print(fmt::format("wrote {}, showing {}\n", printable(request.out), count));
+  warn_of_place(request.out, request.source);
+  if (request.each.empty()) return 0;
+  for (int64_t k = 0; k < count; ++k) {
+    each.write(k, plain.rows(k, k + 1).reshape({size.height, size.width, plain.size(3)}));
+  }
+  print(fmt::format("wrote {} picture{} into {}\n", count, plural(count), printable(request.each)));
+  warn_of_place(each.file(0), request.source);
+  return 0;
+}
+
 }  // namespace
 
 Action data_command(Flags& flags) {
-  struct Request {
-    std::string source, out;
-    std::string size = "32";
-    SourceOptions options;
-    SamplerOptions sampler;
-    int64_t count = 64;
-    int64_t scale = 0;
-    Machine machine;
-  };
   const auto request = std::make_shared<Request>();
   flags.positional("SOURCE", request->source, "where the pictures come from, see below");
   flags.add("out", request->out, "file for a grid of pictures", "FILE.png");
   flags.require();
+  flags.add("each", request->each, "folder for the pictures of the grid: DIR/00000.png, ...",
+            "DIR");
   flags.add("n", request->count, "the most pictures in the grid");
   flags.add("size", request->size, "pixels a side, or HEIGHTxWIDTH", "N|HxW");
   flags.add("channels", request->options.channels,
@@ -54,48 +117,15 @@ Action data_command(Flags& flags) {
   flags.add("background", request->options.background,
             "colour behind transparent pixels: a name or #rrggbb", "COLOUR");
   flags.add("flip", request->sampler.flip, "mirror pictures left to right at random");
+  flags.add("condition", request->condition,
+            "as in ddpm train: the grid shows the condition of each picture before it",
+            "none|downscale:N|grey|DIR");
   flags.add("seed", request->sampler.seed, "seed for the choice of the pictures");
   flags.add("scale", request->scale,
             "every pixel of the grid becomes N x N pixels, 0 for a convenient size");
   flags.add("threads", request->machine.threads, "processor threads, 0 for all cores");
   flags.list("SOURCE is one of", source_rows());
-
-  return [request] {
-    request->machine.apply();
-    check_range("data", "--n", request->count, 1, 1'000'000);
-    check_range("data", "--scale", request->scale, 0, kMostScale);
-    check_output_name(request->out, "--out", ".png");
-    const ImageSize size = request->options.size = parse_image_size(request->size);
-    const GridOptions grid{.scale = request->scale > 0 ? request->scale : comfortable_scale(size)};
-    constexpr int64_t kMostChannels = 4;
-    const auto check_grid = [&](int64_t count, int64_t channels) {
-      const ImageSize shown = grid_size(count, size, grid);
-      check_picture_output("--out", shown, kMostPngSide, memory_of(shown, channels));
-    };
-    check_grid(1, kMostChannels);
-    OutputFile out(request->out);
-    Progress progress("picture");
-    const LoadedSource source =
-        load_source(request->source, request->options,
-                    [&](int64_t done, int64_t total) { progress.update(done, total); });
-    progress.finish();
-    const Dataset& pictures = source.dataset;
-    const int64_t count = std::min(request->count, pictures.size());
-    request->sampler.images = pictures.size();
-    request->sampler.batch = count;
-    const Tensor shown = to_bytes(pictures.batch(BatchSampler(request->sampler).at(0)).images);
-    check_grid(count, pictures.channels());
-    out.write(encode_png(make_grid(shown, grid)));
-    print(describe(source.report, pictures, source.report.skipped.size()));
-    print(fmt::format("wrote {}, showing {}\n", printable(request->out), count));
-    if (lies_inside(request->out, request->source)) {
-      say(fmt::format(
-          "warning: {} lies among the pictures, so a training would use it as one of them; move it "
-          "elsewhere\n",
-          printable(request->out)));
-    }
-    return 0;
-  };
+  return [request] { return run(*request); };
 }
 
 }  // namespace ddpm::cli

@@ -24,7 +24,8 @@ void require_finite(const Tensor& values, const std::string& what) {
   }
 }
 
-// What a network may take besides x and t: an image [N, C, H, W], or one number per image [N].
+// What a network may take besides x, t and a condition: an image [N, C, H, W], or one number per
+// image [N].
 struct OptionalEntry {
   const char* name;
   bool image;
@@ -33,7 +34,6 @@ struct OptionalEntry {
 constexpr OptionalEntry kOptionalEntries[] = {
     {"class_labels", false, &OptionalInputs::labels},
     {"x_self_cond", true, &OptionalInputs::estimate},
-    {"condition", true, &OptionalInputs::condition},
 };
 
 void check_optional(const SafetensorsFile& file, const OptionalInputs& taken, const Shape& x) {
@@ -54,6 +54,20 @@ void check_optional(const SafetensorsFile& file, const OptionalInputs& taken, co
                                 optional.image ? fmt::format("[{}, C, {}, {}]", x[0], x[2], x[3])
                                                : fmt::format("[{}]", x[0])));
   }
+}
+
+// A network that takes a condition needs one, and no other does.
+void check_condition(const SafetensorsFile& file, const ModelConfig& config, int64_t count) {
+  const SafetensorsEntry* condition = file.find("condition");
+  const int64_t channels = config.network.condition_channels();
+  if (channels == 0) {
+    if (condition == nullptr) return;
+    fail("forward", fmt::format("{} holds a condition; the network takes none", file.path()));
+  }
+  const Shape wanted{count, channels, config.height, config.width};
+  if (condition != nullptr && condition->shape == wanted) return;
+  fail("forward", fmt::format("condition of {} must be {}; {}", file.path(), wanted.str(),
+                              condition ? "it is " + condition->shape.str() : "there is none"));
 }
 
 // Checks the shapes and the memory before the tensors are read.
@@ -78,6 +92,7 @@ void check_inputs(const SafetensorsFile& file, ModelConfig config, const Optiona
   config.height = x->shape[2];
   config.width = x->shape[3];
   config.network.check_image(config.height, config.width);
+  check_condition(file, config, count);
   require_memory_for_forward(config, count);
 }
 

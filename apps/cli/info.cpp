@@ -109,7 +109,7 @@ void print_json(const Report& report) {
 // A file describes its network, so flags may give only what the file can leave open.
 void read_model(const Request& request, const Flags& flags, Report& report) {
   const TrainOptions& options = request.options;
-  std::vector<std::string> describing = {"channels", "config"};
+  std::vector<std::string> describing = {"channels", "condition", "config"};
   for (const Field& field : fields_of(options.network)) {
     if (field.in_state_dict()) describing.push_back(flag_name(field.name()));
   }

@@ -85,33 +85,58 @@ void OutputFile::write(const SafetensorsWriter& tensors) {
 }
 
 std::string PictureFolder::file(int64_t k) const {
+  if (!names_.empty())
+    return (fs::path(path_) / (names_[static_cast<size_t>(k)] + ".png")).string();
   const size_t digits = std::max<size_t>(5, std::to_string(count_ - 1).size());
   return (fs::path(path_) / fmt::format("{:0{}}.png", k, digits)).string();
 }
 
+PictureFolder::~PictureFolder() {
+  while (!folders_.empty()) folders_.pop_back();  // those inside first
+}
+
 bool PictureFolder::holds(const std::string& file) const {
+  if (!names_.empty()) {
+    return std::any_of(names_.begin(), names_.end(), [&](const std::string& name) {
+      return same_file((fs::path(path_) / (name + ".png")).string(), file);
+    });
+  }
   const std::string stem = fs::path(file).stem().string();
   int64_t k = -1;
   std::from_chars(stem.data(), stem.data() + stem.size(), k);
   return k >= 0 && k < count_ && same_file(this->file(k), file);
 }
 
-void PictureFolder::open() {
-  folder_ = std::make_unique<OutputFolder>(path_);
+// Makes the folder of picture k, unless that is done.
+void PictureFolder::open_folder(int64_t k) {
+  const std::string folder = fs::path(file(k)).parent_path().string();
+  if (!known_.insert(folder).second) return;
+  folders_.push_back(std::make_unique<OutputFolder>(folder));
   // Only a test whether files can be created: it is removed again.
-  const AtomicFile trial(file(0));
+  const AtomicFile trial(file(k));
+}
+
+void PictureFolder::open() {
+  const auto refuse_folder = [](const std::string& path) {
+    const std::optional<FileStatus> found = find_file(path);
+    if (!found || found->type != FileType::kFolder) return;
+    fail_system("file", fmt::format("cannot write {}: {}", path, std::strerror(EISDIR)), EISDIR);
+  };
+  for (int64_t k = 0; k < static_cast<int64_t>(names_.size()); ++k) {
+    open_folder(k);
+    refuse_folder(file(k));
+  }
+  if (!names_.empty()) return;
+  open_folder(0);
   for (const std::string& name : names_in(path_)) {
     const std::string path = (fs::path(path_) / name).string();
-    const std::optional<FileStatus> found = find_file(path);
-    if (found && found->type == FileType::kFolder && holds(path)) {
-      fail_system("file", fmt::format("cannot write {}: {}", path, std::strerror(EISDIR)), EISDIR);
-    }
+    if (holds(path)) refuse_folder(path);
   }
 }
 
 void PictureFolder::write(int64_t k, const Tensor& picture) {
   write_png(file(k), picture);
-  folder_->keep();
+  for (const auto& folder : folders_) folder->keep();
 }
 
 double memory_of(ImageSize size, int64_t channels) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,23 +44,35 @@ class OutputFile {
   AtomicFile file_;
 };
 
-// A folder of numbered pictures: 00000.png, ... with as many digits as the last number needs.
+// A folder of pictures: numbered, 00000.png, ... with as many digits as the last number needs, or
+// with names of their own.
 class PictureFolder {
  public:
-  PictureFolder(std::string path, int64_t count) : path_(std::move(path)), count_(count) {}
+  // names: one for each, without ".png"; those with slashes go to folders inside. None: numbered.
+  PictureFolder(std::string path, int64_t count, std::vector<std::string> names = {})
+      : path_(std::move(path)), count_(count), names_(std::move(names)) {}
+  ~PictureFolder();
+  PictureFolder(const PictureFolder&) = delete;
+  PictureFolder& operator=(const PictureFolder&) = delete;
+
   const std::string& path() const { return path_; }
   std::string file(int64_t k) const;
   // True if one of the pictures would have this path.
   bool holds(const std::string& file) const;
-  // Creates the folder. Throws SystemError if the pictures cannot be written there.
+  // Creates the folder and those inside. Throws SystemError if the pictures cannot be written
+  // there.
   void open();
   // Writes picture k.
   void write(int64_t k, const Tensor& picture);
 
  private:
+  void open_folder(int64_t k);
+
   std::string path_;
   int64_t count_;
-  std::unique_ptr<OutputFolder> folder_;
+  std::vector<std::string> names_;  // empty where they are numbered
+  std::set<std::string> known_;     // of folders_
+  std::vector<std::unique_ptr<OutputFolder>> folders_;
 };
 
 // The default limit of libpng, and therefore of most programs that read PNGs.

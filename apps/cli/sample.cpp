@@ -9,6 +9,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/inputs.h"
 #include "apps/cli/output.h"
 #include "apps/cli/outputs.h"
 #include "apps/cli/progress.h"
@@ -75,10 +76,29 @@ struct Request {
   ModelFlags model;
   Machine machine;
   GenerateOptions generate;
-  std::string size, out, each, trajectory;
+  std::string size, out, each, trajectory, input;
   int64_t columns = 0;
   int64_t scale = 0;
 };
+
+// Throws UsageError where one output would overwrite another, or an input.
+void check_overlaps(const Request& request, const PictureFolder& each, const Inputs* inputs) {
+  if (inputs != nullptr) {
+    if (!request.out.empty()) inputs->refuse_to_overwrite(request.out);
+    if (!request.trajectory.empty()) inputs->refuse_to_overwrite(request.trajectory);
+    if (!request.each.empty() && same_file(request.each, inputs->folder())) {
+      fail_usage("sample", fmt::format("--each {} is the folder of the inputs; choose another, so "
+                                       "that none is overwritten",
+                                       request.each));
+    }
+  }
+  if (request.each.empty()) return;
+  if (!request.out.empty() && (each.holds(request.out) || same_file(request.each, request.out))) {
+    fail_usage("sample", fmt::format("--out {} would be one of the files of --each {}; choose "
+                                     "another name",
+                                     request.out, request.each));
+  }
+}
 
 void check(const Request& request, const Flags& flags) {
   if (request.out.empty() && request.each.empty() && request.trajectory.empty()) {
@@ -97,47 +117,85 @@ void check(const Request& request, const Flags& flags) {
   if (!request.trajectory.empty()) {
     check_output_name(request.trajectory, "--trajectory", ".webp");
   }
-  if (request.each.empty()) return;
-  const PictureFolder each(request.each, request.generate.count);
-  if (!request.out.empty() && (each.holds(request.out) || same_file(request.each, request.out))) {
-    fail_usage("sample", fmt::format("--out {} would be one of the files of --each {}; choose "
-                                     "another name",
-                                     request.out, request.each));
+  if (request.input.empty()) {
+    check_overlaps(request, PictureFolder(request.each, request.generate.count), nullptr);
   }
+}
+
+// How the pictures are laid out.
+struct Layouts {
+  // In the order of generate(): of the animation, and of the grid where there are no inputs.
+  GridOptions plain;
+  // Of the grid with each input before its outputs.
+  GridOptions beside;
+  // What the grid shows, inputs included, and its channels.
+  int64_t shown = 0;
+  int64_t channels = 0;
+  const GridOptions& grid(const Inputs* inputs) const { return inputs ? beside : plain; }
+};
+
+Layouts lay_out(const Request& request, const Shape& image, const Inputs* inputs) {
+  Layouts layouts;
+  layouts.plain = {.columns = request.columns,
+                   .scale = request.scale > 0 ? request.scale
+                                              : comfortable_scale(ImageSize{image[0], image[1]})};
+  layouts.beside = layouts.plain;
+  layouts.shown = request.generate.count;
+  layouts.channels = image[2];
+  if (inputs == nullptr) return layouts;
+  const int64_t group = 1 + layouts.shown / inputs->count();
+  layouts.shown += inputs->count();
+  layouts.channels = std::max(image[2], inputs->viewable_channels());
+  layouts.beside.columns =
+      request.columns > 0 ? request.columns * group : columns_of_groups(inputs->count(), group);
+  return layouts;
 }
 
 // All output files. They are opened before the first step.
 class Outputs {
  public:
-  Outputs(const Request& request, const GridOptions& grid, Shape image, int64_t count,
-          int64_t frames)
-      : request_(request), grid_(grid), image_(image), each_(request.each, count) {
-    const ImageSize size = grid_size(count, {image[0], image[1]}, grid);
-    const double bytes = memory_of(size, image[2]);
-    if (!request.out.empty()) check_picture_output("--out", size, kMostPngSide, bytes);
+  Outputs(const Request& request, const Layouts& layouts, Shape image, int64_t frames,
+          const Inputs* inputs)
+      : request_(request),
+        layouts_(layouts),
+        image_(image),
+        inputs_(inputs),
+        each_(request.each, request.generate.count,
+              inputs ? inputs->output_names(request.generate.count / inputs->count())
+                     : std::vector<std::string>()) {
+    const ImageSize picture{image[0], image[1]};
+    const int64_t count = request.generate.count;
+    if (inputs != nullptr) check_overlaps(request, each_, inputs);
+    if (!request.out.empty()) {
+      const ImageSize size = grid_size(layouts.shown, picture, layouts.grid(inputs));
+      check_picture_output("--out", size, kMostPngSide, memory_of(size, layouts.channels));
+    }
     if (!request.trajectory.empty()) {
+      const ImageSize size = grid_size(count, picture, layouts.plain);
       const double states = static_cast<double>(image.elements()) * static_cast<double>(count);
       check_picture_output("--trajectory", size, kMostWebpSide,
-                           static_cast<double>(frames) * (states + bytes));
+                           static_cast<double>(frames) * (states + memory_of(size, image[2])));
     }
     if (!request.each.empty()) each_.open();
     if (!request.out.empty()) out_ = std::make_unique<OutputFile>(request.out);
     if (!request.trajectory.empty()) film_ = std::make_unique<OutputFile>(request.trajectory);
   }
 
-  // pictures: [N, H, W, C]. If a file cannot be written, the others are still written before it
-  // throws.
-  void write(const Tensor& pictures, const std::optional<Trajectory>& trajectory) {
+  // pictures: [N, H, W, C]; conditions: [I, H, W, C], or none without inputs. If a file cannot be
+  // written, the others are still written before it throws.
+  void write(const Tensor& pictures, const Tensor& conditions,
+             const std::optional<Trajectory>& trajectory) {
     if (out_) {
       attempt([&] {
-        out_->write(encode_png(make_grid(pictures, grid_)));
+        const Tensor shown = inputs_ ? beside_conditions(conditions, pictures) : pictures;
+        out_->write(encode_png(make_grid(shown, layouts_.grid(inputs_))));
         print(fmt::format("wrote {}\n", printable(request_.out)));
       });
     }
     if (!request_.each.empty()) attempt([&] { write_each(pictures); });
     if (film_) {
       attempt([&] {
-        film_->write(trajectory->encode(grid_));
+        film_->write(trajectory->encode(layouts_.plain));
         print(fmt::format("wrote {}\n", printable(request_.trajectory)));
       });
     }
@@ -166,19 +224,22 @@ class Outputs {
   }
 
   const Request& request_;
-  const GridOptions grid_;
+  const Layouts layouts_;
   const Shape image_;  // [H, W, C]
+  const Inputs* inputs_;
   PictureFolder each_;
   std::unique_ptr<OutputFile> out_, film_;
   // The first failure.
   std::string failure_;
 };
 
-// Sets the size (the one asked for, or that of the training) and the steps (those asked for, or the
-// sampler's default).
-void complete(const Request& request, const ModelConfig& config, GenerateOptions& options) {
-  const ImageSize size = request.size.empty() ? ImageSize{config.height, config.width}
-                                              : parse_image_size(request.size);
+// Sets the size (that of the inputs, the one asked for, or that of the training) and the steps
+// (those asked for, or the sampler's default).
+void complete(const Request& request, const ModelConfig& config, const Inputs* inputs,
+              GenerateOptions& options) {
+  const ImageSize size = inputs                 ? inputs->size()
+                         : request.size.empty() ? ImageSize{config.height, config.width}
+                                                : parse_image_size(request.size);
   if (size.height < 1 || size.width < 1) {
     fail_usage("sample", "the model's file does not say how large its pictures are; give --size");
   }
@@ -202,36 +263,77 @@ void complete(const Request& request, const ModelConfig& config, GenerateOptions
 }
 
 // The memory of the grid and the animation, in addition to the pictures themselves.
-int64_t bytes_of_files(const Request& request, const GridOptions& grid, const Shape& image) {
+int64_t bytes_of_files(const Request& request, const Layouts& layouts, const Shape& image,
+                       const Inputs* inputs) {
   constexpr double kMost = 1e18;
+  const ImageSize picture{image[0], image[1]};
   const int64_t count = request.generate.count;
-  const double one = memory_of(grid_size(count, {image[0], image[1]}, grid), image[2]);
-  double bytes = request.out.empty() ? 0 : one;
+  double bytes = 0;
+  if (!request.out.empty()) {
+    bytes += memory_of(grid_size(layouts.shown, picture, layouts.grid(inputs)), layouts.channels);
+  }
   if (!request.trajectory.empty()) {
     const double states = static_cast<double>(image.elements()) * static_cast<double>(count);
+    const double one = memory_of(grid_size(count, picture, layouts.plain), image[2]);
     bytes += static_cast<double>(Trajectory::frames(request.generate.steps)) * (states + one);
   }
   return static_cast<int64_t>(std::min(bytes, kMost));
+}
+
+// The inputs of a model that needs some; null for one that needs none. With them --n counts the
+// outputs of each, one where it is not given.
+std::unique_ptr<const Inputs> open_inputs(Request& request, const Flags& flags,
+                                          const ModelConfig& config) {
+  if (request.input.empty()) {
+    if (config.condition == "none") return nullptr;
+    fail_usage("sample", fmt::format("the model draws from pictures (condition {}); give --input "
+                                     "with a picture or a folder of them",
+                                     config.condition));
+  }
+  const ImageSize size = request.size.empty() ? ImageSize{} : parse_image_size(request.size);
+  auto inputs = std::make_unique<const Inputs>(request.input, config, size);
+  if (!flags.given("n")) request.generate.count = 1;
+  request.generate.count *= inputs->count();
+  request.generate.check();
+  return inputs;
+}
+
+// Conditions [I, H, W, C], bytes, for `count` pictures: floats [count, H, W, C].
+Tensor conditions_for(const Tensor& conditions, int64_t count) {
+  const Shape& shape = conditions.shape();
+  const Tensor once = to_floats(conditions);
+  if (shape[0] == count || shape[0] == 1) return once;
+  Tensor all({count, shape[1], shape[2], shape[3]});
+  for (int64_t begin = 0; begin < count; begin += shape[0]) {
+    Tensor rows = all.rows(begin, begin + shape[0]);
+    rows.copy_from(once);
+  }
+  return all;
 }
 
 int run(Request& request, const Flags& flags) {
   const Device device = request.machine.apply();
   check(request, flags);
   const Model model = request.model.load(flags, device);
+  const std::unique_ptr<const Inputs> inputs = open_inputs(request, flags, model.config);
   GenerateOptions& options = request.generate;
-  complete(request, model.config, options);
+  complete(request, model.config, inputs.get(), options);
 
   const Shape image = {options.height, options.width, model.config.network.channels()};
-  const ImageSize size = {options.height, options.width};
-  const GridOptions grid{.columns = request.columns,
-                         .scale = request.scale > 0 ? request.scale : comfortable_scale(size)};
-  Outputs outputs(request, grid, image, options.count, Trajectory::frames(options.steps));
-  require_memory_for_sampling(model.config, {.count = options.count,
-                                             .batch = options.batch,
-                                             .height = options.height,
-                                             .width = options.width,
-                                             .prepare_weights = options.prepare_weights,
-                                             .other_bytes = bytes_of_files(request, grid, image)});
+  const Layouts layouts = lay_out(request, image, inputs.get());
+  Outputs outputs(request, layouts, image, Trajectory::frames(options.steps), inputs.get());
+  require_memory_for_sampling(
+      model.config, {.count = options.count,
+                     .batch = options.batch,
+                     .height = options.height,
+                     .width = options.width,
+                     .prepare_weights = options.prepare_weights,
+                     .other_bytes = bytes_of_files(request, layouts, image, inputs.get())});
+  Tensor conditions;  // [I, H, W, C], bytes
+  if (inputs) {
+    conditions = inputs->conditions();
+    options.condition = conditions_for(conditions, options.count);
+  }
   std::optional<Trajectory> trajectory;
   if (!request.trajectory.empty()) {
     trajectory.emplace(options.steps,
@@ -254,7 +356,7 @@ int run(Request& request, const Flags& flags) {
   };
   const Tensor pictures = to_bytes(generate(*model.network, model.config, options));
   progress.finish();
-  outputs.write(pictures, trajectory);
+  outputs.write(pictures, conditions, trajectory);
   return 0;
 }
 
@@ -266,9 +368,15 @@ Action sample_command(Flags& flags) {
   flags.add("each", request->each, "folder for single pictures: DIR/00000.png, ...", "DIR");
   flags.add("trajectory", request->trajectory, "file for an animation from noise to pictures",
             "FILE.webp");
+  flags.add("input", request->input,
+            "for a model with a condition: the picture to draw from, or a folder of pictures; --n "
+            "then counts the outputs of each (1), and --each keeps the names",
+            "FILE|DIR");
   flags.add_fields(request->generate);
   flags.add("size", request->size, "size of the pictures, if not that of the training", "N|HxW");
-  flags.add("columns", request->columns, "columns of the grid, 0 for a nearly square grid");
+  flags.add("columns", request->columns,
+            "columns of the grid, 0 for a nearly square grid; with --input, of inputs beside their "
+            "outputs");
   flags.add("scale", request->scale,
             "every pixel of the grid becomes N x N pixels, 0 for a convenient size");
   request->machine.declare(flags);

@@ -25,6 +25,16 @@ TEST(Data, ShowsWhatTheNetworkWillSee) {
   EXPECT_THAT(outcome.out, HasSubstr("broken.jpg: "));
 }
 
+TEST(Data, WritesEachPictureByItself) {
+  const TemporaryFolder folder;
+  make_pictures(folder / "pictures", 5);
+  const Outcome outcome = run_ddpm({"data", folder / "pictures", "--size", "6x8", "--n", "4",
+                                    "--out", folder / "grid.png", "--each", folder / "each"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(names_in(folder / "each").size(), 4u);
+  EXPECT_EQ(probe_image(read_file(folder / "each/00003.png")).size, (ImageSize{6, 8}));
+}
+
 TEST(Data, WarnsOfAGridAmongThePictures) {
   const TemporaryFolder folder;
   make_pictures(folder / "pictures/below", 1);

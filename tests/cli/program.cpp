@@ -15,6 +15,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/data/image.h"
+#include "ddpm/engine/train_options.h"
 #include "ddpm/nn/tutorial/unet.h"
 
 namespace ddpm::test {
@@ -160,12 +161,12 @@ void make_pictures(const std::string& folder, int64_t count) {
   }
 }
 
-void make_model(const std::string& path, int64_t channels) {
-  const ModelConfig config{
-      .network = tutorial::UnetConfig{.dim = 8, .dim_mults = {1, 2}, .channels = channels},
-      .height = 8,
-      .width = 8,
-      .process = {.timesteps = 100}};
+void make_model(const std::string& path, int64_t channels, const std::string& condition) {
+  TrainOptions options;
+  options.network = tutorial::UnetConfig{.dim = 8, .dim_mults = {1, 2}};
+  options.process = {.timesteps = 100};
+  options.data.condition = condition;
+  const ModelConfig config = options.model_config(8, 8, channels);
   const auto network = make_network(config.network);
   network->initialize(1);
   std::vector<Tensor> weights;

@@ -63,7 +63,8 @@ Outcome on_closing_terminal(
 void make_pictures(const std::string& folder, int64_t count);
 
 // Writes a network with random weights to a file: dims 8 and 16, images of 8x8.
-void make_model(const std::string& path, int64_t channels = 3);
+void make_model(const std::string& path, int64_t channels = 3,
+                const std::string& condition = "none");
 
 // The members of a folder, sorted.
 std::vector<std::string> names_in(const std::string& folder);
