@@ -91,9 +91,9 @@ class ConditionedPictures : public Pictures {
 
   Batch batch(const BatchPlan& plan) const override {
     Batch batch = pictures_->batch(plan);
-    batch.condition =
-        to_floats(for_each_picture(to_bytes(batch.images), condition_channels(),
-                                   [&](const Tensor& one) { return condition_image(condition_, one); }));
+    batch.condition = to_floats(
+        for_each_picture(to_bytes(batch.images), condition_channels(),
+                         [&](const Tensor& one) { return condition_image(condition_, one); }));
     return batch;
   }
 
@@ -134,9 +134,10 @@ ImageCondition condition_of_model(std::string_view name) {
   if (name == "pairs") return {.kind = ImageCondition::Kind::kPairs};
   const ImageCondition condition = parse_condition(name);
   if (condition.kind != ImageCondition::Kind::kPairs) return condition;
-  fail_usage("condition", fmt::format("'{}' is no condition of a model; none, downscale:N, grey and "
-                                      "pairs are",
-                                      name));
+  fail_usage("condition",
+             fmt::format("'{}' is no condition of a model; none, downscale:N, grey and "
+                         "pairs are",
+                         name));
 }
 
 void check_condition(const ImageCondition& condition, ImageSize size, int64_t channels) {

@@ -15,7 +15,8 @@ namespace ddpm {
 struct ImageCondition {
   enum class Kind {
     kNone,
-    // The picture shrunk `factor` times, each pixel the mean of factor x factor, and enlarged again.
+    // The picture shrunk `factor` times, each pixel the mean of factor x factor, and enlarged
+    // again.
     kDownscale,
     // Its luminance (Rec. 709), and its alpha where it has one.
     kGrey,

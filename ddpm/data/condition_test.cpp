@@ -7,10 +7,12 @@
 #include "ddpm/base/error.h"
 #include "ddpm/data/dataset.h"
 #include "ddpm/data/resize.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
 
+using test::refusal;
 using Kind = ImageCondition::Kind;
 
 // Bytes that repeat nowhere nearby.
@@ -21,18 +23,7 @@ Tensor bytes(Shape shape) {
   return image;
 }
 
-std::vector<int> values(const Tensor& image) {
-  return {image.u8(), image.u8() + image.elements()};
-}
-
-std::string refusal(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
-}
+std::vector<int> values(const Tensor& image) { return {image.u8(), image.u8() + image.elements()}; }
 
 TEST(Condition, TextsAreReadAndWritten) {
   EXPECT_EQ(parse_condition("none").kind, Kind::kNone);
@@ -53,11 +44,13 @@ TEST(Condition, TextsAreReadAndWritten) {
 TEST(Condition, WhatCannotBeIsRefusedWithWhatCould) {
   const ImageSize size{12, 16};
   EXPECT_NO_THROW(check_condition(parse_condition("downscale:4"), size, 3));
-  EXPECT_NE(refusal([&] { check_condition(parse_condition("downscale:3"), size, 3); })
-                .find("these do: 2, 4"),
+  EXPECT_NE(refusal([&] {
+              check_condition(parse_condition("downscale:3"), size, 3);
+            }).find("these do: 2, 4"),
             std::string::npos);
-  EXPECT_NE(refusal([&] { check_condition(parse_condition("grey"), size, 1); }).find("--channels 3"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal([&] { check_condition(parse_condition("grey"), size, 1); }).find("--channels 3"),
+      std::string::npos);
   EXPECT_NO_THROW(check_condition(parse_condition("grey"), size, 0));
 }
 
@@ -124,8 +117,7 @@ TEST(Condition, BatchesHoldTheConditionOfEachPicture) {
     const Batch batch = pictures->batch(plan);
     EXPECT_EQ(batch.images.values(), plain->batch(plan).images.values());
     EXPECT_EQ(batch.labels.values(), (std::vector<float>{1, 0}));
-    const Tensor of_two =
-        condition_image(condition, images.rows(2, 3).reshape({8, 8, 3}));
+    const Tensor of_two = condition_image(condition, images.rows(2, 3).reshape({8, 8, 3}));
     EXPECT_EQ(values(to_bytes(batch.condition.rows(0, 1))), values(of_two));
     // A mirrored picture has its condition mirrored; enlarging rounds its own way.
     const Tensor straight = pictures->batch({{0}, {0}}).condition;

@@ -10,7 +10,8 @@ namespace ddpm {
 
 InputPictures::InputPictures(const std::string& path) {
   const std::optional<FileStatus> found = find_file(path);
-  if (!found) fail("input", fmt::format("there is no {}; give a picture or a folder of them", path));
+  if (!found)
+    fail("input", fmt::format("there is no {}; give a picture or a folder of them", path));
   const auto reader = std::make_shared<const FileReader>(nullptr);
   const bool is_folder = found->type == FileType::kFolder;
   PictureList list = is_folder ? list_folder(path, reader) : list_file(path, reader);

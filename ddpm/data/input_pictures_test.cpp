@@ -4,21 +4,13 @@
 
 #include "ddpm/data/image_test_support.h"
 #include "ddpm/data/source_test_support.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
 
 using namespace test;
 using Inputs = SourceTest;
-
-std::string reason(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 TEST_F(Inputs, AFileAndAFolderGivePicturesOfTheirOwnSize) {
   add("b.png", flat(5, 9, {10, 20, 30}));
@@ -37,19 +29,20 @@ TEST_F(Inputs, AFileAndAFolderGivePicturesOfTheirOwnSize) {
 TEST_F(Inputs, AJpegIsDecodedInFullAndUpright) {
   add("photo.jpg", make_jpeg(flat(64, 48, {90, 60, 30})));
   EXPECT_EQ(InputPictures((folder_ / "photo.jpg").string()).load(0).shape(), (Shape{64, 48, 3}));
-  add("turned.tif", make_tiff(3, 2, std::string(6, 'x'), {.orientation = 6, .palette = {}, .profile = {}}));
+  add("turned.tif",
+      make_tiff(3, 2, std::string(6, 'x'), {.orientation = 6, .palette = {}, .profile = {}}));
   EXPECT_EQ(InputPictures((folder_ / "turned.tif").string()).load(0).shape(), (Shape{3, 2, 1}));
 }
 
 TEST_F(Inputs, WhatCannotBeReadIsNamed) {
-  EXPECT_SAYS(reason([&] { InputPictures((folder_ / "absent.png").string()); }), "absent.png");
-  EXPECT_SAYS(reason([&] { InputPictures(folder_.string()); }), "is empty");
+  EXPECT_SAYS(message_of([&] { InputPictures((folder_ / "absent.png").string()); }), "absent.png");
+  EXPECT_SAYS(message_of([&] { InputPictures(folder_.string()); }), "is empty");
   add("damaged.png", std::string("\x89PNG\r\n\x1a\n") + "no");
   const InputPictures damaged(folder_.string());
-  EXPECT_SAYS(reason([&] { damaged.load(0); }), "damaged.png");
+  EXPECT_SAYS(message_of([&] { damaged.load(0); }), "damaged.png");
   add("text.png", "no picture");
   const InputPictures text((folder_ / "text.png").string());
-  EXPECT_SAYS(reason([&] { text.load(0); }), "this is no PNG");
+  EXPECT_SAYS(message_of([&] { text.load(0); }), "this is not a PNG");
 }
 
 }  // namespace

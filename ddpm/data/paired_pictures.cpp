@@ -85,9 +85,10 @@ std::shared_ptr<const Pictures> paired_pictures(std::shared_ptr<const Pictures> 
 std::shared_ptr<const Pictures> paired_pictures(std::shared_ptr<const Pictures> pictures,
                                                 std::shared_ptr<const Pictures> conditions) {
   if (pictures->size() != conditions->size()) {
-    fail_usage("condition", fmt::format("there are {} conditions for {} pictures; each picture needs "
-                                        "one",
-                                        conditions->size(), pictures->size()));
+    fail_usage("condition",
+               fmt::format("there are {} conditions for {} pictures; each picture needs "
+                           "one",
+                           conditions->size(), pictures->size()));
   }
   Pairing same;
   same.of_pictures.resize(static_cast<size_t>(pictures->size()));

@@ -26,11 +26,11 @@ std::map<std::string, int64_t> by_stem(const std::string& folder, const DataFing
     const std::string& name = files.files[i].name;
     const auto [place, added] = found.emplace(stem_of(name), static_cast<int64_t>(i));
     if (added) continue;
-    fail_usage("condition", fmt::format("{} holds {} and {}, which differ in their extension alone; "
-                                        "partners are known by the rest of the name, so one of "
-                                        "them must go",
-                                        folder, files.files[static_cast<size_t>(place->second)].name,
-                                        name));
+    fail_usage("condition",
+               fmt::format("{} holds {} and {}, which differ in their extension alone; "
+                           "partners are known by the rest of the name, so one of "
+                           "them must go",
+                           folder, files.files[static_cast<size_t>(place->second)].name, name));
   }
   return found;
 }
@@ -53,9 +53,9 @@ Folder load_folder(const std::string& source, const SourceOptions& options,
 void skip_lonely(const Folder& of, const Folder& other, std::vector<SkippedFile>& skipped) {
   for (const auto& [stem, index] : of.stems) {
     if (other.stems.contains(stem)) continue;
-    skipped.push_back({join_path(of.loaded.dataset.name(),
-                                 of.files.files[static_cast<size_t>(index)].name),
-                       fmt::format("no picture {}.* in {}", stem, other.loaded.dataset.name())});
+    skipped.push_back(
+        {join_path(of.loaded.dataset.name(), of.files.files[static_cast<size_t>(index)].name),
+         fmt::format("no picture {}.* in {}", stem, other.loaded.dataset.name())});
   }
 }
 
@@ -77,19 +77,19 @@ LoadReport report_of(const Folder& pictures, const Folder& conditions, int64_t p
 }  // namespace
 
 LoadedPictures load_pairs(const std::string& source, const std::string& conditions,
-                       const SourceOptions& options, const LoadProgress& progress) {
+                          const SourceOptions& options, const LoadProgress& progress) {
   if (!is_folder_source(source)) {
-    fail_usage("condition", fmt::format("the pictures of {} have no names by which those of {} could "
-                                        "be told; a folder of pictures has, and downscale:N and "
-                                        "grey need none",
-                                        source, conditions));
+    fail_usage("condition",
+               fmt::format("the pictures of {} have no names by which those of {} could "
+                           "be told; a folder of pictures has, and downscale:N and "
+                           "grey need none",
+                           source, conditions));
   }
   Folder pictures = load_folder(source, options, progress);
   SourceOptions for_conditions = options;
   for_conditions.channels = "auto";
   for_conditions.size = pictures.loaded.dataset.image_size();
-  const DataFingerprint known =
-      options.known ? condition_files(*options.known) : DataFingerprint{};
+  const DataFingerprint known = options.known ? condition_files(*options.known) : DataFingerprint{};
   for_conditions.known = &known;
   Folder others = load_folder("folder:" + conditions, for_conditions, progress);
 
@@ -108,17 +108,15 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
   }
   if (pairing.of_pictures.empty()) {
     fail_usage("condition",
-               fmt::format("no picture of {} has a partner in {}: a partner has the same name but "
-                           "for the extension, such as {}.png for {}",
-                           pictures.loaded.dataset.name(), conditions,
-                           pictures.stems.begin()->first,
-                           pictures.files.files[static_cast<size_t>(pictures.stems.begin()->second)]
-                               .name));
+               fmt::format(
+                   "no picture of {} has a partner in {}: a partner has the same name but "
+                   "for the extension, such as {}.png for {}",
+                   pictures.loaded.dataset.name(), conditions, pictures.stems.begin()->first,
+                   pictures.files.files[static_cast<size_t>(pictures.stems.begin()->second)].name));
   }
   fingerprint.files.insert(fingerprint.files.end(), of_conditions.files.begin(),
                            of_conditions.files.end());
-  LoadReport report =
-      report_of(pictures, others, static_cast<int64_t>(pairing.of_pictures.size()));
+  LoadReport report = report_of(pictures, others, static_cast<int64_t>(pairing.of_pictures.size()));
   return {paired_pictures(std::make_shared<const Dataset>(std::move(pictures.loaded.dataset)),
                           std::make_shared<const Dataset>(std::move(others.loaded.dataset)),
                           std::move(pairing), std::move(fingerprint)),

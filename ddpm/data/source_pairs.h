@@ -17,14 +17,14 @@ struct LoadedPictures {
   LoadReport report;
 };
 
-// Loads the pictures of `source`, a folder, and of `conditions`, another one. Partners have the same
-// name below their folders, whatever the extension: photos/a/1.jpg and edges/a/1.png. Both are
+// Loads the pictures of `source`, a folder, and of `conditions`, another one. Partners have the
+// same name below their folders, whatever the extension: photos/a/1.jpg and edges/a/1.png. Both are
 // scaled and cut alike; conditions have the fewest channels that hold them all. `options.known` may
 // be the fingerprint of pairs. `progress` is called for one folder after the other. Throws as
 // load_source() does; UsageError also for a source that is no folder, for two files of a folder
 // that differ in their extensions alone, and where no picture has a partner.
 LoadedPictures load_pairs(const std::string& source, const std::string& conditions,
-                       const SourceOptions& options, const LoadProgress& progress = {});
+                          const SourceOptions& options, const LoadProgress& progress = {});
 
 // load_source(), or load_pairs() where the condition is a folder. Conditions that follow from the
 // pictures are not added; see with_condition() of condition.h.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ddpm/data/source_test_support.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
@@ -15,14 +16,12 @@ class Pairs : public SourceTest {
     return load_pairs((folder_ / "photos").string(), (folder_ / "edges").string(),
                       {.size = {8, 8}, .known = known});
   }
-  std::string why(const std::string& source = "") const {
-    try {
+  // Why the pictures of the source, or of photos, cannot be paired with edges.
+  std::string why_not(const std::string& source = "") const {
+    return refusal([&] {
       load_pairs(source.empty() ? (folder_ / "photos").string() : source,
                  (folder_ / "edges").string(), {.size = {8, 8}});
-    } catch (const UsageError& error) {
-      return error.what();
-    }
-    return "";
+    });
   }
 };
 
@@ -85,11 +84,11 @@ TEST_F(Pairs, ADamagedPartnerIsNamedAndItsPictureLeftOut) {
 
 TEST_F(Pairs, WhatCannotBePairedIsRefused) {
   add("edges/a.png", flat(8, 8, {110}));
-  EXPECT_SAYS(why("emoji:cat-face"), "downscale:N");
+  EXPECT_SAYS(why_not("emoji:cat-face"), "downscale:N");
   add("photos/b.png", flat(8, 8, {10}));
-  EXPECT_SAYS(why(), "b.png for b.png");
+  EXPECT_SAYS(why_not(), "b.png for b.png");
   add("photos/b.gif", flat(8, 8, {10}));
-  EXPECT_SAYS(why(), "b.gif and b.png");
+  EXPECT_SAYS(why_not(), "b.gif and b.png");
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/nn/tutorial/unet.h"
-#include "tests/support/compare.h"
+#include "tests/support/errors.h"
 #include "tests/support/folder.h"
 #include "tests/support/gradients.h"
 
@@ -20,6 +20,7 @@ namespace ddpm {
 namespace {
 
 using test::random_tensor;
+using test::refusal;
 using ::testing::HasSubstr;
 
 TrainOptions small_options(const std::string& condition) {
@@ -32,16 +33,6 @@ TrainOptions small_options(const std::string& condition) {
   options.optimizer.lr_warmup = 0;
   options.run.sample_steps = 2;
   return options;
-}
-
-template <class Action>
-std::string refusal(const Action& action) {
-  try {
-    action();
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "no UsageError";
 }
 
 // A network with random weights.

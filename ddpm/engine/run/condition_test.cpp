@@ -5,11 +5,13 @@
 #include "ddpm/data/dataset.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/run/run_test_support.h"
+#include "tests/support/errors.h"
 
 namespace ddpm {
 namespace {
 
 namespace fs = std::filesystem;
+using test::refusal;
 using ::testing::HasSubstr;
 
 class ConditionedRun : public test::Resume {
@@ -29,18 +31,15 @@ class ConditionedRun : public test::Resume {
 TEST_F(ConditionedRun, AnInterruptedOneEndsWithTheSameFiles) {
   draw_conditions("edges");
   for (const std::string condition : {"downscale:2", "grey", "edges"}) {
+    SCOPED_TRACE(condition);
     fs::remove_all(folder_ / "a");
     options_.data.condition = condition == "edges" ? folder_ / "edges" : condition;
     options_.data.flip = true;
-    run("a");
-    const auto whole = files();
-    fs::remove_all(folder_ / "a");
+    const auto whole = files_of_whole_run();
     RunObserver observer;
     observer.stepped = [&](const RunMetrics& metrics) { stop_ = metrics.step == 4; };
     EXPECT_FALSE(run("a", false, observer).finished);
-    stop_ = false;
-    EXPECT_TRUE(resume().finished) << condition;
-    EXPECT_EQ(files(), whole) << condition;
+    expect_to_go_on_to(whole);
     EXPECT_EQ(load_model(folder_ / "a").config.condition,
               condition == "edges" ? "pairs" : condition);
   }
