@@ -16,7 +16,7 @@ class Inputs {
  public:
   // path: a picture or a folder of pictures. size: of the outputs, 0 x 0 for what each input says:
   // its own size, or with the condition downscale:N that size times N. Reads the first picture.
-  // Throws Error where one cannot be read and UsageError where the model has no condition, where
+  // Throws Error if one cannot be read and UsageError if the model has no condition, if
   // the size is none that the network takes, and for two inputs whose outputs would have one name.
   Inputs(const std::string& path, const ModelConfig& config, ImageSize size);
 
@@ -27,9 +27,9 @@ class Inputs {
   // Of viewable_condition() of the conditions.
   int64_t viewable_channels() const;
   // Names for `each` outputs of every input, output k being that of input k % count(): the names of
-  // the inputs without their extensions, with "-0", "-1", ... where there are several.
+  // the inputs without their extensions, with "-0", "-1", ... if there are several.
   std::vector<std::string> output_names(int64_t each) const;
-  // Throws UsageError where the file is one of the inputs.
+  // Throws UsageError if the file is one of the inputs.
   void refuse_to_overwrite(const std::string& file) const;
 
   // Bytes [count, H, W, condition channels]. Throws Error as the constructor does, UsageError for

@@ -70,7 +70,7 @@ class PictureFolder {
 
   std::string path_;
   int64_t count_;
-  std::vector<std::string> names_;  // empty where they are numbered
+  std::vector<std::string> names_;  // empty if they are numbered
   std::set<std::string> known_;     // of folders_
   std::vector<std::unique_ptr<OutputFolder>> folders_;
 };

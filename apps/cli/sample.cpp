@@ -81,7 +81,7 @@ struct Request {
   int64_t scale = 0;
 };
 
-// Throws UsageError where one output would overwrite another, or an input.
+// Throws UsageError if one output would overwrite another, or an input.
 void check_overlaps(const Request& request, const PictureFolder& each, const Inputs* inputs) {
   if (inputs != nullptr) {
     if (!request.out.empty()) inputs->refuse_to_overwrite(request.out);
@@ -124,7 +124,7 @@ void check(const Request& request, const Flags& flags) {
 
 // How the pictures are laid out.
 struct Layouts {
-  // In the order of generate(): of the animation, and of the grid where there are no inputs.
+  // In the order of generate(): of the animation, and of the grid if there are no inputs.
   GridOptions plain;
   // Of the grid with each input before its outputs.
   GridOptions beside;
@@ -281,7 +281,7 @@ int64_t bytes_of_files(const Request& request, const Layouts& layouts, const Sha
 }
 
 // The inputs of a model that needs some; null for one that needs none. With them --n counts the
-// outputs of each, one where it is not given.
+// outputs of each, one if it is not given.
 std::unique_ptr<const Inputs> open_inputs(Request& request, const Flags& flags,
                                           const ModelConfig& config) {
   if (request.input.empty()) {

@@ -30,7 +30,7 @@ void check_memory(const char* where, const Variable* memory, const AttentionArgs
 
 const Tensor* value_of(const Variable* variable) { return variable ? &variable->value() : nullptr; }
 
-// An optional tensor as closures keep it.
+// In a closure, an undefined tensor stands for an optional one that is absent.
 const Tensor* pointer_to(const Tensor& tensor) { return tensor.defined() ? &tensor : nullptr; }
 Tensor* pointer_to(Tensor& tensor) { return tensor.defined() ? &tensor : nullptr; }
 

@@ -18,14 +18,14 @@ struct ImageCondition {
     // The picture shrunk `factor` times, each pixel the mean of factor x factor, and enlarged
     // again.
     kDownscale,
-    // Its luminance (Rec. 709), and its alpha where it has one.
+    // Its luminance (Rec. 709), and its alpha if it has one.
     kGrey,
     // Another picture for each.
     kPairs,
   };
   Kind kind = Kind::kNone;
   int64_t factor = 0;
-  // Of the other pictures; empty where they are not in a folder or it is not known.
+  // Of the other pictures; empty if they are not in a folder or it is not known.
   std::string folder;
 
   // Whether it follows from the picture alone.
@@ -40,7 +40,7 @@ ImageCondition parse_condition(std::string_view text);
 // The inverse of ImageCondition::name(). Throws UsageError for anything else.
 ImageCondition condition_of_model(std::string_view name);
 
-// Throws UsageError where pictures of this size and so many channels (0: not known) have no such
+// Throws UsageError if pictures of this size and so many channels (0: not known) have no such
 // condition, saying what would work.
 void check_condition(const ImageCondition& condition, ImageSize size, int64_t channels);
 
@@ -57,7 +57,7 @@ Tensor enlarged_condition(const ImageCondition& condition, const Tensor& small);
 
 // The pictures with a computed condition in each batch. A mirrored picture has its own, mirrored.
 // The fingerprint stays that of the pictures. Throws UsageError as check_condition() does, and
-// where they have conditions already.
+// if they have conditions already.
 std::shared_ptr<const Pictures> with_condition(std::shared_ptr<const Pictures> pictures,
                                                const ImageCondition& condition);
 

@@ -16,7 +16,7 @@ struct PictureList;
 // Nothing is left out silently: what cannot be read is an error.
 class InputPictures {
  public:
-  // Throws Error where there is no such file or folder, where a folder holds no pictures, and where
+  // Throws Error if there is no such file or folder, if a folder holds no pictures, and if
   // a part of it cannot be listed; UsageError for the folder of a training.
   explicit InputPictures(const std::string& path);
 
@@ -25,7 +25,7 @@ class InputPictures {
   const std::vector<std::string>& names() const { return names_; }
   // The folder that they lie in.
   const std::string& folder() const { return folder_; }
-  // Picture i, upright: bytes [H, W, 1, 3 or 4]. Throws Error naming the file where it is damaged.
+  // Picture i, upright: bytes [H, W, 1, 3 or 4]. Throws Error naming the file if it is damaged.
   Tensor load(int64_t i) const;
 
  private:

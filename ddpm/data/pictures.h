@@ -104,8 +104,8 @@ std::shared_ptr<const Pictures> array_pictures(std::span<const float> pixels, Sh
 
 // Pictures, each with another one as its condition: that of the same index. A mirrored picture has
 // its condition mirrored. Labels are those of the pictures, and the fingerprint tells of both, with
-// "condition:" before the names of the conditions. Throws UsageError where the sizes or the numbers
-// of both differ, and where the pictures have conditions already.
+// "condition:" before the names of the conditions. Throws UsageError if the sizes or the numbers
+// of both differ, and if the pictures have conditions already.
 std::shared_ptr<const Pictures> paired_pictures(std::shared_ptr<const Pictures> pictures,
                                                 std::shared_ptr<const Pictures> conditions);
 

@@ -12,7 +12,7 @@ namespace ddpm {
 Tensor fit_image(const Tensor& image, ImageSize size);
 
 // A picture [H, W, C] of 1/factor the sides, each pixel the mean of factor x factor (colours
-// weighted by alpha), rounded to the nearest byte: [H / factor, W / factor, C]. Throws Error where
+// weighted by alpha), rounded to the nearest byte: [H / factor, W / factor, C]. Throws Error if
 // the factor does not divide both sides.
 Tensor shrink_image(const Tensor& image, int64_t factor);
 

@@ -13,7 +13,7 @@ namespace ddpm {
 
 struct LoadedPictures {
   std::shared_ptr<const Pictures> pictures;
-  // Of both folders where there are two. Pictures without a partner are among the skipped.
+  // Of both folders if there are two. Pictures without a partner are among the skipped.
   LoadReport report;
 };
 
@@ -22,11 +22,11 @@ struct LoadedPictures {
 // scaled and cut alike; conditions have the fewest channels that hold them all. `options.known` may
 // be the fingerprint of pairs. `progress` is called for one folder after the other. Throws as
 // load_source() does; UsageError also for a source that is no folder, for two files of a folder
-// that differ in their extensions alone, and where no picture has a partner.
+// that differ in their extensions alone, and if no picture has a partner.
 LoadedPictures load_pairs(const std::string& source, const std::string& conditions,
                           const SourceOptions& options, const LoadProgress& progress = {});
 
-// load_source(), or load_pairs() where the condition is a folder. Conditions that follow from the
+// load_source(), or load_pairs() if the condition is a folder. Conditions that follow from the
 // pictures are not added; see with_condition() of condition.h.
 LoadedPictures load_pictures(const std::string& source, const ImageCondition& condition,
                              const SourceOptions& options, const LoadProgress& progress = {});

@@ -17,7 +17,7 @@ Tensor dry_images(const ModelConfig& config, int64_t count) {
                 Device::kDry);
 }
 
-// Undefined where the network takes none.
+// Undefined if the network takes none.
 Tensor dry_condition(const ModelConfig& config, int64_t count) {
   const int64_t channels = config.network.condition_channels();
   if (channels == 0) return {};

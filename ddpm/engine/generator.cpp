@@ -45,7 +45,7 @@ void GenerateOptions::check() const {
 
 namespace {
 
-// Throws UsageError unless there is a condition for each image where the model takes one.
+// Throws UsageError unless there is a condition for each image of a model that takes one.
 void check_condition(const ModelConfig& config, const GenerateOptions& options, int64_t height,
                      int64_t width) {
   const int64_t channels = config.network.condition_channels();
@@ -66,7 +66,7 @@ void check_condition(const ModelConfig& config, const GenerateOptions& options, 
                                    condition.shape().str(), wanted.str(), one.str()));
 }
 
-// For images [begin, end) of a call. Undefined where there is none.
+// For images [begin, end) of a call. Undefined if there is none.
 Tensor condition_of(const Tensor& condition, int64_t begin, int64_t end, Device device) {
   if (!condition.defined()) return {};
   if (condition.size(0) != 1) return condition.rows(begin, end).to(device);

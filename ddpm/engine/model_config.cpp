@@ -10,7 +10,7 @@
 namespace ddpm {
 namespace {
 
-// Throws UsageError where the condition and the network's channels for it do not fit together.
+// Throws UsageError if the condition and the network's channels for it do not fit together.
 void check_condition(const ModelConfig& config) {
   const ImageCondition shown = condition_of_model(config.condition);
   const int64_t has = config.network.condition_channels();

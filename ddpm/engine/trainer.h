@@ -53,7 +53,7 @@ class Trainer {
   std::unique_ptr<Network> averaged_network();
 
  private:
-  // What the network is told in a step; picture n is number first + n of the run.
+  // The input of the network in a step. Picture n is number first + n of the run.
   NetworkInput input_of(const Batch& pictures, const NoisedBatch& batch, uint64_t first) const;
 
   OptimizerOptions options_;

@@ -89,9 +89,9 @@ class NetworkConfig {
     const int64_t* kept = held_->condition_channels();
     return kept != nullptr ? *kept : 0;
   }
-  // Throws UsageError where the family takes no condition.
+  // Throws UsageError if the family takes no condition.
   void set_condition_channels(int64_t channels);
-  // "condition_channels", where the family takes a condition.
+  // "condition_channels", if the family takes a condition.
   void condition_fields(Fields& field);
 
   friend bool operator==(const NetworkConfig& a, const NetworkConfig& b);
@@ -115,7 +115,7 @@ class NetworkConfig {
     virtual int64_t& channels() = 0;
     virtual int64_t& output_dim() = 0;
     virtual int64_t output_channels() const = 0;
-    // Null where the family takes no condition.
+    // Null if the family takes no condition.
     virtual int64_t* condition_channels() = 0;
     virtual void take_given(const JsonObject& given) = 0;
     virtual std::unique_ptr<Network> make(Device device) const = 0;

@@ -19,7 +19,7 @@ void check_count(const char* name, const std::vector<int64_t>& values, int64_t l
                                     name, count, levels));
 }
 
-// Throws UsageError where given numbers, or one for all levels, are not those that are known.
+// Throws UsageError if the given numbers, or one for all levels, differ from the known ones.
 void check_given(const JsonObject& given, const char* name, const std::vector<int64_t>& known,
                  int64_t levels) {
   const std::string* json = given.find(name);

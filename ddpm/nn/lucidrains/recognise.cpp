@@ -17,7 +17,7 @@ Shape find(const StateDictShapes& shapes, const std::string& name, int rank) {
   return shape_of(shapes, name, rank, kWhose);
 }
 
-// One number for all levels where they are equal.
+// One number for all levels if they are equal.
 std::vector<int64_t> shortened(const std::vector<int64_t>& values) {
   const bool equal = std::all_of(values.begin(), values.end(),
                                  [&](int64_t value) { return value == values.front(); });

@@ -42,15 +42,15 @@ Matrix output_of(const AttentionShape& s, Matrix output, int64_t index) {
 // Multiply-adds or the like of all heads together.
 int64_t work_of(const AttentionShape& s) { return s.elements() * s.positions; }
 
-// Keys and values of a head that no position made.
+// Keys and values of a head that belong to no position.
 template <class Matrix>
 struct Remembered {
   Matrix k, v;
   int64_t count;
 };
 
-// Those of head `index` of all heads of all images. data: a memory or its gradient, which begins
-// anew for every image where `per_image`.
+// Those of head `index` of all heads of all images. `data` is a memory or its gradient. With
+// `per_image` it holds one for every image.
 template <class Matrix, class Pointer>
 Remembered<Matrix> remembered_by(const AttentionShape& s, Pointer data, int64_t count,
                                  int64_t index, bool per_image) {

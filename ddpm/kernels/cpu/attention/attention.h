@@ -9,7 +9,7 @@ namespace ddpm::cpu {
 // out [images, positions, hidden], logsumexp [images, heads, positions].
 void softmax_attention(const AttentionShape& shape, const float* qkv, const AttentionMemory& memory,
                        float* out, float* logsumexp);
-// dqkv is of the size of qkv, dmemory of that of the memory. The gradient of the memory alone
+// dqkv is of the size of qkv, dmemory of that of the memory. Only the gradient of the memory
 // depends on all images.
 void softmax_attention_backward(const AttentionShape& shape, const float* dout, const float* qkv,
                                 const AttentionMemory& memory, const float* out,

@@ -10,8 +10,8 @@ namespace ddpm::cpu {
 // [images, hidden].
 void linear_attention(const AttentionShape& shape, const float* qkv, const AttentionMemory& memory,
                       float* out, float* context, float* k_max, float* k_sum);
-// dqkv is of the size of qkv and may be qkv, dmemory is of that of the memory. The gradient of the
-// memory alone depends on all images.
+// dqkv is of the size of qkv and may be qkv, dmemory is of that of the memory. Only the gradient
+// of the memory depends on all images.
 void linear_attention_backward(const AttentionShape& shape, const float* dout, const float* qkv,
                                const AttentionMemory& memory, const float* context,
                                const float* k_max, const float* k_sum, float* dqkv, float* dmemory);

@@ -1,6 +1,6 @@
 // RMS normalisation with FiLM and SiLU, as op::RmsNorm defines it. Maps are [images, positions,
-// channels], dense. All functions use the threads of the pool; results depend neither on their
-// number nor, the gradient of g excepted, on the other images of a batch.
+// channels], dense. All functions use the threads of the pool; results do not depend on their
+// number. Of the results only the gradient of g depends on the other images of a batch.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace ddpm::cpu {
 
 struct RmsNorm {
   int64_t images = 0, positions = 0, channels = 0;
-  bool silu = false;            // SiLU behind the affine map
+  bool silu = false;            // SiLU after the affine map
   const float* g = nullptr;     // [channels]
   const float* film = nullptr;  // [images, 2 channels] or null
 };
@@ -20,7 +20,7 @@ void rms_norm(const RmsNorm& norm, const float* x, const float* residual, float*
 struct RmsNormGradients {
   float* dx;     // [images, positions, channels]; may be dy
   float* dg;     // [channels]
-  float* dfilm;  // [images, 2 channels], or null where there is no film
+  float* dfilm;  // [images, 2 channels], or null if there is no film
 };
 void rms_norm_backward(const RmsNorm& norm, const float* dy, const float* x,
                        const RmsNormGradients& gradients);

@@ -27,7 +27,7 @@ struct Problem {
     for (int64_t i = 0; i < w_qkv.elements(); ++i) w_qkv.f32()[i] *= spread;
   }
 
-  // A memory, and the gradient of one; null where it is empty.
+  // A memory, and the gradient of one; null if it is empty.
   static const Tensor* there(const Tensor& memory) {
     return memory.elements() > 0 ? &memory : nullptr;
   }

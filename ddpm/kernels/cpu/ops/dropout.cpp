@@ -1,5 +1,5 @@
 // Dropout. The random bits are those of Philox, made for a vector of its blocks of four numbers at
-// a time. Which elements are dropped is a function of the image's seed and of their place alone.
+// a time. Which elements are dropped depends only on the image's seed and on their place.
 #include <algorithm>
 #include <cmath>
 
