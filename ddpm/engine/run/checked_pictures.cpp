@@ -43,8 +43,8 @@ void check_pictures(const DataOptions& options, const Pictures& pictures) {
                                     channels, options.channels));
   }
   if (channels != 1 && channels != 3 && channels != 4) {
-    fail_usage("train", fmt::format("the pictures have {} channels; they must have 1, 3 or 4",
-                                    channels));
+    fail_usage("train",
+               fmt::format("the pictures have {} channels; they must have 1, 3 or 4", channels));
   }
   if (pictures.size() < 1 || pictures.size() > kMostPictures) {
     fail_usage("train", fmt::format("there are {} pictures; a run needs 1 to {}", pictures.size(),
