@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The pictures of docs/conditions.md: small emoji enlarged four times and grey ones coloured, by two networks that are
+# What docs/conditions.md describes: small emoji enlarged four times and grey ones coloured, by two networks that are
 # trained on other emoji. About ten minutes of training each on two free cores, and minutes to build the first time. Leaves
 # demo/superresolution.png and demo/colourisation.png. After an interruption it continues where it stopped.
 #   scripts/conditions.sh [STEPS]    trains for so many steps in all (3000), which may be fewer: the next call goes on

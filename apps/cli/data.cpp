@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
@@ -20,18 +19,6 @@
 namespace ddpm::cli {
 
 namespace {
-
-// Whether the grid would lie in the source's folder. It would then count as one of its pictures.
-bool lies_inside(const std::string& out, const std::string& source) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  const fs::path pictures = fs::canonical(source, error);
-  if (error || !fs::is_directory(pictures, error)) return false;
-  const fs::path folder = fs::weakly_canonical(fs::absolute(out), error).parent_path();
-  return !error &&
-         std::mismatch(pictures.begin(), pictures.end(), folder.begin(), folder.end()).first ==
-             pictures.end();
-}
 
 struct Request {
   std::string source, out, each;
@@ -67,6 +54,14 @@ int run(Request& request) {
   };
   constexpr int64_t kMostChannels = 4;
   check_grid(1, kMostChannels);
+  for (const std::string& folder : {request.source, condition.folder}) {
+    if (request.each.empty() || folder.empty()) continue;
+    if (!same_file(request.each, folder) && !lies_inside(request.each, folder)) continue;
+    fail_usage("data",
+               fmt::format("--each {} lies among the pictures; choose another, so that none "
+                           "is overwritten",
+                           request.each));
+  }
   OutputFile out(request.out);
   PictureFolder each(request.each, request.count);
   if (!request.each.empty()) each.open();
@@ -97,7 +92,6 @@ int run(Request& request) {
     each.write(k, plain.rows(k, k + 1).reshape({size.height, size.width, plain.size(3)}));
   }
   print(fmt::format("wrote {} picture{} into {}\n", count, plural(count), printable(request.each)));
-  warn_of_place(each.file(0), request.source);
   return 0;
 }
 

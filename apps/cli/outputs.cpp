@@ -67,6 +67,15 @@ bool same_file(const std::string& a, const std::string& b) {
   return resolved(a) == resolved(b) || fs::equivalent(a, b, error);
 }
 
+bool lies_inside(const std::string& path, const std::string& folder) {
+  std::error_code error;
+  const fs::path outer = fs::canonical(folder, error);
+  if (error || !fs::is_directory(outer, error)) return false;
+  const fs::path inner = fs::weakly_canonical(fs::absolute(path), error).parent_path();
+  return !error &&
+         std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
 OutputFolder::OutputFolder(const std::string& path) : NewFolder(path) { tidy(path); }
 
 OutputFile::OutputFile(const std::string& path)

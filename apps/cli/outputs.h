@@ -23,6 +23,8 @@ void check_output_name(const std::string& path, const std::string& flag, const s
 
 // True if both paths name the same file. Links and other spellings are resolved.
 bool same_file(const std::string& a, const std::string& b);
+// True if `path` lies in the folder or in a folder inside it. False if there is no such folder.
+bool lies_inside(const std::string& path, const std::string& folder);
 
 // A folder for outputs. Temporary files that killed programs left in it are removed.
 class OutputFolder : public NewFolder {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -86,9 +87,18 @@ void check_overlaps(const Request& request, const PictureFolder& each, const Inp
   if (inputs != nullptr) {
     if (!request.out.empty()) inputs->refuse_to_overwrite(request.out);
     if (!request.trajectory.empty()) inputs->refuse_to_overwrite(request.trajectory);
-    if (!request.each.empty() && same_file(request.each, inputs->folder())) {
+    // Outputs keep the names of the inputs, also those in folders inside.
+    const std::string& folder = inputs->folder();
+    if (!request.each.empty() && same_file(request.each, folder)) {
       fail_usage("sample", fmt::format("--each {} is the folder of the inputs; choose another, so "
                                        "that none is overwritten",
+                                       request.each));
+    }
+    if (!request.each.empty() && (lies_inside(request.each, request.input) ||
+                                  (std::filesystem::is_directory(request.input) &&
+                                   lies_inside(request.input, request.each)))) {
+      fail_usage("sample", fmt::format("of --each {} and the folder of the inputs, one lies inside "
+                                       "the other; choose another, so that none is overwritten",
                                        request.each));
     }
   }

@@ -63,7 +63,14 @@ Tensor picture_of(const Tensor& pictures, int64_t n) {
 }
 
 void put_picture(const Tensor& picture, int64_t n, Tensor& pictures) {
-  std::memcpy(pictures.rows(n, n + 1).u8(), picture.u8(), static_cast<size_t>(picture.bytes()));
+  Tensor row = pictures.rows(n, n + 1);
+  if (picture.bytes() != row.bytes()) {
+    fail("condition",
+         fmt::format("a picture of shape {} does not fit into {}; do the pictures have "
+                     "the channels that they say?",
+                     picture.shape().str(), pictures.shape().str()));
+  }
+  std::memcpy(row.u8(), picture.u8(), static_cast<size_t>(picture.bytes()));
 }
 
 // one(picture) of each of [N, H, W, C], which has `channels`.

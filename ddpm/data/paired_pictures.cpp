@@ -84,6 +84,7 @@ std::shared_ptr<const Pictures> paired_pictures(std::shared_ptr<const Pictures> 
 
 std::shared_ptr<const Pictures> paired_pictures(std::shared_ptr<const Pictures> pictures,
                                                 std::shared_ptr<const Pictures> conditions) {
+  if (!pictures || !conditions) fail_usage("condition", "there are no pictures, or no conditions");
   if (pictures->size() != conditions->size()) {
     fail_usage("condition",
                fmt::format("there are {} conditions for {} pictures; each picture needs "

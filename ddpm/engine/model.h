@@ -28,7 +28,7 @@ struct Model {
 
 // path: a .safetensors file (a model, a checkpoint, or a bare state dict) or a run directory.
 // given: values of fields of ModelConfig that cannot be read off a state dict
-// (Field::in_state_dict), such as {{"heads", "2"}}. They also override the metadata of a file.
+// (Field::in_state_dict), such as {{"heads", "2"}}. They must agree with a file that has metadata.
 // Throws Error if the file does not exist or is damaged, and naming the tensors if tensors are
 // missing, left over, of the wrong shape or not finite. Throws UsageError if `given` does not fit.
 // Memory for the network is taken only after its shapes were compared with the file. On

@@ -120,6 +120,10 @@ TEST_F(Condition, WhatCannotWorkIsRefusedWithWhatWould) {
                  "one of the inputs");
   expect_refused({"--input", folder_ / "in", "--size", "8", "--each", folder_ / "in"},
                  "folder of the inputs");
+  expect_refused({"--input", folder_ / "in", "--size", "8", "--each", folder_ / "in/out"},
+                 "one lies inside the other");
+  expect_refused({"--input", folder_ / "in", "--size", "8", "--each", folder_ / "."},
+                 "one lies inside the other");
   draw("in/b.png", 8, 8);
   std::filesystem::copy(folder_ / "in/b.png", folder_ / "in/b.jpg");
   expect_refused({"--input", folder_ / "in", "--out", grid_}, "extension alone");

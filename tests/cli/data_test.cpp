@@ -33,6 +33,12 @@ TEST(Data, WritesEachPictureByItself) {
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(names_in(folder / "each").size(), 4u);
   EXPECT_EQ(probe_image(read_file(folder / "each/00003.png")).size, (ImageSize{6, 8}));
+  for (const char* among : {"pictures", "pictures/inside"}) {
+    const Outcome refused = run_ddpm({"data", folder / "pictures", "--size", "6x8", "--out",
+                                      folder / "grid.png", "--each", folder / among});
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_THAT(refused.err, HasSubstr("lies among the pictures"));
+  }
 }
 
 TEST(Data, WarnsOfAGridAmongThePictures) {
