@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apps/cli/suggestions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/options.h"

@@ -9,13 +9,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
-#include <charconv>
-#include <cmath>
-#include <limits>
 #include <stdexcept>
 
+#include "apps/cli/flag_values.h"
 #include "apps/cli/output.h"
+#include "apps/cli/suggestions.h"
 #include "ddpm/base/error.h"
 
 namespace ddpm::cli {
@@ -91,108 +89,12 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-// What is wrong with a value, such as "which is not a whole number". Empty if nothing is.
-using Problem = std::string;
-
-template <class Number>
-Problem read_number(std::string_view text, Number& value) {
-  constexpr bool whole = !std::is_same_v<Number, double>;
-  constexpr bool positive = std::is_same_v<Number, uint64_t>;
-  constexpr const char* what = positive ? "a whole number of at least 0"
-                               : whole  ? "a whole number"
-                                        : "a number";
-  Number read{};
-  const char* end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, read);
-  if (result.ptr == end && result.ec == std::errc::result_out_of_range) {
-    if constexpr (!whole) return "which is not a number of a size from 1e-307 to 1e308";
-    using Limits = std::numeric_limits<Number>;
-    return fmt::format("which is not a whole number from {} to {}", Limits::min(), Limits::max());
-  }
-  if (text.empty() || result.ec != std::errc() || result.ptr != end) {
-    return fmt::format("which is not {}", what);
-  }
-  if constexpr (!whole) {
-    if (!std::isfinite(read)) return "which is not a finite number";
-  }
-  value = read;
-  return {};
-}
-
-Problem read_list(std::string_view text, std::vector<int64_t>& values) {
-  std::vector<int64_t> read;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    int64_t value = 0;
-    if (!read_number(text.substr(begin, end - begin), value).empty()) {
-      return "which is not a list of whole numbers such as 1,2,4";
-    }
-    read.push_back(value);
-    begin = end + 1;
-  }
-  values = std::move(read);
-  return {};
-}
-
-Problem read_switch(std::string text, bool& value) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  for (const char* yes : {"true", "yes", "on", "1"}) {
-    if (text == yes) return value = true, Problem();
-  }
-  for (const char* no : {"false", "no", "off", "0"}) {
-    if (text == no) return value = false, Problem();
-  }
-  return "which is not true or false";
-}
-
-std::string text_of(int64_t value) { return std::to_string(value); }
-std::string text_of(uint64_t value) { return std::to_string(value); }
-std::string text_of(double value) { return fmt::format("{}", value); }
-std::string text_of(bool value) { return value ? "true" : "false"; }
-std::string text_of(const std::string& value) { return value; }
-std::string text_of(const std::vector<int64_t>& values) {
-  std::string text;
-  for (const int64_t value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
-  return text;
-}
-
-Problem read_text(const std::string& text, int64_t& value) { return read_number(text, value); }
-Problem read_text(const std::string& text, uint64_t& value) { return read_number(text, value); }
-Problem read_text(const std::string& text, double& value) { return read_number(text, value); }
-Problem read_text(const std::string& text, bool& value) { return read_switch(text, value); }
-Problem read_text(const std::string& text, std::vector<int64_t>& value) {
-  return read_list(text, value);
-}
-Problem read_text(const std::string& text, std::string& value) {
-  value = text;
-  return {};
-}
-
 // The placeholder for a field's value in the help.
 std::string value_name_of(const Field& field) {
   if (!field.value_name().empty()) return field.value_name();
   if (!field.choices().empty()) return bars(field.choices());
   constexpr const char* kByType[] = {"", "N", "N", "X", "TEXT", "N,N,..."};
   return kByType[field.value().index()];
-}
-
-// The number of edits that turn one word into the other: a letter added, removed or changed, or two
-// neighbours swapped.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
-  for (size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
-  for (size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    for (size_t j = 1; j <= b.size(); ++j) {
-      d[i][j] =
-          std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return d[a.size()][b.size()];
 }
 
 }  // namespace
@@ -245,6 +147,13 @@ struct Flags::Impl {
     return entries.back();
   }
 
+  template <class Value>
+  void add_value(const std::string& name, Value& value, const std::string& help,
+                 const std::string& value_name) {
+    add(name, option("--" + name, help, value_name, text_of(value)),
+        [&value](const std::string& text) { return read_text(text, value); });
+  }
+
   void add_field(const Field& field, const std::function<Fields()>& list);
 
   std::string see() const { return "see ddpm " + command + " --help"; }
@@ -280,7 +189,7 @@ struct Flags::Impl {
         const bool negative = name == "--no-" + known.substr(2);
         if (name != known && !negative) continue;
         bool value = false;
-        if (const Problem problem = read_switch(text, value); !problem.empty()) {
+        if (const Problem problem = read_text(text, value); !problem.empty()) {
           refuse_value(name, text, problem);
         }
         return entry.name + (value != negative ? "=true" : "=false");
@@ -309,7 +218,9 @@ struct Flags::Impl {
       if (!word.starts_with("-")) refuse(fmt::format("'{}' is one argument too many", word));
       const std::string typed = word.substr(0, word.find('='));
       std::vector<std::string> names;
-      for (const Entry& entry : entries) names.push_back(entry.name);
+      for (const Entry& entry : entries) {
+        for (const std::string& name : all_names(entry)) names.push_back(name);
+      }
       fail_usage(command, unknown("there is no flag " + typed, nearest(typed, names), see()));
     }
   }
@@ -348,38 +259,33 @@ void Flags::positional(const std::string& name, std::string& value, const std::s
 
 void Flags::add(const std::string& name, bool& value, const std::string& help) {
   CLI::Option* option = impl_->switch_option({name}, value, help);
-  impl_->add(name, option, [&value](const std::string& text) { return read_switch(text, value); })
+  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); })
       .is_switch = true;
 }
 
 void Flags::add(const std::string& name, int64_t& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
-  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
+  impl_->add_value(name, value, help, value_name);
 }
 
 void Flags::add(const std::string& name, uint64_t& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
-  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
+  impl_->add_value(name, value, help, value_name);
 }
 
 void Flags::add(const std::string& name, double& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
-  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
+  impl_->add_value(name, value, help, value_name);
 }
 
 void Flags::add(const std::string& name, std::string& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
-  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
+  impl_->add_value(name, value, help, value_name);
 }
 
 void Flags::add(const std::string& name, std::vector<int64_t>& value, const std::string& help,
                 const std::string& value_name) {
-  CLI::Option* option = impl_->option("--" + name, help, value_name, text_of(value));
-  impl_->add(name, option, [&value](const std::string& text) { return read_text(text, value); });
+  impl_->add_value(name, value, help, value_name);
 }
 
 void Flags::Impl::add_field(const Field& field, const std::function<Fields()>& list) {
@@ -494,26 +400,6 @@ bool Flags::given(std::string_view name) const {
     if (std::string_view(entry.name).substr(2) == name) return entry.option->count() > 0;
   }
   fail("flags", fmt::format("{} was never declared", name));
-}
-
-std::string nearest(std::string_view typed, const std::vector<std::string>& choices) {
-  std::string best;
-  size_t least = std::max<size_t>(1, typed.size() / 3) + 1;
-  for (const std::string& choice : choices) {
-    const size_t distance = edit_distance(typed, choice);
-    if (distance < least) least = distance, best = choice;
-  }
-  return best;
-}
-
-std::string unknown(const std::string& what, const std::string& near, const std::string& see) {
-  return near.empty() ? what + "; " + see : what + "; did you mean " + near + "?";
-}
-
-std::string bars(const std::vector<std::string>& choices) {
-  std::string text;
-  for (const std::string& choice : choices) text += (text.empty() ? "" : "|") + choice;
-  return text;
 }
 
 }  // namespace ddpm::cli

@@ -11,6 +11,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/output.h"
 #include "apps/cli/signals.h"
+#include "apps/cli/suggestions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/version.h"

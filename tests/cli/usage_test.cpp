@@ -81,6 +81,7 @@ TEST(Usage, MisspeltWordsAreCorrected) {
   expect_refused({"trian"}, 2, "there is no command 'trian'; did you mean train?");
   expect_refused({"conquer"}, 2, "there is no command 'conquer'; see ddpm --help");
   expect_refused({"train", "--stpes", "5"}, 2, "there is no flag --stpes; did you mean --steps?");
+  expect_refused({"train", "--checkpointin"}, 2, "did you mean --checkpointing?");
   expect_refused({"bench", "--colour=5"}, 2, "there is no flag --colour; see ddpm bench --help");
 }
 
