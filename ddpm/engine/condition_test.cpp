@@ -1,6 +1,8 @@
 // A network with a condition, from its options to its pictures.
 #include <gmock/gmock.h>
+
 #include <gtest/gtest.h>
+#include <cmath>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
@@ -134,6 +136,13 @@ TEST(ConditionedModel, ConditionsThatDoNotFitAreRefused) {
                 HasSubstr("or [1, 8, 8, 1] for all"))
         << wrong.str();
   }
+  const Tensor bytes({2, 8, 8, 1}, DType::kUInt8);
+  EXPECT_THAT(refusal([&] { made.draw({.count = 2, .condition = bytes}); }),
+              HasSubstr("must be float32"));
+  EXPECT_THAT(refusal([&] {
+                made.draw({.count = 2, .condition = Tensor::full({1, 8, 8, 1}, NAN)});
+              }),
+              HasSubstr("the condition contains nan"));
   EXPECT_THAT(
       refusal([&] {
         made.draw({.count = 2, .height = 8, .width = 8, .condition = Tensor::zeros({2, 4, 4, 1})});

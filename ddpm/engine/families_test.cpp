@@ -2,6 +2,8 @@
 // estimate of the images.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/engine/cost.h"
@@ -9,6 +11,7 @@
 #include "ddpm/engine/trainer.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/lucidrains/options.h"
+#include "tests/support/errors.h"
 #include "tests/support/gradients.h"
 
 namespace ddpm {
@@ -52,6 +55,17 @@ std::vector<std::vector<float>> weights_after(const TrainOptions& options, int s
   std::vector<std::vector<float>> all;
   for (const Tensor& tensor : parameter_tensors(trainer.network())) all.push_back(tensor.values());
   return all;
+}
+
+TEST(Families, OnlyOptionsOfTheFamilyAreAdvised) {
+  const TrainOptions options = options_with(kFull);
+  Trainer trainer(options.optimizer, options.model_config(4, 6, 1), [](int64_t) {
+    return Tensor::full({4, 4, 6, 1}, NAN);
+  });
+  EXPECT_EQ(
+      test::message_of([&] { trainer.step(); }),
+      "[train] the loss became nan at step 1; the weights of the previous step are unchanged. "
+      "A lower --lr or a --clip-norm of 1 usually helps");
 }
 
 TEST(Families, TheLossFallsWithDropoutAndEarlierEstimates) {

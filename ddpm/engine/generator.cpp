@@ -61,9 +61,19 @@ void check_condition(const ModelConfig& config, const GenerateOptions& options, 
                                      config.condition, wanted.str()));
   }
   const Shape one{1, height, width, channels};
-  if (condition.shape() == wanted || condition.shape() == one) return;
-  fail_usage("sample", fmt::format("the condition is {}; {} is needed, or {} for all",
-                                   condition.shape().str(), wanted.str(), one.str()));
+  if (condition.shape() != wanted && condition.shape() != one) {
+    fail_usage("sample", fmt::format("the condition is {}; {} is needed, or {} for all",
+                                     condition.shape().str(), wanted.str(), one.str()));
+  }
+  if (condition.dtype() != DType::kFloat32) {
+    fail_usage("sample",
+               fmt::format("the condition is of type {}; it must be float32, from -1 to 1",
+                           name_of(condition.dtype())));
+  }
+  if (const auto value = find_not_finite(condition)) {
+    fail_usage("sample",
+               fmt::format("the condition contains {}; all numbers must be finite", *value));
+  }
 }
 
 // For images [begin, end) of a call. Undefined if there is none.

@@ -80,11 +80,12 @@ StepMetrics Trainer::step() {
   }
   const auto fail_if_not_finite = [&](const char* what, double value) {
     if (std::isfinite(value)) return;
+    const bool standardizes = fields_of(config_.network).find("weight_standardization_eps");
     fail("train",
          fmt::format("the {} became {} at step {}; the weights of the previous step are unchanged. "
-                     "A lower --lr, a --clip-norm of 1 or a --weight-standardization-eps of 1e-5 "
-                     "usually helps",
-                     what, value, step + 1));
+                     "A lower --lr{} a --clip-norm of 1{} usually helps",
+                     what, value, step + 1, standardizes ? "," : " or",
+                     standardizes ? " or a --weight-standardization-eps of 1e-5" : ""));
   };
   fail_if_not_finite("loss", loss.value);
   loss.backward(tape);

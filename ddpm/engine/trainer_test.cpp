@@ -110,6 +110,7 @@ TEST(Trainer, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
   poison = true;
   const std::string message = test::message_of([&] { trainer.step(); });
   EXPECT_NE(message.find("nan at step 2"), std::string::npos) << message;
+  EXPECT_NE(message.find("--weight-standardization-eps"), std::string::npos) << message;
   EXPECT_EQ(parameter_tensors(trainer.network())[0].values(), weights);
 }
 
