@@ -57,15 +57,15 @@ Problem read_list(std::string_view text, std::vector<int64_t>& values) {
 
 }  // namespace
 
-Problem read_text(const std::string& given, bool& value) {
-  std::string text = given;
-  std::transform(text.begin(), text.end(), text.begin(),
+Problem read_text(const std::string& text, bool& value) {
+  std::string lower = text;
+  std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   for (const char* yes : {"true", "yes", "on", "1"}) {
-    if (text == yes) return value = true, Problem();
+    if (lower == yes) return value = true, Problem();
   }
   for (const char* no : {"false", "no", "off", "0"}) {
-    if (text == no) return value = false, Problem();
+    if (lower == no) return value = false, Problem();
   }
   return "which is not true or false";
 }

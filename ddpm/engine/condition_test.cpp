@@ -1,7 +1,7 @@
 // A network with a condition, from its options to its pictures.
 #include <gmock/gmock.h>
-
 #include <gtest/gtest.h>
+
 #include <cmath>
 
 #include "ddpm/base/error.h"
