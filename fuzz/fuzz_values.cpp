@@ -1,5 +1,6 @@
 // The input of users: values of options and the words of a command line.
 #include "apps/cli/flags.h"
+#include "apps/cli/suggestions.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/utf8.h"
 #include "ddpm/data/pixels.h"
