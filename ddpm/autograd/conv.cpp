@@ -1,7 +1,10 @@
+#include <cmath>
+
 #include "ddpm/autograd/checks.h"
 #include "ddpm/autograd/functions.h"
 #include "ddpm/autograd/inference.h"
 #include "ddpm/kernels/backend.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 namespace {
@@ -127,6 +130,25 @@ Variable linear(const Variable& x, const Variable& w, const Variable* bias) {
       backend.run(op::LinearBackwardData{.dy = dy, .w = wv, .dx = dx});
       xs->accumulate(std::move(dx));
     }
+  });
+}
+
+Variable lookup(const Tensor& rows, const Variable& w) {
+  check_rank("lookup", "rows", rows.shape(), 1);
+  check_rank("lookup", "w", w.shape(), 2);
+  if (rows.memory().holds_values()) {
+    for (const float row : rows.values()) {
+      if (row >= -1 && row < static_cast<float>(w.shape()[0]) && row == std::floor(row)) continue;
+      fail("lookup", fmt::format("there is no row {} in w {}", row, w.shape().str()));
+    }
+  }
+  Tensor y = beside(w.value(), {rows.size(0), w.shape()[1]});
+  backend_for(y.device()).run(op::Lookup{.rows = rows, .w = w.value(), .y = y});
+  if (!Tape::recording({&w})) return Variable(y);
+  return Tape::record(y, [rows, shape = w.shape(), ws = w.slot()](Tensor dy) {
+    Tensor dw = beside(dy, shape);
+    backend_for(dy.device()).run(op::LookupBackward{.rows = rows, .dy = dy, .dw = dw});
+    ws->accumulate(std::move(dw));
   });
 }
 

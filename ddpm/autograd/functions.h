@@ -31,6 +31,8 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
                     const Variable* film, const NormArgs& args, const Variable* residual = nullptr);
 // x [rows, in], w [in, out], bias [out] -> [rows, out].
 Variable linear(const Variable& x, const Variable& w, const Variable* bias);
+// rows [N], whole numbers below w's or -1 for the last; w [rows, columns] -> [N, columns].
+Variable lookup(const Tensor& rows, const Variable& w);
 Variable activation(Activation kind, const Variable& x);
 Variable add(const Variable& a, const Variable& b);
 // x [N, H, W, C], g of C elements, film [N, 2C] -> [N, H, W, C], plus residual [N, H, W, C] if

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "ddpm/autograd/functions.h"
+#include "ddpm/base/error.h"
 #include "tests/support/compare.h"
 #include "tests/support/gradients.h"
 
@@ -146,6 +147,19 @@ TEST_P(Gradients, Linear) {
   const auto op = [](const Inputs& in) { return linear(in[0], in[1], &in[2]); };
   EXPECT_LT(worst_gradient_error(op, {random({3, 7}, 1), random({7, 5}, 2), random({5}, 3)}),
             kBound);
+}
+
+TEST_P(Gradients, Lookup) {
+  const Tensor rows = Tensor::of({5}, {2, 0, -1, 2, 3}).to(GetParam());
+  const auto op = [&](const Inputs& in) { return lookup(rows, in[0]); };
+  EXPECT_LT(worst_gradient_error(op, {random({4, 3}, 1)}), kBound);
+}
+
+TEST_P(Gradients, ARowThatIsNotThereIsAnError) {
+  const Variable w(random({4, 3}, 1));
+  for (const float row : {-2.0f, 4.0f, 0.5f}) {
+    EXPECT_THROW(lookup(Tensor::of({2}, {0, row}).to(GetParam()), w), Error) << row;
+  }
 }
 
 TEST_P(Gradients, Activations) {

@@ -1,4 +1,4 @@
-// Linear layers.
+// Linear layers, and tables of rows that are looked up.
 // kernels/operations.h tells the conventions.
 #pragma once
 
@@ -42,9 +42,31 @@ struct LinearBackwardWeights {
   std::string shape() const { return product(dw, x); }
 };
 
+// y[n] = w[rows[n]]; a row of -1 is the last one.
+struct Lookup {
+  static constexpr const char* kName = "lookup";
+  const Tensor& rows;  // [N], whole numbers
+  const Tensor& w;     // [rows, columns]
+  Tensor& y;           // [N, columns]
+
+  std::string shape() const { return product(w, rows); }
+};
+
+// dw[r] is the sum of all dy[n] with rows[n] = r, in the order of n, and 0 where there are none.
+struct LookupBackward {
+  static constexpr const char* kName = "lookup backward";
+  const Tensor& rows;
+  const Tensor& dy;
+  Tensor& dw;
+
+  std::string shape() const { return product(dw, rows); }
+};
+
 }  // namespace ddpm::op
 
 #define DDPM_LINEAR_OPERATIONS(F) \
   F(Linear)                       \
   F(LinearBackwardData)           \
-  F(LinearBackwardWeights)
+  F(LinearBackwardWeights)        \
+  F(Lookup)                       \
+  F(LookupBackward)

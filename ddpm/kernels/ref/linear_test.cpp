@@ -30,5 +30,23 @@ TEST(RefLinear, GradientsMultiplyByTheTransposes) {
   EXPECT_EQ(dbias.values(), (Values{1, 3, 3}));
 }
 
+TEST(RefLinear, LooksRowsUpAndMinusOneIsTheLast) {
+  RefBackend ref;
+  const Tensor rows = Tensor::of({4}, {1, -1, 0, 1});
+  const Tensor w = Tensor::of({3, 2}, {1, 2, 3, 4, 5, 6});
+  Tensor y({4, 2});
+  ref.run(op::Lookup{.rows = rows, .w = w, .y = y});
+  EXPECT_EQ(y.values(), (Values{3, 4, 5, 6, 1, 2, 3, 4}));
+}
+
+TEST(RefLinear, TheGradientOfARowIsTheSumOverItsUses) {
+  RefBackend ref;
+  const Tensor rows = Tensor::of({4}, {1, -1, 3, 1});
+  const Tensor dy = Tensor::of({4, 2}, {1, 2, 10, 20, 100, 200, 5, 6});
+  Tensor dw({4, 2});
+  ref.run(op::LookupBackward{.rows = rows, .dy = dy, .dw = dw});
+  EXPECT_EQ(dw.values(), (Values{0, 0, 6, 8, 0, 0, 110, 220}));
+}
+
 }  // namespace
 }  // namespace ddpm
