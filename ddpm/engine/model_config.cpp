@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/condition.h"
+#include "ddpm/nn/class_embedding.h"
 
 namespace ddpm {
 namespace {
@@ -23,7 +25,38 @@ void check_condition(const ModelConfig& config) {
                                   config.condition, has, any ? std::max<int64_t>(needs, 1) : 0));
 }
 
+constexpr const char* kClassNames = "class_names";
+// Of all classes together: they must fit into JSON of kMostJsonBytes, escapes included.
+constexpr size_t kMostNameBytes = size_t{1} << 17;
+
+void check_class_names(const std::vector<std::string>& names, int64_t classes) {
+  if (names.empty()) return;
+  if (static_cast<int64_t>(names.size()) != classes) {
+    fail_usage("model", fmt::format("there are {} names of {} classes", names.size(), classes));
+  }
+  std::set<std::string> seen;
+  size_t bytes = 0;
+  for (const std::string& name : names) {
+    if (name.empty() || name.find('\0') != std::string::npos)
+      fail_usage("model", "a class has a name that is empty or holds a NUL byte");
+    bytes += name.size();
+    if (bytes > kMostNameBytes) {
+      fail_usage("model", fmt::format("the names of {} classes have more than {} bytes; shorter "
+                                      "ones are needed",
+                                      names.size(), kMostNameBytes));
+    }
+    if (!seen.insert(name).second)
+      fail_usage("model", fmt::format("two classes are called '{}'", name));
+  }
+}
+
 }  // namespace
+
+std::string ModelConfig::class_name(int64_t label) const {
+  if (label < 0) return "none";
+  const auto index = static_cast<size_t>(label);
+  return index < class_names.size() ? class_names[index] : fmt::format("#{}", label);
+}
 
 void ModelConfig::fields(Fields& field) {
   constexpr double kMostChannels = 1 << 20;
@@ -34,6 +67,8 @@ void ModelConfig::fields(Fields& field) {
       .range(0, kMostChannels);
   network.condition_fields(field);
   field("condition", condition, "what the condition shows: none, downscale:N, grey or pairs");
+  field("classes", network.classes(), "classes that the network is told, 0 for none")
+      .range(0, kMostClasses);
   field("height", height, "height of the images in pixels, 0 for unknown").range(0, kLargestSide);
   field("width", width, "width of the images in pixels, 0 for unknown").range(0, kLargestSide);
   process.fields(field);
@@ -43,12 +78,14 @@ void ModelConfig::check() const {
   network.check();
   check_options("model", *this);
   check_condition(*this);
+  check_class_names(class_names, network.classes());
   if (height > 0 && width > 0) network.check_image(height, width);
 }
 
 std::string to_json(const ModelConfig& config, int indent) {
   JsonObject object;
   write_options(config, object);
+  if (!config.class_names.empty()) object.set(kClassNames, json_value::write(config.class_names));
   return object.dump(indent);
 }
 
@@ -57,6 +94,8 @@ ModelConfig model_config_from_json(std::string_view json, std::string_view what)
   ModelConfig config;
   try {
     read_options(object, config);
+    if (const std::string* names = object.find(kClassNames))
+      json_value::read(*names, kClassNames, config.class_names);
   } catch (const Error& error) {
     // Also a UsageError becomes an Error: the file is wrong, not the request.
     fail("model", fmt::format("{}: {}", what, without_place(error.what())));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ddpm/diffusion/process_config.h"
 #include "ddpm/nn/network_config.h"
@@ -25,6 +26,11 @@ struct ModelConfig {
   // ImageCondition::name() of data/condition.h.
   std::string condition = "none";
   ProcessConfig process;
+  // A name for each class that the network is told; empty where they are only numbered.
+  std::vector<std::string> class_names = {};
+
+  // The name of a class of the network: "#3" where it has none, "none" for -1.
+  std::string class_name(int64_t label) const;
 
   void fields(Fields& field);
 

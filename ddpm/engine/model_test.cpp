@@ -50,6 +50,50 @@ TEST(ModelFile, RoundTrip) {
   for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(loaded[i].values(), weights[i].values());
 }
 
+TEST(ModelFile, KeepsClassesAndTheirNames) {
+  const TemporaryFolder folder;
+  ModelConfig config = small_config(20);
+  config.network.classes() = 2;
+  config.class_names = {"a \"cat\", \xff", "dog"};
+  const auto network = make_network(config.network);
+  network->initialize(5);
+  const std::vector<Tensor> weights = parameter_tensors(*network);
+  save_model(folder / "m.safetensors", config, *network, weights, 1);
+  const Model model = load_model(folder / "m.safetensors");
+  EXPECT_EQ(model.config.class_names, config.class_names);
+  EXPECT_EQ(model.config.class_name(1), "dog");
+  EXPECT_EQ(model.config.class_name(-1), "none");
+
+  // PyTorch's embedding has its rows as they are, the last for no class.
+  const SafetensorsFile file = SafetensorsFile::open(folder / "m.safetensors");
+  EXPECT_EQ(file.find("class_embedding.weight")->shape, (Shape{3, 32}));
+
+  SafetensorsWriter bare;
+  add_weights(bare, "", *network, weights);
+  bare.write(folder / "bare.safetensors");
+  const Model recognised = load_model(folder / "bare.safetensors", Device::kCpu, {{"groups", "2"}});
+  EXPECT_EQ(recognised.config.network.classes(), 2);
+  EXPECT_EQ(recognised.config.class_name(1), "#1");
+  const std::vector<Tensor> loaded = parameter_tensors(*recognised.network);
+  for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(loaded[i].values(), weights[i].values());
+}
+
+TEST(ModelFile, NamesOfClassesThatCannotBeAreRefused) {
+  ModelConfig config = small_config(20);
+  config.network.classes() = 2;
+  for (const std::vector<std::string>& names : {std::vector<std::string>{"a"},
+                                                {"a", "a"},
+                                                {"a", ""},
+                                                {"a", std::string("\0", 1)},
+                                                {"a", std::string(1 << 20, 'b')}}) {
+    config.class_names = names;
+    EXPECT_THROW(config.check(), UsageError) << names.back().substr(0, 3);
+  }
+  config.network.classes() = 1 << 20;
+  config.class_names = {};
+  EXPECT_THROW(config.check(), UsageError);
+}
+
 TEST(ModelFile, ABareStateDictTellsItsNetwork) {
   const TemporaryFolder folder;
   const struct {

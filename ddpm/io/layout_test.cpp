@@ -85,6 +85,8 @@ TEST(Layout, StateDictRule) {
   EXPECT_EQ(state_dict_layout("block1.norm.weight", 1), Layout::kAsIs);
   EXPECT_EQ(state_dict_layout("init_conv.bias", 1), Layout::kAsIs);
   EXPECT_EQ(state_dict_layout("weight", 4), Layout::kConvWeight);
+  EXPECT_EQ(state_dict_layout("class_embedding.weight", 2), Layout::kAsIs);
+  EXPECT_EQ(state_dict_layout("class_embedding.linear_1.weight", 2), Layout::kLinearWeight);
   EXPECT_EQ(state_dict_layout("x", 4), Layout::kAsIs);
 }
 

@@ -40,8 +40,8 @@ class Module {
   // The number of scalars in all parameters.
   int64_t parameter_count();
   // Sets every parameter to a new initial value: PyTorch's defaults (uniform in +-1/sqrt(fan_in)
-  // for weights and biases of convolutions and linear layers, ones and zeros for norms). A value
-  // depends only on the seed and the parameter's path.
+  // for weights and biases of convolutions and linear layers, ones and zeros for norms, normal for
+  // embeddings). A value depends only on the seed and the parameter's path.
   void initialize(uint64_t seed);
 
  protected:

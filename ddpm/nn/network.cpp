@@ -104,7 +104,7 @@ bool operator==(const NetworkConfig& a, const NetworkConfig& b) {
   write_options(b, of_b);
   return of_a.members() == of_b.members() && a.channels() == b.channels() &&
          a.output_channels() == b.output_channels() &&
-         a.condition_channels() == b.condition_channels();
+         a.condition_channels() == b.condition_channels() && a.classes() == b.classes();
 }
 
 void NetworkConfig::set_condition_channels(int64_t channels) {

@@ -16,14 +16,16 @@ class Network;
 
 // The options of a family: a plain struct that lists its fields, checks the sizes of images, and
 // makes a network. `channels` is the number of channels of the images. `output_dim` is that of the
-// output, where 0 means the same. The check for std::copyable comes last, because it tries the
-// conversion to NetworkConfig and would otherwise ask for this concept again.
+// output, where 0 means the same. `classes` is the number of classes that the network is told, 0
+// for none. The check for std::copyable comes last, because it tries the conversion to
+// NetworkConfig and would otherwise ask for this concept again.
 template <class T>
 concept FamilyOptions = requires(T options, Fields& fields, const T& read, const JsonObject& given,
                                  int64_t side) {
   { T::kFamily } -> std::convertible_to<std::string>;
   { options.channels } -> std::convertible_to<int64_t>;
   { options.output_dim } -> std::convertible_to<int64_t>;
+  { options.classes } -> std::convertible_to<int64_t>;
   options.fields(fields);
   read.check();
   read.check_image(side, side);
@@ -93,6 +95,9 @@ class NetworkConfig {
   void set_condition_channels(int64_t channels);
   // "condition_channels", if the family takes a condition.
   void condition_fields(Fields& field);
+  // Classes of images that it is told, 0 for none.
+  int64_t& classes() { return held_->classes(); }
+  int64_t classes() const { return held_->classes(); }
 
   friend bool operator==(const NetworkConfig& a, const NetworkConfig& b);
 
@@ -117,6 +122,7 @@ class NetworkConfig {
     virtual int64_t output_channels() const = 0;
     // Null if the family takes no condition.
     virtual int64_t* condition_channels() = 0;
+    virtual int64_t& classes() = 0;
     virtual void take_given(const JsonObject& given) = 0;
     virtual std::unique_ptr<Network> make(Device device) const = 0;
   };
@@ -139,6 +145,7 @@ class NetworkConfig {
         return nullptr;
       }
     }
+    int64_t& classes() override { return options.classes; }
     void take_given(const JsonObject& given) override { options.take_given(given); }
     std::unique_ptr<Network> make(Device device) const override { return options.make(device); }
     Options options;

@@ -7,6 +7,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/nn/checks.h"
+#include "ddpm/nn/class_embedding.h"
 
 namespace ddpm::lucidrains {
 namespace {
@@ -89,6 +90,7 @@ void UnetConfig::check() const {
   check_options("network", *this);
   check_width("channels", channels);
   if (output_dim != 0) check_width("output_dim", output_dim);
+  check_classes(classes);
   check_count("heads", heads, levels());
   check_count("dim_head", dim_head, levels());
   if (!full_attn.empty()) check_count("full_attn", full_attn, levels());

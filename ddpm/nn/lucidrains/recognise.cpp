@@ -67,6 +67,8 @@ std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const Json
   if (init_conv[3] != config.dim) config.init_dim = init_conv[3];
   read_channels(init_conv[2], find(shapes, "final_conv.weight", 4)[3], config);
   read_levels(shapes, config);
+  if (shapes.contains("class_embedding.weight"))
+    config.classes = find(shapes, "class_embedding.weight", 2)[0] - 1;
   if (shapes.contains("time_mlp.0.weights")) {
     config.learned_sinusoidal_cond = true;
     config.learned_sinusoidal_dim = 2 * find(shapes, "time_mlp.0.weights", 1)[0];

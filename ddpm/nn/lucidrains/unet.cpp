@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ddpm/autograd/functions.h"
 #include "ddpm/autograd/inference.h"
 
 namespace ddpm::lucidrains {
@@ -87,6 +88,11 @@ Unet::Unet(const UnetConfig& config, Device device)
                   device) {
   add("init_conv", init_conv_);
   add("time_mlp", time_mlp_);
+  if (config.classes > 0) {
+    class_embedding_ = std::make_unique<ClassEmbedding>(
+        ClassEmbedding::Options{.classes = config.classes, .width = 4 * config.dim}, device);
+    add("class_embedding", *class_embedding_);
+  }
   add("downs", downs_);
   add("ups", ups_);
   add("mid_block1", mid_block1_);
@@ -133,7 +139,7 @@ Variable Unet::operator()(const NetworkInput& input) const {
   const Variable first = first_convolution(input);
   // If blocks are computed again, they outlive this call.
   const auto pass = std::make_shared<const Pass>(
-      Pass{.time = time_mlp_(input.t), .dropout_seeds = input.dropout_seeds});
+      Pass{.time = embed(input), .dropout_seeds = input.dropout_seeds});
   Variable h = first;
   std::vector<Variable> skips;
   for (const auto& level : down_) {
@@ -157,6 +163,11 @@ Variable Unet::operator()(const NetworkInput& input) const {
   }
   h = run([this, h, pass, first] { return final_res_block_(h, *pass, &first); });
   return final_conv_(h);
+}
+
+Variable Unet::embed(const NetworkInput& input) const {
+  const Variable time = time_mlp_(input.t);
+  return class_embedding_ ? ddpm::add(time, (*class_embedding_)(input.labels)) : time;
 }
 
 // All heads of the first attention are the largest activation.

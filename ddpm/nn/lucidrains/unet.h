@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "ddpm/nn/class_embedding.h"
 #include "ddpm/nn/lucidrains/attention.h"
 #include "ddpm/nn/lucidrains/options.h"
 #include "ddpm/nn/lucidrains/resnet_block.h"
@@ -25,7 +26,9 @@ class Unet : public Network {
   // As Network. Inside an Inference scope a large batch goes through in parts that fit the cache.
   Variable operator()(const NetworkInput& input) const override;
   OptionalInputs takes() const override {
-    return {.estimate = config_.self_condition, .dropout = config_.dropout > 0};
+    return {.labels = config_.classes > 0,
+            .estimate = config_.self_condition,
+            .dropout = config_.dropout > 0};
   }
 
  private:
@@ -48,12 +51,15 @@ class Unet : public Network {
   std::unique_ptr<Level<Resample>> make_level(const LevelOptions& options);
   // [N, H, W, input channels] -> [N, H, W, init_dim]
   Variable first_convolution(const NetworkInput& input) const;
+  // [N, 4 dim]: the embedding of the noise level, plus that of the class if there are classes.
+  Variable embed(const NetworkInput& input) const;
   int64_t images_at_once(const Shape& x) const;
 
   UnetConfig config_;
   uint64_t blocks_made_ = 0;
   Conv2d init_conv_;
   TimeMlp time_mlp_;
+  std::unique_ptr<ClassEmbedding> class_embedding_;
   ModuleList downs_;
   std::vector<std::unique_ptr<Level<Downsample>>> down_;
   ModuleList ups_;

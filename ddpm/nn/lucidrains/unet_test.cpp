@@ -72,6 +72,7 @@ TEST(LucidrainsRecognise, TheOptionsAreReadOffNamesAndShapes) {
                           .dim_mults = {1, 2, 3},
                           .channels = 2,
                           .init_dim = 10,
+                          .classes = 4,
                           .heads = {1, 3, 2},
                           .dim_head = {5, 4, 6},
                           .full_attn = {0, 1, 0},
@@ -112,6 +113,27 @@ TEST(LucidrainsUnet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
   const std::vector<float> whole = network(input).value().values();
   const Inference scope;
   EXPECT_EQ(network(input).value().values(), whole);
+}
+
+TEST(LucidrainsUnet, TheClassOfAnImageChangesItsOutputAlone) {
+  UnetConfig config = kSmall;
+  config.classes = 3;
+  Unet network(config), without(kSmall);
+  network.initialize(1);
+  without.initialize(1);
+  const Tensor x = random_tensor({3, 8, 8, 2}, 1), t = Tensor::of({3}, {1, 20, 300});
+  const auto output = [&](const std::vector<float>& labels) {
+    return network({.x = Variable(x), .t = t, .labels = Tensor::of({3}, labels)}).value();
+  };
+  const Tensor mixed = output({2, -1, 0});
+  EXPECT_EQ(output({2, 2, 2}).rows(0, 1).values(), mixed.rows(0, 1).values());
+  EXPECT_NE(output({2, 2, 2}).rows(1, 2).values(), mixed.rows(1, 2).values());
+  EXPECT_THROW(network({.x = Variable(x), .t = t}), Error);
+  for (NamedParameter& named : network.parameters()) {
+    if (named.path == "class_embedding.weight")
+      named.parameter->variable.value() = Tensor::zeros({4, 32});
+  }
+  EXPECT_EQ(output({2, -1, 0}).values(), without({.x = Variable(x), .t = t}).value().values());
 }
 
 TEST(LucidrainsUnet, DropoutDependsOnTheSeedOfEachImageAlone) {

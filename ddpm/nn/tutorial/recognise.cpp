@@ -39,6 +39,8 @@ std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const Json
   config.init_dim = shape_of(shapes, "init_conv.weight", 4, kWhose)[3];
   config.output_dim = shape_of(shapes, "final_conv.weight", 4, kWhose)[3];
   config.dim_mults = read_dim_mults(shapes, config.dim);
+  if (shapes.contains("class_embedding.weight"))
+    config.classes = shape_of(shapes, "class_embedding.weight", 2, kWhose)[0] - 1;
   const Shape& qkv = shape_of(shapes, "mid_attention.func.func.input_to_qkv.weight", 4, kWhose);
   const int64_t heads = config.heads;
   config.heads = 1;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ddpm/autograd/functions.h"
 #include "ddpm/autograd/inference.h"
 #include "ddpm/autograd/recompute.h"
 #include "ddpm/base/error.h"
@@ -62,6 +63,7 @@ void UnetConfig::check() const {
   check_width("channels", channels);
   if (output_dim != 0) check_width("output_dim", output_dim);
   if (condition_channels != 0) check_width("condition_channels", condition_channels);
+  check_classes(classes);
   check_width("heads times dim_head", heads * dim_head);
   // Throws if dim is odd or too small.
   static_cast<void>(SinusoidalPositionEmbedding{dim});
@@ -168,6 +170,11 @@ DiffusionUnet::DiffusionUnet(const UnetConfig& config, Device device)
           device) {
   add("init_conv", init_conv_);
   add("time_mlp", time_mlp_);
+  if (config.classes > 0) {
+    class_embedding_ = std::make_unique<ClassEmbedding>(
+        ClassEmbedding::Options{.classes = config.classes, .width = 4 * config.dim}, device);
+    add("class_embedding", *class_embedding_);
+  }
   add("down_layers", down_layers_);
   add("mid_block1", mid_block1_);
   add("mid_attention", mid_attention_);
@@ -202,7 +209,7 @@ Variable DiffusionUnet::operator()(const NetworkInput& input) const {
   if (Inference::active() && x.shape()[0] > most) {
     return in_parts(input, most, config_.output_channels());
   }
-  const Variable time = time_mlp_(input.t);                                 // [N, 4 dim]
+  const Variable time = embed(input);                                       // [N, 4 dim]
   const Variable first = init_conv_(concat_defined({x, input.condition}));  // [N, H, W, init_dim]
   Variable h = first;
   std::vector<Variable> skips;
@@ -227,6 +234,11 @@ Variable DiffusionUnet::operator()(const NetworkInput& input) const {
   }
   h = run([this, h, time, first] { return final_res_block_(h, &time, &first); });
   return final_conv_(h);
+}
+
+Variable DiffusionUnet::embed(const NetworkInput& input) const {
+  const Variable time = time_mlp_(input.t);
+  return class_embedding_ ? ddpm::add(time, (*class_embedding_)(input.labels)) : time;
 }
 
 // The largest activation is that of all heads of the first attention.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "ddpm/nn/class_embedding.h"
 #include "ddpm/nn/network.h"
 #include "ddpm/nn/resample.h"
 #include "ddpm/nn/tutorial/attention.h"
@@ -23,6 +24,7 @@ struct UnetConfig {
   int64_t init_dim = 0;
   int64_t output_dim = 0;
   int64_t condition_channels = 0;
+  int64_t classes = 0;
   int64_t groups = 4;
   int64_t heads = 4;
   int64_t dim_head = 32;
@@ -56,7 +58,9 @@ class DiffusionUnet : public Network {
   explicit DiffusionUnet(const UnetConfig& config, Device device = Device::kCpu);
 
   const UnetConfig& config() const { return config_; }
-  OptionalInputs takes() const override { return {.condition = config_.condition_channels > 0}; }
+  OptionalInputs takes() const override {
+    return {.labels = config_.classes > 0, .condition = config_.condition_channels > 0};
+  }
   // As Network. Inside an Inference scope, a large batch is processed in parts that fit the cache.
   Variable operator()(const NetworkInput& input) const override;
   Variable operator()(const Variable& x, const Tensor& t) const {
@@ -84,11 +88,14 @@ class DiffusionUnet : public Network {
   template <class Resample>
   std::unique_ptr<Level<Resample>> make_level(const LevelOptions& options);
 
+  // [N, 4 dim]: the embedding of the noise level, plus that of the class if there are classes.
+  Variable embed(const NetworkInput& input) const;
   int64_t images_at_once(const Shape& x) const;
 
   UnetConfig config_;
   Conv2d init_conv_;
   TimeMlp time_mlp_;
+  std::unique_ptr<ClassEmbedding> class_embedding_;
   ModuleList down_layers_;
   std::vector<std::unique_ptr<Level<Downsample>>> down_;
   ResnetBlock mid_block1_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -180,6 +181,42 @@ TEST(Unet, APartOfABatchHasItsPartOfTheCondition) {
   const std::vector<float> whole = network(input).value().values();
   const Inference scope;
   EXPECT_EQ(network(input).value().values(), whole);
+}
+
+TEST(Unet, ClassesAddARowToTheTimeEmbeddingAndNothingElse) {
+  const UnetConfig plain{.dim = 8, .dim_mults = {1, 2}};
+  UnetConfig told = plain;
+  told.classes = 3;
+  DiffusionUnet without(plain), with(told);
+  without.initialize(1);
+  with.initialize(1);
+  const auto names = [](DiffusionUnet& network) {
+    std::vector<std::string> all;
+    for (const NamedParameter& named : network.parameters()) all.push_back(named.path);
+    return all;
+  };
+  std::vector<std::string> expected = names(without);
+  expected.insert(std::find_if(expected.begin(), expected.end(),
+                               [](const auto& name) { return name.starts_with("down_layers"); }),
+                  "class_embedding.weight");
+  EXPECT_EQ(names(with), expected);
+
+  const Tensor x = random_tensor({3, 4, 4, 3}, 1), t = Tensor::of({3}, {1, 20, 300});
+  const auto output = [&](const std::vector<float>& labels) {
+    return with({.x = Variable(x), .t = t, .labels = Tensor::of({3}, labels)}).value();
+  };
+  const Tensor mixed = output({2, -1, 0});
+  EXPECT_EQ(output({2, 2, 2}).rows(0, 1).values(), mixed.rows(0, 1).values());
+  EXPECT_NE(output({2, 2, 2}).rows(1, 2).values(), mixed.rows(1, 2).values());
+  for (NamedParameter& named : with.parameters()) {
+    if (named.path == "class_embedding.weight")
+      named.parameter->variable.value() = Tensor::zeros({4, 32});
+  }
+  EXPECT_EQ(output({2, -1, 0}).values(), without(Variable(x), t).value().values());
+  EXPECT_THROW(output({2, -1, 3}), Error);
+  EXPECT_THROW(output({2, -1, 0.5}), Error);
+  EXPECT_THROW(with(Variable(x), t), Error);
+  EXPECT_THROW(without({.x = Variable(x), .t = t, .labels = t}), Error);
 }
 
 }  // namespace
