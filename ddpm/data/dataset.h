@@ -30,6 +30,7 @@ class Dataset : public Pictures {
   Batch batch(const BatchPlan& plan) const override;
 
   const Tensor& images() const { return images_; }
+  const ClassLabels& labels() const { return *labels_; }
 
  private:
   Tensor images_;

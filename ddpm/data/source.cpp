@@ -15,6 +15,7 @@
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/data/picture_store.h"
+#include "ddpm/data/source_classes.h"
 #include "ddpm/data/source_files.h"
 #include "ddpm/data/source_kinds.h"
 #include "ddpm/tensor/allocator.h"
@@ -103,6 +104,7 @@ class Decoding {
  public:
   Decoding(const PictureList& list, const PictureFormat& format, const LoadProgress& progress)
       : list_(list), size_(format.size), progress_(progress), store_(list.count, format) {
+    was_read_.resize(static_cast<size_t>(list.count));
     if (list_.containers.files.empty()) files_.resize(static_cast<size_t>(list.count));
   }
 
@@ -122,6 +124,8 @@ class Decoding {
   // Called after run(), once each.
   std::vector<SkippedFile> take_skipped() { return std::move(skipped_); }
   Tensor take_images() { return store_.take(); }
+  // For each picture of the list, whether it could be read.
+  const std::vector<char>& was_read() const { return was_read_; }
   DataFingerprint take_fingerprint() {
     if (!list_.containers.files.empty()) return list_.containers;
     std::erase_if(files_, [](const SourceFile& file) { return file.name.empty(); });
@@ -144,6 +148,7 @@ class Decoding {
     }
     if (picture.image.defined()) store_.put(i, picture.image);
     std::lock_guard lock(lock_);
+    was_read_[static_cast<size_t>(i)] = picture.image.defined();
     if (!picture.image.defined())
       skipped_.push_back({list_.path_of(i), std::move(reason)});
     else if (!files_.empty())
@@ -164,7 +169,34 @@ class Decoding {
   std::vector<SkippedFile> skipped_;
   // Used if every picture has its own file.
   std::vector<SourceFile> files_;
+  std::vector<char> was_read_;
 };
+
+// The classes of the pictures that could be read. Throws UsageError if none of a class could.
+ClassLabels labels_of_read(const std::vector<std::string>& classes,
+                           const std::vector<char>& was_read) {
+  std::vector<std::string> of_pictures;
+  for (size_t i = 0; i < classes.size(); ++i)
+    if (was_read[i]) of_pictures.push_back(classes[i]);
+  ClassLabels labels = number_classes(of_pictures);
+  require_pictures_of_all(classes, labels);
+  return labels;
+}
+
+// The class of each picture of the list, if the options ask for classes. Otherwise empty.
+std::vector<std::string> classes_asked_for(const Request& request, const PictureList& list,
+                                           const SourceOptions& options) {
+  if (options.labels.empty()) {
+    return options.classes ? classes_of(list) : std::vector<std::string>();
+  }
+  if (request.entry != &kSources[0]) {
+    fail_usage("labels",
+               fmt::format("a table of labels is for the files of a folder; {} {}", list.name,
+                           list.classes ? "has classes of its own: give --classes"
+                                        : "has no files to name"));
+  }
+  return classes_of(list, options.labels);
+}
 
 }  // namespace
 
@@ -186,6 +218,7 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
                      report.skipped.size(), list.looked_for, describe_skipped(report.skipped)));
   };
   require_some(list.count);
+  const std::vector<std::string> classes = classes_asked_for(request, list, options);
   Decoding decoding(list, {size, channels, background}, progress);
   decoding.run();
   const std::vector<SkippedFile> damaged = decoding.take_skipped();
@@ -194,7 +227,13 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
   std::stable_sort(report.skipped.begin(), report.skipped.end(),
                    [](const auto& a, const auto& b) { return a.path < b.path; });
   require_some(report.loaded);
-  Dataset dataset(decoding.take_images(), list.name, {}, decoding.take_fingerprint());
+  DataFingerprint fingerprint = decoding.take_fingerprint();
+  ClassLabels labels;
+  if (!classes.empty()) {
+    labels = labels_of_read(classes, decoding.was_read());
+    for (SourceFile& entry : entries_of(labels)) fingerprint.files.push_back(std::move(entry));
+  }
+  Dataset dataset(decoding.take_images(), list.name, std::move(labels), std::move(fingerprint));
   // Return the memory of the decoding to the system.
   trim_allocator();
   return {std::move(dataset), std::move(report)};

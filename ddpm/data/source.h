@@ -28,10 +28,17 @@ struct SourceOptions {
   // The fingerprint of an earlier loading, or null. Files with the same size and time are not
   // hashed again.
   const DataFingerprint* known = nullptr;
+  // Give the pictures the source's own classes: the folders inside FOLDER, the groups of emoji, the
+  // labels of MNIST and CIFAR-10.
+  bool classes = false;
+  // For a folder: take the classes from a table, a CSV file of file names and classes
+  // (label_table.h).
+  std::string labels = {};
 };
 
 struct LoadedSource {
-  // Its fingerprint lists the files from which pictures were read.
+  // Its fingerprint lists the files from which pictures were read, and the classes if there are
+  // any.
   Dataset dataset;
   LoadReport report;
 };
@@ -44,7 +51,7 @@ using LoadProgress = std::function<void(int64_t done, int64_t total)>;
 // unreadable files are skipped and reported. Throws SystemError if a file cannot be read because
 // the system failed (is_transient), so that another try may succeed. Throws Error if nothing usable
 // is found, naming what was looked for and where. Throws UsageError for an invalid source or
-// invalid options.
+// invalid options, and if classes are asked for but the source has none.
 LoadedSource load_source(const std::string& source, const SourceOptions& options,
                          const LoadProgress& progress = {});
 

@@ -17,6 +17,9 @@ namespace {
 constexpr int64_t kSide = 32, kPlane = kSide * kSide, kRecord = 1 + 3 * kPlane;
 // The most bytes of one file. The original files have 30 MB.
 constexpr int64_t kMostBytes = int64_t{1} << 30;
+// Of label 0, 1, ..., as batches.meta.txt has them.
+constexpr const char* kClasses[] = {"airplane", "automobile", "bird",  "cat",  "deer",
+                                    "dog",      "frog",       "horse", "ship", "truck"};
 constexpr const char* kLookedFor = "data_batch_*.bin, in it or in its cifar-10-batches-bin";
 
 std::vector<std::string> batch_files(const std::string& folder) {
@@ -78,8 +81,14 @@ PictureList list_cifar10(const std::string& folder, const SharedReader& reader) 
     while (file->first > i) ++file;
     return fmt::format("{}#{}", file->second, i - file->first);
   };
-  list.load = [bytes = std::make_shared<const std::string>(std::move(records))](
-                  int64_t i, ImageSize size) -> Picture {
+  const auto all = std::make_shared<const std::string>(std::move(records));
+  list.classes = [bytes = all, count = list.count] {
+    std::vector<std::string> names;
+    for (int64_t i = 0; i < count; ++i)
+      names.emplace_back(kClasses[static_cast<uint8_t>((*bytes)[i * kRecord])]);
+    return names;
+  };
+  list.load = [bytes = all](int64_t i, ImageSize size) -> Picture {
     Tensor image({kSide, kSide, 3}, DType::kUInt8);
     const auto* planes = reinterpret_cast<const uint8_t*>(bytes->data()) + i * kRecord + 1;
     for (int64_t p = 0; p < kPlane; ++p)

@@ -185,6 +185,12 @@ PictureList list_emoji(const std::string& group, const SharedReader& reader,
   list.path_of = [chosen](int64_t i) {
     return fmt::format("U+{:04X} {}", chosen[i].code_points[0], chosen[i].name);
   };
+  list.classes = [chosen, group] {
+    // Inside a group its subgroups are what tells emoji apart.
+    std::vector<std::string> names;
+    for (const Emoji& emoji : chosen) names.push_back(group.empty() ? emoji.group : emoji.subgroup);
+    return names;
+  };
   list.load = [bytes, chosen, path = files.font](int64_t i, ImageSize size) -> Picture {
     return {fit_image(draw(Font(*bytes, path), chosen[i].code_points[0]), size), {}};
   };

@@ -167,12 +167,33 @@ Picture load(const std::string& folder, const ImageFile& image, const FileReader
   return {decode(image.name, contents.bytes, size), std::move(contents.file)};
 }
 
-// Names, paths and decoding of the pictures of a list.
+// The class of each picture: the first folder of its name. Throws UsageError if there are no
+// folders.
+std::vector<std::string> first_folders(const std::string& folder,
+                                       const std::vector<ImageFile>& images) {
+  std::vector<std::string> names;
+  bool any = false;
+  for (const ImageFile& image : images) {
+    const size_t slash = image.name.find('/');
+    names.push_back(slash == std::string::npos ? "" : image.name.substr(0, slash));
+    any = any || !names.back().empty();
+  }
+  if (!any) {
+    fail_usage("classes", fmt::format("{} holds no folders to take as classes; put the pictures "
+                                      "of each class into a folder of its name, or give a table: "
+                                      "--labels FILE.csv",
+                                      folder));
+  }
+  return names;
+}
+
+// Names, paths, classes and decoding of the pictures of a list.
 void fill(const std::string& folder, std::vector<ImageFile> found, const SharedReader& reader,
           PictureList& list) {
   list.count = static_cast<int64_t>(found.size());
   const auto images = std::make_shared<const std::vector<ImageFile>>(std::move(found));
   list.path_of = [folder, images](int64_t i) { return join_path(folder, (*images)[i].name); };
+  list.classes = [folder, images] { return first_folders(folder, *images); };
   list.load = [folder, images, reader](int64_t i, ImageSize size) {
     return load(folder, (*images)[i], *reader, size);
   };

@@ -40,6 +40,9 @@ struct PictureList {
   std::vector<SkippedFile> skipped;
   // The name of picture i, for messages.
   std::function<std::string(int64_t i)> path_of;
+  // Returns the class of each picture, empty for no class. Throws UsageError if no picture has one.
+  // Null: the source has no classes.
+  std::function<std::vector<std::string>()> classes;
   // Loads picture i, scaled and cut, or at its own size if `size` is 0 x 0 (folders only). Several
   // threads call it. Throws Error if the picture is damaged.
   std::function<Picture(int64_t i, ImageSize size)> load;

@@ -163,6 +163,55 @@ std::string find_images(const std::string& folder) {
   return found.front();
 }
 
+// train-images-idx3-ubyte -> train-labels-idx1-ubyte, plain or packed; empty where no such file is
+// there.
+std::string find_labels(const std::string& images) {
+  std::string name = base_name(images);
+  for (const auto& [from, to] : {std::pair{"images", "labels"}, std::pair{"idx3", "idx1"}}) {
+    const size_t at = name.find(from);
+    if (at == std::string::npos) return "";
+    name.replace(at, std::string_view(from).size(), to);
+  }
+  if (name.ends_with(".gz")) name.resize(name.size() - 3);
+  const std::string path = images.substr(0, images.size() - base_name(images).size()) + name;
+  for (const std::string& found : {path, path + ".gz"})
+    if (find_file(found)) return found;
+  return "";
+}
+
+// The format of labels: 0x00000801, count, then a byte each.
+std::vector<std::string> read_labels(const std::string& images, int64_t count) {
+  constexpr int64_t kMagic = 0x801;
+  constexpr size_t kLabelHeader = 8;
+  const std::string path = find_labels(images);
+  if (path.empty()) {
+    fail_usage("mnist", fmt::format("there are no labels beside {}; --classes needs the file that "
+                                    "its set calls train-labels-idx1-ubyte or the like",
+                                    images));
+  }
+  const auto promised = kLabelHeader + static_cast<size_t>(count);
+  // Packed, labels do not grow by more than this.
+  std::string bytes = read_file(path, promised + (1 << 16));
+  if (is_gzip(bytes)) {
+    Unpacked unpacked = gunzip(bytes, promised, path);
+    if (unpacked.more) unpacked.bytes += ' ';
+    bytes = std::move(unpacked.bytes);
+  }
+  if (bytes.size() < kLabelHeader || big_endian(bytes, 0) != kMagic) {
+    fail("mnist", fmt::format("{} is no IDX file of labels: it does not start with 00 00 08 01 and "
+                              "their number",
+                              path));
+  }
+  if (big_endian(bytes, 4) != count || bytes.size() != promised) {
+    fail("mnist", fmt::format("{} is for {} images and holds {} labels; {} holds {} images", path,
+                              big_endian(bytes, 4), bytes.size() - kLabelHeader, images, count));
+  }
+  std::vector<std::string> names;
+  for (size_t i = kLabelHeader; i < bytes.size(); ++i)
+    names.push_back(std::to_string(static_cast<uint8_t>(bytes[i])));
+  return names;
+}
+
 Tensor image_at(const Images& images, int64_t i, bool transposed) {
   const auto [count, height, width] = images.header;
   const auto* stored =
@@ -197,6 +246,7 @@ PictureList list_mnist(const std::string& argument, const SharedReader& reader) 
   list.count = header.count;
   list.containers.files = {images->file};
   list.path_of = [path](int64_t i) { return fmt::format("{}#{}", path, i); };
+  list.classes = [path, count = header.count] { return read_labels(path, count); };
   list.load = [images, transposed](int64_t i, ImageSize size) -> Picture {
     return {fit_image(image_at(*images, i, transposed), size), {}};
   };

@@ -9,6 +9,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/paired_pictures.h"
+#include "ddpm/data/source_classes.h"
 #include "ddpm/data/source_files.h"
 
 namespace ddpm {
@@ -39,13 +40,17 @@ struct Folder {
   std::string path;
   LoadedSource loaded;
   DataFingerprint files;
+  // What the fingerprint tells of the classes.
+  std::vector<SourceFile> classes;
   std::map<std::string, int64_t> stems;
 };
 
 Folder load_folder(const std::string& source, const SourceOptions& options,
                    const LoadProgress& progress) {
-  Folder folder{source, load_source(source, options, progress), {}, {}};
-  folder.files = folder.loaded.dataset.fingerprint();
+  Folder folder{source, load_source(source, options, progress), {}, {}, {}};
+  for (SourceFile& file : folder.loaded.dataset.fingerprint().files) {
+    (is_class_entry(file) ? folder.classes : folder.files.files).push_back(std::move(file));
+  }
   folder.stems = by_stem(folder.loaded.dataset.name(), folder.files);
   return folder;
 }
@@ -91,6 +96,8 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
   for_conditions.size = pictures.loaded.dataset.image_size();
   const DataFingerprint known = options.known ? condition_files(*options.known) : DataFingerprint{};
   for_conditions.known = &known;
+  for_conditions.classes = false;
+  for_conditions.labels.clear();
   Folder others = load_folder("folder:" + conditions, for_conditions, progress);
 
   // In the order of the pictures.
@@ -116,6 +123,8 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
   }
   fingerprint.files.insert(fingerprint.files.end(), of_conditions.files.begin(),
                            of_conditions.files.end());
+  fingerprint.files.insert(fingerprint.files.end(), pictures.classes.begin(),
+                           pictures.classes.end());
   LoadReport report = report_of(pictures, others, static_cast<int64_t>(pairing.of_pictures.size()));
   return {paired_pictures(std::make_shared<const Dataset>(std::move(pictures.loaded.dataset)),
                           std::make_shared<const Dataset>(std::move(others.loaded.dataset)),

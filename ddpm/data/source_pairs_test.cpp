@@ -53,6 +53,24 @@ TEST_F(Pairs, PartnersHaveTheSameNameWhateverTheExtension) {
   EXPECT_SAYS(loaded.report.note, "condition of 1 channel");
 }
 
+TEST_F(Pairs, APairHasTheClassOfItsPicture) {
+  add("photos/cat/a.png", flat(8, 8, {10}));
+  add("photos/cat/b.png", flat(8, 8, {20}));
+  add("photos/dog/c.png", flat(8, 8, {30}));
+  add("edges/cat/b.png", flat(8, 8, {120}));
+  add("edges/dog/c.png", flat(8, 8, {130}));
+  const LoadedPictures loaded =
+      load_pairs((folder_ / "photos").string(), (folder_ / "edges").string(),
+                 {.size = {8, 8}, .classes = true});
+  EXPECT_EQ(loaded.pictures->class_names(), (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(loaded.pictures->batch({{1, 0}, {}}).labels.values(), (std::vector<float>{1, 0}));
+  EXPECT_EQ(loaded.report.labels.of_pictures, (std::vector<int64_t>{0, 1}));
+  std::vector<std::string> names;
+  for (const SourceFile& file : loaded.pictures->fingerprint().files) names.push_back(file.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"cat/b.png", "dog/c.png", "condition:cat/b.png",
+                                             "condition:dog/c.png", "/classes", "/labels"}));
+}
+
 TEST_F(Pairs, TheFingerprintTellsOfBothAndHashesOnce) {
   add("photos/a.png", flat(8, 8, {10, 20, 30}));
   add("edges/a.png", flat(8, 8, {110}));
