@@ -1,0 +1,75 @@
+#include "ddpm/diffusion/guidance.h"
+
+#include <fmt/core.h>
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "ddpm/base/error.h"
+#include "ddpm/kernels/backend.h"
+
+namespace ddpm {
+namespace {
+
+Tensor twice(const Tensor& x) {
+  std::vector<int64_t> extents(x.shape().begin(), x.shape().end());
+  extents[0] *= 2;
+  Tensor both(Shape(extents.data(), x.shape().rank()), DType::kFloat32, x.device());
+  for (const int64_t begin : {int64_t{0}, x.size(0)}) {
+    Tensor half = both.rows(begin, begin + x.size(0));
+    half.copy_from(x);
+  }
+  return both;
+}
+
+// Of all values of each image.
+std::vector<double> deviations(const Tensor& images) {
+  const Tensor values = images.to(Device::kCpu);
+  const int64_t size = values.elements() / values.size(0);
+  std::vector<double> result;
+  for (int64_t n = 0; n < values.size(0); ++n) {
+    const float* image = values.f32() + n * size;
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < size; ++i) sum += image[i];
+    const double mean = sum / static_cast<double>(size);
+    for (int64_t i = 0; i < size; ++i) squares += (image[i] - mean) * (image[i] - mean);
+    result.push_back(std::sqrt(squares / static_cast<double>(size)));
+  }
+  return result;
+}
+
+}  // namespace
+
+Denoiser guided(Denoiser both, const Guidance& guidance) {
+  return [both = std::move(both), guidance](const Tensor& x, const Tensor& t) {
+    const int64_t count = x.size(0);
+    const Tensor outputs = both(twice(x), twice(t));  // [2N, H, W, C]
+    if (!outputs.defined() || outputs.size(0) != 2 * count) {
+      fail("sample",
+           fmt::format("the network returned {} for {} images", outputs.shape().str(), 2 * count));
+    }
+    const Tensor classed = outputs.rows(0, count), none = outputs.rows(count, 2 * count);
+    Tensor output(classed.shape(), DType::kFloat32, x.device());
+    const auto combine = [&](const std::vector<const Tensor*>& inputs,
+                             const std::vector<std::vector<float>>& coefficients) {
+      backend_for(x.device())
+          .run(op::Combine{.inputs = inputs, .coefficients = coefficients, .y = output});
+    };
+    const auto all = [&](double factor) {
+      return std::vector<float>(static_cast<size_t>(count), static_cast<float>(factor));
+    };
+    combine({&classed, &none}, {all(guidance.scale), all(1 - guidance.scale)});
+    if (guidance.rescale == 0) return output;
+    const std::vector<double> wanted = deviations(classed), is = deviations(output);
+    std::vector<float> factors = all(1);
+    for (size_t n = 0; n < factors.size(); ++n) {
+      if (is[n] == 0) continue;
+      factors[n] = static_cast<float>(1 + guidance.rescale * (wanted[n] / is[n] - 1));
+    }
+    combine({&output}, {factors});
+    return output;
+  };
+}
+
+}  // namespace ddpm
