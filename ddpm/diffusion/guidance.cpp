@@ -12,18 +12,7 @@
 namespace ddpm {
 namespace {
 
-Tensor twice(const Tensor& x) {
-  std::vector<int64_t> extents(x.shape().begin(), x.shape().end());
-  extents[0] *= 2;
-  Tensor both(Shape(extents.data(), x.shape().rank()), DType::kFloat32, x.device());
-  for (const int64_t begin : {int64_t{0}, x.size(0)}) {
-    Tensor half = both.rows(begin, begin + x.size(0));
-    half.copy_from(x);
-  }
-  return both;
-}
-
-// Of all values of each image.
+// The standard deviation of the values of each image.
 std::vector<double> deviations(const Tensor& images) {
   const Tensor values = images.to(Device::kCpu);
   const int64_t size = values.elements() / values.size(0);
@@ -40,6 +29,18 @@ std::vector<double> deviations(const Tensor& images) {
 }
 
 }  // namespace
+
+Tensor twice(const Tensor& x) {
+  if (!x.defined()) return {};
+  std::vector<int64_t> extents(x.shape().begin(), x.shape().end());
+  extents[0] *= 2;
+  Tensor both(Shape(extents.data(), x.shape().rank()), DType::kFloat32, x.device());
+  for (const int64_t begin : {int64_t{0}, x.size(0)}) {
+    Tensor half = both.rows(begin, begin + x.size(0));
+    half.copy_from(x);
+  }
+  return both;
+}
 
 Denoiser guided(Denoiser both, const Guidance& guidance) {
   return [both = std::move(both), guidance](const Tensor& x, const Tensor& t) {

@@ -1,5 +1,5 @@
-// Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): away from what the network makes
-// of no class, towards what it makes of the class.
+// Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): moves the output for a class
+// further away from the output for no class.
 #pragma once
 
 #include "ddpm/diffusion/sample_request.h"
@@ -7,20 +7,23 @@
 namespace ddpm {
 
 struct Guidance {
-  // output = none + scale (classed - none): 1 is the class alone, 0 no class, and more than 1
-  // exaggerates the class. It is 1 + w in the paper.
+  // output = none + scale (classed - none). 1 is the output for the class, 0 that for no class.
+  // More than 1 exaggerates the class. The paper calls this 1 + w.
   double scale = 1;
-  // How far the deviation of each output is brought back to that of the class alone, from 0 (not at
-  // all) to 1 (Lin et al. 2023, arXiv:2305.08891, section 3.4). Large scales make pictures garish
-  // without it.
+  // How far the standard deviation of each output is brought back to that of the output for the
+  // class, from 0 (not at all) to 1 (Lin et al. 2023, arXiv:2305.08891, section 3.4). Without it,
+  // large scales give pictures with too much contrast.
   double rescale = 0;
 
-  // Whether the network has to be asked for both.
+  // Whether both outputs are needed.
   bool needs_both() const { return scale != 0 && scale != 1; }
 };
 
-// A denoiser that asks `both` once a step for 2N images: N with their classes, then the same N with
-// none. It guides the network's output as it is, before the objective makes an estimate of it.
+// x once, then once more: [N, ...] -> [2N, ...]. Undefined if x is.
+Tensor twice(const Tensor& x);
+
+// A denoiser that calls `both` in each step with 2N images: N with their classes, then the same N
+// without. Guidance changes the network's output before the objective makes an estimate of it.
 Denoiser guided(Denoiser both, const Guidance& guidance);
 
 }  // namespace ddpm

@@ -24,14 +24,20 @@ Tensor dry_condition(const ModelConfig& config, int64_t count) {
   return Tensor({count, config.height, config.width, channels}, DType::kFloat32, Device::kDry);
 }
 
+// One number for each image: time steps, labels.
+Tensor dry_numbers(int64_t count) { return Tensor({count}, DType::kFloat32, Device::kDry); }
+
 NetworkInput dry_input(const ModelConfig& config, int64_t count) {
-  return {.x = Variable(dry_images(config, count)),
-          .t = Tensor({count}, DType::kFloat32, Device::kDry),
-          .condition = Variable(dry_condition(config, count))};
+  NetworkInput input{.x = Variable(dry_images(config, count)),
+                     .t = dry_numbers(count),
+                     .condition = Variable(dry_condition(config, count))};
+  if (config.network.classes() > 0) input.labels = dry_numbers(count);
+  return input;
 }
 
 Batch dry_batch(const ModelConfig& config, int64_t count) {
   Batch batch(dry_images(config, count));
+  batch.labels = dry_numbers(count);
   batch.condition = dry_condition(config, count);
   return batch;
 }
@@ -78,6 +84,7 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
     cost.forward_flops = take_dry_flops();
   }
   cost.sampling_bytes = sampling_bytes(config, batch);
+  if (config.network.classes() > 0) cost.guided_bytes = sampling_bytes(config, 2 * batch);
   cost.training_bytes = training_bytes(config, batch, false);
   cost.recompute_bytes = training_bytes(config, batch, true);
   return cost;

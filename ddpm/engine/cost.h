@@ -15,6 +15,8 @@ struct Cost {
   double forward_flops = 0;
   // The tensors at the peak of sampling: weights, prepared weights, activations.
   int64_t sampling_bytes = 0;
+  // The same with guidance. 0 for a network without classes.
+  int64_t guided_bytes = 0;
   // The tensors at the peak of a training step: weights, average, moments, gradients, activations.
   int64_t training_bytes = 0;
   // The same with OptimizerOptions::recompute.

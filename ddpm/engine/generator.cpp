@@ -7,23 +7,58 @@
 
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
+#include "ddpm/diffusion/guidance.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/finite.h"
+#include "ddpm/engine/image_inputs.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm {
+namespace {
+
+ImagesAsked asked_by(const GenerateOptions& options) {
+  return {.count = options.count,
+          .first = options.first,
+          .labels = options.labels,
+          .guidance = options.guidance,
+          .guidance_rescale = options.guidance_rescale,
+          .condition = options.condition};
+}
+
+}  // namespace
+
+int64_t GenerateOptions::total() const {
+  return count * std::max<int64_t>(static_cast<int64_t>(labels.size()), 1);
+}
+
+std::vector<uint64_t> generated_seeds(const GenerateOptions& options, int64_t begin,
+                                      int64_t count) {
+  std::vector<uint64_t> seeds;
+  for (const int64_t number : image_numbers(asked_by(options), begin, count))
+    seeds.push_back(image_seeds(options.seed, number, 1)[0]);
+  return seeds;
+}
 
 void GenerateOptions::fields(Fields& field) {
   constexpr double kMany = 1'000'000;
-  field("n", count, "number of pictures").range(1, kMany);
+  field("n", count, "number of pictures; of each class, if --class is given").range(1, kMany);
   field("seed", seed, "picture k of a seed is the same whatever --n and --batch are");
   field("sampler", sampler, "see below").choices("sampler", sampler_names());
   field("steps", steps, "denoising steps, 1 to the model's timesteps")
       .range(0, kMany)
       .default_text("the sampler's own");
   field("eta", eta, "noise that ddim adds: 0 none, 1 as much as ddpm").range(0, 1);
+  field("guidance", guidance,
+        "weight of the class: 1 as it was learnt, more for clearer but less varied pictures in "
+        "twice the time, 0 to ignore it")
+      .range(0, 1000)
+      .advice("1.5 to 4 are usual");
+  field("guidance_rescale", guidance_rescale,
+        "how far the contrast that guidance adds is taken back, up to 1")
+      .range(0, 1)
+      .advice("0.7 is usual");
   field("batch", batch, "pictures denoised at once; fewer take less memory").range(1, kMostBatch);
 }
 
@@ -45,49 +80,34 @@ void GenerateOptions::check() const {
 
 namespace {
 
-// Throws UsageError unless there is a condition for each image of a model that takes one.
-void check_condition(const ModelConfig& config, const GenerateOptions& options, int64_t height,
-                     int64_t width) {
-  const int64_t channels = config.network.condition_channels();
-  const Tensor& condition = options.condition;
-  if (channels == 0) {
-    if (!condition.defined()) return;
-    fail_usage("sample", "the model takes no condition, but one is given");
+// Runs the network on at most `most` images at a time.
+Tensor run(const Network& network, const NetworkInput& input, int64_t most) {
+  const int64_t count = input.x.shape()[0];
+  if (count <= most) return network(input).value();
+  Tensor output;
+  for (int64_t begin = 0; begin < count; begin += most) {
+    const int64_t end = std::min(begin + most, count);
+    const Tensor part = network(input.rows(begin, end)).value();
+    if (!output.defined()) {
+      output =
+          Tensor({count, part.size(1), part.size(2), part.size(3)}, DType::kFloat32, part.device());
+    }
+    Tensor rows = output.rows(begin, end);
+    rows.copy_from(part);
   }
-  const Shape wanted{options.count, height, width, channels};
-  if (!condition.defined()) {
-    fail_usage("sample", fmt::format("the model draws from a condition ({}), and none is given; "
-                                     "{} is needed",
-                                     config.condition, wanted.str()));
-  }
-  const Shape one{1, height, width, channels};
-  if (condition.shape() != wanted && condition.shape() != one) {
-    fail_usage("sample", fmt::format("the condition is {}; {} is needed, or {} for all",
-                                     condition.shape().str(), wanted.str(), one.str()));
-  }
-  if (condition.dtype() != DType::kFloat32) {
-    fail_usage("sample",
-               fmt::format("the condition is of type {}; it must be float32, from -1 to 1",
-                           name_of(condition.dtype())));
-  }
-  if (const auto value = find_not_finite(condition)) {
-    fail_usage("sample",
-               fmt::format("the condition contains {}; all numbers must be finite", *value));
-  }
+  return output;
 }
 
-// For images [begin, end) of a call. Undefined if there is none.
-Tensor condition_of(const Tensor& condition, int64_t begin, int64_t end, Device device) {
-  if (!condition.defined()) return {};
-  if (condition.size(0) != 1) return condition.rows(begin, end).to(device);
-  const Shape& one = condition.shape();
-  Tensor all({end - begin, one[1], one[2], one[3]}, DType::kFloat32, device);
-  const Tensor here = condition.to(device);
-  for (int64_t i = 0; i < end - begin; ++i) {
-    Tensor row = all.rows(i, i + 1);
-    row.copy_from(here);
+// The same. Throws Error if the output is not finite.
+Tensor run_checked(const Network& network, const NetworkInput& input, int64_t most) {
+  Tensor output = run(network, input, most);
+  if (const auto value = find_not_finite(output)) {
+    fail("sample",
+         fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
+                     "training failed",
+                     *value, input.t.values()[0]));
   }
-  return all;
+  return output;
 }
 
 // The side asked for, or that of the condition, or the one trained on.
@@ -113,40 +133,43 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
                    "channel for each channel of the images",
                    config.network.output_channels(), config.network.channels()));
   }
-  check_condition(config, options, height, width);
-  require_memory_for_sampling(config, {.count = options.count,
-                                       .batch = options.batch,
-                                       .height = height,
-                                       .width = width,
-                                       .prepare_weights = options.prepare_weights,
-                                       .other_bytes = options.other_bytes});
+  const ImagesAsked asked = asked_by(options);
+  check_image_inputs(config, asked, height, width);
+  const int64_t total = options.total();
+  const Guidance guidance{.scale = options.guidance, .rescale = options.guidance_rescale};
+  const bool both = guidance.needs_both();
+  const SamplingMemory memory{.count = total,
+                              .batch = options.batch,
+                              .height = height,
+                              .width = width,
+                              .prepare_weights = options.prepare_weights,
+                              .other_bytes = options.other_bytes,
+                              .guided = both};
+  require_memory_for_sampling(config, memory);
+  const int64_t most =
+      both && guidance_fits_in_one_pass(config, memory) ? 2 * options.batch : options.batch;
   std::optional<Inference> scope;
   if (options.prepare_weights) scope.emplace();
   const Process process(config.process);
-  Tensor estimate;   // from the previous step, if the network takes one
-  Tensor condition;  // of the batch
-  const Denoiser denoiser = [&](const Tensor& x, const Tensor& t) {
-    Tensor output = network({.x = Variable(x),
-                             .t = t,
-                             .condition = Variable(condition),
-                             .estimate = Variable(estimate)})
-                        .value();
-    if (const auto value = find_not_finite(output)) {
-      fail("sample",
-           fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
-                       "training failed",
-                       *value, t.values()[0]));
-    }
-    return output;
-  };
+  Tensor estimate;  // from the previous step, if the network takes one
   const int64_t channels = config.network.channels();
-  Tensor images({options.count, height, width, channels}, DType::kFloat32, network.device());
-  for (int64_t begin = 0; begin < options.count; begin += options.batch) {
-    const int64_t count = std::min(options.batch, options.count - begin);
-    condition = condition_of(options.condition, begin, begin + count, network.device());
+  Tensor images({total, height, width, channels}, DType::kFloat32, network.device());
+  for (int64_t begin = 0; begin < total; begin += options.batch) {
+    const int64_t count = std::min(options.batch, total - begin);
+    const ImageInputs inputs = image_inputs(config, asked, begin, count, both, network.device());
+    Denoiser denoiser = [&](const Tensor& x, const Tensor& t) {
+      return run_checked(network,
+                         {.x = Variable(x),
+                          .t = t,
+                          .labels = inputs.labels,
+                          .condition = Variable(inputs.condition),
+                          .estimate = Variable(both ? twice(estimate) : estimate)},
+                         most);
+    };
+    if (both) denoiser = guided(denoiser, guidance);
     SampleRequest request{.sampler = options.sampler,
                           .image = {height, width, channels},
-                          .image_seeds = image_seeds(options.seed, options.first + begin, count),
+                          .image_seeds = generated_seeds(options, begin, count),
                           .eta = options.eta,
                           .device = network.device()};
     if (options.steps > 0) request.steps = options.steps;

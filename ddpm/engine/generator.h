@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "ddpm/base/options.h"
 #include "ddpm/engine/model_config.h"
@@ -16,7 +17,7 @@ class Network;
 
 // The progress of a batch. The tensors are valid only during the call. To keep one, clone it.
 struct GenerateProgress {
-  // The first image of the batch, counted from GenerateOptions::first.
+  // The first image of the batch, counted from the first image of the call.
   int64_t begin = 0;
   // 1 ... steps
   int64_t step = 0;
@@ -28,6 +29,7 @@ struct GenerateProgress {
 };
 
 struct GenerateOptions {
+  // Of each class in `labels`, or of all together if that is empty.
   int64_t count = 16;
   uint64_t seed = 0;
   // Generates the images first ... first + count - 1 of the seed.
@@ -36,6 +38,15 @@ struct GenerateOptions {
   // Denoising steps. 0: the sampler's own default.
   int64_t steps = 0;
   double eta = 0;
+  // The classes to draw, one after the other. -1: no class. Empty: if the network is told classes,
+  // image k of the seed is of class k modulo their number.
+  std::vector<int64_t> labels = {};
+  // Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): output = none + guidance
+  // (classed - none). 1 and 0 take one pass of the network in each step, other values take two.
+  // guidance_rescale, from 0 to 1, takes back the contrast that this adds (Lin et al. 2023,
+  // arXiv:2305.08891).
+  double guidance = 1;
+  double guidance_rescale = 0;
   int64_t batch = 16;
   // Transforms the weights once instead of in every step. This takes up to four times the memory of
   // the weights until the last picture is done.
@@ -52,16 +63,25 @@ struct GenerateOptions {
   // Called after every denoising step of every batch. If it returns false, generate() throws Error.
   std::function<bool(const GenerateProgress&)> progress = {};
 
-  // The options for users: n (count), seed, sampler, steps, eta and batch.
+  // The number of images of all classes together.
+  int64_t total() const;
+
+  // The options for users: n (count), seed, sampler, steps, eta, guidance, guidance_rescale and
+  // batch.
   void fields(Fields& field);
   // Throws UsageError if a number is outside the range of all models, naming the range. It needs no
   // model, so a program can call it before it loads one.
   void check() const;
 };
 
-// Returns float32 [count, H, W, C] in [-1, 1]. Throws UsageError for options that cannot work (no
-// size known, too many steps, more memory than there is, ...) and if the network does not predict
-// one value per channel. Throws Error if the network's estimate is not finite.
+// The seeds of images begin ... begin + count - 1 of all, for initial_noise(). The images of all
+// classes start from the same noise: image j of a class depends only on the seed, the class and j.
+std::vector<uint64_t> generated_seeds(const GenerateOptions& options, int64_t begin, int64_t count);
+
+// Returns float32 [total, H, W, C] in [-1, 1]. Throws UsageError for options that cannot work (no
+// size known, too many steps, a class or guidance that the model does not have, more memory than
+// there is, ...) and if the network does not predict one value per channel. Throws Error if the
+// network's estimate is not finite.
 Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options);
 
 }  // namespace ddpm

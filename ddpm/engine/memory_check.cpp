@@ -54,6 +54,27 @@ double weight_bytes(const ModelConfig& config) {
       [&] { return make_network(config.network, Device::kDry)->parameter_count() * 4; });
 }
 
+ModelConfig with_size(ModelConfig config, const SamplingMemory& sampling) {
+  if (sampling.height > 0) config.height = sampling.height;
+  if (sampling.width > 0) config.width = sampling.width;
+  return config;
+}
+
+// What sampling takes in addition to the weights: a forward pass over `passed` images, the
+// sampler's tensors (states, estimates, noise), those of guidance, conditions, and the pictures as
+// floats and as bytes.
+double sampling_need(const ModelConfig& config, const SamplingMemory& sampling, int64_t passed) {
+  const auto together = static_cast<double>(std::min(sampling.batch, sampling.count));
+  const auto count = static_cast<double>(sampling.count);
+  const double pass =
+      bytes_or_too_much([&] { return sampling_bytes(config, passed, sampling.prepare_weights); });
+  return with_margin(std::max(pass - weight_bytes(config), 0.0) +
+                     image_bytes(config) *
+                         ((sampling.guided ? 10.0 : 5.0) * together + 1.25 * count) +
+                     condition_bytes(config) * (count + (sampling.guided ? 2.0 : 1.0) * together) +
+                     static_cast<double>(sampling.other_bytes));
+}
+
 // The largest value from 1 to `highest` that fits. 0 if none does. If a value fits, so must all
 // smaller ones.
 int64_t largest(int64_t highest, const std::function<bool(int64_t)>& fits) {
@@ -148,21 +169,14 @@ void require_memory_for_sampling(const ModelConfig& config, const SamplingMemory
 
 void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory& sampling,
                                  const AvailableMemory& available) {
-  ModelConfig config = asked;
-  if (sampling.height > 0) config.height = sampling.height;
-  if (sampling.width > 0) config.width = sampling.width;
-  const double weights = weight_bytes(config);
+  const ModelConfig config = with_size(asked, sampling);
   const double other = static_cast<double>(sampling.other_bytes);
-  // The network's forward pass, the sampler's tensors (states, estimates, noise), and the pictures
-  // as floats and as bytes.
   const auto need = [&](const ModelConfig& of, int64_t count, int64_t batch, double kept) {
-    const int64_t together = std::min(batch, count);
-    const double pass =
-        bytes_or_too_much([&] { return sampling_bytes(of, together, sampling.prepare_weights); });
-    return with_margin(std::max(pass - weights, 0.0) +
-                       image_bytes(of) * (5.0 * static_cast<double>(together) +
-                                          1.25 * static_cast<double>(count)) +
-                       condition_bytes(of) * static_cast<double>(count + together) + kept);
+    SamplingMemory changed = sampling;
+    changed.count = count;
+    changed.batch = batch;
+    changed.other_bytes = static_cast<int64_t>(kept);
+    return sampling_need(of, changed, std::min(batch, count));
   };
   const auto room = static_cast<double>(available.bytes);
   const double needed = need(config, sampling.count, sampling.batch, other);
@@ -189,6 +203,17 @@ void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory&
          fmt::format("making {} pictures of {}x{}, {} at a time,", sampling.count, config.height,
                      config.width, std::min(sampling.batch, sampling.count)),
          needed, available, advice);
+}
+
+bool guidance_fits_in_one_pass(const ModelConfig& config, const SamplingMemory& sampling) {
+  return guidance_fits_in_one_pass(config, sampling, available_to_tensors());
+}
+
+bool guidance_fits_in_one_pass(const ModelConfig& config, const SamplingMemory& sampling,
+                               const AvailableMemory& available) {
+  const int64_t both = 2 * std::min(sampling.batch, sampling.count);
+  return sampling_need(with_size(config, sampling), sampling, both) <=
+         static_cast<double>(available.bytes);
 }
 
 void require_memory_for_forward(const ModelConfig& config, int64_t batch) {

@@ -22,10 +22,16 @@ struct SamplingMemory {
   int64_t width = 0;
   bool prepare_weights = true;
   int64_t other_bytes = 0;
+  // Each step runs the network twice for each image.
+  bool guided = false;
 };
 
 // The same for generate() with a loaded network.
 void require_memory_for_sampling(const ModelConfig& config, const SamplingMemory& sampling);
+
+// Whether there is also memory for one pass over both halves of a guided batch. For small pictures
+// that is faster than two passes.
+bool guidance_fits_in_one_pass(const ModelConfig& config, const SamplingMemory& sampling);
 
 // The same for one forward pass of a loaded network over all of `batch` pictures at once.
 void require_memory_for_forward(const ModelConfig& config, int64_t batch);
@@ -39,6 +45,8 @@ void require_memory_for_training(const ModelConfig& config, int64_t batch, bool 
                                  int64_t data_bytes, const AvailableMemory& available);
 void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory& sampling,
                                  const AvailableMemory& available);
+bool guidance_fits_in_one_pass(const ModelConfig& config, const SamplingMemory& sampling,
+                               const AvailableMemory& available);
 void require_memory_for_forward(const ModelConfig& config, int64_t batch,
                                 const AvailableMemory& available);
 

@@ -126,6 +126,25 @@ TEST(MemoryForSampling, WhatFitsIsNotRefused) {
             "");
 }
 
+// Where both halves of a guided batch do not fit together, they are asked for in turn.
+TEST(MemoryForSampling, GuidanceNeedsTwiceTheBatchOnlyWhereThereIsRoom) {
+  ModelConfig config = default_config(64);
+  config.network.classes() = 10;
+  // Otherwise the network takes a large batch in parts, and twice the batch is little more.
+  const SamplingMemory guided{.count = 16, .batch = 16, .prepare_weights = false, .guided = true};
+  EXPECT_TRUE(guidance_fits_in_one_pass(config, guided, kFourGigabytes));
+  AvailableMemory less = kFourGigabytes;
+  const auto fits_at_all = [&] {
+    return refusal([&] { require_memory_for_sampling(config, guided, less); }).empty();
+  };
+  while (guidance_fits_in_one_pass(config, guided, less)) less.bytes -= less.bytes / 512;
+  EXPECT_TRUE(fits_at_all());
+  while (fits_at_all()) less.bytes -= less.bytes / 512;
+  SamplingMemory plain = guided;
+  plain.guided = false;
+  EXPECT_EQ(refusal([&] { require_memory_for_sampling(config, plain, less); }), "");
+}
+
 TEST(MemoryOfThisMachine, IsWhatCounts) {
   EXPECT_GT(available_to_tensors().bytes, 0);
   EXPECT_NE(refusal([] { require_memory_for_training(default_config(16384), 1 << 20, false, 0); }),

@@ -16,6 +16,7 @@ enum class Stream : uint64_t {
   kPictureOrder = 4,
   kDropout = 5,
   kSelfConditioning = 6,
+  kLabelDropout = 10,
   kGridPictures = 12,
 };
 

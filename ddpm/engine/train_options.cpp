@@ -52,6 +52,12 @@ void DataOptions::fields(Fields& field) {
         "shrunk N times; grey, its luminance; or a folder with another picture of the same name "
         "for each")
       .value_name("none|downscale:N|grey|DIR");
+  field("classes", classes,
+        "learn the classes of the pictures: folders inside FOLDER, groups of emoji, the labels of "
+        "mnist and cifar10");
+  field("labels", labels, "learn the classes in a table of file names and classes")
+      .value_name("FILE.csv")
+      .may_change();
 }
 
 void OptimizerOptions::fields(Fields& field) {
@@ -68,6 +74,10 @@ void OptimizerOptions::fields(Fields& field) {
         "decay of the moving average of the weights, which samples are drawn with")
       .between(0, 1)
       .advice("0.9995 is usual");
+  field("label_dropout", label_dropout,
+        "share of pictures that are shown without their class; guidance needs some")
+      .range(0, 1)
+      .advice("0.1 is usual");
   field("recompute", recompute,
         "keep only the inputs of blocks and compute the rest again: less memory, about a third "
         "more time, the same weights to the bit")

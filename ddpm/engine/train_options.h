@@ -26,6 +26,10 @@ struct DataOptions {
   std::string background = "white";
   bool flip = false;
   std::string condition = "none";
+  bool classes = false;
+  std::string labels;
+
+  bool wants_classes() const { return classes || !labels.empty(); }
 
   void fields(Fields& field);
 };
@@ -39,6 +43,7 @@ struct OptimizerOptions {
   int64_t lr_warmup = 100;
   double clip_norm = 1;
   double ema_decay = 0.9995;
+  double label_dropout = 0.1;
   bool recompute = false;
   uint64_t seed = 0;
 

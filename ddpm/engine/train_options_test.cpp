@@ -19,7 +19,7 @@ TEST(TrainOptions, AResumedRunMayChangeWhatDecidesNothingLearnt) {
   for (const Field& field : fields_of(options)) {
     if (field.changeable()) changeable.insert(field.name());
   }
-  EXPECT_EQ(changeable, (std::set<std::string>{"data", "steps", "threads", "log_every",
+  EXPECT_EQ(changeable, (std::set<std::string>{"data", "labels", "steps", "threads", "log_every",
                                                "save_every", "sample_every", "sample_count",
                                                "sample_steps", "keep_checkpoints", "recompute"}));
 }

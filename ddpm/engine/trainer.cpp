@@ -8,6 +8,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/engine/streams.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 namespace {
@@ -18,6 +19,19 @@ std::vector<Variable> variables_of(Network& network, uint64_t seed) {
   for (const NamedParameter& named : network.parameters())
     variables.push_back(named.parameter->variable);
   return variables;
+}
+
+// The labels [N] of pictures first ... first + N - 1 of a run, with some replaced by "no class".
+Tensor drop_labels(const Tensor& labels, const OptimizerOptions& options, uint64_t first) {
+  if (!labels.defined()) fail("train", "the network is told classes, but the pictures have none");
+  if (options.label_dropout == 0 || !labels.memory().holds_values()) return labels;
+  const Philox random(seed_of(options.seed, Stream::kLabelDropout));
+  Tensor kept = labels.clone();
+  for (int64_t n = 0; n < kept.size(0); ++n) {
+    if (random.uniform(first + static_cast<uint64_t>(n)) < options.label_dropout)
+      kept.f32()[n] = -1;
+  }
+  return kept;
 }
 
 }  // namespace
@@ -43,7 +57,7 @@ NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& batch,
   const Device device = network_->device();
   const OptionalInputs taken = network_->takes();
   NetworkInput input{.x = Variable(batch.input), .t = batch.t};
-  if (taken.labels) input.labels = pictures.labels.to(device);
+  if (taken.labels) input.labels = drop_labels(pictures.labels, options_, first).to(device);
   if (taken.condition) input.condition = Variable(pictures.condition.to(device));
   const Philox coin(seed_of(options_.seed, Stream::kSelfConditioning));
   if (taken.estimate && coin.uniform(static_cast<uint64_t>(adam_.steps())) < 0.5f) {

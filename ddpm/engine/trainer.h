@@ -38,10 +38,11 @@ class Trainer {
           Device device = Device::kCpu);
 
   // Does one step (Ho et al. 2020, algorithm 1): random noise levels, noised images, loss,
-  // gradients, Adam, average. The network gets labels and conditions if it takes them. A network
-  // that takes an earlier estimate gets its own in every second step on average, computed without
-  // gradients (Chen et al. 2022, arXiv:2208.04202). Throws Error if the loss or the gradient is not
-  // finite. The weights are then unchanged.
+  // gradients, Adam, average. The network gets labels and conditions if it takes them. A share
+  // label_dropout of the labels, chosen at random, is replaced by "no class". A network that takes
+  // an earlier estimate gets its own in every second step on average, computed without gradients
+  // (Chen et al. 2022, arXiv:2208.04202). Throws Error if the loss or the gradient is not finite.
+  // The weights are then unchanged.
   StepMetrics step();
   // The number of steps done so far.
   int64_t steps() const { return adam_.steps(); }

@@ -119,6 +119,62 @@ TEST(Trainer, PicturesThatDoNotFitAreRefused) {
   EXPECT_THROW(Trainer(options.optimizer, options.model_config(5, 6, 1), pictures), UsageError);
 }
 
+// Two classes and a picture of none.
+ModelConfig config_with_classes(const TrainOptions& options) {
+  ModelConfig config = options.model_config(4, 6, 1);
+  config.network.classes() = 2;
+  config.class_names = {"left", "right"};
+  return config;
+}
+
+Batch labelled_pictures(int64_t step) {
+  Batch batch = pictures(step);
+  batch.labels = Tensor::of({4}, {0, 1, 0, -1});
+  return batch;
+}
+
+TEST(Trainer, LearnsClassesWhereTheNetworkIsToldThem) {
+  TrainOptions options = small_options();
+  Trainer trainer(options.optimizer, config_with_classes(options), labelled_pictures);
+  const auto rows = [&] {
+    for (const NamedParameter& named : trainer.network().parameters()) {
+      if (named.path == "class_embedding.weight") return named.parameter->variable.value().clone();
+    }
+    return Tensor();
+  };
+  const Tensor before = rows();
+  ASSERT_EQ(before.shape(), (Shape{3, 32}));
+  trainer.step();
+  const Tensor after = rows();
+  for (int64_t row = 0; row < 3; ++row)
+    EXPECT_NE(after.rows(row, row + 1).values(), before.rows(row, row + 1).values()) << row;
+  Trainer without(options.optimizer, config_with_classes(options), pictures);
+  EXPECT_THROW(without.step(), Error);
+}
+
+// Where all labels are kept back only the row of no class is learnt; where none is, all but it.
+TEST(Trainer, LabelsAreKeptBackAsOftenAsIsAsked) {
+  for (const double dropout : {0.0, 1.0, 0.4}) {
+    TrainOptions options = small_options();
+    options.optimizer.label_dropout = dropout;
+    const auto classes = [&](int64_t step) {
+      Batch batch = pictures(step);
+      batch.labels = Tensor::of({4}, {0, 1, 1, 0});
+      return batch;
+    };
+    Trainer trainer(options.optimizer, config_with_classes(options), classes);
+    const Tensor& rows = [&]() -> const Tensor& {
+      for (const NamedParameter& named : trainer.network().parameters())
+        if (named.path == "class_embedding.weight") return named.parameter->variable.value();
+      throw Error("no embedding");
+    }();
+    const std::vector<float> none = rows.rows(2, 3).values(), classed = rows.rows(0, 2).values();
+    for (int64_t step = 0; step < (dropout == 0.4 ? 3 : 1); ++step) trainer.step();
+    EXPECT_EQ(rows.rows(2, 3).values() == none, dropout == 0.0) << dropout;
+    EXPECT_EQ(rows.rows(0, 2).values() == classed, dropout == 1.0) << dropout;
+  }
+}
+
 TEST(TrainOptions, ImpossibleValuesAreUsageErrors) {
   EXPECT_NO_THROW(small_options().check());
   const std::function<void(TrainOptions&)> mistakes[] = {
@@ -131,6 +187,7 @@ TEST(TrainOptions, ImpossibleValuesAreUsageErrors) {
       [](TrainOptions& o) { unet_of(o).groups = 3; },
       [](TrainOptions& o) { unet_of(o).dim = 7; },
       [](TrainOptions& o) { o.optimizer.ema_decay = 1; },
+      [](TrainOptions& o) { o.optimizer.label_dropout = 1.5; },
       [](TrainOptions& o) { o.optimizer.clip_norm = -1; },
       [](TrainOptions& o) { o.run.sample_steps = 1001; },
       [](TrainOptions& o) { o.run.threads = -1; },
@@ -156,6 +213,71 @@ TEST(Generate, AnImageIsTheSameWhateverStandsBesideIt) {
   EXPECT_EQ(draw({.count = 5, .batch = 2}).values(), all.values());
   EXPECT_EQ(draw({.count = 1, .first = 3}).values(), all.rows(3, 4).values());
   EXPECT_NE(all.rows(0, 1).values(), all.rows(1, 2).values());
+}
+
+class GenerateClasses : public ::testing::Test {
+ protected:
+  GenerateClasses() {
+    for (int i = 0; i < 3; ++i) trainer_.step();
+  }
+  Tensor draw(GenerateOptions options) {
+    options.steps = 4;
+    options.seed = 3;
+    return generate(trainer_.network(), trainer_.config(), options);
+  }
+
+  TrainOptions options_ = small_options();
+  Trainer trainer_{options_.optimizer, config_with_classes(options_), labelled_pictures};
+};
+
+TEST_F(GenerateClasses, AnImageDependsOnItsClassAndItsPlaceInIt) {
+  const Tensor both = draw({.count = 3, .labels = {1, 0}, .batch = 4});
+  ASSERT_EQ(both.shape(), (Shape{6, 4, 6, 1}));
+  EXPECT_EQ(draw({.count = 3, .labels = {1}}).values(), both.rows(0, 3).values());
+  EXPECT_EQ(draw({.count = 2, .labels = {0}, .batch = 1}).values(), both.rows(3, 5).values());
+  EXPECT_EQ(draw({.count = 1, .first = 2, .labels = {0}}).values(), both.rows(5, 6).values());
+  EXPECT_NE(both.rows(0, 1).values(), both.rows(3, 4).values());
+}
+
+TEST_F(GenerateClasses, AllClassesTakeTurnsWhereNoneIsNamed) {
+  const Tensor turns = draw({.count = 4});
+  const Tensor each = draw({.count = 4, .labels = {0, 1}});
+  for (int64_t k = 0; k < 4; ++k) {
+    const int64_t row = k % 2 * 4 + k;
+    EXPECT_EQ(turns.rows(k, k + 1).values(), each.rows(row, row + 1).values()) << k;
+  }
+  EXPECT_EQ(draw({.count = 1, .first = 3}).values(), turns.rows(3, 4).values());
+}
+
+TEST_F(GenerateClasses, GuidanceOf1IsNoneAndOf0IsWithoutClasses) {
+  const Tensor plain = draw({.count = 2, .labels = {0}});
+  EXPECT_EQ(draw({.count = 2, .labels = {0}, .guidance = 1}).values(), plain.values());
+  EXPECT_EQ(draw({.count = 2, .labels = {0}, .guidance = 1, .guidance_rescale = 0.7}).values(),
+            plain.values());
+  const Tensor none = draw({.count = 2, .labels = {-1}});
+  EXPECT_EQ(draw({.count = 2, .labels = {0}, .guidance = 0}).values(), none.values());
+  EXPECT_NE(none.values(), plain.values());
+  const Tensor guided = draw({.count = 2, .labels = {0}, .guidance = 3});
+  EXPECT_NE(guided.values(), plain.values());
+  EXPECT_NE(draw({.count = 2, .labels = {0}, .guidance = 3, .guidance_rescale = 1}).values(),
+            guided.values());
+}
+
+TEST_F(GenerateClasses, GuidedImagesAreTheSameInEveryBatch) {
+  const Tensor all = draw({.count = 3, .labels = {1, 0}, .guidance = 2.5, .batch = 6});
+  for (const int64_t batch : {1, 2, 4})
+    EXPECT_EQ(draw({.count = 3, .labels = {1, 0}, .guidance = 2.5, .batch = batch}).values(),
+              all.values());
+}
+
+TEST_F(GenerateClasses, WhatTheModelDoesNotKnowIsRefused) {
+  EXPECT_THROW(draw({.labels = {2}}), UsageError);
+  EXPECT_THROW(draw({.labels = {-2}}), UsageError);
+  EXPECT_THROW(draw({.guidance = -1}), UsageError);
+  EXPECT_THROW(draw({.guidance_rescale = 1.5}), UsageError);
+  Trainer without = small_trainer();
+  EXPECT_THROW(generate(without.network(), without.config(), {.labels = {0}}), UsageError);
+  EXPECT_THROW(generate(without.network(), without.config(), {.guidance = 2}), UsageError);
 }
 
 TEST(Generate, RequestsThatCannotWorkAreRefused) {
@@ -186,6 +308,16 @@ TEST(Cost, MemoryToldIsMemoryTaken) {
   EXPECT_GT(taken, 0.95 * static_cast<double>(cost.training_bytes));
   EXPECT_LT(taken, 1.5 * static_cast<double>(cost.training_bytes));
   EXPECT_LT(cost.sampling_bytes, cost.training_bytes);
+}
+
+TEST(Cost, GuidanceTakesTheMemoryOfTwiceTheBatch) {
+  const TrainOptions options = small_options();
+  ModelConfig config = options.model_config(16, 24, 1);
+  EXPECT_EQ(estimate_cost(config, 4).guided_bytes, 0);
+  config.network.classes() = 3;
+  const Cost cost = estimate_cost(config, 4);
+  EXPECT_EQ(cost.guided_bytes, estimate_cost(config, 8).sampling_bytes);
+  EXPECT_GT(cost.parameters, estimate_cost(options.model_config(16, 24, 1), 4).parameters);
 }
 
 TEST(Cost, SamplingCountsWhatIsPreparedOfTheWeights) {

@@ -24,7 +24,7 @@ void check(const TrainOptions& options) {
                               options.optimizer.batch, options.optimizer.recompute, 0);
 }
 
-// Sets size and channels in the options to those of the given pictures.
+// Sets size, channels and classes in the options to those of the given pictures.
 TrainOptions fitted(TrainOptions options, const std::shared_ptr<const Pictures>& pictures) {
   if (!pictures) fail_usage("train", "there are no pictures");
   const ImageSize size = pictures->image_size();
@@ -33,6 +33,7 @@ TrainOptions fitted(TrainOptions options, const std::shared_ptr<const Pictures>&
                                                   : fmt::format("{}x{}", size.height, size.width);
   }
   options.data.channels = std::to_string(pictures->channels());
+  if (!options.data.wants_classes()) options.data.classes = !pictures->class_names().empty();
   return options;
 }
 
@@ -93,9 +94,12 @@ std::unique_ptr<Run> Run::resume(const std::string& directory,
                                  std::shared_ptr<const Pictures> pictures, ResumeOptions options,
                                  RunObserver observer) {
   check_directory(directory);
-  if (!options.options && !holds_run(directory)) fail_no_run(directory);
-  options.options =
-      fitted(options.options ? *options.options : read_run_options(directory), pictures);
+  if (!holds_run(directory)) fail_no_run(directory);
+  const TrainOptions before = read_run_options(directory);
+  options.options = fitted(options.options ? *options.options : before, pictures);
+  // A run of a version that ignored the labels of arrays goes on without them.
+  if (options.options->data.wants_classes() != before.data.wants_classes())
+    options.options->data.classes = before.data.classes;
   return resume(directory, loader_of(std::move(pictures)), std::move(options), std::move(observer));
 }
 

@@ -15,6 +15,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/base/hash.h"
 #include "ddpm/base/options.h"
+#include "ddpm/base/text.h"
 #include "ddpm/base/version.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/data/pixels.h"
@@ -79,13 +80,15 @@ void refuse_unknown_keys(const JsonObject& object, const TrainOptions& options) 
   }
 }
 
-// If the option is "auto", the number of channels was determined from the pictures when the run was
-// started. It is kept in "model".
-void fix_channels(const JsonObject& object, const std::string& path, TrainOptions& options) {
+// Reads what was determined from the pictures when the run was started: the number of channels, if
+// the option is "auto", and the classes. They are kept in "model".
+void read_from_pictures(const JsonObject& object, const std::string& path, RunConfig& config) {
   const std::string* model = object.find("model");
-  if (options.data.channels != "auto" || model == nullptr) return;
-  const ModelConfig config = model_config_from_json(*model, fmt::format("\"model\" in {}", path));
-  options.data.channels = std::to_string(config.network.channels());
+  DataOptions& data = config.options.data;
+  if (model == nullptr || (data.channels != "auto" && !data.wants_classes())) return;
+  const ModelConfig told = model_config_from_json(*model, fmt::format("\"model\" in {}", path));
+  if (data.channels == "auto") data.channels = std::to_string(told.network.channels());
+  config.class_names = told.class_names;
 }
 
 // The configuration in the newest sound checkpoint. Without config.json it is unknown which run is
@@ -96,8 +99,11 @@ RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
   if (all.empty()) fail_no_run(run);
   for (const CheckpointEntry& entry : all) {
     CheckpointMarks marks;
+    std::vector<std::string> class_names;
     try {
-      marks = Checkpoint::open(entry.path).marks();
+      const Checkpoint checkpoint = Checkpoint::open(entry.path);
+      marks = checkpoint.marks();
+      class_names = checkpoint.config().class_names;
     } catch (const SystemError&) {
       throw;
     } catch (const Error&) {
@@ -111,7 +117,8 @@ RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
                        "put config.json back, or move those of the other run away",
                        run));
     }
-    config = {.options = {}, .id = marks.run, .data_hashes = {marks.data}};
+    config = {
+        .options = {}, .id = marks.run, .data_hashes = {marks.data}, .class_names = class_names};
     read_options(JsonObject::parse(marks.options, entry.path), config.options);
   }
   if (config.id.empty()) {
@@ -202,7 +209,10 @@ RunConfig start_config(const TrainOptions& options, const ModelConfig& model,
     if (!field.changeable()) identity.set(field.name(), deciding_json(field));
   identity.set("model", to_json(model));
   identity.set("data_hash", json_value::write(data.hash()));
-  return {.options = options, .id = hash_hex(identity.dump(-1)), .data_hashes = {data.hash()}};
+  return {.options = options,
+          .id = hash_hex(identity.dump(-1)),
+          .data_hashes = {data.hash()},
+          .class_names = model.class_names};
 }
 
 RunConfig read_run_config(const std::string& run, const Warn& warn) {
@@ -213,7 +223,7 @@ RunConfig read_run_config(const std::string& run, const Warn& warn) {
     const JsonObject object = JsonObject::parse(read_own(path, kMostJsonBytes), path);
     read_options(object, config.options);
     refuse_unknown_keys(object, config.options);
-    fix_channels(object, path, config.options);
+    read_from_pictures(object, path, config);
     config.id = text_of(object, "run");
     config.data_hashes = split(text_of(object, "data_hashes"));
   } catch (const SystemError&) {
@@ -311,6 +321,22 @@ void check_data(const std::string& run, RunConfig& config, const DataFingerprint
                                                          : describe_changes(before, now)));
   }
   config.data_hashes.push_back(hash);
+}
+
+void check_classes(const std::string& run, const RunConfig& config,
+                   const std::vector<std::string>& now) {
+  if (now == config.class_names) return;
+  const auto text_of = [](const std::vector<std::string>& names) {
+    constexpr size_t kNamed = 6;
+    std::string text = fmt::format("{} (", names.size());
+    for (size_t i = 0; i < std::min(kNamed, names.size()); ++i)
+      text += (i > 0 ? ", " : "") + printable(names[i]);
+    return text + (names.size() > kNamed ? ", ...)" : ")");
+  };
+  fail_usage("train", fmt::format("the classes are not those that {} learns: {} instead of {}; its "
+                                  "network knows them by their number, so put them back or start "
+                                  "a new run",
+                                  run, text_of(now), text_of(config.class_names)));
 }
 
 void remove_leftovers(const std::string& run) {

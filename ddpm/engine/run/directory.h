@@ -42,6 +42,8 @@ struct RunConfig {
   // The hashes of the data sets that it was trained on, the newest last. There are several if the
   // user accepted changed data sets, and none in runs of version 0.1.0.
   std::vector<std::string> data_hashes;
+  // The classes that its network is told, in the order of their numbers.
+  std::vector<std::string> class_names = {};
 };
 
 // The configuration of a run that starts now with these options. Equal options and pictures give
@@ -77,6 +79,11 @@ void write_data_index(const std::string& run, const DataFingerprint& data);
 // `before` is the index. It has no files if it is lost.
 void check_data(const std::string& run, RunConfig& config, const DataFingerprint& before,
                 const DataFingerprint& now, bool accept_changes);
+
+// Throws UsageError unless the classes of the pictures are those that the network was trained on.
+// The network knows them by their numbers.
+void check_classes(const std::string& run, const RunConfig& config,
+                   const std::vector<std::string>& now);
 
 // Removes the temporary files that killed processes left in the run, including those of version
 // 0.1.0.

@@ -14,6 +14,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/lock.h"
+#include "ddpm/base/text.h"
 #include "ddpm/data/batch_sampler.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/data/image.h"
@@ -92,8 +93,13 @@ RunSession::~RunSession() {
 
 ModelConfig RunSession::model() const {
   const ImageSize size = pictures_->image_size();
-  return options_.model_config(size.height, size.width, pictures_->channels(),
-                               pictures_->condition_channels());
+  ModelConfig config = options_.model_config(size.height, size.width, pictures_->channels(),
+                                             pictures_->condition_channels());
+  if (options_.data.wants_classes()) {
+    config.class_names = pictures_->class_names();
+    config.network.classes() = static_cast<int64_t>(config.class_names.size());
+  }
+  return config;
 }
 
 void RunSession::load(const PictureLoader& loader, bool resumed, const DataFingerprint& known) {
@@ -103,6 +109,14 @@ void RunSession::load(const PictureLoader& loader, bool resumed, const DataFinge
   pictures_ = conditioned(std::move(pictures_), options_.data);
   options_.data.channels = std::to_string(pictures_->channels());
   fingerprint_ = pictures_->fingerprint();
+  if (!options_.data.wants_classes()) return;
+  const std::vector<std::string> classes = pictures_->class_names();
+  if (classes.empty()) fail_usage("train", "classes are to be learnt, but the pictures have none");
+  model().check();
+  if (classes.size() == 1) {
+    warn(fmt::format("all pictures are of one class, {}; there is nothing to tell apart",
+                     printable(classes[0])));
+  }
 }
 
 void RunSession::start(const PictureLoader& pictures) {
@@ -129,6 +143,7 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
                     directory_));
   }
   check_data(directory_, config_, before, fingerprint_, accept_changed_data);
+  check_classes(directory_, config_, model().class_names);
   config_.options = options_;
   if (config_.id.empty()) adopt_old_run(config_, model(), fingerprint_);
   make_trainer();
@@ -284,12 +299,23 @@ bool RunSession::has_grid() const { return options_.run.sample_every == 0 || exi
 
 // The conditions of pictures that stay the same in all grids of the run. Undefined if there are
 // none.
-Tensor RunSession::grid_conditions() const {
+Tensor RunSession::grid_conditions(int64_t count) const {
   if (pictures_->condition_channels() == 0) return {};
   BatchSampler sampler({.images = pictures_->size(),
-                        .batch = options_.run.sample_count,
+                        .batch = count,
                         .seed = seed_of(options_.optimizer.seed, Stream::kGridPictures)});
   return checked_batch(*pictures_, sampler.at(0)).condition;
+}
+
+// The classes that a grid shows, one row for each: all of them, or some that are evenly spread if
+// there are many.
+std::vector<int64_t> RunSession::grid_labels() const {
+  constexpr int64_t kMostRows = 16;
+  const int64_t classes = trainer_->config().network.classes();
+  const int64_t rows = std::min({classes, kMostRows, options_.run.sample_count});
+  std::vector<int64_t> labels;
+  for (int64_t row = 0; row < rows; ++row) labels.push_back(row * classes / rows);
+  return labels;
 }
 
 // Returns false if the observer stopped the drawing. If the drawing fails, this only warns, because
@@ -300,9 +326,13 @@ bool RunSession::draw_grid() {
   // The batch is small, so that a request to stop is noticed soon.
   const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
   bool given_up = false;
-  GenerateOptions options{.count = options_.run.sample_count,
+  const std::vector<int64_t> labels = grid_labels();
+  // How many pictures there are for each condition, and of how many classes.
+  const int64_t each = std::max<int64_t>(static_cast<int64_t>(labels.size()), 1);
+  GenerateOptions options{.count = (options_.run.sample_count + each - 1) / each,
                           .seed = options_.optimizer.seed,
                           .steps = options_.run.sample_steps,
+                          .labels = labels,
                           .batch = batch,
                           // The memory is needed for training.
                           .prepare_weights = false,
@@ -312,12 +342,13 @@ bool RunSession::draw_grid() {
                           }};
   const bool drawn = attempt("a sample grid was not drawn", [&] {
     try {
-      options.condition = grid_conditions();
+      options.condition = grid_conditions(options.count);
       Tensor images = to_bytes(sample(options));
-      GridOptions grid{.scale = comfortable_scale(size)};
+      GridOptions grid{.columns = labels.empty() ? 0 : options.count,
+                       .scale = comfortable_scale(size)};
       if (options.condition.defined()) {
         images = beside_conditions(to_bytes(options.condition), images);
-        grid.columns = columns_of_groups(options.count, 2);
+        grid.columns = columns_of_groups(options.count, each + 1);
       }
       write_png(grid_path(), make_grid(images, grid));
     } catch (const Error&) {

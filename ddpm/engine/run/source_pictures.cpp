@@ -1,6 +1,7 @@
 // pictures_from_source() of run.h.
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -58,6 +59,8 @@ PictureLoader pictures_from_source(SourceEvents events) {
     if (options.source.empty()) fail_no_source(request);
     options.source = absolute_source(options.source);
     check_place(request, options.source, "--data");
+    if (!options.labels.empty())
+      options.labels = std::filesystem::absolute(options.labels).lexically_normal().string();
     ImageCondition condition = parse_condition(options.condition);
     if (condition.kind == ImageCondition::Kind::kPairs) {
       const std::string prefix = "folder:";
@@ -69,7 +72,9 @@ PictureLoader pictures_from_source(SourceEvents events) {
                                                 {.size = parse_image_size(options.size),
                                                  .channels = options.channels,
                                                  .background = options.background,
-                                                 .known = &request.known},
+                                                 .known = &request.known,
+                                                 .classes = options.classes,
+                                                 .labels = options.labels},
                                                 events.loading);
     if (events.loaded) events.loaded(loaded.report, *loaded.pictures);
     return loaded.pictures;

@@ -1,0 +1,113 @@
+#include "ddpm/engine/image_inputs.h"
+
+#include <fmt/core.h>
+
+#include "ddpm/base/error.h"
+#include "ddpm/engine/finite.h"
+
+namespace ddpm {
+namespace {
+
+// The number in the seed and the class of image k of all.
+struct Place {
+  int64_t index = 0;
+  int64_t label = -1;
+};
+Place place_of(const ImagesAsked& asked, int64_t classes, int64_t k) {
+  if (asked.labels.empty()) {
+    const int64_t index = asked.first + k;
+    return {index, classes > 0 ? index % classes : -1};
+  }
+  return {asked.first + k % asked.count, asked.labels[static_cast<size_t>(k / asked.count)]};
+}
+
+void check_classes(const ImagesAsked& asked, int64_t classes) {
+  const bool wanted = !asked.labels.empty() || asked.guidance != 1 || asked.guidance_rescale != 0;
+  if (classes == 0 && wanted) {
+    fail_usage("sample",
+               "the model was trained without classes, so there is no class to draw and no "
+               "guidance; train with --classes or --labels");
+  }
+  for (const int64_t label : asked.labels) {
+    if (label >= -1 && label < classes) continue;
+    fail_usage("sample", fmt::format("there is no class {}; there are 0 to {}, and -1 is no class",
+                                     label, classes - 1));
+  }
+}
+
+void check_condition(const ModelConfig& config, const ImagesAsked& asked, int64_t height,
+                     int64_t width) {
+  const int64_t channels = config.network.condition_channels();
+  const Tensor& condition = asked.condition;
+  if (channels == 0) {
+    if (!condition.defined()) return;
+    fail_usage("sample", "the model takes no condition, but one is given");
+  }
+  const Shape wanted{asked.count, height, width, channels};
+  if (!condition.defined()) {
+    fail_usage("sample", fmt::format("the model draws from a condition ({}), and none is given; "
+                                     "{} is needed",
+                                     config.condition, wanted.str()));
+  }
+  const Shape one{1, height, width, channels};
+  if (condition.shape() != wanted && condition.shape() != one) {
+    fail_usage("sample", fmt::format("the condition is {}; {} is needed, or {} for all",
+                                     condition.shape().str(), wanted.str(), one.str()));
+  }
+  if (condition.dtype() != DType::kFloat32) {
+    fail_usage("sample",
+               fmt::format("the condition is of type {}; it must be float32, from -1 to 1",
+                           name_of(condition.dtype())));
+  }
+  if (const auto value = find_not_finite(condition)) {
+    fail_usage("sample",
+               fmt::format("the condition contains {}; all numbers must be finite", *value));
+  }
+}
+
+Tensor labels_of(const ImagesAsked& asked, int64_t classes, int64_t begin, int64_t count,
+                 bool both) {
+  Tensor labels = Tensor::full({both ? 2 * count : count}, -1);
+  if (asked.guidance == 0) return labels;
+  for (int64_t k = 0; k < count; ++k)
+    labels.f32()[k] = static_cast<float>(place_of(asked, classes, begin + k).label);
+  return labels;
+}
+
+Tensor condition_of(const ImagesAsked& asked, int64_t begin, int64_t count, bool both) {
+  const Tensor& condition = asked.condition;
+  const int64_t rows = both ? 2 * count : count;
+  Tensor all({rows, condition.size(1), condition.size(2), condition.size(3)});
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t k = condition.size(0) == 1 ? 0 : (begin + i % count) % asked.count;
+    Tensor row = all.rows(i, i + 1);
+    row.copy_from(condition.rows(k, k + 1));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<int64_t> image_numbers(const ImagesAsked& asked, int64_t begin, int64_t count) {
+  std::vector<int64_t> numbers;
+  for (int64_t k = begin; k < begin + count; ++k) numbers.push_back(place_of(asked, 0, k).index);
+  return numbers;
+}
+
+void check_image_inputs(const ModelConfig& config, const ImagesAsked& asked, int64_t height,
+                        int64_t width) {
+  check_classes(asked, config.network.classes());
+  check_condition(config, asked, height, width);
+}
+
+ImageInputs image_inputs(const ModelConfig& config, const ImagesAsked& asked, int64_t begin,
+                         int64_t count, bool both, Device device) {
+  ImageInputs inputs;
+  const int64_t classes = config.network.classes();
+  if (classes > 0) inputs.labels = labels_of(asked, classes, begin, count, both).to(device);
+  if (config.network.condition_channels() > 0)
+    inputs.condition = condition_of(asked, begin, count, both).to(device);
+  return inputs;
+}
+
+}  // namespace ddpm
