@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apps/cli/classes.h"
 #include "apps/cli/suggestions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
@@ -101,6 +102,7 @@ std::string describe(const LoadReport& report, const Pictures& pictures, size_t 
       fmt::format("{} picture{} of {}x{} with {} channel{} from {}\n", pictures.size(),
                   plural(pictures.size()), size.height, size.width, pictures.channels(),
                   plural(pictures.channels()), printable(pictures.name()));
+  text += describe_classes(report.labels, most_named);
   if (!report.note.empty()) text += printable(report.note) + "\n";
   const size_t skipped = report.skipped.size();
   if (skipped == 0) return text;

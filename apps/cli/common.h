@@ -69,7 +69,7 @@ inline constexpr int64_t kMostScale = 1024;
 std::vector<std::pair<std::string, std::string>> source_rows();
 
 // Describes for users what a source gave and what it left out. Lists at most `most_named` of the
-// skipped files.
+// classes and of the skipped files.
 std::string describe(const LoadReport& report, const Pictures& pictures, size_t most_named);
 
 // A number with three digits and a unit: "35.7 M", or with the unit "FLOP" "58.9 MFLOP", "987

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
@@ -84,7 +85,7 @@ int run(Request& request) {
   }
   check_grid(shown.size(0), shown.size(3));
   out.write(encode_png(make_grid(shown, grid)));
-  print(describe(source.report, pictures, source.report.skipped.size()));
+  print(describe(source.report, pictures, std::numeric_limits<size_t>::max()));
   print(fmt::format("wrote {}, showing {}\n", printable(request.out), count));
   warn_of_place(request.out, request.source);
   if (request.each.empty()) return 0;
@@ -114,6 +115,11 @@ Action data_command(Flags& flags) {
   flags.add("condition", request->condition,
             "as in ddpm train: the grid shows the condition of each picture before it",
             "none|downscale:N|grey|DIR");
+  flags.add(
+      "classes", request->options.classes,
+      "list the classes: folders inside FOLDER, groups of emoji, labels of mnist and cifar10");
+  flags.add("labels", request->options.labels,
+            "list the classes in a table of file names and classes", "FILE.csv");
   flags.add("seed", request->sampler.seed, "seed for the choice of the pictures");
   flags.add("scale", request->scale,
             "every pixel of the grid becomes N x N pixels, 0 for a convenient size");

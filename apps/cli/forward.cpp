@@ -104,12 +104,15 @@ Tensor read_entry(const SafetensorsFile& file, const char* name, Layout layout, 
   return read.to(device);
 }
 
-NetworkInput read_inputs(const SafetensorsFile& file, Device device) {
-  return {.x = Variable(read_entry(file, "x", Layout::kImage, device)),
-          .t = read_entry(file, "t", Layout::kAsIs, device),
-          .labels = read_entry(file, "class_labels", Layout::kAsIs, device),
-          .condition = Variable(read_entry(file, "condition", Layout::kImage, device)),
-          .estimate = Variable(read_entry(file, "x_self_cond", Layout::kImage, device))};
+NetworkInput read_inputs(const SafetensorsFile& file, const OptionalInputs& taken, Device device) {
+  NetworkInput input{.x = Variable(read_entry(file, "x", Layout::kImage, device)),
+                     .t = read_entry(file, "t", Layout::kAsIs, device),
+                     .labels = read_entry(file, "class_labels", Layout::kAsIs, device),
+                     .condition = Variable(read_entry(file, "condition", Layout::kImage, device)),
+                     .estimate = Variable(read_entry(file, "x_self_cond", Layout::kImage, device))};
+  if (taken.labels && !input.labels.defined())
+    input.labels = Tensor::full(input.t.shape(), -1, device);
+  return input;
 }
 
 }  // namespace
@@ -145,7 +148,7 @@ Action forward_command(Flags& flags) {
     const SafetensorsFile file = SafetensorsFile::open(request->in);
     const Model model = request->model.load(flags, device);
     check_inputs(file, model.config, model.network->takes());
-    const NetworkInput input = read_inputs(file, device);
+    const NetworkInput input = read_inputs(file, model.network->takes(), device);
     OutputFile file_out(request->out);
     const Variable out = (*model.network)(input);  // [N, H, W, C]
     require_finite(out.value(), "the output");

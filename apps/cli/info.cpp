@@ -2,6 +2,7 @@
 // would create, the cost of running and training it, and the memory of this machine.
 #include <fmt/core.h>
 
+#include "apps/cli/classes.h"
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
@@ -65,6 +66,10 @@ void print_text(const Report& report) {
   write_options(report.config, options);
   for (const auto& [name, value] : options.members())
     print(fmt::format("  {:<28}{}\n", name, value));
+  if (report.config.network.classes() > 0) {
+    constexpr size_t kNamed = 100;
+    print(fmt::format("  {:<28}{}\n", "class_names", class_list(report.config, kNamed)));
+  }
   const Cost& cost = report.cost;
   print(fmt::format("  {:<28}{} ({})\n", "parameters",
                     short_number(static_cast<double>(cost.parameters)), cost.parameters));
@@ -75,6 +80,7 @@ void print_text(const Report& report) {
     print(fmt::format("  {:<28}{} at batch {}\n", what, memory_text(bytes), report.batch));
   };
   memory("memory for sampling", cost.sampling_bytes);
+  if (cost.guided_bytes > 0) memory("  with --guidance", cost.guided_bytes);
   memory("memory for training", cost.training_bytes);
   memory("  with --recompute", cost.recompute_bytes);
   print(fmt::format("  {:<28}{} ({})\n", "memory available", memory_text(report.available.bytes),
@@ -99,6 +105,7 @@ void print_json(const Report& report) {
   object.set("batch", json_value::write(report.batch));
   object.set("forward_flops", json_value::write(cost.forward_flops));
   object.set("sampling_bytes", json_value::write(cost.sampling_bytes));
+  if (cost.guided_bytes > 0) object.set("guided_bytes", json_value::write(cost.guided_bytes));
   object.set("training_bytes", json_value::write(cost.training_bytes));
   object.set("recompute_bytes", json_value::write(cost.recompute_bytes));
   object.set("available_bytes", json_value::write(report.available.bytes));

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "apps/cli/classes.h"
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/inputs.h"
@@ -19,6 +20,7 @@
 #include "ddpm/base/text.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/pixels.h"
+#include "ddpm/diffusion/guidance.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/generator.h"
@@ -77,7 +79,7 @@ struct Request {
   ModelFlags model;
   Machine machine;
   GenerateOptions generate;
-  std::string size, out, each, trajectory, input;
+  std::string size, classes, out, each, trajectory, input;
   int64_t columns = 0;
   int64_t scale = 0;
 };
@@ -144,13 +146,24 @@ struct Layouts {
   const GridOptions& grid(const Inputs* inputs) const { return inputs ? beside : plain; }
 };
 
-Layouts lay_out(const Request& request, const Shape& image, const Inputs* inputs) {
+// One row for each class of --class. Without --class, one column for each class.
+int64_t columns_for(const Request& request, const ModelConfig& config) {
+  constexpr int64_t kMostColumns = 20;
+  if (request.columns > 0) return request.columns;
+  const GenerateOptions& options = request.generate;
+  if (!options.labels.empty()) return options.labels.size() > 1 ? options.count : 0;
+  const int64_t classes = config.network.classes();
+  return classes > 1 && classes <= std::min(kMostColumns, options.count) ? classes : 0;
+}
+
+Layouts lay_out(const Request& request, const ModelConfig& config, const Shape& image,
+                const Inputs* inputs) {
   Layouts layouts;
-  layouts.plain = {.columns = request.columns,
+  layouts.plain = {.columns = columns_for(request, config),
                    .scale = request.scale > 0 ? request.scale
                                               : comfortable_scale(ImageSize{image[0], image[1]})};
   layouts.beside = layouts.plain;
-  layouts.shown = request.generate.count;
+  layouts.shown = request.generate.total();
   layouts.channels = image[2];
   if (inputs == nullptr) return layouts;
   const int64_t group = 1 + layouts.shown / inputs->count();
@@ -170,12 +183,12 @@ class Outputs {
         layouts_(layouts),
         image_(image),
         inputs_(inputs),
-        each_(request.each, request.generate.count,
-              inputs ? inputs->output_names(request.generate.count / inputs->count())
+        each_(request.each, request.generate.total(),
+              inputs ? inputs->output_names(request.generate.total() / inputs->count())
                      : std::vector<std::string>()) {
     const ImageSize picture{image[0], image[1]};
-    const int64_t count = request.generate.count;
-    if (inputs != nullptr) check_overlaps(request, each_, inputs);
+    const int64_t count = request.generate.total();
+    check_overlaps(request, each_, inputs);
     if (!request.out.empty()) {
       const ImageSize size = grid_size(layouts.shown, picture, layouts.grid(inputs));
       check_picture_output("--out", size, kMostPngSide, memory_of(size, layouts.channels));
@@ -277,7 +290,7 @@ int64_t bytes_of_files(const Request& request, const Layouts& layouts, const Sha
                        const Inputs* inputs) {
   constexpr double kMost = 1e18;
   const ImageSize picture{image[0], image[1]};
-  const int64_t count = request.generate.count;
+  const int64_t count = request.generate.total();
   double bytes = 0;
   if (!request.out.empty()) {
     bytes += memory_of(grid_size(layouts.shown, picture, layouts.grid(inputs)), layouts.channels);
@@ -321,24 +334,34 @@ Tensor conditions_for(const Tensor& conditions, int64_t count) {
   return all;
 }
 
+void print_classes(const ModelConfig& config, const GenerateOptions& options) {
+  print(fmt::format("classes, {} of each: ", options.count));
+  for (size_t i = 0; i < options.labels.size(); ++i)
+    print((i > 0 ? ", " : "") + printable(config.class_name(options.labels[i])));
+  print("\n");
+}
+
 int run(Request& request, const Flags& flags) {
   const Device device = request.machine.apply();
   check(request, flags);
   const Model model = request.model.load(flags, device);
   const std::unique_ptr<const Inputs> inputs = open_inputs(request, flags, model.config);
   GenerateOptions& options = request.generate;
+  if (!request.classes.empty()) options.labels = parse_classes(request.classes, model.config);
   complete(request, model.config, inputs.get(), options);
 
   const Shape image = {options.height, options.width, model.config.network.channels()};
-  const Layouts layouts = lay_out(request, image, inputs.get());
+  const Layouts layouts = lay_out(request, model.config, image, inputs.get());
+  const int64_t total = options.total();
   Outputs outputs(request, layouts, image, Trajectory::frames(options.steps), inputs.get());
-  require_memory_for_sampling(
-      model.config, {.count = options.count,
-                     .batch = options.batch,
-                     .height = options.height,
-                     .width = options.width,
-                     .prepare_weights = options.prepare_weights,
-                     .other_bytes = bytes_of_files(request, layouts, image, inputs.get())});
+  require_memory_for_sampling(model.config,
+                              {.count = total,
+                               .batch = options.batch,
+                               .height = options.height,
+                               .width = options.width,
+                               .prepare_weights = options.prepare_weights,
+                               .other_bytes = bytes_of_files(request, layouts, image, inputs.get()),
+                               .guided = Guidance{.scale = options.guidance}.needs_both()});
   Tensor conditions;  // [I, H, W, C], bytes
   if (inputs) {
     conditions = inputs->conditions();
@@ -346,17 +369,16 @@ int run(Request& request, const Flags& flags) {
   }
   std::optional<Trajectory> trajectory;
   if (!request.trajectory.empty()) {
-    trajectory.emplace(options.steps,
-                       Shape{options.count, options.height, options.width, image[2]});
+    trajectory.emplace(options.steps, Shape{total, options.height, options.width, image[2]});
   }
   Progress progress("step");
-  const int64_t batches = options.count / options.batch + (options.count % options.batch != 0);
+  const int64_t batches = total / options.batch + (total % options.batch != 0);
   // Drawn before the first step, because a step of large pictures takes long.
   progress.update(0, batches * options.steps);
   options.progress = [&](const GenerateProgress& now) {
     if (trajectory) {
       if (now.step == 1) {
-        const auto seeds = image_seeds(options.seed, now.begin, now.x->size(0));
+        const auto seeds = generated_seeds(options, now.begin, now.x->size(0));
         trajectory->add(0, now.begin, initial_noise(seeds, image, device));
       }
       trajectory->add(now.step, now.begin, *now.x);
@@ -366,6 +388,7 @@ int run(Request& request, const Flags& flags) {
   };
   const Tensor pictures = to_bytes(generate(*model.network, model.config, options));
   progress.finish();
+  if (!options.labels.empty()) print_classes(model.config, options);
   outputs.write(pictures, conditions, trajectory);
   return 0;
 }
@@ -383,6 +406,10 @@ Action sample_command(Flags& flags) {
             "then counts the outputs of each (1), and --each keeps the names",
             "FILE|DIR");
   flags.add_fields(request->generate);
+  flags.add(
+      "class", request->classes,
+      "draw --n of each of these classes, one row each: names, or numbers such as #3; all, none",
+      "NAME,NAME,...");
   flags.add("size", request->size, "size of the pictures, if not that of the training", "N|HxW");
   flags.add("columns", request->columns,
             "columns of the grid, 0 for a nearly square grid; with --input, of inputs beside their "

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "ddpm/data/pictures.h"
+
 namespace ddpm {
 
 struct SkippedFile {
@@ -20,6 +22,8 @@ struct LoadReport {
   std::string looked_for;
   // Further information for the user. May be empty.
   std::string note;
+  // The classes of the loaded pictures. Empty if they have none.
+  ClassLabels labels;
 };
 
 }  // namespace ddpm

@@ -233,6 +233,7 @@ LoadedSource load_source(const std::string& source, const SourceOptions& options
     labels = labels_of_read(classes, decoding.was_read());
     for (SourceFile& entry : entries_of(labels)) fingerprint.files.push_back(std::move(entry));
   }
+  report.labels = labels;
   Dataset dataset(decoding.take_images(), list.name, std::move(labels), std::move(fingerprint));
   // Return the memory of the decoding to the system.
   trim_allocator();

@@ -1,0 +1,182 @@
+// Classes from pictures to pictures: ddpm data, train, info, sample and forward.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "ddpm/base/file.h"
+#include "ddpm/data/image.h"
+#include "ddpm/engine/weights.h"
+#include "ddpm/nn/network.h"
+#include "ddpm/nn/tutorial/unet.h"
+#include "tests/cli/program.h"
+#include "tests/support/folder.h"
+
+namespace ddpm::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Classes : public ::testing::Test {
+ protected:
+  Classes() {
+    make_pictures(folder_ / "pictures/cat", 3);
+    make_pictures(folder_ / "pictures/dog", 2);
+    ModelConfig config{.network = tutorial::UnetConfig{.dim = 8, .dim_mults = {1, 2}},
+                       .height = 8,
+                       .width = 8,
+                       .process = {.timesteps = 100}};
+    config.network.classes() = 3;
+    config.class_names = {"cat", "7", "cat,dog"};
+    const auto network = make_network(config.network);
+    network->initialize(1);
+    save_model(model_, config, *network, parameter_tensors(*network), 7);
+  }
+
+  Outcome sample(std::vector<std::string> flags) const {
+    flags.insert(flags.begin(), {"sample", model_, "--steps", "3", "--scale", "1"});
+    return run_ddpm(flags);
+  }
+  void expect_refused(std::vector<std::string> flags, const std::string& says) const {
+    flags.insert(flags.end(), {"--out", grid_});
+    const Outcome outcome = sample(flags);
+    EXPECT_EQ(outcome.status, 2) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(says));
+  }
+
+  TemporaryFolder folder_;
+  const std::string model_ = folder_ / "model.safetensors";
+  const std::string grid_ = folder_ / "grid.png";
+};
+
+TEST_F(Classes, AreCountedBeforeTraining) {
+  const Outcome seen = run_ddpm({"data", folder_ / "pictures", "--classes", "--out", grid_});
+  ASSERT_EQ(seen.status, 0) << seen.err;
+  EXPECT_THAT(seen.out, HasSubstr("2 classes: cat (3), dog (2)\n"));
+  write_file_atomic(folder_ / "l.csv", "cat/0.png,x\ncat/1.png,y\n");
+  const Outcome table =
+      run_ddpm({"data", folder_ / "pictures", "--labels", folder_ / "l.csv", "--out", grid_});
+  EXPECT_THAT(table.out, HasSubstr("2 classes: x (1), y (1); 3 pictures of no class\n"));
+}
+
+TEST_F(Classes, AreTrainedToldAndDrawn) {
+  const std::string run = folder_ / "run";
+  const Outcome trained = run_ddpm({"train",
+                                    "--data",
+                                    folder_ / "pictures",
+                                    "--classes",
+                                    "--out",
+                                    run,
+                                    "--size",
+                                    "8",
+                                    "--dim",
+                                    "8",
+                                    "--dim-mults",
+                                    "1,2",
+                                    "--steps",
+                                    "2",
+                                    "--batch",
+                                    "2",
+                                    "--sample-steps",
+                                    "2",
+                                    "--sample-count",
+                                    "4"});
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  EXPECT_THAT(trained.err, HasSubstr("2 classes: cat (3), dog (2)\n"));
+  const Outcome info = run_ddpm({"info", run});
+  EXPECT_THAT(info.out, HasSubstr("class_names                 cat, dog\n"));
+  EXPECT_THAT(info.out, HasSubstr("with --guidance"));
+  EXPECT_THAT(run_ddpm({"info", run, "--json"}).out, HasSubstr("\"class_names\": ["));
+  const Outcome drawn = run_ddpm({"sample", run, "--class", "dog,none", "--n", "2", "--guidance",
+                                  "2", "--steps", "2", "--each", folder_ / "each"});
+  ASSERT_EQ(drawn.status, 0) << drawn.err;
+  EXPECT_THAT(drawn.out, HasSubstr("classes, 2 of each: dog, none\n"));
+  EXPECT_EQ(names_in(folder_ / "each").size(), 4u);
+}
+
+TEST_F(Classes, AreNamedOrNumberedAndHaveARowEach) {
+  const auto size = [&](const std::string& classes) {
+    const Outcome outcome = sample({"--class", classes, "--n", "3", "--out", grid_});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return probe_image(read_file(grid_)).size;
+  };
+  EXPECT_EQ(size("7,#0"), (ImageSize{2 * 10 + 2, 3 * 10 + 2}));
+  EXPECT_EQ(size("all"), (ImageSize{3 * 10 + 2, 3 * 10 + 2}));
+  EXPECT_EQ(size("cat,dog"), (ImageSize{2 * 10 + 2, 2 * 10 + 2}));  // one class, near-square
+  // All in turn, a column for each.
+  ASSERT_EQ(sample({"--n", "6", "--out", grid_}).status, 0);
+  EXPECT_EQ(probe_image(read_file(grid_)).size, (ImageSize{2 * 10 + 2, 3 * 10 + 2}));
+}
+
+TEST_F(Classes, GuidanceOf1ChangesNothing) {
+  const auto picture = [&](std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--class", "cat", "--n", "2", "--out", grid_});
+    const Outcome outcome = sample(flags);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return read_file(grid_);
+  };
+  const std::string plain = picture({});
+  EXPECT_EQ(picture({"--guidance", "1"}), plain);
+  const std::string guided = picture({"--guidance", "4"});
+  EXPECT_NE(guided, plain);
+  EXPECT_EQ(picture({"--guidance", "4", "--batch", "1"}), guided);
+  EXPECT_NE(picture({"--guidance", "4", "--guidance-rescale", "0.7"}), guided);
+}
+
+TEST_F(Classes, TheWayBeginsWithTheSameNoiseForEachClass) {
+  const Outcome outcome = sample(
+      {"--class", "cat,7", "--n", "2", "--trajectory", folder_ / "way.webp", "--guidance", "2"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_GE(probe_image(read_file(folder_ / "way.webp")).frames, 2);  // equal ones become one
+}
+
+TEST_F(Classes, MistakesAreAnsweredWithWhatWouldWork) {
+  expect_refused({"--class", "cst"}, "there is no class 'cst'; did you mean cat?");
+  expect_refused({"--class", "elephant"}, "there are cat, 7, cat,dog, and #0 to #2 by number");
+  expect_refused({"--class", "cat,#3"}, "there is no class '#3'");
+  expect_refused({"--class", "cat,"}, "there is no class ''");
+  expect_refused({"--guidance", "-1"}, "guidance is -1 but must lie between 0 and 1000");
+  expect_refused({"--guidance-rescale", "2"}, "guidance-rescale is 2");
+  make_model(model_);
+  expect_refused({"--class", "cat"}, "the model was trained without any");
+  expect_refused({"--guidance", "3"}, "the model was trained without classes");
+  const auto train = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"train", "--out", folder_ / "run"});
+    const Outcome outcome = run_ddpm(flags);
+    EXPECT_EQ(outcome.status, 2) << outcome.err;
+    return outcome.err;
+  };
+  EXPECT_THAT(train({"--data", folder_ / "pictures/cat", "--classes"}),
+              HasSubstr("holds no folders to take as classes"));
+  write_file_atomic(folder_ / "l.csv", "cat/0.png,x\ncat/9.png,y\n");
+  EXPECT_THAT(train({"--data", folder_ / "pictures", "--labels", folder_ / "l.csv"}),
+              HasSubstr("cat/9.png (line 2)"));
+  EXPECT_THAT(train({"--data", "emoji:cat-face", "--labels", folder_ / "l.csv"}),
+              HasSubstr("give --classes"));
+}
+
+TEST_F(Classes, ForwardTakesClassLabels) {
+  const auto forward = [&](const std::vector<float>& labels) {
+    SafetensorsWriter writer;
+    writer.add("x", Tensor::full({2, 8, 8, 3}, 0.5f), Layout::kImage);
+    writer.add("t", Tensor::of({2}, {3, 50}));
+    if (!labels.empty())
+      writer.add("class_labels", Tensor::of({static_cast<int64_t>(labels.size())}, labels));
+    writer.write(folder_ / "in.safetensors");
+    const Outcome outcome = run_ddpm({"forward", model_, "--in", folder_ / "in.safetensors",
+                                      "--out", folder_ / "out.safetensors"});
+    if (outcome.status != 0) return outcome.err;
+    const Tensor out = SafetensorsFile::open(folder_ / "out.safetensors").read("out");
+    return std::to_string(out.values()[0]) + std::to_string(out.values()[200]);
+  };
+  EXPECT_EQ(forward({}), forward({-1, -1}));
+  EXPECT_NE(forward({}), forward({2, 0}));
+  EXPECT_THAT(forward({2, 3}), HasSubstr("there is no class 3"));
+  EXPECT_THAT(forward({2}), HasSubstr("class_labels of"));
+  make_model(model_);
+  EXPECT_THAT(forward({2, 0}), HasSubstr("class_labels, which the network does not take"));
+}
+
+}  // namespace
+}  // namespace ddpm::test
