@@ -1,5 +1,5 @@
-// Trains on a program's own arrays with labels: squares and discs, drawn here. hello_sample and
-// `ddpm sample` can use the resulting run.
+// Trains on a program's own arrays with labels: squares and discs, drawn here. At the end, it draws
+// pictures of each class. hello_sample and `ddpm sample` can use the resulting run.
 //   train_arrays RUN
 #include <algorithm>
 #include <cstdint>
@@ -24,6 +24,13 @@ int main(int argc, char** argv) try {
   const auto run = ddpm::Run::create(argv[1], options, pictures);
   while (!run->done()) std::cout << "loss " << run->step().loss << '\n';
   run->finish();
+  // Two of each: [4, 16, 16, 1] in [-1, 1].
+  const ddpm::Tensor drawn = run->sample({.count = 2, .labels = {0, 1}, .guidance = 2});
+  for (int64_t k = 0; k < drawn.size(0); ++k) {
+    std::cout << run->config().class_name(k / 2) << '\n';
+    for (int64_t i = 0; i < 256; ++i)
+      std::cout << (drawn.f32()[k * 256 + i] > 0 ? "#" : ".") << (i % 16 == 15 ? "\n" : "");
+  }
 } catch (const std::exception& error) {
   std::cerr << error.what() << '\n';
   return 1;
