@@ -28,7 +28,7 @@ Variable add(const Variable& a, const Variable& b) {
 
 Variable dropout(const Variable& x, double rate, const std::vector<uint64_t>& seeds,
                  uint64_t stream) {
-  if (static_cast<int64_t>(seeds.size()) != x.shape()[0] || rate < 0 || rate >= 1) {
+  if (static_cast<int64_t>(seeds.size()) != x.shape()[0] || !(rate >= 0 && rate < 1)) {
     fail("dropout", fmt::format("{} seeds and a rate of {} for x {}; one seed for each image and a "
                                 "rate of at least 0 and below 1 are needed",
                                 seeds.size(), rate, x.shape().str()));
@@ -37,12 +37,20 @@ Variable dropout(const Variable& x, double rate, const std::vector<uint64_t>& se
   backend_for(y.device())
       .run(op::Dropout{.rate = rate, .seeds = seeds, .stream = stream, .x = x.value(), .y = y});
   if (!Tape::recording({&x})) return Variable(y);
-  return Tape::record(y, [rate, seeds, stream, xs = x.slot()](Tensor dy) {
+  Variable output = Tape::record(y, [rate, seeds, stream, xs = x.slot()](Tensor dy) {
     Tensor dx = dy.unique() ? dy : like(dy);
     backend_for(dy.device())
         .run(op::Dropout{.rate = rate, .seeds = seeds, .stream = stream, .x = dy, .y = dx});
     xs->accumulate(std::move(dx));
   });
+  output.recompute_by([rate, seeds, stream, xv = x.saved()] {
+    const Tensor& from = xv.get();
+    Tensor again = like(from);
+    backend_for(from.device())
+        .run(op::Dropout{.rate = rate, .seeds = seeds, .stream = stream, .x = from, .y = again});
+    return again;
+  });
+  return output;
 }
 
 }  // namespace ddpm

@@ -39,7 +39,8 @@ Variable add(const Variable& a, const Variable& b);
 // given. The tape does not keep the result, as in group_norm().
 Variable rms_norm(const Variable& x, const Variable& g, const Variable* film,
                   const RmsNormArgs& args, const Variable* residual = nullptr);
-// x [N, ...] -> the same shape. seeds[n] gives the random numbers of image n.
+// x [N, ...] -> the same shape. seeds[n] gives the random numbers of image n. The tape does not
+// keep the result, as in group_norm().
 Variable dropout(const Variable& x, double rate, const std::vector<uint64_t>& seeds,
                  uint64_t stream);
 // qkv [N, H, W, 3 heads d], memory [2, heads, M, d] -> [N, H, W, heads d].

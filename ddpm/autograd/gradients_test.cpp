@@ -135,6 +135,12 @@ TEST_P(Gradients, AConvolutionBehindAnRmsNormThatItComputesAnew) {
 TEST_P(Gradients, Dropout) {
   const auto op = [](const Inputs& in) { return dropout(in[0], 0.3, {5, 6}, 1); };
   EXPECT_LT(worst_gradient_error(op, {random({2, 3, 4, 5}, 1)}), kBound);
+  const auto before_conv = [](const Inputs& in) {
+    return conv2d(dropout(in[0], 0.3, {5, 6}, 1), in[1], nullptr, {.padding = 1});
+  };
+  EXPECT_LT(worst_gradient_error(before_conv, {random({2, 4, 3, 2}, 1), random({3, 3, 2, 3}, 2)}),
+            kBound);
+  EXPECT_THROW(dropout(Variable(random({3, 2}, 1)), 0.3, {5, 6}, 1), Error);
 }
 
 TEST_P(Gradients, FourierEmbedding) {
