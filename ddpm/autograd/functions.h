@@ -68,6 +68,15 @@ Tensor sinusoidal_embedding(const Tensor& t, int64_t dim, const SinusoidArgs& ar
 // t [N], w [K] -> [N, 2K + 1].
 Variable fourier_embedding(const Tensor& t, const Variable& w);
 
+// What the loss of a network that predicts its variance adds: the variational bound.
+struct Bound {
+  // [N, H, W, C]: the images.
+  Tensor x0;
+  // One per image.
+  std::vector<BoundLevel> levels;
+  double weight = 0;
+};
+
 // The mean loss of a batch. backward() starts the backward pass, which leaves gradients in the
 // leaves.
 struct Loss {
@@ -77,11 +86,16 @@ struct Loss {
   // Empty if all weights are 1.
   Tensor weights;
   LossKind kind = LossKind::kMse;
+  std::optional<Bound> bound;
   void backward(Tape& tape) const;
 };
 // The mean over all elements of weights[n] * loss(prediction - target). prediction and target are
 // [N, ...], weights [N] or empty.
 Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target,
                const Tensor& weights = {});
+// The same for the first half of the channels of `output` [N, H, W, 2 C], plus the weighted mean of
+// the bound, whose variance comes from the second half. The bound gives the first half no gradient.
+Loss hybrid_loss(LossKind kind, const Variable& output, const Tensor& target, const Tensor& weights,
+                 Bound bound);
 
 }  // namespace ddpm

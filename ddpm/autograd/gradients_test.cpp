@@ -282,5 +282,42 @@ TEST_P(Gradients, Losses) {
   }
 }
 
+// The first half of the channels has the gradient of the plain loss, the second that of the bound.
+TEST_P(Gradients, HybridLoss) {
+  const Tensor target = random({3, 2, 3, 2}, 2), weights = Tensor::of({3}, {0.25f, 3, 1});
+  Tensor x0 = random({3, 2, 3, 2}, 3, 0.5f);
+  // The ends of the range have bins of their own.
+  x0.f32()[0] = x0.f32()[1] = -1;
+  x0.f32()[2] = x0.f32()[3] = 1;
+  const std::vector<BoundLevel> levels = {
+      {.scale = -0.02, .log_low = -6, .log_high = -5, .to_image = true},
+      {.scale = -0.05, .log_low = -7, .log_high = -5},
+      {.scale = -0.5, .log_low = -2, .log_high = -1}};
+  const auto loss_of = [&](const Variable& output, double bound_weight) {
+    return hybrid_loss(LossKind::kMse, output, target.to(GetParam()), weights.to(GetParam()),
+                       {.x0 = x0.to(GetParam()), .levels = levels, .weight = bound_weight});
+  };
+  const Variable output = Variable::leaf(random({3, 2, 3, 4}, 1));
+  Tape tape;
+  Loss loss;
+  {
+    Tape::Recording recording(tape);
+    loss = loss_of(output, 0.7);
+  }
+  loss.backward(tape);
+  const std::vector<float> got = output.grad().values();
+  Tensor moved = output.value();
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double step = 1e-3, weight = i % 4 < 2 ? 0 : 0.7;
+    const float original = moved.f32()[i];
+    moved.f32()[i] = static_cast<float>(original + step);
+    const double above = loss_of(Variable(moved), weight).value;
+    moved.f32()[i] = static_cast<float>(original - step);
+    const double below = loss_of(Variable(moved), weight).value;
+    moved.f32()[i] = original;
+    EXPECT_NEAR((above - below) / (2 * step), got[i], test::Tolerance::kLossGradient) << i;
+  }
+}
+
 }  // namespace
 }  // namespace ddpm

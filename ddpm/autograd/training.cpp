@@ -45,15 +45,58 @@ Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target,
   return loss;
 }
 
-void Loss::backward(Tape& tape) const {
-  Tensor dprediction = like(prediction.value());
+Loss hybrid_loss(LossKind kind, const Variable& output, const Tensor& target, const Tensor& weights,
+                 Bound bound) {
+  check_rank("loss", "the output", output.shape(), 4);
+  const Shape& all = output.shape();
+  const Shape half = {all[0], all[1], all[2], all[3] / 2};
+  if (half[3] * 2 != all[3]) {
+    fail("loss", fmt::format("the output {} has no channels for a variance", all.str()));
+  }
+  check_shape("loss", "the target", target.shape(), half);
+  check_shape("loss", "the images", bound.x0.shape(), half);
+  if (weights.defined()) check_shape("loss", "the weights", weights.shape(), {half[0]});
+  if (static_cast<int64_t>(bound.levels.size()) != half[0]) {
+    fail("loss", fmt::format("{} levels for {} images", bound.levels.size(), half[0]));
+  }
+  Loss loss{.prediction = output,
+            .target = target,
+            .weights = weights,
+            .kind = kind,
+            .bound = std::move(bound)};
   backend_for(target.device())
-      .run(op::LossBackward{.kind = kind,
-                            .prediction = prediction.value(),
-                            .target = target,
-                            .weights = weights.defined() ? &weights : nullptr,
-                            .dprediction = dprediction});
-  tape.backward(prediction, std::move(dprediction));
+      .run(op::HybridLoss{.kind = kind,
+                          .output = output.value(),
+                          .target = target,
+                          .x0 = loss.bound->x0,
+                          .weights = weights.defined() ? &weights : nullptr,
+                          .levels = loss.bound->levels,
+                          .bound_weight = loss.bound->weight,
+                          .mean = loss.value});
+  return loss;
+}
+
+void Loss::backward(Tape& tape) const {
+  Tensor gradient = like(prediction.value());
+  Backend& backend = backend_for(target.device());
+  const Tensor* given = weights.defined() ? &weights : nullptr;
+  if (bound) {
+    backend.run(op::HybridLossBackward{.kind = kind,
+                                       .output = prediction.value(),
+                                       .target = target,
+                                       .x0 = bound->x0,
+                                       .weights = given,
+                                       .levels = bound->levels,
+                                       .bound_weight = bound->weight,
+                                       .doutput = gradient});
+  } else {
+    backend.run(op::LossBackward{.kind = kind,
+                                 .prediction = prediction.value(),
+                                 .target = target,
+                                 .weights = given,
+                                 .dprediction = gradient});
+  }
+  tape.backward(prediction, std::move(gradient));
 }
 
 }  // namespace ddpm

@@ -44,4 +44,18 @@ enum class Activation { kSilu, kGelu };
 // function with delta = 1.
 enum class LossKind { kMse, kL1, kHuber };
 
+// What the variational bound needs to know about the noise level of an image, for a network that
+// predicts its variance. See kernels/variational_bound.h.
+struct BoundLevel {
+  // The distance between the means of the posterior and of the network's step, divided by the
+  // distance between target and output.
+  double scale = 0;
+  // The logarithms of the variances between which the network chooses: that of the posterior, and
+  // that of the noise that the step added.
+  double log_low = 0;
+  double log_high = 0;
+  // True for the step to the image itself. Its bound is the likelihood of 8-bit values.
+  bool to_image = false;
+};
+
 }  // namespace ddpm

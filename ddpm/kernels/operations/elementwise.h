@@ -47,6 +47,14 @@ struct Combine {
   std::string shape() const { return extents(y); }
 };
 
+// x[n, ..., c] += factor * values[n, c], in place.
+struct AddToChannels {
+  static constexpr const char* kName = "add_to_channels";
+  float factor;
+  const Tensor& values;  // [N, C]
+  Tensor& x;             // [N, ..., C]
+};
+
 // Changes x in place. NaN stays NaN.
 struct Clamp {
   static constexpr const char* kName = "clamp";
@@ -62,4 +70,5 @@ struct Clamp {
   F(ActivateBackward)                  \
   F(Add)                               \
   F(Combine)                           \
+  F(AddToChannels)                     \
   F(Clamp)

@@ -118,6 +118,50 @@ struct LossBackward {
   std::string shape() const { return extents(prediction); }
 };
 
+// The loss of a network that also predicts its variance (Nichol & Dhariwal 2021,
+// arXiv:2102.09672): the mean over all elements of weights[n] * loss(output - target) for the first
+// C channels of the output, plus bound_weight times the variational bound in bits, whose variance
+// comes from the other C channels. Summed in double in an order that no thread count changes.
+struct HybridLoss {
+  static constexpr const char* kName = "hybrid_loss";
+  LossKind kind;
+  const Tensor& output;                   // [N, H, W, 2 C]
+  const Tensor& target;                   // [N, H, W, C]
+  const Tensor& x0;                       // [N, H, W, C], the images
+  const Tensor* weights = nullptr;        // [N]; null: all are 1
+  const std::vector<BoundLevel>& levels;  // one per image
+  double bound_weight;
+  // On the host, complete when run() returns.
+  double& mean;
+
+  std::string shape() const { return extents(output); }
+};
+
+// doutput = d(mean) / d(output). The bound counts as a function of the variance alone.
+struct HybridLossBackward {
+  static constexpr const char* kName = "hybrid_loss backward";
+  LossKind kind;
+  const Tensor& output;
+  const Tensor& target;
+  const Tensor& x0;
+  const Tensor* weights = nullptr;
+  const std::vector<BoundLevel>& levels;
+  double bound_weight;
+  Tensor& doutput;  // [N, H, W, 2 C]
+
+  std::string shape() const { return extents(output); }
+};
+
+// x *= sigma, log sigma^2 = (1 + v) / 2 log_high + (1 - v) / 2 log_low: noise of the variance that
+// a network predicts. In place.
+struct ScaleByDeviation {
+  static constexpr const char* kName = "scale_by_deviation";
+  double log_low;
+  double log_high;
+  const Tensor& v;  // as x
+  Tensor& x;
+};
+
 // The sum over all tensors of the squares of their elements, in double.
 struct SumOfSquares {
   static constexpr const char* kName = "sum_of_squares";
@@ -147,5 +191,8 @@ struct Adam {
   F(Normal)                         \
   F(Loss)                           \
   F(LossBackward)                   \
+  F(HybridLoss)                     \
+  F(HybridLossBackward)             \
+  F(ScaleByDeviation)               \
   F(SumOfSquares)                   \
   F(Adam)

@@ -56,6 +56,17 @@ void RefBackend::run(const op::Combine& o) {
   });
 }
 
+void RefBackend::run(const op::AddToChannels& o) {
+  const int64_t images = o.values.size(0), channels = o.values.size(1);
+  const int64_t size = o.x.elements() / std::max<int64_t>(images, 1);
+  const float* values = o.values.f32();
+  float* to = o.x.f32();
+  for_each_element(o.x, [&](int64_t i) {
+    const double value = values[i / size * channels + i % channels];
+    to[i] = static_cast<float>(to[i] + o.factor * value);
+  });
+}
+
 void RefBackend::run(const op::Clamp& o) {
   float* values = o.x.f32();
   // std::max and std::min return their first argument where a comparison is false, so NaN stays.

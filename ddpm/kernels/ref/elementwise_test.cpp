@@ -77,5 +77,12 @@ TEST(RefElementwise, ClampKeepsNan) {
   EXPECT_TRUE(std::isnan(values[3]));
 }
 
+TEST(RefElementwise, AddToChannelsTakesOneValueForEachChannelOfAnImage) {
+  RefBackend ref;
+  Tensor x = Tensor::of({2, 1, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
+  ref.run(op::AddToChannels{.factor = 2, .values = Tensor::of({2, 2}, {1, 2, 3, 4}), .x = x});
+  EXPECT_EQ(x.values(), (std::vector<float>{3, 6, 5, 8, 11, 14, 13, 16}));
+}
+
 }  // namespace
 }  // namespace ddpm

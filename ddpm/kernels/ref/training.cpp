@@ -7,39 +7,10 @@
 #include "ddpm/base/philox.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/ref/grain.h"
+#include "ddpm/kernels/ref/loss_functions.h"
 #include "ddpm/kernels/ref/ref_backend.h"
 
 namespace ddpm {
-namespace {
-
-double loss_at(LossKind kind, double difference) {
-  const double size = std::abs(difference);
-  switch (kind) {
-    case LossKind::kMse:
-      return difference * difference;
-    case LossKind::kL1:
-      return size;
-    case LossKind::kHuber:
-      return size <= 1 ? 0.5 * difference * difference : size - 0.5;
-  }
-  return 0;
-}
-
-// Of the absolute value we take slope 0 at 0; NaN stays NaN.
-double slope_at(LossKind kind, double difference) {
-  const double sign = difference > 0 ? 1 : difference < 0 ? -1 : difference;
-  switch (kind) {
-    case LossKind::kMse:
-      return 2 * difference;
-    case LossKind::kL1:
-      return sign;
-    case LossKind::kHuber:
-      return std::abs(difference) <= 1 ? difference : sign;
-  }
-  return 0;
-}
-
-}  // namespace
 
 void RefBackend::run(const op::SinusoidalEmbedding& o) {
   const int64_t dim = o.y.size(1), half = dim / 2;
@@ -116,7 +87,7 @@ void RefBackend::run(const op::Loss& o) {
   const float* weights = o.weights ? o.weights->f32() : nullptr;
   double sum = 0;
   for (int64_t i = 0; i < count; ++i) {
-    sum += (weights ? weights[i / size] : 1) * loss_at(o.kind, double{p[i]} - t[i]);
+    sum += (weights ? weights[i / size] : 1) * ref::loss_at(o.kind, double{p[i]} - t[i]);
   }
   o.mean = sum / static_cast<double>(count);
 }
@@ -129,7 +100,7 @@ void RefBackend::run(const op::LossBackward& o) {
   const double factor = o.upstream / static_cast<double>(count);
   float* to = o.dprediction.f32();
   for (int64_t i = 0; i < count; ++i) {
-    const double slope = factor * slope_at(o.kind, double{p[i]} - t[i]);
+    const double slope = factor * ref::slope_at(o.kind, double{p[i]} - t[i]);
     to[i] = static_cast<float>((weights ? weights[i / size] : 1) * slope);
   }
 }

@@ -1,0 +1,90 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "ddpm/kernels/ref/ref_backend.h"
+#include "ddpm/kernels/variational_bound.h"
+
+namespace ddpm {
+namespace {
+
+// One picture of one pixel and channel.
+struct Element {
+  double bits;
+  double slope;
+};
+Element element(const BoundLevel& level, float output, float v, float target, float x0) {
+  RefBackend ref;
+  const Tensor both = Tensor::of({1, 1, 1, 2}, {output, v}), t = Tensor::of({1, 1, 1, 1}, {target}),
+               x = Tensor::of({1, 1, 1, 1}, {x0});
+  Element got{};
+  Tensor gradient(both.shape());
+  ref.run(op::HybridLoss{.kind = LossKind::kMse,
+                         .output = both,
+                         .target = t,
+                         .x0 = x,
+                         .levels = {level},
+                         .bound_weight = 1,
+                         .mean = got.bits});
+  ref.run(op::HybridLossBackward{.kind = LossKind::kMse,
+                                 .output = both,
+                                 .target = t,
+                                 .x0 = x,
+                                 .levels = {level},
+                                 .bound_weight = 1,
+                                 .doutput = gradient});
+  got.bits -= (output - target) * (output - target);
+  got.slope = gradient.f32()[1];
+  return got;
+}
+
+// Where the network hits mean and variance there is nothing to lose.
+TEST(RefHybridLoss, TheTrueStepHasNoDivergence) {
+  const BoundLevel level{.scale = 0.3, .log_low = -3, .log_high = -1};
+  const Element exact = element(level, 0.5f, -1, 0.5f, 0);
+  EXPECT_NEAR(exact.bits, 0, 1e-12);
+  EXPECT_NEAR(exact.slope, 0, 1e-7);
+  EXPECT_GT(element(level, 0.5f, 0, 0.5f, 0).bits, 0.1);
+}
+
+// The best variance is that of the posterior plus the square of the distance of the means.
+TEST(RefHybridLoss, TheBestVarianceHasNoSlope) {
+  const BoundLevel level{.scale = 0.3, .log_low = -3, .log_high = -1};
+  const double apart = 0.3 * 0.8;
+  const double best = std::log(std::exp(-3) + apart * apart);
+  const auto v = static_cast<float>(2 * (best + 3) / 2 - 1);
+  EXPECT_NEAR(element(level, 0.2f, v, 1.0f, 0).slope, 0, 1e-6);
+}
+
+// The masses of all 256 bins together are 1.
+TEST(RefHybridLoss, TheLikelihoodsOfAllValuesSumToOne) {
+  const BoundLevel level{
+      .scale = 1, .log_low = std::log(0.01), .log_high = std::log(0.04), .to_image = true};
+  double sum = 0;
+  for (int i = 0; i < 256; ++i) {
+    const double x0 = i / 127.5 - 1, mean = 0.31;
+    sum += std::exp2(-variational_bound(level, x0 - mean, 0.2, x0).bits);
+  }
+  EXPECT_NEAR(sum, 1, 1e-6);
+}
+
+TEST(RefHybridLoss, NanStaysNan) {
+  const BoundLevel level{.scale = 1, .log_low = -5, .log_high = -4, .to_image = true};
+  EXPECT_TRUE(std::isnan(element(level, 0, NAN, 0, 0).bits));
+  EXPECT_TRUE(std::isnan(element({.scale = 1, .log_low = -5, .log_high = -4}, 0, NAN, 0, 0).bits));
+}
+
+TEST(RefScaleByDeviation, TakesTheVarianceBetweenItsEnds) {
+  RefBackend ref;
+  Tensor x = Tensor::of({1, 1, 1, 3}, {2, 2, 2});
+  ref.run(op::ScaleByDeviation{
+      .log_low = -4, .log_high = -2, .v = Tensor::of({1, 1, 1, 3}, {-1, 0, 1}), .x = x});
+  EXPECT_NEAR(x.f32()[0], 2 * std::exp(-2), 1e-6);
+  EXPECT_NEAR(x.f32()[1], 2 * std::exp(-1.5), 1e-6);
+  EXPECT_NEAR(x.f32()[2], 2 * std::exp(-1), 1e-6);
+}
+
+}  // namespace
+}  // namespace ddpm
