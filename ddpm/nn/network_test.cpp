@@ -164,5 +164,28 @@ TEST(Network, RowsOfAnInputAreRowsOfAllThatIsThere) {
   EXPECT_FALSE(rows.condition.defined());
 }
 
+TEST(Recognise, SelfConditioningIsToldByTheUser) {
+  UnetConfig config = kSmall;
+  config.self_condition = true;
+  config.init_dim = config.dim;
+  config.output_dim = config.channels;
+  config.groups = 4;
+  const auto read = recognise_network(shapes_of(config), given("self_condition", "true"));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(*read, NetworkConfig(config));
+  // Without it the estimate counts as further channels of the images.
+  EXPECT_EQ(recognise_network(shapes_of(config), {})->channels(), 2);
+  EXPECT_NE(message_of([&] {
+              recognise_network(shapes_of(kSmall), given("self_condition", "true"));
+            }).find("leave it out"),
+            std::string::npos);
+}
+
+TEST(NetworkConfig, SelfConditioningIsAsTheWeightsAre) {
+  NetworkConfig config = kSmall;
+  EXPECT_NO_THROW(config.take_given(given("self_condition", "false")));
+  EXPECT_THROW(config.take_given(given("self_condition", "true")), UsageError);
+}
+
 }  // namespace
 }  // namespace ddpm

@@ -36,6 +36,18 @@ std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const Json
   UnetConfig config;
   config.dim = shape_of(shapes, "time_mlp.1.weight", 2, kWhose)[0];
   config.channels = shape_of(shapes, "init_conv.weight", 4, kWhose)[2];
+  if (const std::string* json = given.find("self_condition")) {
+    json_value::read(*json, "self_condition", config.self_condition);
+  }
+  if (config.self_condition) {
+    if (config.channels % 2 != 0) {
+      fail_usage("model",
+                 fmt::format("--self-condition does not fit the weights: the network takes "
+                             "{} channels, which is odd; leave it out",
+                             config.channels));
+    }
+    config.channels /= 2;
+  }
   config.init_dim = shape_of(shapes, "init_conv.weight", 4, kWhose)[3];
   config.output_dim = shape_of(shapes, "final_conv.weight", 4, kWhose)[3];
   config.dim_mults = read_dim_mults(shapes, config.dim);

@@ -18,7 +18,9 @@ Variable Block::operator()(const Variable& x, const Extras& extras) const {
 }
 
 ResnetBlock::ResnetBlock(const ResnetBlockOptions& options, Device device)
-    : block1_({.in_channels = options.in_channels,
+    : dropout_(options.dropout),
+      dropout_stream_(options.dropout_stream),
+      block1_({.in_channels = options.in_channels,
                .out_channels = options.out_channels,
                .groups = options.groups,
                .weight_standardization_eps = options.weight_standardization_eps},
@@ -45,16 +47,18 @@ ResnetBlock::ResnetBlock(const ResnetBlockOptions& options, Device device)
   }
 }
 
-Variable ResnetBlock::operator()(const Variable& x, const Variable* time_emb,
-                                 const Variable* more) const {
+Variable ResnetBlock::operator()(const Variable& x, const Variable* time_emb, const Variable* more,
+                                 const std::vector<uint64_t>& dropout_seeds) const {
   if (more != nullptr && !res_conv_) {
     const Variable all = concat_channels(x, *more);
-    return (*this)(all, time_emb);
+    return (*this)(all, time_emb, nullptr, dropout_seeds);
   }
   Variable scale_shift;
   if (mlp_ && time_emb != nullptr) scale_shift = (*mlp_)(activation(Activation::kSilu, *time_emb));
-  const Variable h =
+  Variable h =
       block1_(x, {.scale_shift = scale_shift.defined() ? &scale_shift : nullptr, .more = more});
+  if (dropout_ > 0 && !dropout_seeds.empty())
+    h = dropout(h, dropout_, dropout_seeds, dropout_stream_);
   const Variable residual = res_conv_ ? (*res_conv_)(x, more) : x;
   return block2_(h, {.residual = &residual});
 }

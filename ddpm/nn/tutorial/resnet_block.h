@@ -2,7 +2,9 @@
 // normalisation and FiLM by time).
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "ddpm/nn/layers.h"
 
@@ -46,6 +48,10 @@ struct ResnetBlockOptions {
   int64_t time_emb_dim = 0;
   int64_t groups = 8;
   double weight_standardization_eps = 0;
+  // The share of block1's output that is dropped in training, and the stream of each image's seed
+  // that decides which. Each block needs its own stream.
+  double dropout = 0;
+  uint64_t dropout_stream = 0;
 };
 
 // block1, then block2, plus x. "mlp.1" computes the scale and shift of block1 from SiLU(time_emb).
@@ -54,11 +60,14 @@ class ResnetBlock : public Module {
  public:
   ResnetBlock(const ResnetBlockOptions& options, Device device);
   // x [N, H, W, in] -> [N, H, W, out]. time_emb is [N, time_emb_dim], or null for none. The
-  // channels of `more`, if given, follow those of x.
+  // channels of `more`, if given, follow those of x. Without seeds, nothing is dropped.
   Variable operator()(const Variable& x, const Variable* time_emb = nullptr,
-                      const Variable* more = nullptr) const;
+                      const Variable* more = nullptr,
+                      const std::vector<uint64_t>& dropout_seeds = {}) const;
 
  private:
+  double dropout_;
+  uint64_t dropout_stream_;
   std::unique_ptr<Linear> mlp_;
   Block block1_;
   Block block2_;

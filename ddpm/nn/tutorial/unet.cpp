@@ -56,6 +56,11 @@ void UnetConfig::fields(Fields& field) {
         "added to the variance of each filter; 0 is the tutorial's, 1e-5 is usual elsewhere")
       .range_below(0, 1)
       .not_in_state_dict();
+  field("dropout", dropout, "share of each block's activations that a training step leaves out")
+      .range_below(0, 1)
+      .advice("0.1 is usual");
+  field("self_condition", self_condition, "take an earlier estimate of the image as well")
+      .not_in_state_dict();
 }
 
 void UnetConfig::check() const {
@@ -90,6 +95,15 @@ void UnetConfig::check_image(int64_t height, int64_t width) const {
 
 void UnetConfig::take_given(const JsonObject& given) {
   const int64_t width = heads * dim_head;
+  if (const std::string* json = given.find("self_condition")) {
+    bool asked = self_condition;
+    json_value::read(*json, "self_condition", asked);
+    if (asked != self_condition) {
+      fail_usage("network", fmt::format("--self-condition does not fit the weights, which are of a "
+                                        "network {} it; leave it out",
+                                        self_condition ? "with" : "without"));
+    }
+  }
   for (const Field& field : fields_of(*this)) {
     const std::string* json = given.find(field.name());
     if (json != nullptr && !field.in_state_dict()) field.read(*json);
@@ -111,12 +125,14 @@ void UnetConfig::take_given(const JsonObject& given) {
   dim_head = width / heads;
 }
 
-ResnetBlockOptions DiffusionUnet::block_options(int64_t in_channels, int64_t out_channels) const {
+ResnetBlockOptions DiffusionUnet::block_options(int64_t in_channels, int64_t out_channels) {
   return {.in_channels = in_channels,
           .out_channels = out_channels,
           .time_emb_dim = 4 * config_.dim,
           .groups = config_.groups,
-          .weight_standardization_eps = config_.weight_standardization_eps};
+          .weight_standardization_eps = config_.weight_standardization_eps,
+          .dropout = config_.dropout,
+          .dropout_stream = blocks_made_++};
 }
 
 template <class Resample>
@@ -200,6 +216,13 @@ DiffusionUnet::DiffusionUnet(const UnetConfig& config, Device device)
   }
 }
 
+Variable DiffusionUnet::first_input(const NetworkInput& input) const {
+  Variable estimate = input.estimate;
+  if (config_.self_condition && !estimate.defined())
+    estimate = Variable(Tensor::zeros(input.x.shape(), device()));
+  return concat_defined({input.x, estimate, input.condition});
+}
+
 Variable DiffusionUnet::operator()(const NetworkInput& input) const {
   check_input(input, config_.channels);
   check_condition(input, config_.condition_channels);
@@ -209,30 +232,38 @@ Variable DiffusionUnet::operator()(const NetworkInput& input) const {
   if (Inference::active() && x.shape()[0] > most) {
     return in_parts(input, most, config_.output_channels());
   }
-  const Variable time = embed(input);                                       // [N, 4 dim]
-  const Variable first = init_conv_(concat_defined({x, input.condition}));  // [N, H, W, init_dim]
+  const Variable time = embed(input);                     // [N, 4 dim]
+  const Variable first = init_conv_(first_input(input));  // [N, H, W, init_dim]
+  // If blocks are computed again, they outlive this call.
+  const auto seeds = std::make_shared<const std::vector<uint64_t>>(input.dropout_seeds);
+  const auto pass = [this, time, seeds](const ResnetBlock& block, const Variable& h,
+                                        const Variable& more = {}) {
+    return run([&block, h, more, time, seeds] {
+      return block(h, &time, more.defined() ? &more : nullptr, *seeds);
+    });
+  };
   Variable h = first;
   std::vector<Variable> skips;
   for (const auto& level : down_) {
-    h = run([&block = *level->block1, h, time] { return block(h, &time); });
+    h = pass(*level->block1, h);
     skips.push_back(h);
-    h = run([&block = *level->block2, h, time] { return block(h, &time); });
+    h = pass(*level->block2, h);
     h = run([&attention = *level->attention, h] { return attention(h); });
     skips.push_back(h);
     h = level->resample ? (*level->resample)(h) : (*level->conv)(h);
   }
-  h = run([this, h, time] { return mid_block1_(h, &time); });
+  h = pass(mid_block1_, h);
   h = mid_attention_(h);
-  h = run([this, h, time] { return mid_block2_(h, &time); });
+  h = pass(mid_block2_, h);
   for (const auto& level : up_) {
     for (const ResnetBlock* block : {level->block1.get(), level->block2.get()}) {
-      h = run([block, h, time, skip = skips.back()] { return (*block)(h, &time, &skip); });
+      h = pass(*block, h, skips.back());
       skips.pop_back();
     }
     h = run([&attention = *level->attention, h] { return attention(h); });
     h = level->resample ? (*level->resample)(h) : (*level->conv)(h);
   }
-  h = run([this, h, time, first] { return final_res_block_(h, &time, &first); });
+  h = pass(final_res_block_, h, first);
   return final_conv_(h);
 }
 

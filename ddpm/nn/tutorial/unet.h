@@ -29,12 +29,16 @@ struct UnetConfig {
   int64_t heads = 4;
   int64_t dim_head = 32;
   double weight_standardization_eps = 0;
+  double dropout = 0;
+  bool self_condition = false;
 
   void fields(Fields& field);
 
   int64_t first_width() const { return init_dim > 0 ? init_dim : dim; }
-  // Of the first convolution: the noisy image, then the image that is the condition.
-  int64_t input_channels() const { return channels + condition_channels; }
+  // Of the first convolution: the noisy image, then the earlier estimate, then the condition.
+  int64_t input_channels() const {
+    return channels * (self_condition ? 2 : 1) + condition_channels;
+  }
   int64_t output_channels() const { return output_dim > 0 ? output_dim : channels; }
   // The sides of an image must be multiples of this: 2^(levels - 1).
   int64_t side_divisor() const { return int64_t{1} << (dim_mults.size() - 1); }
@@ -43,7 +47,7 @@ struct UnetConfig {
   void check_image(int64_t height, int64_t width) const;
   // Reads groups, heads, dim_head and weight_standardization_eps. Either of heads and dim_head
   // follows from the other, so that the width of all heads together stays the same. Throws
-  // UsageError if they do not make up that width.
+  // UsageError if they do not make up that width, and if self_condition does not fit the weights.
   void take_given(const JsonObject& given);
   // Makes a DiffusionUnet. Throws UsageError as check() does.
   std::unique_ptr<Network> make(Device device) const;
@@ -59,7 +63,10 @@ class DiffusionUnet : public Network {
 
   const UnetConfig& config() const { return config_; }
   OptionalInputs takes() const override {
-    return {.labels = config_.classes > 0, .condition = config_.condition_channels > 0};
+    return {.labels = config_.classes > 0,
+            .condition = config_.condition_channels > 0,
+            .estimate = config_.self_condition,
+            .dropout = config_.dropout > 0};
   }
   // As Network. Inside an Inference scope, a large batch is processed in parts that fit the cache.
   Variable operator()(const NetworkInput& input) const override;
@@ -68,6 +75,9 @@ class DiffusionUnet : public Network {
   }
 
  private:
+  // The input of the first convolution.
+  Variable first_input(const NetworkInput& input) const;  // [N, H, W, input channels]
+
   using LinearAttentionLayer = Residual<PreGroupNorm<LinearAttention>>;
   using AttentionLayer = Residual<PreGroupNorm<Attention>>;
 
@@ -84,7 +94,8 @@ class DiffusionUnet : public Network {
     bool resamples;
   };
 
-  ResnetBlockOptions block_options(int64_t in_channels, int64_t out_channels) const;
+  // The next block's: each has its own stream of random numbers for dropout.
+  ResnetBlockOptions block_options(int64_t in_channels, int64_t out_channels);
   template <class Resample>
   std::unique_ptr<Level<Resample>> make_level(const LevelOptions& options);
 
@@ -93,6 +104,7 @@ class DiffusionUnet : public Network {
   int64_t images_at_once(const Shape& x) const;
 
   UnetConfig config_;
+  uint64_t blocks_made_ = 0;
   Conv2d init_conv_;
   TimeMlp time_mlp_;
   std::unique_ptr<ClassEmbedding> class_embedding_;

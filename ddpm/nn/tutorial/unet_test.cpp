@@ -157,6 +157,54 @@ TEST(Unet, TheConditionFollowsTheNoisyImage) {
   EXPECT_NE(pass(5).value().values(), pass(6).value().values());
 }
 
+TEST(Unet, DropoutIsThereInTrainingOnlyAndTheSameForAnImageWhateverItsBatch) {
+  const UnetConfig plain{.dim = 8, .dim_mults = {1, 2}};
+  UnetConfig dropping = plain;
+  dropping.dropout = 0.3;
+  DiffusionUnet without(plain), with(dropping);
+  without.initialize(1);
+  with.initialize(1);
+  const Tensor x = random_tensor({3, 4, 4, 3}, 1), t = Tensor::of({3}, {1, 20, 300});
+  const std::vector<float> expected = without(Variable(x), t).value().values();
+  EXPECT_EQ(with(Variable(x), t).value().values(), expected);
+  const NetworkInput input{.x = Variable(x), .t = t, .dropout_seeds = {5, 6, 7}};
+  EXPECT_THROW(without(input), Error);
+  const Tensor dropped = with(input).value();
+  EXPECT_NE(dropped.values(), expected);
+  EXPECT_EQ(with(input.rows(1, 3)).value().values(), dropped.rows(1, 3).values());
+}
+
+// Blocks that dropped the same elements would be told apart by nothing.
+TEST(Unet, NoTwoBlocksDropTheSameElements) {
+  const std::vector<uint64_t> seeds = {5};
+  const Variable x(random_tensor({1, 4, 4, 8}, 1));
+  const auto block = [&](uint64_t stream) {
+    ResnetBlock made(
+        {.in_channels = 8, .out_channels = 8, .dropout = 0.5, .dropout_stream = stream},
+        Device::kCpu);
+    made.initialize(1);
+    return made(x, nullptr, nullptr, seeds).value().values();
+  };
+  EXPECT_EQ(block(0), block(0));
+  EXPECT_NE(block(0), block(1));
+}
+
+TEST(Unet, SelfConditioningSeesTheEstimateBesideTheImages) {
+  UnetConfig config{.dim = 8, .dim_mults = {1, 2}};
+  config.self_condition = true;
+  DiffusionUnet network(config);
+  network.initialize(1);
+  EXPECT_TRUE(network.takes().estimate);
+  const Tensor x = random_tensor({2, 4, 4, 3}, 1), t = Tensor::of({2}, {1, 20});
+  const auto output = [&](const Tensor& estimate) {
+    return network({.x = Variable(x), .t = t, .estimate = Variable(estimate)}).value().values();
+  };
+  EXPECT_EQ(output(Tensor::zeros(x.shape())), network(Variable(x), t).value().values());
+  EXPECT_NE(output(random_tensor(x.shape(), 2)), output(Tensor::zeros(x.shape())));
+  DiffusionUnet without({.dim = 8, .dim_mults = {1, 2}});
+  EXPECT_THROW(without({.x = Variable(x), .t = t, .estimate = Variable(x)}), Error);
+}
+
 TEST(Unet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
   // The attentions are so wide that four pictures of 16 x 16 fill the cache.
   DiffusionUnet network({.dim = 4, .dim_mults = {1}, .groups = 2, .heads = 16, .dim_head = 240});
