@@ -42,35 +42,65 @@ Tensor twice(const Tensor& x) {
   return both;
 }
 
-Denoiser guided(Denoiser both, const Guidance& guidance) {
-  return [both = std::move(both), guidance](const Tensor& x, const Tensor& t) {
+namespace {
+
+// none + scale (classed - none), all [N, H, W, C].
+Tensor guide(const Tensor& classed, const Tensor& none, const Guidance& guidance) {
+  const auto count = static_cast<size_t>(classed.size(0));
+  Tensor output(classed.shape(), DType::kFloat32, classed.device());
+  const auto combine = [&](const std::vector<const Tensor*>& inputs,
+                           const std::vector<std::vector<float>>& coefficients) {
+    backend_for(output.device())
+        .run(op::Combine{.inputs = inputs, .coefficients = coefficients, .y = output});
+  };
+  const auto all = [&](double factor) {
+    return std::vector<float>(count, static_cast<float>(factor));
+  };
+  combine({&classed, &none}, {all(guidance.scale), all(1 - guidance.scale)});
+  if (guidance.rescale == 0) return output;
+  const std::vector<double> wanted = deviations(classed), is = deviations(output);
+  std::vector<float> factors = all(1);
+  for (size_t n = 0; n < factors.size(); ++n) {
+    if (is[n] == 0) continue;
+    factors[n] = static_cast<float>(1 + guidance.rescale * (wanted[n] / is[n] - 1));
+  }
+  combine({&output}, {factors});
+  return output;
+}
+
+// The same for outputs [N, H, W, 2 C] whose second half is a variance. It stays that of the class:
+// with a larger scale, a variance would leave its range.
+Tensor guide_first_half(const Tensor& classed, const Tensor& none, const Guidance& guidance) {
+  const Shape& both = classed.shape();
+  const Shape half{both[0], both[1], both[2], both[3] / 2};
+  Backend& backend = backend_for(classed.device());
+  Tensor mean(half, DType::kFloat32, classed.device()), variance = mean.clone();
+  Tensor mean_of_none = mean.clone();
+  backend.run(op::SplitChannels{.y = classed, .a = &mean, .b = &variance});
+  backend.run(op::SplitChannels{.y = none, .a = &mean_of_none});
+  const Tensor guided_mean = guide(mean, mean_of_none, guidance);
+  Tensor output(both, DType::kFloat32, classed.device());
+  backend.run(op::ConcatChannels{.a = guided_mean, .b = variance, .y = output});
+  return output;
+}
+
+}  // namespace
+
+Denoiser guided(const Denoiser& both, const Guidance& guidance) {
+  const auto run = [both, guidance](const Tensor& x, const Tensor& t, const Tensor& estimate) {
     const int64_t count = x.size(0);
-    const Tensor outputs = both(twice(x), twice(t));  // [2N, H, W, C]
+    const Tensor outputs = both(twice(x), twice(t), twice(estimate));  // [2N, H, W, C or 2 C]
     if (!outputs.defined() || outputs.size(0) != 2 * count) {
       fail("sample",
            fmt::format("the network returned {} for {} images", outputs.shape().str(), 2 * count));
     }
     const Tensor classed = outputs.rows(0, count), none = outputs.rows(count, 2 * count);
-    Tensor output(classed.shape(), DType::kFloat32, x.device());
-    const auto combine = [&](const std::vector<const Tensor*>& inputs,
-                             const std::vector<std::vector<float>>& coefficients) {
-      backend_for(x.device())
-          .run(op::Combine{.inputs = inputs, .coefficients = coefficients, .y = output});
-    };
-    const auto all = [&](double factor) {
-      return std::vector<float>(static_cast<size_t>(count), static_cast<float>(factor));
-    };
-    combine({&classed, &none}, {all(guidance.scale), all(1 - guidance.scale)});
-    if (guidance.rescale == 0) return output;
-    const std::vector<double> wanted = deviations(classed), is = deviations(output);
-    std::vector<float> factors = all(1);
-    for (size_t n = 0; n < factors.size(); ++n) {
-      if (is[n] == 0) continue;
-      factors[n] = static_cast<float>(1 + guidance.rescale * (wanted[n] / is[n] - 1));
-    }
-    combine({&output}, {factors});
-    return output;
+    const bool has_variance = classed.size(3) == 2 * x.size(3);
+    return has_variance ? guide_first_half(classed, none, guidance)
+                        : guide(classed, none, guidance);
   };
+  if (both.takes_estimate()) return run;
+  return [run](const Tensor& x, const Tensor& t) { return run(x, t, {}); };
 }
 
 }  // namespace ddpm

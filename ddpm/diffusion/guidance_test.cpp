@@ -68,6 +68,25 @@ TEST(Guidance, AFlatImageCannotBeRescaled) {
             (std::vector<float>{0.5f, 0.5f}));
 }
 
+TEST(Guidance, AVarianceStaysThatOfTheClass) {
+  const Denoiser both = [](const Tensor&, const Tensor&) {
+    return Tensor::of({2, 1, 1, 4}, {1, 2, 0.5f, -1, 0, 4, 1, 0});
+  };
+  const Denoiser denoiser = guided(both, {.scale = 3});
+  EXPECT_EQ(denoiser(Tensor::zeros({1, 1, 1, 2}), Tensor::zeros({1})).values(),
+            (std::vector<float>{3, -2, 0.5f, -1}));
+}
+
+TEST(Guidance, BothHalvesGetTheSameEstimate) {
+  const Denoiser both = [](const Tensor& x, const Tensor&, const Tensor& estimate) {
+    EXPECT_EQ(estimate.values(), (std::vector<float>{5, 6, 5, 6}));
+    return x;
+  };
+  const Denoiser denoiser = guided(both, {.scale = 3});
+  EXPECT_TRUE(denoiser.takes_estimate());
+  denoiser(Tensor::zeros({2, 1, 1, 1}), Tensor::zeros({2}), Tensor::of({2, 1, 1, 1}, {5, 6}));
+}
+
 TEST(Guidance, ANetworkThatReturnsTooFewIsAnError) {
   const Denoiser both = [](const Tensor& x, const Tensor&) { return x.rows(0, 1); };
   EXPECT_THROW(guided(both, {.scale = 3})(Tensor::zeros({1, 1, 1, 2}), Tensor::zeros({1})), Error);

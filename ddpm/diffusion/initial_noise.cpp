@@ -13,11 +13,23 @@ std::vector<uint64_t> image_seeds(uint64_t seed, int64_t first, int64_t count) {
   return seeds;
 }
 
-Tensor initial_noise(const std::vector<uint64_t>& image_seeds, const Shape& image, Device device) {
-  Tensor x({static_cast<int64_t>(image_seeds.size()), image[0], image[1], image[2]},
-           DType::kFloat32, device);
-  backend_for(device).run(op::Normal{.seeds = image_seeds, .stream = 0, .x = x});
+Tensor noise_of(const std::vector<uint64_t>& image_seeds, uint64_t stream, double offset,
+                const Shape& image, Device device) {
+  const auto images = static_cast<int64_t>(image_seeds.size());
+  Backend& backend = backend_for(device);
+  Tensor x({images, image[0], image[1], image[2]}, DType::kFloat32, device);
+  backend.run(op::Normal{.seeds = image_seeds, .stream = stream, .x = x});
+  if (offset == 0) return x;
+  constexpr uint64_t kOffsets = uint64_t{1} << 63;
+  Tensor offsets({images, image[2]}, DType::kFloat32, device);
+  backend.run(op::Normal{.seeds = image_seeds, .stream = kOffsets + stream, .x = offsets});
+  backend.run(op::AddToChannels{.factor = static_cast<float>(offset), .values = offsets, .x = x});
   return x;
+}
+
+Tensor initial_noise(const std::vector<uint64_t>& image_seeds, const Shape& image, Device device,
+                     double offset) {
+  return noise_of(image_seeds, 0, offset, image, device);
 }
 
 }  // namespace ddpm

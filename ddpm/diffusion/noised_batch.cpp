@@ -8,6 +8,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
+#include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/kernels/backend.h"
 #include "ddpm/tensor/memory.h"
 
@@ -61,42 +62,74 @@ Tensor per_image(int64_t images, Device device, Value value) {
   return Tensor::of({images}, values, device);
 }
 
-// use(n) returns how the network is used for image n.
-template <class Use>
-NoisedBatch batch_of(const std::vector<NoiseLevel>& levels, Use use, const Tensor& x0,
-                     const Tensor& noise) {
-  check_fit(levels.size(), x0, noise);
+NoisedBatch batch_of(const std::vector<NoiseLevel>& levels,
+                     const std::vector<Preconditioning>& uses, const Tensor& x0,
+                     const BatchNoise& noise) {
+  check_fit(levels.size(), x0, noise.target);
+  check_fit(levels.size(), x0, noise.input);
   Mix input(levels.size()), target(levels.size());
-  std::vector<double> weights(levels.size());
-  NoisedBatch batch;
   for (size_t n = 0; n < levels.size(); ++n) {
-    const Preconditioning p = use(n);
-    batch.from_input.push_back(static_cast<float>(p.c_skip / p.c_in));
-    batch.from_output.push_back(static_cast<float>(p.c_out));
+    const Preconditioning& p = uses[n];
     input.set(n, p.c_in * levels[n].alpha(), p.c_in * levels[n].sigma());
     target.set(n, p.target_x0, p.target_noise);
-    weights[n] = p.weight;
   }
   const Device device = x0.device();
+  NoisedBatch batch;
   batch.input = Tensor(x0.shape(), DType::kFloat32, device);
-  input.apply(x0, noise, batch.input);
+  input.apply(x0, noise.input, batch.input);
   batch.t = per_image(x0.size(0), device, [&](size_t n) { return levels[n].t; });
-  batch.target = target_of(target, x0, noise);
-  if (!std::all_of(weights.begin(), weights.end(), [](double weight) { return weight == 1; })) {
-    batch.weights = per_image(x0.size(0), device, [&](size_t n) { return weights[n]; });
+  batch.target = target_of(target, x0, noise.target);
+  const auto is_one = [](const Preconditioning& use) { return use.weight == 1; };
+  if (!std::all_of(uses.begin(), uses.end(), is_one)) {
+    batch.weights = per_image(x0.size(0), device, [&](size_t n) { return uses[n].weight; });
+  }
+  batch.uses = uses;
+  return batch;
+}
+
+std::vector<Preconditioning> uses_of(const Process& process,
+                                     const std::vector<NoiseLevel>& levels) {
+  std::vector<Preconditioning> uses;
+  for (const NoiseLevel& level : levels) uses.push_back(process.preconditioning(level));
+  return uses;
+}
+
+NoisedBatch batch_of(const Process& process, const std::vector<NoiseLevel>& levels,
+                     const Tensor& x0, const BatchNoise& noise) {
+  NoisedBatch batch = batch_of(levels, uses_of(process, levels), x0, noise);
+  if (process.learned_variance()) {
+    batch.x0 = x0;
+    for (const NoiseLevel& level : levels) batch.bounds.push_back(process.bound(level));
   }
   return batch;
 }
 
-}  // namespace
-
-Tensor NoisedBatch::estimate(const Tensor& output) const {
-  Tensor x0(input.shape(), DType::kFloat32, input.device());  // [N, H, W, C]
-  backend_for(input.device())
-      .run(op::Combine{
-          .inputs = {&input, &output}, .coefficients = {from_input, from_output}, .y = x0});
-  return x0;
+// The seeds of images at positions first, first + 1, ... On a device without values they stay 0, so
+// that a batch of millions takes no time there.
+std::vector<uint64_t> seeds_of(uint64_t seed, uint64_t first, const Tensor& images) {
+  const int64_t count = images.size(0);
+  if (!images.memory().holds_values()) return std::vector<uint64_t>(static_cast<size_t>(count));
+  return image_seeds(seed, static_cast<int64_t>(first), count);
 }
+
+BatchNoise drawn_noise(const Process& process, const NoiseSeeds& seeds, uint64_t first,
+                       const Tensor& x0) {
+  const Shape image = {x0.size(1), x0.size(2), x0.size(3)};
+  BatchNoise noise;
+  noise.target =
+      noise_of(seeds_of(seeds.noise, first, x0), 0, process.offset_noise(), image, x0.device());
+  noise.input = noise.target;
+  if (process.input_perturbation() == 0) return noise;
+  const Tensor further =
+      noise_of(seeds_of(seeds.perturbation, first, x0), 0, 0, image, x0.device());
+  noise.input = Tensor(x0.shape(), DType::kFloat32, x0.device());
+  Mix mix(static_cast<size_t>(x0.size(0)));
+  for (size_t n = 0; n < mix.x0.size(); ++n) mix.set(n, 1, process.input_perturbation());
+  mix.apply(noise.target, further, noise.input);
+  return noise;
+}
+
+}  // namespace
 
 void add_noise(const std::vector<NoiseLevel>& levels, const Tensor& x0, const Tensor& noise,
                Tensor& xt) {
@@ -112,16 +145,14 @@ void add_noise(const std::vector<NoiseLevel>& levels, const Tensor& x0, const Te
 
 NoisedBatch noised_batch(const std::vector<NoiseLevel>& levels,
                          const std::vector<Preconditioning>& uses, const Tensor& x0,
-                         const Tensor& noise) {
+                         const BatchNoise& noise) {
   DDPM_CHECK(uses.size() == levels.size());
-  return batch_of(
-      levels, [&](size_t n) { return uses[n]; }, x0, noise);
+  return batch_of(levels, uses, x0, noise);
 }
 
 NoisedBatch noised_batch(const Process& process, const std::vector<NoiseLevel>& levels,
                          const Tensor& x0, const Tensor& noise) {
-  return batch_of(
-      levels, [&](size_t n) { return process.preconditioning(levels[n]); }, x0, noise);
+  return batch_of(process, levels, x0, {.target = noise, .input = noise});
 }
 
 NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64_t first,
@@ -129,15 +160,28 @@ NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64
   const auto images = static_cast<size_t>(x0.size(0));
   const Philox random(seeds.levels);
   std::vector<NoiseLevel> levels(images, process.draw(random, first));
-  std::vector<uint64_t> noise_seeds(images);
   // Without this check, a batch of millions on a device without values would take time for nothing.
-  for (size_t n = 0; x0.memory().holds_values() && n < images; ++n) {
+  for (size_t n = 0; x0.memory().holds_values() && n < images; ++n)
     levels[n] = process.draw(random, first + n);
-    noise_seeds[n] = mix_seed(seeds.noise, first + n);
+  return batch_of(process, levels, x0, drawn_noise(process, seeds, first, x0));
+}
+
+Tensor estimate_of(const NoisedBatch& batch, const Tensor& output) {
+  const Tensor& x = batch.input;  // [N, H, W, C], scaled by c_in
+  Backend& backend = backend_for(x.device());
+  Tensor mean = output;  // [N, H, W, C]
+  if (output.shape() != x.shape()) {
+    mean = Tensor(x.shape(), DType::kFloat32, x.device());
+    backend.run(op::SplitChannels{.y = output, .a = &mean});
   }
-  Tensor noise(x0.shape(), DType::kFloat32, x0.device());  // [N, H, W, C]
-  backend_for(x0.device()).run(op::Normal{.seeds = noise_seeds, .stream = 0, .x = noise});
-  return noised_batch(process, levels, x0, noise);
+  Mix mix(batch.uses.size());
+  for (size_t n = 0; n < batch.uses.size(); ++n) {
+    mix.set(n, batch.uses[n].c_skip / batch.uses[n].c_in, batch.uses[n].c_out);
+  }
+  Tensor estimate(x.shape(), DType::kFloat32, x.device());  // [N, H, W, C]
+  mix.apply(x, mean, estimate);
+  backend.run(op::Clamp{.low = -1, .high = 1, .x = estimate});
+  return estimate;
 }
 
 }  // namespace ddpm

@@ -6,6 +6,7 @@
 
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/process.h"
+#include "ddpm/kernels/arguments.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
@@ -24,19 +25,32 @@ struct NoisedBatch {
   Tensor target;
   // [N]: the weight of each image in the mean loss. Empty if all are 1.
   Tensor weights;
-  // [N]: the estimate of an image is from_input * input + from_output * the network's output.
-  std::vector<float> from_input, from_output;
+  // How the network is used for each image.
+  std::vector<Preconditioning> uses;
+  // [N, H, W, C]: the images, if the variance is learned. Shares their storage.
+  Tensor x0;
+  // One per image if the variance is learned: what the bound needs to know.
+  std::vector<BoundLevel> bounds;
+};
 
-  // The images [N, H, W, C] that the network's output estimates.
-  Tensor estimate(const Tensor& output) const;
+// The network's estimate of the images [N, H, W, C], clipped to [-1, 1] as in sampling, from its
+// output for a batch. If the variance is learned, the output has twice the channels.
+Tensor estimate_of(const NoisedBatch& batch, const Tensor& output);
+
+// The noise of images, [N, H, W, C].
+struct BatchNoise {
+  // In the target.
+  Tensor target;
+  // In the input. It differs from that in the target only with input perturbation.
+  Tensor input;
 };
 
 // The batch for given images [N, H, W, C], noise of the same shape, and for each image its level
 // and how the network is used at that level. Throws Error if they do not fit together.
 NoisedBatch noised_batch(const std::vector<NoiseLevel>& levels,
                          const std::vector<Preconditioning>& uses, const Tensor& x0,
-                         const Tensor& noise);
-// The same with the objective of a process.
+                         const BatchNoise& noise);
+// The same with the objective of a process, and one noise for input and target.
 NoisedBatch noised_batch(const Process& process, const std::vector<NoiseLevel>& levels,
                          const Tensor& x0, const Tensor& noise);
 
@@ -44,10 +58,14 @@ NoisedBatch noised_batch(const Process& process, const std::vector<NoiseLevel>& 
 struct NoiseSeeds {
   uint64_t levels = 0;
   uint64_t noise = 0;
+  uint64_t perturbation = 0;
 };
 
-// The same with random levels and noise. Image n uses the random numbers at position first + n,
-// whatever the size of the batch.
+// The same with random levels and noise, with offset noise (Guttenberg 2023,
+// https://www.crosslabs.org/blog/diffusion-with-offset-noise) and input perturbation (Ning et al.
+// 2023, arXiv:2301.11706) if the process has them. Image n uses the random numbers at position
+// first
+// + n, whatever the size of the batch.
 NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64_t first,
                          const Tensor& x0);
 

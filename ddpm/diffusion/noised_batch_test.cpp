@@ -106,10 +106,11 @@ TEST(NoisedBatch, WeightsAreThereWhereOneIsNotOne) {
   EXPECT_FALSE(noised_batch(Process({}), levels, x0, noise).weights.defined());
   Preconditioning once = find_objective("eps").at(levels[0]), twice = once;
   twice.weight = 2;
-  const NoisedBatch batch = noised_batch(levels, {once, twice}, x0, noise);
+  const NoisedBatch batch =
+      noised_batch(levels, {once, twice}, x0, {.target = noise, .input = noise});
   EXPECT_EQ(batch.weights.shape(), Shape({2}));
   EXPECT_EQ(batch.weights.values(), (std::vector<float>{1, 2}));
-  EXPECT_THROW(noised_batch(levels, {once}, x0, noise), Error);
+  EXPECT_THROW(noised_batch(levels, {once}, x0, {.target = noise, .input = noise}), Error);
 }
 
 TEST(NoisedBatch, AnImageDependsOnItsPositionAlone) {
@@ -126,6 +127,47 @@ TEST(NoisedBatch, AnImageDependsOnItsPositionAlone) {
   EXPECT_TRUE(same(all.target.rows(2, 4), last.target));
   EXPECT_TRUE(same(all.t.rows(2, 4), last.t));
   EXPECT_FALSE(same(all.target.rows(0, 2), last.target));
+}
+
+// Offset noise: each channel of an image has a part that all its pixels share, here told from the
+// mean over very many of them.
+TEST(NoisedBatch, OffsetNoiseIsSharedByThePixelsOfAChannel) {
+  constexpr double kOffset = 3;
+  const Tensor x0 = Tensor::zeros({2, 100, 100, 2});
+  const Process process({.offset_noise = kOffset});
+  const NoiseSeeds seeds{.levels = 5, .noise = 6};
+  const Tensor with = noised_batch(process, seeds, 0, x0).target;
+  const Tensor without = noised_batch(Process({}), seeds, 0, x0).target;
+  std::vector<double> shared(4);
+  for (int64_t i = 0; i < x0.elements(); ++i) {
+    const auto place = static_cast<size_t>(i / 20000 * 2 + i % 2);
+    const double more = (with.f32()[i] - without.f32()[i]) / kOffset;
+    if (i % 20000 < 2) shared[place] = more;
+    ASSERT_NEAR(more, shared[place], 1e-5) << i;
+  }
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_GT(std::abs(shared[i]), 1e-3);
+    EXPECT_NE(shared[i], shared[(i + 1) % 4]);
+  }
+}
+
+TEST(NoisedBatch, InputPerturbationIsInTheInputAlone) {
+  constexpr double kMore = 0.5;
+  const Tensor x0 = random_images(4000, 1);
+  const NoiseSeeds seeds{.levels = 5, .noise = 6, .perturbation = 7};
+  const Process process({.objective = "v", .input_perturbation = kMore}), plain({.objective = "v"});
+  const NoisedBatch with = noised_batch(process, seeds, 0, x0);
+  const NoisedBatch without = noised_batch(plain, seeds, 0, x0);
+  EXPECT_EQ(with.target.values(), without.target.values());
+  EXPECT_EQ(with.t.values(), without.t.values());
+  double sum = 0;
+  for (int64_t i = 0; i < x0.elements(); ++i) {
+    const NoiseLevel level = Schedule("linear").level(static_cast<int64_t>(with.t.f32()[i / 6]));
+    const double further = (with.input.f32()[i] - without.input.f32()[i]) / level.sigma();
+    sum += further * further;
+  }
+  const double count = static_cast<double>(x0.elements());
+  EXPECT_NEAR(sum / count, kMore * kMore, 5 * kMore * kMore * std::sqrt(2 / count));
 }
 
 // Old runs must continue in the same way, so image n of step s must draw these numbers.

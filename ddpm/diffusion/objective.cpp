@@ -1,6 +1,7 @@
 // The table of objectives. Each objective is a function and a row.
 #include "ddpm/diffusion/objective.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ddpm/diffusion/named_rows.h"
@@ -62,6 +63,12 @@ std::vector<std::string> objective_names() { return names_of(objective_kinds());
 
 const ObjectiveKind& find_objective(std::string_view name) {
   return find_by_name(objective_kinds(), name, "objective", "objective");
+}
+
+std::vector<std::string> weighting_names() { return {"none", "min-snr"}; }
+
+double min_snr_weight(const Preconditioning& use, const NoiseLevel& level, double gamma) {
+  return std::min(level.alpha_squared / level.sigma_squared, gamma) * use.c_out * use.c_out;
 }
 
 }  // namespace ddpm

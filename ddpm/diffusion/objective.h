@@ -48,4 +48,12 @@ std::vector<std::string> objective_names();
 // Throws UsageError naming the choices.
 const ObjectiveKind& find_objective(std::string_view name);
 
+// How much each level counts in the loss: as its objective says, or by Min-SNR.
+std::vector<std::string> weighting_names();
+// Min-SNR weighting (Hang et al. 2023, arXiv:2303.09556): an error of the image counts min(SNR,
+// gamma), SNR = alpha^2 / sigma^2. An error of the output counts c_out^2 times that: for eps
+// min(SNR, gamma) / SNR, for x0 min(SNR, gamma), for v min(SNR, gamma) / (SNR + 1), and by the same
+// rule for edm and flow.
+double min_snr_weight(const Preconditioning& use, const NoiseLevel& level, double gamma);
+
 }  // namespace ddpm

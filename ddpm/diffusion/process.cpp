@@ -4,28 +4,18 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/options.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/schedule.h"
+#include "ddpm/diffusion/time_sampling.h"
+#include "ddpm/kernels/arguments.h"
 
 namespace ddpm {
-
-void ProcessConfig::fields(Fields& field) {
-  field.group("The process");
-  field("schedule", schedule, "how noise grows over the time steps")
-      .choices("schedule", schedule_names())
-      .not_in_state_dict();
-  field("timesteps", timesteps, "time steps of the noise schedule")
-      .range(1, kMostTimesteps)
-      .not_in_state_dict();
-  field("objective", objective, "what the network learns to predict")
-      .choices("objective", objective_names())
-      .not_in_state_dict();
-}
 
 class ProcessLevels {
  public:
@@ -33,6 +23,10 @@ class ProcessLevels {
   virtual NoiseLevel draw(const Philox& random, uint64_t position) const = 0;
   virtual std::vector<NoiseStep> steps(int64_t count) const = 0;
   virtual double start_scale(const NoiseLevel&) const { return 1; }
+  // `scale` is of the estimate of the image here.
+  virtual BoundLevel bound(const NoiseLevel&) const {
+    fail("process", "only time steps of a schedule have a variance to learn");
+  }
 };
 
 namespace {
@@ -51,7 +45,7 @@ std::vector<NoiseStep> steps_between(std::vector<NoiseLevel> levels) {
 // The time steps of a schedule, with alpha^2 + sigma^2 = 1.
 class ScheduledLevels : public ProcessLevels {
  public:
-  ScheduledLevels(const std::string& name, int64_t timesteps) : schedule_(name, timesteps) {}
+  explicit ScheduledLevels(Schedule schedule) : schedule_(std::move(schedule)) {}
 
   NoiseLevel draw(const Philox& random, uint64_t position) const override {
     const uint64_t steps = static_cast<uint64_t>(schedule_.steps());
@@ -63,6 +57,17 @@ class ScheduledLevels : public ProcessLevels {
     std::vector<NoiseStep> steps;
     for (int64_t i = count - 1; i >= 0; --i) steps.push_back(walked.step(i));
     return steps;
+  }
+
+  // The last step has no variance of its own: it takes that of the step before, as in Nichol &
+  // Dhariwal 2021.
+  BoundLevel bound(const NoiseLevel& level) const override {
+    const auto i = static_cast<int64_t>(std::lround(level.t));
+    const NoiseStep step = schedule_.step(i), not_last = schedule_.step(std::max<int64_t>(i, 1));
+    return {.scale = step.posterior_x0(),
+            .log_low = std::log(not_last.posterior_variance()),
+            .log_high = std::log(step.added),
+            .to_image = i == 0};
   }
 
  private:
@@ -105,11 +110,15 @@ class EdmLevels : public ProcessLevels {
 // steps.
 class FlowLevels : public ProcessLevels {
  public:
-  explicit FlowLevels(int64_t timesteps) : timesteps_(static_cast<double>(timesteps)) {}
+  FlowLevels(int64_t timesteps, TimeSampling sampling)
+      : timesteps_(static_cast<double>(timesteps)), sampling_(sampling) {}
 
-  // Never exactly 0, because at 0 there is no noise to learn from.
   NoiseLevel draw(const Philox& random, uint64_t position) const override {
-    return at(1 - double{random.uniform(position)});
+    // Never exactly 0, because at 0 there is no noise to learn from.
+    if (sampling_ == TimeSampling::kUniform) return at(1 - double{random.uniform(position)});
+    float normal = 0;
+    random.normal(position, 1, &normal);
+    return at(1 / (1 + std::exp(-double{normal})));
   }
 
   std::vector<NoiseStep> steps(int64_t count) const override {
@@ -126,36 +135,57 @@ class FlowLevels : public ProcessLevels {
   }
 
   double timesteps_;
+  TimeSampling sampling_;
 };
 
 std::shared_ptr<const ProcessLevels> levels_of(const ProcessConfig& config) {
   // Built for every objective: an unknown schedule, or a wrong number of time steps, is an error
   // even if the objective does not use them.
-  ScheduledLevels scheduled(config.schedule, config.timesteps);
+  Schedule schedule(config.schedule, config.timesteps);
   switch (find_objective(config.objective).process) {
     case ProcessKind::kScheduled:
-      return std::make_shared<ScheduledLevels>(std::move(scheduled));
+      return std::make_shared<ScheduledLevels>(config.zero_snr ? schedule.with_zero_snr()
+                                                               : std::move(schedule));
     case ProcessKind::kEdm:
       return std::make_shared<EdmLevels>();
     case ProcessKind::kFlow:
-      return std::make_shared<FlowLevels>(config.timesteps);
+      return std::make_shared<FlowLevels>(
+          config.timesteps, find_time_sampling(config.time_sampling, config.objective));
   }
   fail("process", "there is no such kind of process");
+}
+
+const ProcessConfig& checked(const ProcessConfig& config) {
+  config.check();
+  return config;
 }
 
 }  // namespace
 
 Process::Process(const ProcessConfig& config)
-    : objective_(&find_objective(config.objective)),
+    : objective_(&find_objective(checked(config).objective)),
+      min_snr_gamma_(config.weighting == "min-snr" ? config.min_snr_gamma : 0),
+      learned_variance_(config.learned_variance),
+      offset_noise_(config.offset_noise),
+      input_perturbation_(config.input_perturbation),
       most_steps_(config.timesteps),
       levels_(levels_of(config)) {}
 
 Preconditioning Process::preconditioning(const NoiseLevel& level) const {
-  return objective_->at(level);
+  Preconditioning use = objective_->at(level);
+  if (min_snr_gamma_ > 0) use.weight = min_snr_weight(use, level, min_snr_gamma_);
+  return use;
 }
 
 NoiseLevel Process::draw(const Philox& random, uint64_t position) const {
   return levels_->draw(random, position);
+}
+
+BoundLevel Process::bound(const NoiseLevel& level) const {
+  DDPM_CHECK(learned_variance_);
+  BoundLevel bound = levels_->bound(level);
+  bound.scale *= objective_->at(level).c_out;
+  return bound;
 }
 
 std::vector<NoiseStep> Process::steps(int64_t count) const {

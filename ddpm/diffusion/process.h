@@ -12,6 +12,7 @@
 namespace ddpm {
 
 class Philox;
+struct BoundLevel;
 struct ObjectiveKind;
 struct Preconditioning;
 
@@ -21,15 +22,28 @@ class ProcessLevels;
 // Immutable. Cheap to copy.
 class Process {
  public:
-  // Throws UsageError for an unknown schedule or objective and for a wrong number of time steps.
+  // Throws UsageError for an unknown schedule or objective, for a wrong number of time steps, and
+  // as ProcessConfig::check() does.
   explicit Process(const ProcessConfig& config);
 
-  // How the network is used at a level.
+  // How the network is used at a level, and the weight of the level in the loss.
   Preconditioning preconditioning(const NoiseLevel& level) const;
 
   // A random level for training on one image. The same position of a stream of random numbers
   // always gives the same level.
   NoiseLevel draw(const Philox& random, uint64_t position) const;
+
+  // Noise has a part that all pixels of a channel share. This is its size relative to that of each
+  // pixel.
+  double offset_noise() const { return offset_noise_; }
+  // The size of the further noise that the input has in training, relative to that of the target.
+  double input_perturbation() const { return input_perturbation_; }
+
+  // Whether the network's output also holds the variance of a step, in as many further channels.
+  bool learned_variance() const { return learned_variance_; }
+  // What the variational bound needs to know about a level from draw(). Throws Error if the
+  // variance is not learned.
+  BoundLevel bound(const NoiseLevel& level) const;
 
   // The steps of sampling in `count` steps, from the most noise to the image. Each step begins at
   // the level where the previous one ended. Throws UsageError unless 1 <= count <= most_steps().
@@ -41,6 +55,11 @@ class Process {
 
  private:
   const ObjectiveKind* objective_;
+  // Of Min-SNR weighting, 0 where every level counts as the objective says.
+  double min_snr_gamma_;
+  bool learned_variance_;
+  double offset_noise_;
+  double input_perturbation_;
   int64_t most_steps_;
   std::shared_ptr<const ProcessLevels> levels_;
 };

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/options.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/schedule.h"
@@ -108,16 +107,51 @@ TEST(Process, FlowIsAStraightLine) {
   EXPECT_NEAR(sum / kDraws, 0.5, 4 * std::sqrt(1.0 / 12 / kDraws));
 }
 
-TEST(ProcessConfig, ListsItsFieldsInTheOrderOfTheFiles) {
-  std::vector<std::string> names;
-  ProcessConfig config;
-  for (const Field& field : fields_of(config)) {
-    names.push_back(field.name());
-    field.check("test");
+// ln(t / (1 - t)) is standard normal.
+TEST(Process, FlowDrawsLogitNormallyWhereAsked) {
+  const Process process({.objective = "flow", .time_sampling = "logit-normal"});
+  const Philox random(9);
+  constexpr int kDraws = 4000;
+  double sum = 0, squares = 0;
+  for (uint64_t i = 0; i < kDraws; ++i) {
+    const NoiseLevel level = process.draw(random, i);
+    EXPECT_NEAR(level.t, 1000 * level.sigma(), 1e-9);
+    const double z = std::log(level.sigma() / level.alpha());
+    sum += z, squares += z * z;
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"schedule", "timesteps", "objective"}));
-  config.objective = "no";
-  EXPECT_THROW(fields_of(config).find("objective")->check("test"), UsageError);
+  const double root = std::sqrt(double{kDraws});
+  EXPECT_NEAR(sum / kDraws, 0, 4 / root);
+  EXPECT_NEAR(squares / kDraws, 1, 4 * std::sqrt(2.0) / root);
+}
+
+// Whatever the objective, an error of the image counts the same.
+TEST(Process, MinSnrWeighsErrorsOfTheImage) {
+  const Philox random(3);
+  for (const std::string& objective : objective_names()) {
+    const Process process(
+        {.schedule = "cosine", .objective = objective, .weighting = "min-snr", .min_snr_gamma = 2});
+    for (uint64_t i = 0; i < 100; ++i) {
+      const NoiseLevel level = process.draw(random, i);
+      const Preconditioning p = process.preconditioning(level);
+      const double snr = std::exp(level.log_snr());
+      EXPECT_NEAR(p.weight / (p.c_out * p.c_out) / std::min(snr, 2.0), 1, 1e-12) << objective;
+    }
+  }
+}
+
+TEST(Process, ZeroSnrStartsFromNoiseAlone) {
+  for (const std::string objective : {"x0", "v"}) {
+    const Process process({.schedule = "cosine", .objective = objective, .zero_snr = true});
+    for (const int64_t count : {1, 7, 1000}) {
+      const std::vector<NoiseStep> steps = process.steps(count);
+      EXPECT_EQ(steps.front().from.alpha_squared, 0) << objective;
+      EXPECT_EQ(steps.front().from.t, 999) << objective;
+      EXPECT_EQ(steps.front().added, 1) << objective;
+      // An image, whatever the step: no division by alpha.
+      const Preconditioning p = process.preconditioning(steps.front().from);
+      EXPECT_TRUE(std::isfinite(p.c_skip) && std::isfinite(p.c_out)) << objective;
+    }
+  }
 }
 
 TEST(Process, RefusesWhatCannotWork) {

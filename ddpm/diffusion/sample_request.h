@@ -1,19 +1,42 @@
 // The request to a sampler, and its progress callback.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
 
-// The network: returns its output for x [N, H, W, C], with x's shape. The objective defines what
-// the output means. t [N] is the number that the network gets for the level of each image.
-using Denoiser = std::function<Tensor(const Tensor& x, const Tensor& t)>;
+// The network: returns its output for x [N, H, W, C], with x's shape or, if the process learns the
+// variance, with twice the channels. The objective defines what the output means. t [N] is the
+// number that the network gets for the level of each image. A function with three arguments also
+// gets the estimate of the images [N, H, W, C] from the call before, or zeros at first (Chen et al.
+// 2022, arXiv:2208.04202).
+class Denoiser {
+ public:
+  template <std::invocable<const Tensor&, const Tensor&> F>
+  Denoiser(F function)
+      : run_([function = std::move(function)](const Tensor& x, const Tensor& t, const Tensor&) {
+          return function(x, t);
+        }) {}
+  template <std::invocable<const Tensor&, const Tensor&, const Tensor&> F>
+  Denoiser(F function) : run_(std::move(function)), takes_estimate_(true) {}
+
+  Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& estimate = {}) const {
+    return run_(x, t, estimate);
+  }
+  bool takes_estimate() const { return takes_estimate_; }
+
+ private:
+  std::function<Tensor(const Tensor& x, const Tensor& t, const Tensor& estimate)> run_;
+  bool takes_estimate_ = false;
+};
 
 // Passed to the callback after each step. The tensors belong to the sampler and are valid only
 // during the call. To keep one, clone it.

@@ -16,42 +16,6 @@
 namespace ddpm::test {
 namespace {
 
-Gaussian statistics(const Tensor& images) {
-  Gaussian found{};
-  const int64_t n = images.size(0);
-  const float* x = images.f32();
-  for (int64_t k = 0; k < n; ++k) {
-    for (int i = 0; i < kD; ++i) found.mean[i] += x[k * kD + i] / static_cast<double>(n);
-  }
-  for (int64_t k = 0; k < n; ++k) {
-    for (int i = 0; i < kD; ++i) {
-      for (int j = 0; j < kD; ++j) {
-        found.covariance[i][j] += (x[k * kD + i] - found.mean[i]) *
-                                  (x[k * kD + j] - found.mean[j]) / static_cast<double>(n - 1);
-      }
-    }
-  }
-  return found;
-}
-
-// Checks mean and covariance within 4 standard errors of n independent samples, plus `bias`
-// (relative to the variances) for the error of a finite number of steps.
-void expect_gaussian(const Tensor& images, const Gaussian& data, double bias) {
-  const Gaussian found = statistics(images);
-  const double n = static_cast<double>(images.size(0));
-  for (int i = 0; i < kD; ++i) {
-    const double vi = data.covariance[i][i];
-    EXPECT_NEAR(found.mean[i], data.mean[i], 4 * std::sqrt(vi / n) + bias * std::sqrt(vi)) << i;
-    for (int j = 0; j <= i; ++j) {
-      const double vj = data.covariance[j][j];
-      const double cij = data.covariance[i][j];
-      EXPECT_NEAR(found.covariance[i][j], cij,
-                  4 * std::sqrt((vi * vj + cij * cij) / n) + bias * std::sqrt(vi * vj))
-          << i << ", " << j;
-    }
-  }
-}
-
 // These tests run thousands of small operations. On a busy machine, waking threads would take most
 // of the time.
 class Samplers : public testing::Test {

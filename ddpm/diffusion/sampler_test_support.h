@@ -3,6 +3,8 @@
 // covariance of a sampler's images have a closed form.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <array>
 #include <cmath>
 #include <string>
@@ -17,9 +19,13 @@ namespace ddpm::test {
 // A process and its schedule.
 struct Trained {
   Trained(const std::string& name, int64_t timesteps, const std::string& objective = "eps")
-      : kind(find_objective(objective).process),
-        schedule(name, timesteps),
-        process({.schedule = name, .timesteps = timesteps, .objective = objective}) {}
+      : Trained(ProcessConfig{.schedule = name, .timesteps = timesteps, .objective = objective}) {}
+  explicit Trained(const ProcessConfig& config)
+      : kind(find_objective(config.objective).process),
+        schedule(config.schedule, config.timesteps),
+        process(config) {
+    if (config.zero_snr) schedule = schedule.with_zero_snr();
+  }
 
   // The level for which the network gets t.
   NoiseLevel level(double t) const {
@@ -72,10 +78,13 @@ inline const Gaussian kData = {{0.3, -0.2, 0.1, -0.4},
                                  {-0.08, 0.06, 0.25, 0.09},
                                  {0.05, -0.04, 0.09, 0.15}}}};
 
-// The output of a network that knows the data, for the objective of `trained`. Images are
-// [N, 1, 2, 2].
-inline Denoiser exact_denoiser(const Trained& trained, const Gaussian& data) {
-  return [&trained, &data](const Tensor& scaled, const Tensor& t) {
+inline constexpr Matrix kWhite = {{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}};
+
+// The output of a network that knows the data and the covariance of the noise, for the objective of
+// `trained`. Images are [N, 1, 2, 2].
+inline Denoiser exact_denoiser(const Trained& trained, const Gaussian& data,
+                               const Matrix& noise = kWhite) {
+  return [&trained, &data, noise](const Tensor& scaled, const Tensor& t) {
     const NoiseLevel level = trained.level(t.f32()[0]);
     const Preconditioning p = trained.process.preconditioning(level);
     const double alpha = level.alpha(), sigma = level.sigma();
@@ -83,7 +92,7 @@ inline Denoiser exact_denoiser(const Trained& trained, const Gaussian& data) {
     for (int i = 0; i < kD; ++i) {
       for (int j = 0; j < kD; ++j) {
         spread[i][j] =
-            level.alpha_squared * data.covariance[i][j] + (i == j ? level.sigma_squared : 0);
+            level.alpha_squared * data.covariance[i][j] + level.sigma_squared * noise[i][j];
       }
     }
     const Matrix precision = inverse(spread);
@@ -97,13 +106,53 @@ inline Denoiser exact_denoiser(const Trained& trained, const Gaussian& data) {
           whitened[i] += precision[i][j] * (in[j] / p.c_in - alpha * data.mean[j]);
       }
       for (int i = 0; i < kD; ++i) {
-        double x0 = data.mean[i];
-        for (int j = 0; j < kD; ++j) x0 += alpha * data.covariance[i][j] * whitened[j];
-        out[i] = static_cast<float>(p.target_x0 * x0 + p.target_noise * sigma * whitened[i]);
+        double x0 = data.mean[i], drawn = 0;
+        for (int j = 0; j < kD; ++j) {
+          x0 += alpha * data.covariance[i][j] * whitened[j];
+          drawn += sigma * noise[i][j] * whitened[j];
+        }
+        out[i] = static_cast<float>(p.target_x0 * x0 + p.target_noise * drawn);
       }
     }
     return output;
   };
+}
+
+// The mean and the covariance of images.
+inline Gaussian statistics(const Tensor& images) {
+  Gaussian found{};
+  const int64_t n = images.size(0);
+  const float* x = images.f32();
+  for (int64_t k = 0; k < n; ++k) {
+    for (int i = 0; i < kD; ++i) found.mean[i] += x[k * kD + i] / static_cast<double>(n);
+  }
+  for (int64_t k = 0; k < n; ++k) {
+    for (int i = 0; i < kD; ++i) {
+      for (int j = 0; j < kD; ++j) {
+        found.covariance[i][j] += (x[k * kD + i] - found.mean[i]) *
+                                  (x[k * kD + j] - found.mean[j]) / static_cast<double>(n - 1);
+      }
+    }
+  }
+  return found;
+}
+
+// Within 4 standard errors of n independent samples, plus `bias` (relative to the variances) for
+// what a finite number of steps gets wrong.
+inline void expect_gaussian(const Tensor& images, const Gaussian& data, double bias) {
+  const Gaussian found = statistics(images);
+  const double n = static_cast<double>(images.size(0));
+  for (int i = 0; i < kD; ++i) {
+    const double vi = data.covariance[i][i];
+    EXPECT_NEAR(found.mean[i], data.mean[i], 4 * std::sqrt(vi / n) + bias * std::sqrt(vi)) << i;
+    for (int j = 0; j <= i; ++j) {
+      const double vj = data.covariance[j][j];
+      const double cij = data.covariance[i][j];
+      EXPECT_NEAR(found.covariance[i][j], cij,
+                  4 * std::sqrt((vi * vj + cij * cij) / n) + bias * std::sqrt(vi * vj))
+          << i << ", " << j;
+    }
+  }
 }
 
 inline SampleRequest request_of(const std::string& sampler, int64_t images,

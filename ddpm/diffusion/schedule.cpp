@@ -149,6 +149,19 @@ Schedule Schedule::respaced(int64_t count) const {
   return respaced(timesteps);
 }
 
+Schedule Schedule::with_zero_snr() const {
+  if (steps() < 2) {
+    fail_usage("schedule", "a single step cannot be noise alone; at least 2 are needed");
+  }
+  const double first = std::sqrt(alpha_bar_.front()), last = std::sqrt(alpha_bar_.back());
+  std::vector<double> scaled;
+  for (const double alpha_bar : alpha_bar_) {
+    const double root = (std::sqrt(alpha_bar) - last) * first / (first - last);
+    scaled.push_back(root * root);
+  }
+  return Schedule(std::move(scaled), timesteps_);
+}
+
 size_t Schedule::index(int64_t i) const {
   DDPM_CHECK(i >= 0 && i < steps());
   return static_cast<size_t>(i);

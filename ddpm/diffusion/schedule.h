@@ -41,6 +41,11 @@ class Schedule {
   // count = 1 only the last step. Throws UsageError unless 1 <= count <= steps().
   Schedule respaced(int64_t count) const;
 
+  // The same with sqrt(alpha_bar) shifted and scaled so that the last step is noise alone and the
+  // first stays as it is (Lin et al. 2023, arXiv:2305.08891, algorithm 1). Throws UsageError for
+  // fewer than 2 steps.
+  Schedule with_zero_snr() const;
+
   int64_t steps() const { return static_cast<int64_t>(beta_.size()); }
   // The number that the network gets at step i: i itself, or for a respaced() schedule the original
   // step.

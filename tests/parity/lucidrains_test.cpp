@@ -43,7 +43,7 @@ const Case kCases[] = {
       .learned_sinusoidal_cond = true,
       .learned_sinusoidal_dim = 16}},
     {"learned_variance",
-     {.dim = 8, .dim_mults = {1, 2}, .heads = {2}, .dim_head = {8}, .learned_variance = true}},
+     {.dim = 8, .dim_mults = {1, 2}, .output_dim = 6, .heads = {2}, .dim_head = {8}}},
     {"random_fourier_edm",
      {.dim = 8,
       .dim_mults = {1, 2},

@@ -1,8 +1,7 @@
 // Ancestral sampling (Ho et al. 2020, arXiv:2006.11239, algorithm 2): draws from the posterior
-// q(x_to | x_from, x0) with the estimated x0 and the variance beta~. Fewer steps use a respaced
-// schedule (Nichol & Dhariwal 2021, arXiv:2102.09672, section 4), with a beta for each larger step.
-#include <cmath>
-
+// q(x_to | x_from, x0) with the estimated x0 and the variance beta~, or with the variance that the
+// network learned, between beta~ and beta. Fewer steps use a respaced schedule (Nichol & Dhariwal
+// 2021, arXiv:2102.09672, section 4), with a beta for each larger step.
 #include "ddpm/diffusion/samplers/loop.h"
 
 namespace ddpm {
@@ -12,8 +11,7 @@ Tensor run(SampleLoop& loop) {
   Tensor x = loop.start();  // [N, H, W, C]
   for (const NoiseStep& step : loop.steps()) {
     const Tensor x0 = loop.predict_x0(x, step.from);  // [N, H, W, C]
-    loop.advance(step, {{&x0, step.posterior_x0()}, {&x, step.posterior_x()}},
-                 std::sqrt(step.posterior_variance()), x0, x);
+    loop.advance_by_variance(step, {{&x0, step.posterior_x0()}, {&x, step.posterior_x()}}, x0, x);
   }
   return x;
 }

@@ -5,6 +5,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "ddpm/base/error.h"
 #include "ddpm/diffusion/initial_noise.h"
@@ -14,7 +16,8 @@
 namespace ddpm {
 
 Tensor SampleLoop::start() const {
-  Tensor x = initial_noise(request_.image_seeds, request_.image, request_.device);
+  Tensor x =
+      initial_noise(request_.image_seeds, request_.image, request_.device, process_.offset_noise());
   const double scale = process_.start_scale(steps_.front().from);
   if (scale != 1) sum({{&x, scale}}, x);
   return x;
@@ -36,24 +39,39 @@ void SampleLoop::sum(const std::vector<Term>& terms, Tensor& out) const {
   }
 }
 
-Tensor SampleLoop::predict_x0(const Tensor& x, const NoiseLevel& level) const {
+Tensor SampleLoop::output_of(const Tensor& x, const NoiseLevel& level) {
+  const Tensor t = Tensor::full({x.size(0)}, static_cast<float>(level.t), request_.device);
+  if (network_.takes_estimate() && !estimate_.defined()) {
+    estimate_ = Tensor::full(x.shape(), 0, request_.device);
+  }
+  const Tensor output = network_(x, t, estimate_);
+  const int64_t channels = x.size(3) * (process_.learned_variance() ? 2 : 1);
+  const Shape wanted = {x.size(0), x.size(1), x.size(2), channels};
+  if (!output.defined() || output.shape() != wanted) {
+    fail("sample", fmt::format("the network returned {} for images {}; it must return {}",
+                               output.shape().str(), x.shape().str(), wanted.str()));
+  }
+  if (!process_.learned_variance()) return output;
+  Tensor mean(x.shape(), DType::kFloat32, request_.device);  // [N, H, W, C]
+  variance_ = Tensor(x.shape(), DType::kFloat32, request_.device);
+  backend_for(request_.device).run(op::SplitChannels{.y = output, .a = &mean, .b = &variance_});
+  return mean;
+}
+
+Tensor SampleLoop::predict_x0(const Tensor& x, const NoiseLevel& level) {
   const Preconditioning p = process_.preconditioning(level);
   Tensor scaled = x;  // [N, H, W, C]
   if (p.c_in != 1) {
     scaled = Tensor(x.shape(), DType::kFloat32, request_.device);
     sum({{&x, p.c_in}}, scaled);
   }
-  const Tensor t = Tensor::full({x.size(0)}, static_cast<float>(level.t), request_.device);
-  const Tensor output = network_(scaled, t);  // [N, H, W, C]
-  if (!output.defined() || output.shape() != x.shape()) {
-    fail("sample", fmt::format("the network returned {} for images {}; it must return their shape",
-                               output.shape().str(), x.shape().str()));
-  }
+  const Tensor output = output_of(scaled, level);  // [N, H, W, C]
   std::vector<Term> terms = {{&output, p.c_out}};
   if (p.c_skip != 0) terms.insert(terms.begin(), {&x, p.c_skip});
   Tensor x0(x.shape(), DType::kFloat32, request_.device);
   sum(terms, x0);
   if (request_.clip) backend_for(request_.device).run(op::Clamp{.low = -1, .high = 1, .x = x0});
+  if (network_.takes_estimate()) estimate_ = x0;
   return x0;
 }
 
@@ -63,15 +81,38 @@ Tensor SampleLoop::predict_noise(const Tensor& x, const Tensor& x0, const NoiseL
   return noise;
 }
 
+Tensor SampleLoop::noise_of_step(const NoiseStep& step) const {
+  return noise_of(request_.image_seeds, step.stream, process_.offset_noise(), request_.image,
+                  request_.device);
+}
+
 void SampleLoop::advance(const NoiseStep& step, std::vector<Term> terms, double from_noise,
                          const Tensor& x0, Tensor& x) {
   Tensor noise;  // [N, H, W, C]
   if (from_noise != 0) {
-    noise = Tensor(x.shape(), DType::kFloat32, request_.device);
-    backend_for(request_.device)
-        .run(op::Normal{.seeds = request_.image_seeds, .stream = step.stream, .x = noise});
+    noise = noise_of_step(step);
     terms.push_back({&noise, from_noise});
   }
+  end_step(terms, x0, x);
+}
+
+void SampleLoop::advance_by_variance(const NoiseStep& step, std::vector<Term> terms,
+                                     const Tensor& x0, Tensor& x) {
+  const double variance = step.posterior_variance();
+  if (!process_.learned_variance() || variance == 0) {
+    return advance(step, std::move(terms), std::sqrt(variance), x0, x);
+  }
+  Tensor noise = noise_of_step(step);  // [N, H, W, C]
+  backend_for(request_.device)
+      .run(op::ScaleByDeviation{.log_low = std::log(variance),
+                                .log_high = std::log(step.added),
+                                .v = variance_,
+                                .x = noise});
+  terms.push_back({&noise, 1});
+  end_step(terms, x0, x);
+}
+
+void SampleLoop::end_step(const std::vector<Term>& terms, const Tensor& x0, Tensor& x) {
   sum(terms, x);
   ++done_;
   const auto steps = static_cast<int64_t>(steps_.size());

@@ -32,7 +32,7 @@ class SampleLoop {
   Tensor start() const;
   // The network's estimate of the image behind x at a level: [N, H, W, C]. Clipped if the request
   // says so.
-  Tensor predict_x0(const Tensor& x, const NoiseLevel& level) const;
+  Tensor predict_x0(const Tensor& x, const NoiseLevel& level);
   // The noise that explains x from x0: (x - alpha x0) / sigma, [N, H, W, C]. If x0 was clipped,
   // this is not the network's own estimate.
   Tensor predict_noise(const Tensor& x, const Tensor& x0, const NoiseLevel& level) const;
@@ -45,13 +45,25 @@ class SampleLoop {
   // times new noise. x0 is the step's estimate, for the progress callback.
   void advance(const NoiseStep& step, std::vector<Term> terms, double from_noise, const Tensor& x0,
                Tensor& x);
+  // The same with noise of the step's variance: the posterior's, or the one that the network
+  // predicted in the last call of predict_x0().
+  void advance_by_variance(const NoiseStep& step, std::vector<Term> terms, const Tensor& x0,
+                           Tensor& x);
 
  private:
+  Tensor output_of(const Tensor& x, const NoiseLevel& level);  // [N, H, W, C]
+  Tensor noise_of_step(const NoiseStep& step) const;           // [N, H, W, C]
+  void end_step(const std::vector<Term>& terms, const Tensor& x0, Tensor& x);
+
   const Process& process_;
   std::vector<NoiseStep> steps_;
   const Denoiser& network_;
   const SampleRequest& request_;
   int64_t done_ = 0;
+  // [N, H, W, C]: the network's output for the variance if it is learned, and the estimate that the
+  // network gets next if it takes one.
+  Tensor variance_;
+  Tensor estimate_;
 };
 
 }  // namespace ddpm

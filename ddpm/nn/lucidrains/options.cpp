@@ -77,7 +77,6 @@ void UnetConfig::fields(Fields& field) {
         "sines and cosines of frequencies that are learnt or drawn")
       .range(2, kMostChannels);
   field("self_condition", self_condition, "take an earlier estimate of the image as well");
-  field("learned_variance", learned_variance, "predict variances as well: twice the channels");
   field("dropout", dropout, "share of each block's activations that a training step leaves out")
       .range_below(0, 1);
 }

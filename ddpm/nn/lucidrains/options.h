@@ -33,7 +33,6 @@ struct UnetConfig {
   bool random_fourier_features = false;
   int64_t learned_sinusoidal_dim = 16;
   bool self_condition = false;
-  bool learned_variance = false;
   double dropout = 0;
 
   void fields(Fields& field);
@@ -42,9 +41,7 @@ struct UnetConfig {
   int64_t first_width() const { return init_dim > 0 ? init_dim : dim; }
   // The channels that the first convolution reads.
   int64_t input_channels() const { return channels * (self_condition ? 2 : 1); }
-  int64_t output_channels() const {
-    return output_dim > 0 ? output_dim : channels * (learned_variance ? 2 : 1);
-  }
+  int64_t output_channels() const { return output_dim > 0 ? output_dim : channels; }
   // Whether the time embedding has frequencies of its own.
   bool fourier() const { return learned_sinusoidal_cond || random_fourier_features; }
   bool full_attention_at(int64_t level) const;

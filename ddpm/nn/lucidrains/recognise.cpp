@@ -50,8 +50,7 @@ void read_levels(const StateDictShapes& shapes, UnetConfig& config) {
 void read_channels(int64_t inputs, int64_t outputs, UnetConfig& config) {
   config.self_condition = inputs == 2 * outputs;
   config.channels = config.self_condition ? outputs : inputs;
-  config.learned_variance = outputs == 2 * config.channels;
-  if (outputs != config.channels && !config.learned_variance) config.output_dim = outputs;
+  if (outputs != config.channels) config.output_dim = outputs;
 }
 
 }  // namespace
