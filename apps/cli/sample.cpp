@@ -379,7 +379,8 @@ int run(Request& request, const Flags& flags) {
     if (trajectory) {
       if (now.step == 1) {
         const auto seeds = generated_seeds(options, now.begin, now.x->size(0));
-        trajectory->add(0, now.begin, initial_noise(seeds, image, device));
+        trajectory->add(0, now.begin,
+                        initial_noise(seeds, image, device, model.config.process.offset_noise));
       }
       trajectory->add(now.step, now.begin, *now.x);
     }

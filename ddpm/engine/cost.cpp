@@ -27,11 +27,12 @@ Tensor dry_condition(const ModelConfig& config, int64_t count) {
 // One number for each image: time steps, labels.
 Tensor dry_numbers(int64_t count) { return Tensor({count}, DType::kFloat32, Device::kDry); }
 
-NetworkInput dry_input(const ModelConfig& config, int64_t count) {
+NetworkInput dry_input(const Network& network, const ModelConfig& config, int64_t count) {
   NetworkInput input{.x = Variable(dry_images(config, count)),
                      .t = dry_numbers(count),
                      .condition = Variable(dry_condition(config, count))};
-  if (config.network.classes() > 0) input.labels = dry_numbers(count);
+  if (network.takes().labels) input.labels = dry_numbers(count);
+  if (network.takes().estimate) input.estimate = Variable(dry_images(config, count));
   return input;
 }
 
@@ -50,7 +51,7 @@ int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_we
   const std::unique_ptr<Network> network = make_network(config.network, Device::kDry);
   std::optional<Inference> scope;
   if (prepare_weights) scope.emplace();
-  (*network)(dry_input(config, batch));
+  (*network)(dry_input(*network, config, batch));
   take_dry_flops();
   return memory.peak_bytes_in_use();
 }
@@ -60,9 +61,9 @@ int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute)
   // A network may predict more channels than an image has. A training step needs an output with the
   // image's shape.
   ModelConfig trained = config;
-  trained.network.output_dim() = config.network.channels();
+  if (!config.process.learned_variance) trained.network.output_dim() = config.network.channels();
   // Computing the table of a long schedule would only take time.
-  trained.process.timesteps = 1;
+  trained.process.timesteps = 2;
   OptimizerOptions options;
   options.recompute = recompute;
   DryMemory memory;
@@ -80,7 +81,7 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
     const std::unique_ptr<Network> network = make_network(config.network, Device::kDry);
     cost.parameters = network->parameter_count();
     take_dry_flops();
-    (*network)(dry_input(config, 1));
+    (*network)(dry_input(*network, config, 1));
     cost.forward_flops = take_dry_flops();
   }
   cost.sampling_bytes = sampling_bytes(config, batch);

@@ -129,9 +129,9 @@ TEST(Families, SamplingUsesEarlierEstimatesImageByImage) {
   EXPECT_NE(generate(*network, config, sampling).values(), together.values());
 }
 
-TEST(Families, PredictedVariancesHaveNoObjective) {
+TEST(Families, OutputsWithoutAnObjectiveAreRefused) {
   lucidrains::UnetConfig network = kFull;
-  network.learned_variance = true;
+  network.output_dim = 2;
   EXPECT_THROW(options_with(network).check(), UsageError);
   EXPECT_THROW(trainer_of(options_with(network)), UsageError);
   // Its cost can be estimated all the same.

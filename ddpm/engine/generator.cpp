@@ -98,16 +98,39 @@ Tensor run(const Network& network, const NetworkInput& input, int64_t most) {
   return output;
 }
 
-// The same. Throws Error if the output is not finite.
-Tensor run_checked(const Network& network, const NetworkInput& input, int64_t most) {
-  Tensor output = run(network, input, most);
-  if (const auto value = find_not_finite(output)) {
-    fail("sample",
-         fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
-                     "training failed",
-                     *value, input.t.values()[0]));
-  }
-  return output;
+// The network with the inputs of a batch, on at most `most` images at a time. Throws Error if its
+// output is not finite.
+Denoiser denoiser_for(const Network& network, const ImageInputs& inputs, int64_t most) {
+  const auto denoise = [&network, inputs, most](const Tensor& x, const Tensor& t,
+                                                const Tensor& estimate) {
+    Tensor output = run(network,
+                        {.x = Variable(x),
+                         .t = t,
+                         .labels = inputs.labels,
+                         .condition = Variable(inputs.condition),
+                         .estimate = Variable(estimate)},
+                        most);
+    if (const auto value = find_not_finite(output)) {
+      fail("sample",
+           fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
+                       "training failed",
+                       *value, t.values()[0]));
+    }
+    return output;
+  };
+  if (network.takes().estimate) return denoise;
+  return [denoise](const Tensor& x, const Tensor& t) { return denoise(x, t, {}); };
+}
+
+// Throws UsageError unless the network predicts what the samplers read.
+void check_output(const ModelConfig& config) {
+  const int64_t images = config.network.channels(), output = config.network.output_channels();
+  if (output == images * (config.process.learned_variance ? 2 : 1)) return;
+  fail_usage("sample",
+             fmt::format("the network has {} output channels for images of {}; sampling needs one "
+                         "output channel for each channel of the images, or with "
+                         "--learned-variance two",
+                         output, images));
 }
 
 // The side asked for, or that of the condition, or the one trained on.
@@ -126,13 +149,7 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
     fail_usage("sample", "the model's file does not say how large its images are; give --size");
   }
   config.network.check_image(height, width);
-  if (config.network.output_channels() != config.network.channels()) {
-    fail_usage("sample",
-               fmt::format(
-                   "the network has {} output channels for images of {}; sampling needs one output "
-                   "channel for each channel of the images",
-                   config.network.output_channels(), config.network.channels()));
-  }
+  check_output(config);
   const ImagesAsked asked = asked_by(options);
   check_image_inputs(config, asked, height, width);
   const int64_t total = options.total();
@@ -151,21 +168,12 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
   std::optional<Inference> scope;
   if (options.prepare_weights) scope.emplace();
   const Process process(config.process);
-  Tensor estimate;  // from the previous step, if the network takes one
   const int64_t channels = config.network.channels();
   Tensor images({total, height, width, channels}, DType::kFloat32, network.device());
   for (int64_t begin = 0; begin < total; begin += options.batch) {
     const int64_t count = std::min(options.batch, total - begin);
     const ImageInputs inputs = image_inputs(config, asked, begin, count, both, network.device());
-    Denoiser denoiser = [&](const Tensor& x, const Tensor& t) {
-      return run_checked(network,
-                         {.x = Variable(x),
-                          .t = t,
-                          .labels = inputs.labels,
-                          .condition = Variable(inputs.condition),
-                          .estimate = Variable(both ? twice(estimate) : estimate)},
-                         most);
-    };
+    Denoiser denoiser = denoiser_for(network, inputs, most);
     if (both) denoiser = guided(denoiser, guidance);
     SampleRequest request{.sampler = options.sampler,
                           .image = {height, width, channels},
@@ -173,15 +181,15 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
                           .eta = options.eta,
                           .device = network.device()};
     if (options.steps > 0) request.steps = options.steps;
-    estimate = {};
-    request.progress = [&](const SampleProgress& progress) {
-      if (network.takes().estimate) estimate = progress.x0->clone();
-      return !options.progress || options.progress({.begin = begin,
-                                                    .step = progress.step,
-                                                    .steps = progress.steps,
-                                                    .x = progress.x,
-                                                    .x0 = progress.x0});
-    };
+    if (options.progress) {
+      request.progress = [&](const SampleProgress& progress) {
+        return options.progress({.begin = begin,
+                                 .step = progress.step,
+                                 .steps = progress.steps,
+                                 .x = progress.x,
+                                 .x0 = progress.x0});
+      };
+    }
     Tensor rows = images.rows(begin, begin + count);
     rows.copy_from(sample(process, denoiser, request));
     if (const auto value = find_not_finite(rows)) {

@@ -12,6 +12,15 @@
 namespace ddpm {
 namespace {
 
+void check_learned_variance(const ModelConfig& config) {
+  const int64_t images = config.network.channels(), output = config.network.output_channels();
+  if (!config.process.learned_variance || output == 2 * images) return;
+  fail_usage("model", fmt::format("learned-variance needs a network with {} output channels for "
+                                  "images of {}, but this one has {}; leave it out, or give a "
+                                  "network that was trained with it",
+                                  2 * images, images, output));
+}
+
 // Throws UsageError if the condition and the network's channels for it do not fit together.
 void check_condition(const ModelConfig& config) {
   const ImageCondition shown = condition_of_model(config.condition);
@@ -77,6 +86,8 @@ void ModelConfig::fields(Fields& field) {
 void ModelConfig::check() const {
   network.check();
   check_options("model", *this);
+  process.check();
+  check_learned_variance(*this);
   check_condition(*this);
   check_class_names(class_names, network.classes());
   if (height > 0 && width > 0) network.check_image(height, width);

@@ -16,6 +16,7 @@ enum class Stream : uint64_t {
   kPictureOrder = 4,
   kDropout = 5,
   kSelfConditioning = 6,
+  kInputPerturbation = 7,
   kLabelDropout = 10,
   kGridPictures = 12,
 };

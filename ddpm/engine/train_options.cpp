@@ -123,30 +123,34 @@ void TrainOptions::check() const {
                                     run.sample_steps, process.timesteps));
   }
   network.check();
+  process.check();
   if (network.output_dim() != 0) {
     fail_usage("train",
                fmt::format("output_dim is {}; it must be 0 in a training, for the channels "
                            "of the pictures",
                            network.output_dim()));
   }
-  check_predicts_images(network);
   if (data.condition != "none") {
     const int64_t channels = data.channels == "1" ? 1 : 0;
     check_condition(parse_condition(data.condition), parse_image_size(data.size), channels);
   }
 }
 
-void check_predicts_images(const NetworkConfig& network) {
-  if (network.output_channels() == network.channels()) return;
-  fail_usage("train", fmt::format("the network has {} output channels for images of {}; training "
-                                  "needs one that predicts no variance",
-                                  network.output_channels(), network.channels()));
+void check_predicts_images(const NetworkConfig& network, const ProcessConfig& process) {
+  const int64_t needed = network.channels() * (process.learned_variance ? 2 : 1);
+  if (network.output_channels() == needed) return;
+  fail_usage("train",
+             fmt::format("the network has {} output channels for images of {}; training {} "
+                         "learned-variance needs {}",
+                         network.output_channels(), network.channels(),
+                         process.learned_variance ? "with" : "without", needed));
 }
 
 ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t channels,
                                        int64_t own_condition_channels) const {
   ModelConfig config{.network = network, .height = height, .width = width, .process = process};
   config.network.channels() = channels;
+  if (process.learned_variance) config.network.output_dim() = 2 * channels;
   const ImageCondition condition = parse_condition(data.condition);
   if (condition.computed()) {
     config.condition = condition.name();

@@ -85,9 +85,9 @@ struct TrainOptions {
                            int64_t own_condition_channels = 0) const;
 };
 
-// Throws UsageError if the output of a network has more or fewer channels than its images. There is
-// no objective for such outputs.
-void check_predicts_images(const NetworkConfig& network);
+// Throws UsageError unless the output of a network has as many channels as its images, or twice as
+// many if it learns the variance. There is no objective for other outputs.
+void check_predicts_images(const NetworkConfig& network, const ProcessConfig& process);
 
 // Whether a key of config.json describes the run ("version", "model", "run", "data_hashes") and is
 // not an option.

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <memory>
+#include <vector>
 
 #include "ddpm/autograd/functions.h"
 #include "ddpm/base/error.h"
@@ -48,24 +50,23 @@ Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, Bat
                                                     .clip_norm = options.clip_norm,
                                                     .ema_decay = options.ema_decay}) {
   config_.network.check_image(config.height, config.width);
-  check_predicts_images(config.network);
+  check_predicts_images(config.network, config.process);
   network_->set_recompute(options.recompute);
 }
 
-NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& batch,
+NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& noised,
                                uint64_t first) const {
   const Device device = network_->device();
   const OptionalInputs taken = network_->takes();
-  NetworkInput input{.x = Variable(batch.input), .t = batch.t};
+  NetworkInput input{.x = Variable(noised.input), .t = noised.t};
   if (taken.labels) input.labels = drop_labels(pictures.labels, options_, first).to(device);
   if (taken.condition) input.condition = Variable(pictures.condition.to(device));
   const Philox coin(seed_of(options_.seed, Stream::kSelfConditioning));
-  if (taken.estimate && coin.uniform(static_cast<uint64_t>(adam_.steps())) < 0.5f) {
-    input.estimate = Variable(batch.estimate((*network_)(input).value()));
-  }
+  if (taken.estimate && coin.uniform(static_cast<uint64_t>(adam_.steps())) < 0.5f)
+    input.estimate = Variable(estimate_of(noised, (*network_)(input).value()));
   if (taken.dropout) {
     const uint64_t seed = seed_of(options_.seed, Stream::kDropout);
-    input.dropout_seeds.resize(static_cast<size_t>(batch.t.size(0)));
+    input.dropout_seeds.resize(static_cast<size_t>(noised.t.size(0)));
     for (size_t n = 0; n < input.dropout_seeds.size(); ++n) {
       input.dropout_seeds[n] = mix_seed(seed, first + n);
     }
@@ -73,24 +74,34 @@ NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& batch,
   return input;
 }
 
+Loss Trainer::loss_of(const NoisedBatch& noised, const Variable& output) const {
+  if (!process_.learned_variance()) return mean_loss(loss_, output, noised.target, noised.weights);
+  // The hybrid loss has 0.001 times the bound of all time steps together. A batch has one time step
+  // for each image (Nichol & Dhariwal 2021, section 3.3).
+  const double weight = 0.001 * static_cast<double>(config_.process.timesteps);
+  return hybrid_loss(loss_, output, noised.target, noised.weights,
+                     {.x0 = noised.x0, .levels = noised.bounds, .weight = weight});
+}
+
 StepMetrics Trainer::step() {
   const int64_t step = adam_.steps();
-  const Device device = network_->device();
   const Batch pictures = batches_(step);
-  const Tensor images = pictures.images.to(device);  // [N, H, W, C]
+  const Tensor images = pictures.images.to(network_->device());  // [N, H, W, C]
   const auto first = static_cast<uint64_t>(step * images.size(0));
-  const NoisedBatch batch = noised_batch(process_,
-                                         {.levels = seed_of(options_.seed, Stream::kLevels),
-                                          .noise = seed_of(options_.seed, Stream::kNoise)},
-                                         first, images);
+  const auto seed = [&](Stream stream) { return seed_of(options_.seed, stream); };
+  const NoisedBatch noised = noised_batch(process_,
+                                          {.levels = seed(Stream::kLevels),
+                                           .noise = seed(Stream::kNoise),
+                                           .perturbation = seed(Stream::kInputPerturbation)},
+                                          first, images);
 
-  const NetworkInput input = input_of(pictures, batch, first);
+  // Before the tape records, because an estimate has no gradient.
+  const NetworkInput input = input_of(pictures, noised, first);
   Tape tape;
   Loss loss;
   {
     const Tape::Recording recording(tape);
-    const Variable output = (*network_)(input);
-    loss = mean_loss(loss_, output, batch.target, batch.weights);
+    loss = loss_of(noised, (*network_)(input));
   }
   const auto fail_if_not_finite = [&](const char* what, double value) {
     if (std::isfinite(value)) return;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "ddpm/autograd/functions.h"
 #include "ddpm/data/pictures.h"
 #include "ddpm/diffusion/noised_batch.h"
 #include "ddpm/diffusion/process.h"
@@ -55,7 +56,8 @@ class Trainer {
 
  private:
   // The input of the network in a step. Picture n is number first + n of the run.
-  NetworkInput input_of(const Batch& pictures, const NoisedBatch& batch, uint64_t first) const;
+  NetworkInput input_of(const Batch& pictures, const NoisedBatch& noised, uint64_t first) const;
+  Loss loss_of(const NoisedBatch& noised, const Variable& output) const;
 
   OptimizerOptions options_;
   ModelConfig config_;
