@@ -1,0 +1,158 @@
+// Trains a small network with every objective, and with each option beside it, on a mixture of
+// Gaussians, draws from it by every sampler, and prints how far what it draws lies from exact
+// samples: the energy distance. The first line is that of exact samples themselves.
+//
+//   bench_objectives [--steps N of each training] [--images N] [--filter TEXT]
+#include <fmt/core.h>
+
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bench/stopwatch.h"
+#include "ddpm/base/error.h"
+#include "ddpm/diffusion/sampler.h"
+#include "ddpm/engine/generator.h"
+#include "ddpm/engine/trainer.h"
+#include "ddpm/nn/tutorial/unet.h"
+#include "tests/support/mixture.h"
+
+namespace ddpm::bench {
+namespace {
+
+using tutorial::UnetConfig;
+
+struct Options {
+  int64_t steps = 10000;
+  int64_t images = 4000;
+  std::string filter;
+};
+
+struct Case {
+  const char* name;
+  std::function<void(TrainOptions& options, UnetConfig& unet)> set;
+};
+
+std::vector<Case> cases() {
+  const auto objective = [](const char* name, std::function<void(TrainOptions&)> also = {}) {
+    return [name, also](TrainOptions& options, UnetConfig&) {
+      options.process.objective = name;
+      if (also) also(options);
+    };
+  };
+  return {
+      {"eps", objective("eps")},
+      {"x0", objective("x0")},
+      {"v", objective("v")},
+      {"edm", objective("edm")},
+      {"flow", objective("flow")},
+      {"eps min-snr", objective("eps", [](TrainOptions& o) { o.process.weighting = "min-snr"; })},
+      {"x0 min-snr", objective("x0", [](TrainOptions& o) { o.process.weighting = "min-snr"; })},
+      {"v min-snr", objective("v", [](TrainOptions& o) { o.process.weighting = "min-snr"; })},
+      {"edm min-snr", objective("edm", [](TrainOptions& o) { o.process.weighting = "min-snr"; })},
+      {"flow min-snr", objective("flow", [](TrainOptions& o) { o.process.weighting = "min-snr"; })},
+      {"flow logit-normal",
+       objective("flow", [](TrainOptions& o) { o.process.time_sampling = "logit-normal"; })},
+      {"x0 zero-snr", objective("x0", [](TrainOptions& o) { o.process.zero_snr = true; })},
+      {"v zero-snr", objective("v", [](TrainOptions& o) { o.process.zero_snr = true; })},
+      {"eps learned-variance",
+       objective("eps", [](TrainOptions& o) { o.process.learned_variance = true; })},
+      {"v learned-variance",
+       objective("v", [](TrainOptions& o) { o.process.learned_variance = true; })},
+      {"eps offset-noise 0.1",
+       objective("eps", [](TrainOptions& o) { o.process.offset_noise = 0.1; })},
+      {"eps input-perturbation 0.1",
+       objective("eps", [](TrainOptions& o) { o.process.input_perturbation = 0.1; })},
+      {"x0 self-condition",
+       [](TrainOptions& options, UnetConfig& unet) {
+         options.process.objective = "x0";
+         unet.self_condition = true;
+       }},
+      {"eps dropout 0.1", [](TrainOptions&, UnetConfig& unet) { unet.dropout = 0.1; }},
+  };
+}
+
+TrainOptions options_of(const Case& one) {
+  TrainOptions options;
+  options.data.source = "mixture";
+  UnetConfig& unet = *options.network.get<UnetConfig>();
+  unet.dim = 32;
+  unet.dim_mults = {1};
+  unet.weight_standardization_eps = 1e-5;
+  options.optimizer.batch = 128;
+  options.optimizer.lr = 2e-3;
+  options.optimizer.ema_decay = 0.995;
+  one.set(options, unet);
+  options.check();
+  return options;
+}
+
+void run(const Case& one, const Options& options) {
+  const TrainOptions chosen = options_of(one);
+  const int64_t batch = chosen.optimizer.batch;
+  Trainer trainer(chosen.optimizer, chosen.model_config(2, 2, 1),
+                  [&](int64_t step) { return test::mixture_samples(1, step * batch, batch); });
+  const Stopwatch watch;
+  while (trainer.steps() < options.steps) trainer.step();
+  const double seconds = watch.seconds();
+  const std::unique_ptr<Network> network = trainer.averaged_network();
+  const Tensor exact = test::mixture_samples(2, 0, options.images);
+  std::string line = fmt::format("{:<28}{:>7.0f}", one.name, seconds);
+  for (const std::string& sampler : sampler_names()) {
+    for (const int64_t steps : {20, 250}) {
+      const Tensor drawn = generate(
+          *network, trainer.config(),
+          {.count = options.images, .sampler = sampler, .steps = steps, .batch = options.images});
+      line += fmt::format("{:>12.5f}", test::energy_distance(drawn, exact));
+    }
+  }
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+Options parse(int count, char** words) {
+  Options options;
+  for (int i = 1; i + 1 < count; i += 2) {
+    const std::string word = words[i];
+    if (word == "--steps") {
+      options.steps = std::atoll(words[i + 1]);
+    } else if (word == "--images") {
+      options.images = std::atoll(words[i + 1]);
+    } else if (word == "--filter") {
+      options.filter = words[i + 1];
+    } else {
+      fail_usage("bench", "unknown flag " + word);
+    }
+  }
+  return options;
+}
+
+int run_all(int count, char** words) {
+  const Options options = parse(count, words);
+  std::string head = fmt::format("{:<28}{:>7}", "energy distance", "seconds");
+  for (const std::string& sampler : sampler_names()) {
+    for (const int64_t steps : {20, 250})
+      head += fmt::format("{:>12}", fmt::format("{} {}", sampler, steps));
+  }
+  fmt::print("{}\n", head);
+  fmt::print("{:<35}{:>12.5f}\n", "exact samples",
+             test::energy_distance(test::mixture_samples(3, 0, options.images),
+                                   test::mixture_samples(2, 0, options.images)));
+  for (const Case& one : cases()) {
+    if (std::string(one.name).find(options.filter) != std::string::npos) run(one, options);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace ddpm::bench
+
+int main(int count, char** words) {
+  try {
+    return ddpm::bench::run_all(count, words);
+  } catch (const ddpm::Error& error) {
+    fmt::print(stderr, "bench_objectives: {}\n", error.what());
+    return 2;
+  }
+}
