@@ -66,11 +66,13 @@ ModelConfig with_size(ModelConfig config, const SamplingMemory& sampling) {
 double sampling_need(const ModelConfig& config, const SamplingMemory& sampling, int64_t passed) {
   const auto together = static_cast<double>(std::min(sampling.batch, sampling.count));
   const auto count = static_cast<double>(sampling.count);
+  // The output also holds a variance.
+  const double halves = config.process.learned_variance ? 2 : 1;
   const double pass =
       bytes_or_too_much([&] { return sampling_bytes(config, passed, sampling.prepare_weights); });
   return with_margin(std::max(pass - weight_bytes(config), 0.0) +
                      image_bytes(config) *
-                         ((sampling.guided ? 10.0 : 5.0) * together + 1.25 * count) +
+                         ((sampling.guided ? 10.0 : 5.0) * halves * together + 1.25 * count) +
                      condition_bytes(config) * (count + (sampling.guided ? 2.0 : 1.0) * together) +
                      static_cast<double>(sampling.other_bytes));
 }
