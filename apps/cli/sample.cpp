@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "apps/cli/output.h"
 #include "apps/cli/outputs.h"
 #include "apps/cli/progress.h"
+#include "apps/cli/trajectory.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/text.h"
@@ -28,52 +28,6 @@
 
 namespace ddpm::cli {
 namespace {
-
-// The frames of the animation: the noise, then the states after evenly chosen steps, including the
-// last one. Batches arrive one after the other and fill their own rows.
-class Trajectory {
- public:
-  Trajectory(int64_t steps, Shape images) {
-    const int64_t last = frames(steps) - 1;
-    for (int64_t f = 0; f <= last; ++f) {
-      steps_.push_back(std::llround(static_cast<double>(f * steps) / static_cast<double>(last)));
-      frames_.emplace_back(images, DType::kUInt8);
-    }
-  }
-
-  static int64_t frames(int64_t steps) {
-    constexpr int64_t kMostFrames = 48;
-    return std::min(steps, kMostFrames - 1) + 1;
-  }
-
-  // x [N, H, W, C] holds the images begin ... begin + N - 1 after a step (0: the noise).
-  void add(int64_t step, int64_t begin, const Tensor& x) {
-    const auto found = std::find(steps_.begin(), steps_.end(), step);
-    if (found == steps_.end()) return;
-    Tensor& frame = frames_[static_cast<size_t>(found - steps_.begin())];
-    frame.rows(begin, begin + x.size(0)).copy_from(to_bytes(x));
-  }
-
-  std::string encode(const GridOptions& grid) const {
-    const Tensor first = make_grid(frames_[0], grid);  // [H, W, C]
-    const auto count = static_cast<int64_t>(frames_.size());
-    Tensor film({count, first.size(0), first.size(1), first.size(2)}, DType::kUInt8);
-    AnimationOptions animation{.durations_ms = std::vector<int64_t>(frames_.size(), 60),
-                               .lossless = false};
-    animation.durations_ms.back() = 2000;
-    for (int64_t f = 0; f < count; ++f) {
-      Tensor rows = film.rows(f, f + 1);
-      rows.copy_from(make_grid(frames_[static_cast<size_t>(f)], grid)
-                         .reshape({1, film.size(1), film.size(2), film.size(3)}));
-    }
-    return encode_webp(film, animation);
-  }
-
- private:
-  std::vector<int64_t> steps_;
-  // Bytes, each [N, H, W, C].
-  std::vector<Tensor> frames_;
-};
 
 struct Request {
   ModelFlags model;

@@ -23,6 +23,7 @@
 #include "ddpm/engine/run/checked_pictures.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/metrics_log.h"
+#include "ddpm/engine/run/sample_grid.h"
 #include "ddpm/engine/run/start.h"
 #include "ddpm/engine/streams.h"
 #include "ddpm/nn/network.h"
@@ -297,27 +298,6 @@ std::string RunSession::grid_path() const {
 
 bool RunSession::has_grid() const { return options_.run.sample_every == 0 || exists(grid_path()); }
 
-// The conditions of pictures that stay the same in all grids of the run. Undefined if there are
-// none.
-Tensor RunSession::grid_conditions(int64_t count) const {
-  if (pictures_->condition_channels() == 0) return {};
-  BatchSampler sampler({.images = pictures_->size(),
-                        .batch = count,
-                        .seed = seed_of(options_.optimizer.seed, Stream::kGridPictures)});
-  return checked_batch(*pictures_, sampler.at(0)).condition;
-}
-
-// The classes that a grid shows, one row for each: all of them, or some that are evenly spread if
-// there are many.
-std::vector<int64_t> RunSession::grid_labels() const {
-  constexpr int64_t kMostRows = 16;
-  const int64_t classes = trainer_->config().network.classes();
-  const int64_t rows = std::min({classes, kMostRows, options_.run.sample_count});
-  std::vector<int64_t> labels;
-  for (int64_t row = 0; row < rows; ++row) labels.push_back(row * classes / rows);
-  return labels;
-}
-
 // Returns false if the observer stopped the drawing. If the drawing fails, this only warns, because
 // a missing grid must not end a training.
 bool RunSession::draw_grid() {
@@ -326,31 +306,23 @@ bool RunSession::draw_grid() {
   // The batch is small, so that a request to stop is noticed soon.
   const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
   bool given_up = false;
-  const std::vector<int64_t> labels = grid_labels();
-  // How many pictures there are for each condition, and of how many classes.
-  const int64_t each = std::max<int64_t>(static_cast<int64_t>(labels.size()), 1);
-  GenerateOptions options{.count = (options_.run.sample_count + each - 1) / each,
-                          .seed = options_.optimizer.seed,
-                          .steps = options_.run.sample_steps,
-                          .labels = labels,
-                          .batch = batch,
-                          // The memory is needed for training.
-                          .prepare_weights = false,
-                          .progress = [&](const GenerateProgress&) {
-                            given_up = observer_.stopping && observer_.stopping();
-                            return !given_up;
-                          }};
   const bool drawn = attempt("a sample grid was not drawn", [&] {
     try {
-      options.condition = grid_conditions(options.count);
-      Tensor images = to_bytes(sample(options));
-      GridOptions grid{.columns = labels.empty() ? 0 : options.count,
-                       .scale = comfortable_scale(size)};
-      if (options.condition.defined()) {
-        images = beside_conditions(to_bytes(options.condition), images);
-        grid.columns = columns_of_groups(options.count, each + 1);
-      }
-      write_png(grid_path(), make_grid(images, grid));
+      const GridContent content = grid_content(*pictures_, trainer_->config().network.classes(),
+                                               options_.run.sample_count, options_.optimizer.seed);
+      const Tensor images = sample({.count = content.count,
+                                    .seed = options_.optimizer.seed,
+                                    .steps = options_.run.sample_steps,
+                                    .labels = content.labels,
+                                    .batch = batch,
+                                    // The memory is needed for training.
+                                    .prepare_weights = false,
+                                    .condition = content.conditions,
+                                    .progress = [&](const GenerateProgress&) {
+                                      given_up = observer_.stopping && observer_.stopping();
+                                      return !given_up;
+                                    }});
+      write_png(grid_path(), grid_picture(content, to_bytes(images)));
     } catch (const Error&) {
       if (!given_up) throw;
     }

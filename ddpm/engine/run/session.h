@@ -69,8 +69,6 @@ class RunSession {
   bool due(int64_t every) const { return every > 0 && steps() % every == 0; }
   std::string grid_path() const;
   bool has_grid() const;
-  Tensor grid_conditions(int64_t count) const;
-  std::vector<int64_t> grid_labels() const;
   bool draw_grid();
 
   void warn(const std::string& text) const {
