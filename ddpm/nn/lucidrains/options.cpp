@@ -76,7 +76,8 @@ void UnetConfig::fields(Fields& field) {
   field("learned_sinusoidal_dim", learned_sinusoidal_dim,
         "sines and cosines of frequencies that are learnt or drawn")
       .range(2, kMostChannels);
-  field("self_condition", self_condition, "take an earlier estimate of the image as well");
+  field("self_condition", self_condition, "take an earlier estimate of the image as well")
+      .not_in_state_dict();
   field("dropout", dropout, "share of each block's activations that a training step leaves out")
       .range_below(0, 1);
 }

@@ -53,7 +53,8 @@ struct UnetConfig {
   // Throw UsageError saying which value cannot work and which would work.
   void check() const;
   void check_image(int64_t height, int64_t width) const;
-  // Reads theta. Throws UsageError if heads or dim_head differ from those of the weights.
+  // Reads theta and self_condition. Throws UsageError if heads or dim_head differ from those of the
+  // weights.
   void take_given(const JsonObject& given);
   // Makes a Unet. Throws UsageError as check() does.
   std::unique_ptr<Network> make(Device device) const;

@@ -46,10 +46,19 @@ void read_levels(const StateDictShapes& shapes, UnetConfig& config) {
   if (last_alone) config.full_attn.clear();
 }
 
-// Of the first and the last convolution.
-void read_channels(int64_t inputs, int64_t outputs, UnetConfig& config) {
+// Reads what the channels of the first and the last convolution tell. Whether there is an earlier
+// estimate is ambiguous if the network also predicts a variance, so `given` may say it.
+void read_channels(int64_t inputs, int64_t outputs, const JsonObject& given, UnetConfig& config) {
   config.self_condition = inputs == 2 * outputs;
-  config.channels = config.self_condition ? outputs : inputs;
+  if (const std::string* json = given.find("self_condition"))
+    json_value::read(*json, "self_condition", config.self_condition);
+  if (config.self_condition && inputs % 2 != 0) {
+    fail_usage("model",
+               fmt::format("--self-condition does not fit the weights: the network takes {} "
+                           "channels, which is odd; leave it out",
+                           inputs));
+  }
+  config.channels = config.self_condition ? inputs / 2 : inputs;
   if (outputs != config.channels) config.output_dim = outputs;
 }
 
@@ -64,7 +73,7 @@ std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const Json
   const Shape hidden = find(shapes, "time_mlp.3.weight", 2);    // [4 dim, 4 dim]
   config.dim = hidden[0] / 4;
   if (init_conv[3] != config.dim) config.init_dim = init_conv[3];
-  read_channels(init_conv[2], find(shapes, "final_conv.weight", 4)[3], config);
+  read_channels(init_conv[2], find(shapes, "final_conv.weight", 4)[3], given, config);
   read_levels(shapes, config);
   if (shapes.contains("class_embedding.weight"))
     config.classes = find(shapes, "class_embedding.weight", 2)[0] - 1;

@@ -92,6 +92,19 @@ TEST(LucidrainsRecognise, WhatIsGivenMustFitTheWeights) {
   EXPECT_THROW(recognise_network(shapes, {{"heads", "4"}}), UsageError);
 }
 
+TEST(LucidrainsRecognise, AnEarlierEstimateBesideAVarianceIsToldByTheUser) {
+  UnetConfig config = kSmall;
+  config.self_condition = true;
+  config.output_dim = 2 * config.channels;
+  const auto told = recognise_network(shapes_of(config), {{"self_condition", "true"}});
+  ASSERT_TRUE(told);
+  EXPECT_EQ(*told->get<UnetConfig>(), config);
+  EXPECT_EQ(recognise_network(shapes_of(config), {})->channels(), 4);
+  config.channels = 3;
+  config.self_condition = false;
+  EXPECT_THROW(recognise_network(shapes_of(config), {{"self_condition", "true"}}), UsageError);
+}
+
 TEST(LucidrainsRecognise, ANetworkThatCannotBeIsNamed) {
   StateDictShapes shapes = shapes_of(kSmall);
   shapes.erase("downs.1.2.mem_kv");
