@@ -321,6 +321,7 @@ int run(Request& request, const Flags& flags) {
     conditions = inputs->conditions();
     options.condition = conditions_for(conditions, options.count);
   }
+  options.check_for(model.config);
   std::optional<Trajectory> trajectory;
   if (!request.trajectory.empty()) {
     trajectory.emplace(options.steps, Shape{total, options.height, options.width, image[2]});

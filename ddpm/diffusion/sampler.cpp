@@ -28,6 +28,21 @@ const SamplerKind& find_sampler(std::string_view name) {
   return find_by_name(sampler_kinds(), name, "sample", "sampler");
 }
 
+void check_eta(const SamplerKind& kind, double eta) {
+  if (!(eta >= 0 && eta <= 1)) {
+    fail_usage("sample", fmt::format("eta is {}; it must lie between 0 and 1", eta));
+  }
+  if (eta != 0 && !kind.has_eta) {
+    std::vector<std::string> with_eta;
+    for (const SamplerKind& other : sampler_kinds()) {
+      if (other.has_eta) with_eta.emplace_back(other.name);
+    }
+    fail_usage("sample",
+               fmt::format("eta is {}, but the sampler {} has none; use 0, or the sampler {}", eta,
+                           kind.name, join_choices(with_eta)));
+  }
+}
+
 int64_t sampling_steps(const SamplerKind& kind, const Process& process,
                        std::optional<int64_t> asked) {
   const int64_t all = process.most_steps();
@@ -42,18 +57,7 @@ int64_t sampling_steps(const SamplerKind& kind, const Process& process,
 
 Tensor sample(const Process& process, const Denoiser& network, const SampleRequest& request) {
   const SamplerKind& kind = find_sampler(request.sampler);
-  if (!(request.eta >= 0 && request.eta <= 1)) {
-    fail_usage("sample", fmt::format("eta is {}; it must lie between 0 and 1", request.eta));
-  }
-  if (request.eta != 0 && !kind.has_eta) {
-    std::vector<std::string> with_eta;
-    for (const SamplerKind& other : sampler_kinds()) {
-      if (other.has_eta) with_eta.emplace_back(other.name);
-    }
-    fail_usage("sample",
-               fmt::format("eta is {}, but the sampler {} has none; use 0, or the sampler {}",
-                           request.eta, kind.name, join_choices(with_eta)));
-  }
+  check_eta(kind, request.eta);
   if (request.image.rank() != 3 || request.image.elements() < 1) {
     fail_usage("sample", fmt::format("the image has the shape {}; it must be [height, width, "
                                      "channels], each at least 1",

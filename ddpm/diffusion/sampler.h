@@ -22,6 +22,9 @@ std::vector<std::string> sampler_names();
 // Throws UsageError naming the choices.
 const SamplerKind& find_sampler(std::string_view name);
 
+// Throws UsageError for an eta outside [0, 1], or above 0 if the sampler has none.
+void check_eta(const SamplerKind& kind, double eta);
+
 // The number of sampling steps: the requested number, or the sampler's default, which is reduced to
 // the process's number of steps. Throws UsageError if the requested number is below 1 or above the
 // process's number of steps.

@@ -7,6 +7,7 @@
 
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
+#include "ddpm/data/pixels.h"
 #include "ddpm/diffusion/guidance.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/sampler.h"
@@ -65,6 +66,7 @@ void GenerateOptions::fields(Fields& field) {
 void GenerateOptions::check() const {
   constexpr int64_t kLast = int64_t{1} << 40;
   check_options("sample", *this, "--");
+  check_eta(find_sampler(sampler), eta);
   const struct {
     const char* name;
     int64_t value, highest;
@@ -133,32 +135,42 @@ void check_output(const ModelConfig& config) {
                          output, images));
 }
 
-// The side asked for, or that of the condition, or the one trained on.
-int64_t side(int64_t asked, const Tensor& condition, int axis, int64_t trained) {
-  if (asked > 0) return asked;
-  return condition.defined() && condition.shape().rank() == 4 ? condition.size(axis) : trained;
+// The sides of the images: those asked for, or those of the condition, or those trained on. Throws
+// UsageError if none are known.
+ImageSize sides(const ModelConfig& config, const GenerateOptions& options) {
+  const Tensor& condition = options.condition;
+  const bool told = condition.defined() && condition.shape().rank() == 4;
+  ImageSize size = told ? ImageSize{condition.size(1), condition.size(2)}
+                        : ImageSize{config.height, config.width};
+  if (options.height > 0) size.height = options.height;
+  if (options.width > 0) size.width = options.width;
+  if (size.height < 1 || size.width < 1) {
+    fail_usage("sample", "the model's file does not say how large its images are; give --size");
+  }
+  return size;
 }
 
 }  // namespace
 
-Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options) {
-  options.check();
-  const int64_t height = side(options.height, options.condition, 1, config.height);
-  const int64_t width = side(options.width, options.condition, 2, config.width);
-  if (height < 1 || width < 1) {
-    fail_usage("sample", "the model's file does not say how large its images are; give --size");
-  }
+void GenerateOptions::check_for(const ModelConfig& config) const {
+  check();
+  const auto [height, width] = sides(config, *this);
   config.network.check_image(height, width);
   check_output(config);
+  check_image_inputs(config, asked_by(*this), height, width);
+}
+
+Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options) {
+  options.check_for(config);
+  const ImageSize size = sides(config, options);
   const ImagesAsked asked = asked_by(options);
-  check_image_inputs(config, asked, height, width);
   const int64_t total = options.total();
   const Guidance guidance{.scale = options.guidance, .rescale = options.guidance_rescale};
   const bool both = guidance.needs_both();
   const SamplingMemory memory{.count = total,
                               .batch = options.batch,
-                              .height = height,
-                              .width = width,
+                              .height = size.height,
+                              .width = size.width,
                               .prepare_weights = options.prepare_weights,
                               .other_bytes = options.other_bytes,
                               .guided = both};
@@ -169,14 +181,14 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
   if (options.prepare_weights) scope.emplace();
   const Process process(config.process);
   const int64_t channels = config.network.channels();
-  Tensor images({total, height, width, channels}, DType::kFloat32, network.device());
+  Tensor images({total, size.height, size.width, channels}, DType::kFloat32, network.device());
   for (int64_t begin = 0; begin < total; begin += options.batch) {
     const int64_t count = std::min(options.batch, total - begin);
     const ImageInputs inputs = image_inputs(config, asked, begin, count, both, network.device());
     Denoiser denoiser = denoiser_for(network, inputs, most);
     if (both) denoiser = guided(denoiser, guidance);
     SampleRequest request{.sampler = options.sampler,
-                          .image = {height, width, channels},
+                          .image = {size.height, size.width, channels},
                           .image_seeds = generated_seeds(options, begin, count),
                           .eta = options.eta,
                           .device = network.device()};

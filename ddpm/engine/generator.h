@@ -72,6 +72,8 @@ struct GenerateOptions {
   // Throws UsageError if a number is outside the range of all models, naming the range. It needs no
   // model, so a program can call it before it loads one.
   void check() const;
+  // The same, and also for options that do not fit the model: as generate(), but for its memory.
+  void check_for(const ModelConfig& config) const;
 };
 
 // The seeds of images begin ... begin + count - 1 of all, for initial_noise(). The images of all

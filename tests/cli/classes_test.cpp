@@ -43,6 +43,8 @@ class Classes : public ::testing::Test {
     const Outcome outcome = sample(flags);
     EXPECT_EQ(outcome.status, 2) << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr(says));
+    // Mistakes are found before anything is drawn.
+    EXPECT_THAT(outcome.err, Not(HasSubstr("step"))) << outcome.err;
   }
 
   TemporaryFolder folder_;
@@ -141,6 +143,7 @@ TEST_F(Classes, MistakesAreAnsweredWithWhatWouldWork) {
   make_model(model_);
   expect_refused({"--class", "cat"}, "the model was trained without any");
   expect_refused({"--guidance", "3"}, "the model was trained without classes");
+  expect_refused({"--sampler", "ddpm", "--eta", "1"}, "the sampler ddpm has none");
   const auto train = [&](std::vector<std::string> flags) {
     flags.insert(flags.begin(), {"train", "--out", folder_ / "run"});
     const Outcome outcome = run_ddpm(flags);
