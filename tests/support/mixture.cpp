@@ -1,5 +1,6 @@
 #include "tests/support/mixture.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -58,6 +59,38 @@ Tensor mixture_samples(uint64_t seed, int64_t first, int64_t count) {
     for (size_t i = 0; i < kD; ++i) to[i] = from.mean[i] + from.deviation * to[i];
   }
   return images;
+}
+
+Tensor mixture_denoised(const Tensor& x, const NoiseLevel& level) {
+  Tensor means(x.shape());
+  for (int64_t n = 0; n < x.size(0); ++n) {
+    const float* from = x.f32() + n * kD;
+    // x of a component is normal, and so is the image given x.
+    std::array<double, kComponents.size()> log_weights{};
+    std::array<std::array<double, kD>, kComponents.size()> given{};
+    for (size_t k = 0; k < kComponents.size(); ++k) {
+      const Component& component = kComponents[k];
+      const double variance = double{component.deviation} * component.deviation;
+      const double total = level.alpha_squared * variance + level.sigma_squared;
+      double square = 0;
+      for (size_t i = 0; i < kD; ++i) {
+        const double left = from[i] - level.alpha() * component.mean[i];
+        square += left * left;
+        given[k][i] = component.mean[i] + level.alpha() * variance / total * left;
+      }
+      log_weights[k] = std::log(component.weight) - (square / total + kD * std::log(total)) / 2;
+    }
+    const double most = *std::max_element(log_weights.begin(), log_weights.end());
+    double sum = 0;
+    std::array<double, kD> mean{};
+    for (size_t k = 0; k < kComponents.size(); ++k) {
+      const double weight = std::exp(log_weights[k] - most);
+      sum += weight;
+      for (size_t i = 0; i < kD; ++i) mean[i] += weight * given[k][i];
+    }
+    for (size_t i = 0; i < kD; ++i) means.f32()[n * kD + i] = static_cast<float>(mean[i] / sum);
+  }
+  return means;
 }
 
 double energy_distance(const Tensor& a, const Tensor& b) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "ddpm/diffusion/level.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm::test {
@@ -13,6 +14,9 @@ namespace ddpm::test {
 Shape mixture_image();
 // Exact samples at positions first ... first + count - 1 of a seed, [count, 2, 2, 1].
 Tensor mixture_samples(uint64_t seed, int64_t first, int64_t count);
+
+// The exact denoiser: the mean of the clean images given the noisy ones x [N, 2, 2, 1] of a level.
+Tensor mixture_denoised(const Tensor& x, const NoiseLevel& level);
 
 // The energy distance of two sets of images (Szekely & Rizzo 2013): 2 E|a - b| - E|a - a'| - E|b -
 // b'|, which is 0 in the mean where both are of one distribution, and above 0 otherwise.
