@@ -88,11 +88,14 @@ std::vector<int64_t> parse_classes(const std::string& text, const ModelConfig& m
   return labels;
 }
 
-std::string class_list(const ModelConfig& model, size_t most_named) {
+std::string class_list(const ModelConfig& model, size_t most_named, bool with_counts) {
   std::string text;
   const std::vector<std::string> names = names_of(model);
-  for (size_t i = 0; i < std::min(names.size(), most_named); ++i)
+  for (size_t i = 0; i < std::min(names.size(), most_named); ++i) {
     text += (i > 0 ? ", " : "") + printable(names[i]);
+    if (with_counts && !model.class_counts.empty())
+      text += fmt::format(" ({})", model.class_counts[i]);
+  }
   return names.size() > most_named ? fmt::format("{}, ... ({} in all)", text, names.size()) : text;
 }
 

@@ -21,7 +21,8 @@ std::string describe_classes(const ClassLabels& labels, size_t most_named);
 // does not have, naming a similar one.
 std::vector<int64_t> parse_classes(const std::string& text, const ModelConfig& model);
 
-// "cat, dog, ... (12 in all)"
-std::string class_list(const ModelConfig& model, size_t most_named);
+// "cat, dog, ... (12 in all)", or "cat (980), dog (1135)" if the model tells counts and they are
+// asked for.
+std::string class_list(const ModelConfig& model, size_t most_named, bool with_counts = false);
 
 }  // namespace ddpm::cli

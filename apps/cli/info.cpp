@@ -68,7 +68,7 @@ void print_text(const Report& report) {
     print(fmt::format("  {:<28}{}\n", name, value));
   if (report.config.network.classes() > 0) {
     constexpr size_t kNamed = 100;
-    print(fmt::format("  {:<28}{}\n", "class_names", class_list(report.config, kNamed)));
+    print(fmt::format("  {:<28}{}\n", "class_names", class_list(report.config, kNamed, true)));
   }
   const Cost& cost = report.cost;
   print(fmt::format("  {:<28}{} ({})\n", "parameters",

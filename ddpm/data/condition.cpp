@@ -93,6 +93,7 @@ class ConditionedPictures : public Pictures {
   int64_t channels() const override { return pictures_->channels(); }
   std::string name() const override { return pictures_->name(); }
   std::vector<std::string> class_names() const override { return pictures_->class_names(); }
+  std::vector<int64_t> labels() const override { return pictures_->labels(); }
   int64_t condition_channels() const override { return channels_of(condition_, channels()); }
   DataFingerprint fingerprint() const override { return pictures_->fingerprint(); }
 

@@ -156,4 +156,16 @@ std::shared_ptr<const Pictures> array_pictures(std::span<const float> pixels, Sh
   return from_array(pixels, shape, DType::kFloat32, std::move(labels), std::move(name));
 }
 
+std::vector<int64_t> class_counts(const Pictures& pictures) {
+  const std::vector<int64_t> labels = pictures.labels();
+  if (labels.empty()) return {};
+  std::vector<int64_t> counts(pictures.class_names().size());
+  for (const int64_t label : labels) {
+    if (label >= static_cast<int64_t>(counts.size()))
+      fail("dataset", fmt::format("there is a label {} but {} classes", label, counts.size()));
+    if (label >= 0) ++counts[static_cast<size_t>(label)];
+  }
+  return counts;
+}
+
 }  // namespace ddpm

@@ -26,11 +26,11 @@ class Dataset : public Pictures {
   int64_t channels() const override { return images_.size(3); }
   std::string name() const override { return name_; }
   std::vector<std::string> class_names() const override { return labels_->names; }
+  std::vector<int64_t> labels() const override { return labels_->of_pictures; }
   DataFingerprint fingerprint() const override;
   Batch batch(const BatchPlan& plan) const override;
 
   const Tensor& images() const { return images_; }
-  const ClassLabels& labels() const { return *labels_; }
 
  private:
   Tensor images_;

@@ -61,6 +61,9 @@ TEST(DatasetTest, LabelsFollowTheirPictures) {
   Tensor images({3, 1, 1, 1}, DType::kUInt8);
   const Dataset data(images, "labelled", {.of_pictures = {1, -1, 0}, .names = {"cat", "dog"}});
   EXPECT_EQ(data.class_names(), (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(data.labels(), (std::vector<int64_t>{1, -1, 0}));
+  EXPECT_EQ(class_counts(data), (std::vector<int64_t>{1, 1}));
+  EXPECT_TRUE(class_counts(numbered(2, 2, 2, 1)).empty());
   EXPECT_EQ(data.batch({{2, 1, 0, 0}, {}}).labels.values(), (std::vector<float>{0, -1, 1, 1}));
   EXPECT_FALSE(data.batch({{2}, {}}).condition.defined());
   EXPECT_FALSE(numbered(2, 2, 2, 1).batch({{0}, {}}).labels.defined());

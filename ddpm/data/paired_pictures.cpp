@@ -28,6 +28,14 @@ class PairedPictures : public Pictures {
   int64_t channels() const override { return pictures_->channels(); }
   std::string name() const override { return pictures_->name(); }
   std::vector<std::string> class_names() const override { return pictures_->class_names(); }
+  std::vector<int64_t> labels() const override {
+    const std::vector<int64_t> all = pictures_->labels();
+    std::vector<int64_t> labels;
+    if (all.empty()) return labels;
+    for (const int64_t index : pairing_.of_pictures)
+      labels.push_back(all[static_cast<size_t>(index)]);
+    return labels;
+  }
   int64_t condition_channels() const override { return conditions_->channels(); }
   DataFingerprint fingerprint() const override { return fingerprint_; }
 

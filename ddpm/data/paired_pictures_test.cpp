@@ -29,6 +29,7 @@ TEST(PairedPictures, EachPictureHasItsCondition) {
   EXPECT_EQ(pairs->size(), 3);
   EXPECT_EQ(pairs->condition_channels(), 1);
   EXPECT_EQ(pairs->class_names(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(pairs->labels(), (std::vector<int64_t>{0, 1, 0}));
   const Batch batch = pairs->batch({{2, 1}, {0, 1}});
   EXPECT_EQ(first_row(batch.images.rows(0, 1)), (std::vector<int>{20, 21}));
   EXPECT_EQ(first_row(batch.condition.rows(0, 1)), (std::vector<int>{120, 121}));

@@ -70,6 +70,9 @@ class Pictures {
   virtual std::string name() const = 0;
   // A name for each class, in the order of the labels. Empty if the pictures have no labels.
   virtual std::vector<std::string> class_names() const { return {}; }
+  // The label of each picture, -1 for no class. Empty if there are no labels, or if they are not
+  // known before a picture is read.
+  virtual std::vector<int64_t> labels() const { return {}; }
   // The channels of Batch::condition. 0 for none.
   virtual int64_t condition_channels() const { return 0; }
 
@@ -82,6 +85,10 @@ class Pictures {
   // plan. Thread-safe. Throws Error for an index out of range.
   virtual Batch batch(const BatchPlan& plan) const = 0;
 };
+
+// The number of pictures of each class, in the order of the labels. Empty if labels() is.
+// Throws Error for a label without a class.
+std::vector<int64_t> class_counts(const Pictures& pictures);
 
 // The classes of pictures.
 struct ClassLabels {

@@ -42,7 +42,7 @@ TEST_F(SourceClasses, TheFoldersInsideAFolder) {
   add("2/damaged.png", "no picture");
   const LoadedSource source = load();
   EXPECT_EQ(source.dataset.class_names(), (Names{"2", "10", "cat"}));
-  EXPECT_EQ(source.dataset.labels().of_pictures, (Labels{1, 1, 0, 2, -1}));
+  EXPECT_EQ(source.dataset.labels(), (Labels{1, 1, 0, 2, -1}));
   EXPECT_EQ(source.dataset.batch({.indices = {3, 4}}).labels.values(), (std::vector<float>{2, -1}));
   // Without being asked for they are not there, and the fingerprint is what it was.
   const LoadedSource plain = SourceTest::load();
@@ -69,14 +69,14 @@ TEST_F(SourceClasses, ATableOfFiles) {
   add("labels.csv", "file,class\n./a.png,dog\nin/c.png,cat\nb.png,\na.png,dog\n\"d.png\",cat\n");
   const LoadedSource source = load("", table());
   EXPECT_EQ(source.dataset.class_names(), (Names{"cat", "dog"}));
-  EXPECT_EQ(source.dataset.labels().of_pictures, (Labels{1, -1, 0, -1, 0}));
+  EXPECT_EQ(source.dataset.labels(), (Labels{1, -1, 0, -1, 0}));
 }
 
 TEST_F(SourceClasses, ATableMayNameDamagedPictures) {
   add("a.png", flat(9, 9, {1, 2, 3}));
   add("b.png", "no picture");
   add("labels.csv", "a.png,cat\nb.png,cat\n");
-  EXPECT_EQ(load("", table()).dataset.labels().of_pictures, (Labels{0}));
+  EXPECT_EQ(load("", table()).dataset.labels(), (Labels{0}));
   EXPECT_SAYS(with_table("a.png,cat\nb.png,dog\n"), "no picture of the class 'dog' can be read");
 }
 
@@ -119,7 +119,7 @@ TEST_F(SourceClasses, Cifar10AndEmojiHaveTheirs) {
   add("data_batch_1.bin", records);
   const LoadedSource cifar = load("cifar10:");
   EXPECT_EQ(cifar.dataset.class_names(), (Names{"cat", "truck"}));
-  EXPECT_EQ(cifar.dataset.labels().of_pictures, (Labels{1, 0, 1}));
+  EXPECT_EQ(cifar.dataset.labels(), (Labels{1, 0, 1}));
 
   const SourceOptions options{.size = {8, 8}, .classes = true};
   const Names groups = load_source("emoji", options).dataset.class_names();
@@ -137,7 +137,7 @@ TEST_F(SourceClasses, MnistNeedsItsLabelsBesideItsImages) {
   add("train-labels-idx1-ubyte", labels);
   const LoadedSource source = load("mnist:");
   EXPECT_EQ(source.dataset.class_names(), (Names{"7", "12"}));
-  EXPECT_EQ(source.dataset.labels().of_pictures, (Labels{0, 1, 0}));
+  EXPECT_EQ(source.dataset.labels(), (Labels{0, 1, 0}));
   const auto why_not = [&](const std::string& bytes) {
     add("train-labels-idx1-ubyte", bytes);
     try {

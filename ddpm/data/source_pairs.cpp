@@ -126,15 +126,12 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
   fingerprint.files.insert(fingerprint.files.end(), pictures.classes.begin(),
                            pictures.classes.end());
   LoadReport report = report_of(pictures, others, static_cast<int64_t>(pairing.of_pictures.size()));
-  if (const ClassLabels& all = pictures.loaded.dataset.labels(); !all.of_pictures.empty()) {
-    report.labels.of_pictures.clear();
-    for (const int64_t i : pairing.of_pictures)
-      report.labels.of_pictures.push_back(all.of_pictures[static_cast<size_t>(i)]);
-  }
-  return {paired_pictures(std::make_shared<const Dataset>(std::move(pictures.loaded.dataset)),
-                          std::make_shared<const Dataset>(std::move(others.loaded.dataset)),
-                          std::move(pairing), std::move(fingerprint)),
-          std::move(report)};
+  std::shared_ptr<const Pictures> pairs =
+      paired_pictures(std::make_shared<const Dataset>(std::move(pictures.loaded.dataset)),
+                      std::make_shared<const Dataset>(std::move(others.loaded.dataset)),
+                      std::move(pairing), std::move(fingerprint));
+  report.labels.of_pictures = pairs->labels();
+  return {std::move(pairs), std::move(report)};
 }
 
 LoadedPictures load_pictures(const std::string& source, const ImageCondition& condition,

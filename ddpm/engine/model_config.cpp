@@ -35,6 +35,7 @@ void check_condition(const ModelConfig& config) {
 }
 
 constexpr const char* kClassNames = "class_names";
+constexpr const char* kClassCounts = "class_counts";
 // Of all classes together: they must fit into JSON of kMostJsonBytes, escapes included.
 constexpr size_t kMostNameBytes = size_t{1} << 17;
 
@@ -57,6 +58,15 @@ void check_class_names(const std::vector<std::string>& names, int64_t classes) {
     if (!seen.insert(name).second)
       fail_usage("model", fmt::format("two classes are called '{}'", name));
   }
+}
+
+void check_class_counts(const std::vector<int64_t>& counts, int64_t classes) {
+  if (counts.empty()) return;
+  if (static_cast<int64_t>(counts.size()) != classes) {
+    fail_usage("model", fmt::format("there are {} counts of {} classes", counts.size(), classes));
+  }
+  const int64_t least = *std::min_element(counts.begin(), counts.end());
+  if (least < 0) fail_usage("model", fmt::format("a class has {} pictures", least));
 }
 
 }  // namespace
@@ -90,6 +100,7 @@ void ModelConfig::check() const {
   check_learned_variance(*this);
   check_condition(*this);
   check_class_names(class_names, network.classes());
+  check_class_counts(class_counts, network.classes());
   if (height > 0 && width > 0) network.check_image(height, width);
 }
 
@@ -97,6 +108,8 @@ std::string to_json(const ModelConfig& config, int indent) {
   JsonObject object;
   write_options(config, object);
   if (!config.class_names.empty()) object.set(kClassNames, json_value::write(config.class_names));
+  if (!config.class_counts.empty())
+    object.set(kClassCounts, json_value::write(config.class_counts));
   return object.dump(indent);
 }
 
@@ -107,6 +120,8 @@ ModelConfig model_config_from_json(std::string_view json, std::string_view what)
     read_options(object, config);
     if (const std::string* names = object.find(kClassNames))
       json_value::read(*names, kClassNames, config.class_names);
+    if (const std::string* counts = object.find(kClassCounts))
+      json_value::read(*counts, kClassCounts, config.class_counts);
   } catch (const Error& error) {
     // Also a UsageError becomes an Error: the file is wrong, not the request.
     fail("model", fmt::format("{}: {}", what, without_place(error.what())));

@@ -28,6 +28,8 @@ struct ModelConfig {
   ProcessConfig process;
   // A name for each class that the network is told; empty where they are only numbered.
   std::vector<std::string> class_names = {};
+  // The number of pictures of each class in the training. Empty if unknown.
+  std::vector<int64_t> class_counts = {};
 
   // The name of a class of the network: "#3" where it has none, "none" for -1.
   std::string class_name(int64_t label) const;

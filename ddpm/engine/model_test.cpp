@@ -55,12 +55,14 @@ TEST(ModelFile, KeepsClassesAndTheirNames) {
   ModelConfig config = small_config(20);
   config.network.classes() = 2;
   config.class_names = {"a \"cat\", \xff", "dog"};
+  config.class_counts = {3, 0};
   const auto network = make_network(config.network);
   network->initialize(5);
   const std::vector<Tensor> weights = parameter_tensors(*network);
   save_model(folder / "m.safetensors", config, *network, weights, 1);
   const Model model = load_model(folder / "m.safetensors");
   EXPECT_EQ(model.config.class_names, config.class_names);
+  EXPECT_EQ(model.config.class_counts, config.class_counts);
   EXPECT_EQ(model.config.class_name(1), "dog");
   EXPECT_EQ(model.config.class_name(-1), "none");
 
@@ -78,7 +80,7 @@ TEST(ModelFile, KeepsClassesAndTheirNames) {
   for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(loaded[i].values(), weights[i].values());
 }
 
-TEST(ModelFile, NamesOfClassesThatCannotBeAreRefused) {
+TEST(ModelFile, NamesAndCountsOfClassesThatCannotBeAreRefused) {
   ModelConfig config = small_config(20);
   config.network.classes() = 2;
   for (const std::vector<std::string>& names : {std::vector<std::string>{"a"},
@@ -89,8 +91,13 @@ TEST(ModelFile, NamesOfClassesThatCannotBeAreRefused) {
     config.class_names = names;
     EXPECT_THROW(config.check(), UsageError) << names.back().substr(0, 3);
   }
-  config.network.classes() = 1 << 20;
   config.class_names = {};
+  for (const std::vector<int64_t>& counts : {std::vector<int64_t>{1}, {1, -1}}) {
+    config.class_counts = counts;
+    EXPECT_THROW(config.check(), UsageError) << counts.size();
+  }
+  config.class_counts = {};
+  config.network.classes() = 1 << 20;
   EXPECT_THROW(config.check(), UsageError);
 }
 

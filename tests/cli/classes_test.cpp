@@ -87,7 +87,7 @@ TEST_F(Classes, AreTrainedToldAndDrawn) {
   ASSERT_EQ(trained.status, 0) << trained.err;
   EXPECT_THAT(trained.err, HasSubstr("2 classes: cat (3), dog (2)\n"));
   const Outcome info = run_ddpm({"info", run});
-  EXPECT_THAT(info.out, HasSubstr("class_names                 cat, dog\n"));
+  EXPECT_THAT(info.out, HasSubstr("class_names                 cat (3), dog (2)\n"));
   EXPECT_THAT(info.out, HasSubstr("with --guidance"));
   EXPECT_THAT(run_ddpm({"info", run, "--json"}).out, HasSubstr("\"class_names\": ["));
   const Outcome drawn = run_ddpm({"sample", run, "--class", "dog,none", "--n", "2", "--guidance",

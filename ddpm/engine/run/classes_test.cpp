@@ -31,6 +31,7 @@ class Classes : public test::Resume {
 TEST_F(Classes, AreStoredInTheModel) {
   run("a");
   EXPECT_THAT(model().config.class_names, ElementsAre("bright", "dark"));
+  EXPECT_THAT(model().config.class_counts, ElementsAre(2, 2));
   EXPECT_EQ(model().config.network.classes(), 2);
   EXPECT_TRUE(model().network->takes().labels);
   EXPECT_THAT(read_file(path("config.json")), HasSubstr("\"bright\""));

@@ -98,6 +98,7 @@ ModelConfig RunSession::model() const {
                                              pictures_->condition_channels());
   if (options_.data.wants_classes()) {
     config.class_names = pictures_->class_names();
+    config.class_counts = class_counts(*pictures_);
     config.network.classes() = static_cast<int64_t>(config.class_names.size());
   }
   return config;

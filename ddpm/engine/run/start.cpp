@@ -14,6 +14,12 @@
 namespace ddpm {
 namespace {
 
+// Whether the weights of one are those of the other. Other pictures may be of the same classes.
+bool same_model(ModelConfig a, ModelConfig b) {
+  a.class_counts = b.class_counts = {};
+  return to_json(a) == to_json(b);
+}
+
 // Loads the checkpoint into the trainer and returns "", or returns the reason why it cannot.
 std::string load_or_why_not(const CheckpointEntry& entry, const RunConfig& config,
                             Trainer& trainer) {
@@ -22,7 +28,7 @@ std::string load_or_why_not(const CheckpointEntry& entry, const RunConfig& confi
     if (checkpoint.step() != entry.step)
       return fmt::format("it was saved after step {}, not {}", checkpoint.step(), entry.step);
     if (const std::string why = why_foreign(checkpoint.marks(), config); !why.empty()) return why;
-    if (to_json(checkpoint.config()) != to_json(trainer.config()))
+    if (!same_model(checkpoint.config(), trainer.config()))
       return "its network, schedule or picture size differs";
     checkpoint.load(trainer.network(), trainer.adam());
     return "";
