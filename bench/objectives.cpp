@@ -2,7 +2,7 @@
 // Gaussians, draws from it by every sampler, and prints how far what it draws lies from exact
 // samples: the energy distance. The first line is that of exact samples themselves.
 //
-//   bench_objectives [--steps N of each training] [--images N] [--filter TEXT]
+//   bench_objectives [--steps N of each training] [--images N] [--seed N] [--filter TEXT]
 #include <fmt/core.h>
 
 #include <cstdlib>
@@ -26,6 +26,8 @@ using tutorial::UnetConfig;
 struct Options {
   int64_t steps = 10000;
   int64_t images = 4000;
+  // Of the training: its data, weights and noise.
+  uint64_t seed = 0;
   std::string filter;
 };
 
@@ -89,10 +91,12 @@ TrainOptions options_of(const Case& one) {
 }
 
 void run(const Case& one, const Options& options) {
-  const TrainOptions chosen = options_of(one);
+  TrainOptions chosen = options_of(one);
+  chosen.optimizer.seed = options.seed;
   const int64_t batch = chosen.optimizer.batch;
-  Trainer trainer(chosen.optimizer, chosen.model_config(2, 2, 1),
-                  [&](int64_t step) { return test::mixture_samples(1, step * batch, batch); });
+  Trainer trainer(chosen.optimizer, chosen.model_config(2, 2, 1), [&](int64_t step) {
+    return test::mixture_samples(100 + options.seed, step * batch, batch);
+  });
   const Stopwatch watch;
   while (trainer.steps() < options.steps) trainer.step();
   const double seconds = watch.seconds();
@@ -119,6 +123,8 @@ Options parse(int count, char** words) {
       options.steps = std::atoll(words[i + 1]);
     } else if (word == "--images") {
       options.images = std::atoll(words[i + 1]);
+    } else if (word == "--seed") {
+      options.seed = static_cast<uint64_t>(std::atoll(words[i + 1]));
     } else if (word == "--filter") {
       options.filter = words[i + 1];
     } else {
