@@ -75,6 +75,9 @@ struct Bound {
   // One per image.
   std::vector<BoundLevel> levels;
   double weight = 0;
+  // [N, H, W, C]: what the output would have to be to tell the images exactly. Empty if that is the
+  // target of the loss.
+  Tensor target = {};
 };
 
 // The mean loss of a batch. backward() starts the backward pass, which leaves gradients in the

@@ -4,6 +4,13 @@
 
 namespace ddpm {
 
+namespace {
+
+// A tensor that may be empty, for an operation.
+const Tensor* given(const Tensor& tensor) { return tensor.defined() ? &tensor : nullptr; }
+
+}  // namespace
+
 Tensor sinusoidal_embedding(const Tensor& t, int64_t dim, const SinusoidArgs& args) {
   check_rank("sinusoidal_embedding", "t", t.shape(), 1);
   const int64_t least = 2 * args.shift + 2;
@@ -40,7 +47,7 @@ Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target,
       .run(op::Loss{.kind = kind,
                     .prediction = prediction.value(),
                     .target = target,
-                    .weights = weights.defined() ? &weights : nullptr,
+                    .weights = given(weights),
                     .mean = loss.value});
   return loss;
 }
@@ -55,6 +62,7 @@ Loss hybrid_loss(LossKind kind, const Variable& output, const Tensor& target, co
   }
   check_shape("loss", "the target", target.shape(), half);
   check_shape("loss", "the images", bound.x0.shape(), half);
+  if (bound.target.defined()) check_shape("loss", "the bound's target", bound.target.shape(), half);
   if (weights.defined()) check_shape("loss", "the weights", weights.shape(), {half[0]});
   if (static_cast<int64_t>(bound.levels.size()) != half[0]) {
     fail("loss", fmt::format("{} levels for {} images", bound.levels.size(), half[0]));
@@ -69,7 +77,8 @@ Loss hybrid_loss(LossKind kind, const Variable& output, const Tensor& target, co
                           .output = output.value(),
                           .target = target,
                           .x0 = loss.bound->x0,
-                          .weights = weights.defined() ? &weights : nullptr,
+                          .bound_target = given(loss.bound->target),
+                          .weights = given(weights),
                           .levels = loss.bound->levels,
                           .bound_weight = loss.bound->weight,
                           .mean = loss.value});
@@ -79,13 +88,13 @@ Loss hybrid_loss(LossKind kind, const Variable& output, const Tensor& target, co
 void Loss::backward(Tape& tape) const {
   Tensor gradient = like(prediction.value());
   Backend& backend = backend_for(target.device());
-  const Tensor* given = weights.defined() ? &weights : nullptr;
   if (bound) {
     backend.run(op::HybridLossBackward{.kind = kind,
                                        .output = prediction.value(),
                                        .target = target,
                                        .x0 = bound->x0,
-                                       .weights = given,
+                                       .bound_target = given(bound->target),
+                                       .weights = given(weights),
                                        .levels = bound->levels,
                                        .bound_weight = bound->weight,
                                        .doutput = gradient});
@@ -93,7 +102,7 @@ void Loss::backward(Tape& tape) const {
     backend.run(op::LossBackward{.kind = kind,
                                  .prediction = prediction.value(),
                                  .target = target,
-                                 .weights = given,
+                                 .weights = given(weights),
                                  .dprediction = gradient});
   }
   tape.backward(prediction, std::move(gradient));

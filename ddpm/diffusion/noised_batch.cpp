@@ -54,6 +54,12 @@ Tensor target_of(const Mix& mix, const Tensor& x0, const Tensor& noise) {
   return target;
 }
 
+Mix target_mix(const std::vector<Preconditioning>& uses) {
+  Mix mix(uses.size());
+  for (size_t n = 0; n < uses.size(); ++n) mix.set(n, uses[n].target_x0, uses[n].target_noise);
+  return mix;
+}
+
 // A tensor [N] of values, on a device.
 template <class Value>
 Tensor per_image(int64_t images, Device device, Value value) {
@@ -67,18 +73,15 @@ NoisedBatch batch_of(const std::vector<NoiseLevel>& levels,
                      const BatchNoise& noise) {
   check_fit(levels.size(), x0, noise.target);
   check_fit(levels.size(), x0, noise.input);
-  Mix input(levels.size()), target(levels.size());
-  for (size_t n = 0; n < levels.size(); ++n) {
-    const Preconditioning& p = uses[n];
-    input.set(n, p.c_in * levels[n].alpha(), p.c_in * levels[n].sigma());
-    target.set(n, p.target_x0, p.target_noise);
-  }
+  Mix input(levels.size());
+  for (size_t n = 0; n < levels.size(); ++n)
+    input.set(n, uses[n].c_in * levels[n].alpha(), uses[n].c_in * levels[n].sigma());
   const Device device = x0.device();
   NoisedBatch batch;
   batch.input = Tensor(x0.shape(), DType::kFloat32, device);
   input.apply(x0, noise.input, batch.input);
   batch.t = per_image(x0.size(0), device, [&](size_t n) { return levels[n].t; });
-  batch.target = target_of(target, x0, noise.target);
+  batch.target = target_of(target_mix(uses), x0, noise.target);
   const auto is_one = [](const Preconditioning& use) { return use.weight == 1; };
   if (!std::all_of(uses.begin(), uses.end(), is_one)) {
     batch.weights = per_image(x0.size(0), device, [&](size_t n) { return uses[n].weight; });
@@ -97,9 +100,11 @@ std::vector<Preconditioning> uses_of(const Process& process,
 NoisedBatch batch_of(const Process& process, const std::vector<NoiseLevel>& levels,
                      const Tensor& x0, const BatchNoise& noise) {
   NoisedBatch batch = batch_of(levels, uses_of(process, levels), x0, noise);
-  if (process.learned_variance()) {
-    batch.x0 = x0;
-    for (const NoiseLevel& level : levels) batch.bounds.push_back(process.bound(level));
+  if (!process.learned_variance()) return batch;
+  batch.x0 = x0;
+  for (const NoiseLevel& level : levels) batch.bounds.push_back(process.bound(level));
+  if (process.input_perturbation() > 0) {
+    batch.bound_target = target_of(target_mix(batch.uses), x0, noise.input);
   }
   return batch;
 }

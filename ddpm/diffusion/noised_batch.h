@@ -31,10 +31,14 @@ struct NoisedBatch {
   Tensor x0;
   // One per image if the variance is learned: what the bound needs to know.
   std::vector<BoundLevel> bounds;
+  // [N, H, W, C]: with input perturbation, the target for the noise that the input really contains.
+  // The bound compares with this one. Empty if it is `target`.
+  Tensor bound_target;
 };
 
 // The network's estimate of the images [N, H, W, C], clipped to [-1, 1] as in sampling, from its
-// output for a batch. If the variance is learned, the output has twice the channels.
+// output for a batch. If the variance is learned, the output has twice the channels. Throws Error
+// for an output of another shape.
 Tensor estimate_of(const NoisedBatch& batch, const Tensor& output);
 
 // The noise of images, [N, H, W, C].
@@ -64,8 +68,7 @@ struct NoiseSeeds {
 // The same with random levels and noise, with offset noise (Guttenberg 2023,
 // https://www.crosslabs.org/blog/diffusion-with-offset-noise) and input perturbation (Ning et al.
 // 2023, arXiv:2301.11706) if the process has them. Image n uses the random numbers at position
-// first
-// + n, whatever the size of the batch.
+// (first + n), whatever the size of the batch.
 NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64_t first,
                          const Tensor& x0);
 

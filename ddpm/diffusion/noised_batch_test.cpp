@@ -170,6 +170,28 @@ TEST(NoisedBatch, InputPerturbationIsInTheInputAlone) {
   EXPECT_NEAR(sum / count, kMore * kMore, 5 * kMore * kMore * std::sqrt(2 / count));
 }
 
+// The bound asks how far the network's step is from that of the image behind its input. With input
+// perturbation the input contains other noise than the target of the loss.
+TEST(NoisedBatch, TheBoundsTargetTellsTheImageBehindTheInput) {
+  const Tensor x0 = random_images(8, 1);
+  const NoiseSeeds seeds{.levels = 5, .noise = 6, .perturbation = 7};
+  for (const std::string objective : {"eps", "x0", "v"}) {
+    SCOPED_TRACE(objective);
+    ProcessConfig config{.objective = objective, .learned_variance = true};
+    EXPECT_FALSE(noised_batch(Process(config), seeds, 0, x0).bound_target.defined());
+    config.input_perturbation = 0.5;
+    const NoisedBatch batch = noised_batch(Process(config), seeds, 0, x0);
+    for (int64_t i = 0; i < x0.elements(); ++i) {
+      const Preconditioning& use = batch.uses[static_cast<size_t>(i / 6)];
+      const double image =
+          use.c_skip * batch.input.f32()[i] + use.c_out * batch.bound_target.f32()[i];
+      // c_out of eps reaches 158 at the last time step.
+      EXPECT_NEAR(image, x0.f32()[i], 1e-6 * (1 + std::abs(use.c_out)));
+    }
+    EXPECT_EQ(batch.target.values() == batch.bound_target.values(), objective == "x0");
+  }
+}
+
 // Old runs must continue in the same way, so image n of step s must draw these numbers.
 TEST(NoisedBatch, DrawsAreThoseOfOlderRuns) {
   const Process process({.timesteps = 1000});

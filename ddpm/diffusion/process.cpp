@@ -185,6 +185,9 @@ BoundLevel Process::bound(const NoiseLevel& level) const {
   DDPM_CHECK(learned_variance_);
   BoundLevel bound = levels_->bound(level);
   bound.scale *= objective_->at(level).c_out;
+  // Offset noise makes the noise of a step larger by this. The variance that is learned multiplies
+  // such noise. The step to the image adds none.
+  if (!bound.to_image) bound.scale /= std::sqrt(1 + offset_noise_ * offset_noise_);
   return bound;
 }
 

@@ -44,6 +44,10 @@ class Process {
   // What the variational bound needs to know about a level from draw(). Throws Error if the
   // variance is not learned.
   BoundLevel bound(const NoiseLevel& level) const;
+  // The weight of the bound of one level in the hybrid loss: 0.001 times the number of time steps,
+  // because the loss has the bounds of all time steps together and an image one of them (Nichol &
+  // Dhariwal 2021, section 3.3).
+  double bound_weight() const { return 0.001 * static_cast<double>(most_steps_); }
 
   // The steps of sampling in `count` steps, from the most noise to the image. Each step begins at
   // the level where the previous one ended. Throws UsageError unless 1 <= count <= most_steps().

@@ -10,6 +10,7 @@
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/schedule.h"
+#include "ddpm/kernels/arguments.h"
 
 namespace ddpm {
 namespace {
@@ -151,6 +152,20 @@ TEST(Process, ZeroSnrStartsFromNoiseAlone) {
       const Preconditioning p = process.preconditioning(steps.front().from);
       EXPECT_TRUE(std::isfinite(p.c_skip) && std::isfinite(p.c_out)) << objective;
     }
+  }
+}
+
+// The variance that is learned multiplies noise that is larger by its shared part.
+TEST(Process, TheBoundKnowsHowLargeTheNoiseIs) {
+  const ProcessConfig plain{.timesteps = 10, .learned_variance = true};
+  ProcessConfig offset = plain;
+  offset.offset_noise = 0.75;
+  const Schedule schedule("cosine", 10);
+  for (const int64_t t : {0, 4}) {
+    const BoundLevel with = Process(offset).bound(schedule.level(t));
+    const BoundLevel without = Process(plain).bound(schedule.level(t));
+    EXPECT_DOUBLE_EQ(with.scale, without.scale / (t == 0 ? 1 : 1.25)) << t;
+    EXPECT_EQ(with.log_low, without.log_low) << t;
   }
 }
 

@@ -62,6 +62,7 @@ NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& noised,
   if (taken.labels) input.labels = drop_labels(pictures.labels, options_, first).to(device);
   if (taken.condition) input.condition = Variable(pictures.condition.to(device));
   const Philox coin(seed_of(options_.seed, Stream::kSelfConditioning));
+  // This pass drops nothing, as in sampling: the input has no dropout seeds yet.
   if (taken.estimate && coin.uniform(static_cast<uint64_t>(adam_.steps())) < 0.5f)
     input.estimate = Variable(estimate_of(noised, (*network_)(input).value()));
   if (taken.dropout) {
@@ -76,11 +77,11 @@ NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& noised,
 
 Loss Trainer::loss_of(const NoisedBatch& noised, const Variable& output) const {
   if (!process_.learned_variance()) return mean_loss(loss_, output, noised.target, noised.weights);
-  // The hybrid loss has 0.001 times the bound of all time steps together. A batch has one time step
-  // for each image (Nichol & Dhariwal 2021, section 3.3).
-  const double weight = 0.001 * static_cast<double>(config_.process.timesteps);
   return hybrid_loss(loss_, output, noised.target, noised.weights,
-                     {.x0 = noised.x0, .levels = noised.bounds, .weight = weight});
+                     {.x0 = noised.x0,
+                      .levels = noised.bounds,
+                      .weight = process_.bound_weight(),
+                      .target = noised.bound_target});
 }
 
 StepMetrics Trainer::step() {

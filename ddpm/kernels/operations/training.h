@@ -128,6 +128,7 @@ struct HybridLoss {
   const Tensor& output;                   // [N, H, W, 2 C]
   const Tensor& target;                   // [N, H, W, C]
   const Tensor& x0;                       // [N, H, W, C], the images
+  const Tensor* bound_target = nullptr;   // [N, H, W, C], of the bound; null: `target`
   const Tensor* weights = nullptr;        // [N]; null: all are 1
   const std::vector<BoundLevel>& levels;  // one per image
   double bound_weight;
@@ -144,6 +145,7 @@ struct HybridLossBackward {
   const Tensor& output;
   const Tensor& target;
   const Tensor& x0;
+  const Tensor* bound_target = nullptr;
   const Tensor* weights = nullptr;
   const std::vector<BoundLevel>& levels;
   double bound_weight;

@@ -13,31 +13,44 @@
 namespace ddpm {
 namespace {
 
-// Calls element(n, mean, variance, i) for every element i of target and x0. mean and variance are
-// the indices of its two outputs.
-template <class Element>
-void for_each_image(const Tensor& target, Element element) {
-  const int64_t images = target.size(0), channels = target.size(3);
+// Calls image(n, begin, end) for every image: its elements of target and x0.
+template <class Image>
+void for_each_image(const Tensor& target, Image image) {
+  const int64_t images = target.size(0);
   const int64_t size = target.elements() / std::max<int64_t>(images, 1);
   parallel_for(images, ref::grain(256 * size), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * size; i < end * size; ++i) {
-      const int64_t mean = i / channels * 2 * channels + i % channels;
-      element(static_cast<size_t>(i / size), mean, mean + channels, i);
-    }
+    for (int64_t n = begin; n < end; ++n) image(static_cast<size_t>(n), n * size, (n + 1) * size);
   });
+}
+
+// The index of the output that gives the mean of element i. The one that gives its variance is
+// `channels` further.
+int64_t mean_of(int64_t i, int64_t channels) { return i / channels * 2 * channels + i % channels; }
+
+template <class Op>
+const float* bound_target_of(const Op& o) {
+  return o.bound_target ? o.bound_target->f32() : o.target.f32();
 }
 
 }  // namespace
 
 void RefBackend::run(const op::HybridLoss& o) {
   const float *output = o.output.f32(), *target = o.target.f32(), *x0 = o.x0.f32();
+  const float* bound_target = bound_target_of(o);
+  const int64_t channels = o.target.size(3);
   std::vector<double> sums(o.levels.size());
-  for_each_image(o.target, [&](size_t n, int64_t mean, int64_t variance, int64_t i) {
-    const double difference = double{target[i]} - output[mean];
+  for_each_image(o.target, [&](size_t n, int64_t begin, int64_t end) {
     const double weight = o.weights ? o.weights->f32()[n] : 1;
-    sums[n] +=
-        weight * ref::loss_at(o.kind, -difference) +
-        o.bound_weight * variational_bound(o.levels[n], difference, output[variance], x0[i]).bits;
+    double sum = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t mean = mean_of(i, channels);
+      const double bits = variational_bound(o.levels[n], double{bound_target[i]} - output[mean],
+                                            output[mean + channels], x0[i])
+                              .bits;
+      sum +=
+          weight * ref::loss_at(o.kind, double{output[mean]} - target[i]) + o.bound_weight * bits;
+    }
+    sums[n] = sum;
   });
   double sum = 0;
   for (const double one : sums) sum += one;
@@ -46,14 +59,21 @@ void RefBackend::run(const op::HybridLoss& o) {
 
 void RefBackend::run(const op::HybridLossBackward& o) {
   const float *output = o.output.f32(), *target = o.target.f32(), *x0 = o.x0.f32();
+  const float* bound_target = bound_target_of(o);
+  const int64_t channels = o.target.size(3);
   const double share = 1 / static_cast<double>(o.target.elements());
   float* to = o.doutput.f32();
-  for_each_image(o.target, [&](size_t n, int64_t mean, int64_t variance, int64_t i) {
-    const double difference = double{target[i]} - output[mean];
+  for_each_image(o.target, [&](size_t n, int64_t begin, int64_t end) {
     const double weight = o.weights ? o.weights->f32()[n] : 1;
-    const BoundTerm bound = variational_bound(o.levels[n], difference, output[variance], x0[i]);
-    to[mean] = static_cast<float>(share * weight * ref::slope_at(o.kind, -difference));
-    to[variance] = static_cast<float>(share * o.bound_weight * bound.slope);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t mean = mean_of(i, channels), variance = mean + channels;
+      const double slope = variational_bound(o.levels[n], double{bound_target[i]} - output[mean],
+                                             output[variance], x0[i])
+                               .slope;
+      const double difference = double{output[mean]} - target[i];
+      to[mean] = static_cast<float>(share * weight * ref::slope_at(o.kind, difference));
+      to[variance] = static_cast<float>(share * o.bound_weight * slope);
+    }
   });
 }
 

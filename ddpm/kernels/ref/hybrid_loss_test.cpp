@@ -58,6 +58,36 @@ TEST(RefHybridLoss, TheBestVarianceHasNoSlope) {
   EXPECT_NEAR(element(level, 0.2f, v, 1.0f, 0).slope, 0, 1e-6);
 }
 
+TEST(RefHybridLoss, TheBoundMayHaveATargetOfItsOwn) {
+  RefBackend ref;
+  const Tensor output = Tensor::of({1, 1, 1, 2}, {0.5f, -1}),
+               target = Tensor::of({1, 1, 1, 1}, {0.1f}), exact = Tensor::of({1, 1, 1, 1}, {0.5f}),
+               x0 = Tensor::of({1, 1, 1, 1}, {0});
+  const std::vector<BoundLevel> levels = {{.scale = 0.3, .log_low = -3, .log_high = -1}};
+  double mean = 0;
+  Tensor gradient(output.shape());
+  ref.run(op::HybridLoss{.kind = LossKind::kMse,
+                         .output = output,
+                         .target = target,
+                         .x0 = x0,
+                         .bound_target = &exact,
+                         .levels = levels,
+                         .bound_weight = 1,
+                         .mean = mean});
+  ref.run(op::HybridLossBackward{.kind = LossKind::kMse,
+                                 .output = output,
+                                 .target = target,
+                                 .x0 = x0,
+                                 .bound_target = &exact,
+                                 .levels = levels,
+                                 .bound_weight = 1,
+                                 .doutput = gradient});
+  // The bound of an exact step is 0, whatever the loss is.
+  EXPECT_NEAR(mean, 0.4 * 0.4, 1e-7);
+  EXPECT_NEAR(gradient.f32()[0], 2 * 0.4, 1e-6);
+  EXPECT_NEAR(gradient.f32()[1], 0, 1e-7);
+}
+
 // The masses of all 256 bins together are 1.
 TEST(RefHybridLoss, TheLikelihoodsOfAllValuesSumToOne) {
   const BoundLevel level{
