@@ -29,3 +29,13 @@ check --dim 64 --dim-mults 1,2,4,8 --size 32 --batch 1
 check --dim 44 --dim-mults 1,2,4 --size 28x36 --batch 2 --int-t
 check --dim 128 --dim-mults 1,2 --size 16x24 --batch 1
 check --dim 10 --dim-mults 1 --groups 5 --channels 2 --size 1x9 --batch 2 -- --groups 5
+
+lucidrains() { check --network lucidrains "$@"; }
+lucidrains --dim 64 --dim-mults 1,2,4,8 --size 32 --batch 2
+lucidrains --dim 32 --dim-mults 1,2,4 --size 32 --batch 3
+lucidrains --dim 20 --dim-mults 1,3 --channels 4 --output-dim 5 --size 10x6 --batch 3
+lucidrains --dim 28 --dim-mults 2,1 --init-dim 12 --size 14x6 --batch 2 --int-t
+lucidrains --dim 12 --dim-mults 1 --channels 1 --size 7x5 --batch 2
+lucidrains --dim 24 --dim-mults 1,2,2 --heads 1,2,3 --dim-head 8,40,16 --full-attn 1,0,1 --size 12x20 --batch 2
+lucidrains --dim 16 --dim-mults 1,2 --mem-kv 7 --heads 2 --full-attn 0 --size 16x24 --batch 2
+lucidrains --dim 16 --dim-mults 1,2 --theta 500 --self-condition --size 16 --batch 2 -- --theta 500

@@ -54,7 +54,7 @@ def main():
 
     import torch
     import torch.nn.functional as F
-    from unet import add_network_options, image_shape_of, network_of
+    from networks import add_network_options, image_shape_of, network_of
 
     parser = options()
     add_network_options(parser)

@@ -5,8 +5,8 @@
     ddpm forward DIR/model.safetensors --in DIR/in.safetensors --out DIR/got.safetensors
     compare.py DIR/got.safetensors DIR/out.safetensors
 
-It writes the files model (the bare state dict), in (x, t), out and, with --grads, grads (grad_out,
-grad_in.x and grad.<parameter> of sum(out * grad_out)). With --double, PyTorch computes in float64, so
+It writes the files model (the bare state dict), in (x, t and, with --self-condition, x_self_cond), out
+and, with --grads, grads (grad_out, grad_in.x and grad.<parameter> of sum(out * grad_out)). With --double, PyTorch computes in float64, so
 that the comparison shows only the error of ddpm.
 """
 
@@ -16,7 +16,7 @@ import os
 import torch
 
 import safetensors_np
-from unet import add_network_options, image_shape_of, network_of
+from networks import add_network_options, image_shape_of, network_of
 
 
 def main():
@@ -31,13 +31,14 @@ def main():
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
-    net = network_of(args)
+    net = network_of(args).eval()
     with torch.no_grad():  # away from the initial ones and zeros, so that every parameter matters
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter) * parameter.abs().mean().clamp(0.1))
     shape = image_shape_of(args)
     x = torch.randn(shape)
     t = torch.randint(0, 1000, shape[:1])
+    estimate = torch.randn(shape) if args.self_condition else None
 
     os.makedirs(args.folder, exist_ok=True)
 
@@ -46,11 +47,13 @@ def main():
         safetensors_np.save(os.path.join(args.folder, name + ".safetensors"), arrays)
 
     save("model", net.state_dict())
-    save("in", {"x": x, "t": t if args.int_t else t.float()})
+    given = {"x": x, "t": t if args.int_t else t.float()}
+    save("in", given if estimate is None else {**given, "x_self_cond": estimate})
     if args.double:
         net, x, t = net.double(), x.double(), t.double()
     x.requires_grad_()
-    out = net(x, t.to(x.dtype))
+    t = t.to(x.dtype)
+    out = net(x, t) if estimate is None else net(x, t, estimate.to(x.dtype))
     save("out", {"out": out.float()})
     if args.grads:
         grad_out = torch.randn(out.shape)

@@ -38,7 +38,7 @@ def main():
     import philox_np
     import pictures_np
     import safetensors_np
-    from unet import add_network_options, image_shape_of, network_of
+    from networks import add_network_options, image_shape_of, network_of
 
     add_network_options(parser)
     args = parser.parse_args()

@@ -187,27 +187,3 @@ class DiffusionUnet(nn.Module):
             x = up(attention(x))
         x = self.final_res_block(torch.cat((x, first), dim=1), t)
         return self.final_conv(x)
-
-
-def add_network_options(parser):
-    """The options that network_of() reads, under the names of `ddpm`."""
-    numbers = lambda text: [int(part) for part in text.split(",")]
-    parser.add_argument("--dim", type=int, default=64)
-    parser.add_argument("--dim-mults", type=numbers, default=[1, 2, 4, 8], metavar="1,2,4,8")
-    parser.add_argument("--init-dim", type=int)
-    parser.add_argument("--output-dim", type=int)
-    parser.add_argument("--channels", type=int, default=3)
-    parser.add_argument("--groups", type=int, default=4)
-    parser.add_argument("--size", default="32", metavar="32 or HxW")
-    parser.add_argument("--batch", type=int, default=8)
-
-
-def network_of(args):
-    return DiffusionUnet(args.dim, args.init_dim, args.output_dim, args.dim_mults, args.channels,
-                         args.groups)
-
-
-def image_shape_of(args):
-    """[N, C, H, W]"""
-    sides = [int(side) for side in args.size.split("x")]
-    return (args.batch, args.channels, sides[0], sides[-1])
