@@ -307,8 +307,12 @@ void Flags::Impl::add_field(const Field& field, const std::function<Fields()>& l
   }
   Entry& entry = add(name, made, [list, field = field.name()](const std::string& text) {
     const Fields fields = list();
-    if (const Field* found = fields.find(field))
-      return std::visit([&](auto* value) { return read_text(text, *value); }, found->value());
+    if (const Field* found = fields.find(field)) {
+      Problem problem =
+          std::visit([&](auto* value) { return read_text(text, *value); }, found->value());
+      if (found->is_selector()) list();  // makes the options that it selects
+      return problem;
+    }
     Problem problem = "which does not go with";
     for (const Field& other : fields) {
       if (other.is_selector())

@@ -171,6 +171,21 @@ TEST(Bench, EndsWithALineOfJson) {
   EXPECT_TRUE(line["simd"].is_string());
 }
 
+TEST(Bench, MeasuresTheNetworkThatIsNamedLast) {
+  const auto parameters_of = [](const std::vector<std::string>& network) {
+    std::vector<std::string> arguments = {"bench", "--size",        "8", "--batch",
+                                          "1",     "--dim-mults",   "1", "--dim",
+                                          "8",     "--repetitions", "1", "--json"};
+    arguments.insert(arguments.end(), network.begin(), network.end());
+    const Outcome outcome = run_ddpm(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return Json::parse(outcome.out)["parameters"].get<int64_t>();
+  };
+  const int64_t named = parameters_of({"--network", "lucidrains"});
+  EXPECT_EQ(named, parameters_of({"--network", "lucidrains", "--mem-kv", "4"}));
+  EXPECT_NE(named, parameters_of({"--network", "tutorial"}));
+}
+
 TEST(Bench, LayersTellWhereTheTimeGoes) {
   const Outcome outcome = run_ddpm({"bench", "--dim", "8", "--dim-mults", "1,2", "--size", "8",
                                     "--batch", "1", "--repetitions", "2", "--layers", "--json"});
