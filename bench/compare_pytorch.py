@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Compares ddpm with Debian's PyTorch on the same networks: both are measured in turn, round by
-round. The ratios of the minima are printed as a Markdown table.
+"""Compares ddpm with Debian's PyTorch on the same networks, of the tutorial and of lucidrains: both are
+measured in turn, round by round. The ratios of the minima are printed as a Markdown table.
 
     apt-get install --no-install-recommends python3-torch libopenblas0-openmp
     bench/compare_pytorch.py [--rounds 3] [--case NAME]... [--no-cases] [--memory] [--sampling]

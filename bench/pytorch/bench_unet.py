@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Times PyTorch on the tutorial's network: a forward pass (no_grad), and one training step (forward,
-MSE, backward, clipping, Adam) with and without an EMA of the weights, in both memory formats. Takes
-minima over repetitions after a warm-up, and prints one line of JSON.
+"""Times PyTorch on a network of either family: a forward pass (no_grad), and one training step
+(forward, MSE, backward, clipping, Adam) with and without an EMA of the weights, in both memory formats.
+Takes minima over repetitions after a warm-up, and prints one line of JSON.
 
 Adam runs in its foreach and its plain form, and the faster form is taken. Its other forms in PyTorch
 (fused, capturable) are for GPUs.
@@ -82,11 +82,13 @@ def main():
             def forward():
                 with torch.no_grad():
                     net(x, t)
+            net.eval()
             result["forward_s"], result["forward_cpu_s"] = minimum(
                 forward, args.seconds, args.repetitions)
         if "train" not in wanted and "train_ema" not in wanted:
             return result
 
+        net.train()
         with torch.no_grad():
             noise = torch.randn_like(net(x, t))
 

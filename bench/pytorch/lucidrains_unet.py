@@ -132,9 +132,9 @@ class LinearAttention(nn.Module):
 
 
 class Unet(nn.Module):
-    """heads, dim_head and full_attn: a list with one number for each level, or one for all.
-    fourier_dim: as many sines and cosines of frequencies that are learnt if fourier_learnt, else fixed;
-    0 for none."""
+    """heads, dim_head, full_attn: a list with one number for each level, or one for all.
+    fourier_dim: as many sines and cosines of frequencies that are learnt if fourier_learnt,
+    else fixed; 0 for the TimeEmbedding."""
 
     def __init__(self, dim, init_dim=None, output_dim=None, dim_mults=(1, 2, 4, 8), channels=3,
                  heads=(4,), dim_head=(32,), full_attn=(), mem_kv=4, theta=10_000, fourier_dim=0,
