@@ -17,7 +17,7 @@
 namespace ddpm {
 namespace {
 
-constexpr size_t kNamed = 3;
+constexpr int64_t kNamed = 3;
 
 bool is_number(std::string_view name) {
   return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
@@ -60,18 +60,18 @@ std::string same_name(const PictureList& folder, const std::string& file) {
   return found;
 }
 
+// unknown: the first of `count` rows.
 [[noreturn]] void fail_unknown_files(const PictureList& folder, const std::string& table,
-                                     const std::vector<LabelRow>& unknown) {
-  std::string text =
-      fmt::format("{} names {} that {} of {}: ", table,
-                  unknown.size() == 1 ? "a file" : fmt::format("{} files", unknown.size()),
-                  unknown.size() == 1 ? "is no picture" : "are no pictures", folder.name);
-  for (size_t i = 0; i < std::min(kNamed, unknown.size()); ++i) {
-    text += fmt::format("{}{} (line {})", i > 0 ? ", " : "", printable(unknown[i].file),
-                        unknown[i].line);
+                                     const std::vector<const LabelRow*>& unknown, int64_t count) {
+  std::string text = fmt::format("{} names {} that {} of {}: ", table,
+                                 count == 1 ? "a file" : fmt::format("{} files", count),
+                                 count == 1 ? "is no picture" : "are no pictures", folder.name);
+  for (size_t i = 0; i < unknown.size(); ++i) {
+    text += fmt::format("{}{} (line {})", i > 0 ? ", " : "", printable(unknown[i]->file),
+                        unknown[i]->line);
   }
-  if (unknown.size() > kNamed) text += ", ...";
-  const std::string near = same_name(folder, unknown[0].file);
+  if (count > static_cast<int64_t>(unknown.size())) text += ", ...";
+  const std::string near = same_name(folder, unknown[0]->file);
   const std::string some = folder.path_of(0).substr(join_path(folder.name, "x").size() - 1);
   text += near.empty() ? fmt::format("; files are named from there on, as in {}", printable(some))
                        : fmt::format("; did you mean {}?", printable(near));
@@ -99,7 +99,8 @@ std::vector<std::string> classes_of(const PictureList& folder, const std::string
 
   std::vector<std::string> names(static_cast<size_t>(folder.count));
   std::unordered_map<int64_t, const LabelRow*> row_of;
-  std::vector<LabelRow> unknown;
+  std::vector<const LabelRow*> unknown;
+  int64_t unknown_count = 0;
   for (const LabelRow& row : rows) {
     const std::string_view file = row.file;
     const std::string path = join_path(folder.name, file.substr(file.starts_with("./") ? 2 : 0));
@@ -107,7 +108,7 @@ std::vector<std::string> classes_of(const PictureList& folder, const std::string
     if (found == picture.end()) {
       const bool is_there = skipped.contains(path);
       const bool heading = &row == rows.data() && is_heading(row, is_there);
-      if (!is_there && !heading) unknown.push_back(row);
+      if (!is_there && !heading && ++unknown_count <= kNamed) unknown.push_back(&row);
       continue;
     }
     const auto [earlier, is_new] = row_of.emplace(found->second, &row);
@@ -119,7 +120,7 @@ std::vector<std::string> classes_of(const PictureList& folder, const std::string
     }
     names[static_cast<size_t>(found->second)] = row.name;
   }
-  if (!unknown.empty()) fail_unknown_files(folder, table_path, unknown);
+  if (!unknown.empty()) fail_unknown_files(folder, table_path, unknown, unknown_count);
   if (distinct(names).empty()) {
     fail_usage("labels", fmt::format("{} gives no picture of {} a class; its lines are FILE,CLASS, "
                                      "such as a.png,cat",

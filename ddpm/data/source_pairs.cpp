@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
 #include "ddpm/data/paired_pictures.h"
 #include "ddpm/data/source_classes.h"
 #include "ddpm/data/source_files.h"
@@ -40,16 +41,14 @@ struct Folder {
   std::string path;
   LoadedSource loaded;
   DataFingerprint files;
-  // What the fingerprint tells of the classes.
-  std::vector<SourceFile> classes;
   std::map<std::string, int64_t> stems;
 };
 
 Folder load_folder(const std::string& source, const SourceOptions& options,
                    const LoadProgress& progress) {
-  Folder folder{source, load_source(source, options, progress), {}, {}, {}};
+  Folder folder{source, load_source(source, options, progress), {}, {}};
   for (SourceFile& file : folder.loaded.dataset.fingerprint().files) {
-    (is_class_entry(file) ? folder.classes : folder.files.files).push_back(std::move(file));
+    if (!is_class_entry(file)) folder.files.files.push_back(std::move(file));
   }
   folder.stems = by_stem(folder.loaded.dataset.name(), folder.files);
   return folder;
@@ -77,6 +76,25 @@ LoadReport report_of(const Folder& pictures, const Folder& conditions, int64_t p
                              channels == 1 ? "" : "s", conditions.loaded.dataset.name());
   if (!other.note.empty()) report.note += fmt::format(" ({})", other.note);
   return report;
+}
+
+// The entries of a fingerprint for the classes of pairs. Throws UsageError if a class has none.
+std::vector<SourceFile> class_entries(const Dataset& pictures, const Pairing& pairing) {
+  const std::vector<std::string> classes = pictures.class_names();
+  if (classes.empty()) return {};
+  const std::vector<int64_t> labels = pictures.labels();
+  std::vector<std::string> names;  // of the class of each pair, empty for none
+  for (const int64_t index : pairing.of_pictures) {
+    const int64_t label = labels[static_cast<size_t>(index)];
+    names.push_back(label < 0 ? "" : classes[static_cast<size_t>(label)]);
+  }
+  for (const std::string& name : classes) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    fail_usage("classes", fmt::format("no picture of the class '{}' has a condition; add some, or "
+                                      "leave the class out",
+                                      printable(name)));
+  }
+  return entries_of(number_classes(names));
 }
 
 }  // namespace
@@ -123,8 +141,8 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
   }
   fingerprint.files.insert(fingerprint.files.end(), of_conditions.files.begin(),
                            of_conditions.files.end());
-  fingerprint.files.insert(fingerprint.files.end(), pictures.classes.begin(),
-                           pictures.classes.end());
+  for (SourceFile& entry : class_entries(pictures.loaded.dataset, pairing))
+    fingerprint.files.push_back(std::move(entry));
   LoadReport report = report_of(pictures, others, static_cast<int64_t>(pairing.of_pictures.size()));
   std::shared_ptr<const Pictures> pairs =
       paired_pictures(std::make_shared<const Dataset>(std::move(pictures.loaded.dataset)),

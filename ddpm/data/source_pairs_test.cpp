@@ -71,6 +71,35 @@ TEST_F(Pairs, APairHasTheClassOfItsPicture) {
                                              "condition:dog/c.png", "/classes", "/labels"}));
 }
 
+TEST_F(Pairs, AClassWithoutPairsIsRefused) {
+  add("photos/cat/a.png", flat(8, 8, {10}));
+  add("photos/dog/c.png", flat(8, 8, {30}));
+  add("edges/cat/a.png", flat(8, 8, {120}));
+  EXPECT_SAYS(message_of([&] {
+                load_pairs((folder_ / "photos").string(), (folder_ / "edges").string(),
+                           {.size = {8, 8}, .classes = true});
+              }),
+              "no picture of the class 'dog' has a condition");
+}
+
+// A picture without a partner is not learnt from, so its class may change.
+TEST_F(Pairs, TheFingerprintKnowsTheClassesOfPairsOnly) {
+  add("photos/a.png", flat(8, 8, {10}));
+  add("photos/b.png", flat(8, 8, {20}));
+  add("photos/lonely.png", flat(8, 8, {30}));
+  add("edges/a.png", flat(8, 8, {120}));
+  add("edges/b.png", flat(8, 8, {130}));
+  const auto hash = [&](const std::string& last) {
+    const std::string table = (folder_ / "l.csv").string();
+    write_file_atomic(table, "a.png,x\nb.png,y\nlonely.png," + last + "\n");
+    return load_pairs((folder_ / "photos").string(), (folder_ / "edges").string(),
+                      {.size = {8, 8}, .labels = table})
+        .pictures->fingerprint()
+        .hash();
+  };
+  EXPECT_EQ(hash("x"), hash("y"));
+}
+
 TEST_F(Pairs, TheFingerprintTellsOfBothAndHashesOnce) {
   add("photos/a.png", flat(8, 8, {10, 20, 30}));
   add("edges/a.png", flat(8, 8, {110}));

@@ -97,6 +97,12 @@ void ProcessConfig::check() const {
     refuse(
         fmt::format("there is no weighting '{}'; choose {}", weighting, join_choices(weightings)));
   }
+  if (min_snr_gamma != ProcessConfig().min_snr_gamma && weighting != "min-snr") {
+    refuse(
+        fmt::format("min-snr-gamma is {}, but the weighting {} has no gamma; leave it out, or "
+                    "choose the weighting min-snr",
+                    min_snr_gamma, weighting));
+  }
   static_cast<void>(find_time_sampling(time_sampling, objective));
   if (zero_snr) check_zero_snr(*this);
   if (learned_variance) check_has_schedule("learned-variance", "eps, x0 or v", *this);

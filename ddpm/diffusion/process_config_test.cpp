@@ -34,6 +34,7 @@ TEST(ProcessConfig, WhatDoesNotFitTogetherIsRefused) {
     std::vector<std::string> words;
   } mistakes[] = {
       {{.zero_snr = true}, {"zero-snr", "eps", "choose the objective v or x0"}},
+      {{.min_snr_gamma = 3}, {"min-snr-gamma is 3", "none", "choose the weighting min-snr"}},
       {{.objective = "edm", .zero_snr = true}, {"zero-snr", "edm", "x0 or v"}},
       {{.objective = "flow", .zero_snr = true}, {"zero-snr", "flow", "x0 or v"}},
       {{.timesteps = 1, .objective = "v", .zero_snr = true}, {"zero-snr", "2 time steps"}},

@@ -8,7 +8,9 @@
 
 namespace ddpm {
 
-// The numbers are part of a run's format: changing one changes the results of a seed.
+// The numbers are part of a run's format: changing one changes the results of a seed. Picture k of
+// a sampling has the seed mix_seed(seed, k), so it may begin with the same words as stream k of a
+// run with that seed. That does no harm, because nothing learns from sampled pictures.
 enum class Stream : uint64_t {
   kInitialWeights = 1,
   kLevels = 2,

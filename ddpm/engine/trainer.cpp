@@ -62,8 +62,11 @@ NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& noised,
   if (taken.labels) input.labels = drop_labels(pictures.labels, options_, first).to(device);
   if (taken.condition) input.condition = Variable(pictures.condition.to(device));
   const Philox coin(seed_of(options_.seed, Stream::kSelfConditioning));
+  // A device without values only counts memory: the most that a step needs.
+  const bool shown = !noised.input.memory().holds_values() ||
+                     coin.uniform(static_cast<uint64_t>(adam_.steps())) < 0.5f;
   // This pass drops nothing, as in sampling: the input has no dropout seeds yet.
-  if (taken.estimate && coin.uniform(static_cast<uint64_t>(adam_.steps())) < 0.5f)
+  if (taken.estimate && shown)
     input.estimate = Variable(estimate_of(noised, (*network_)(input).value()));
   if (taken.dropout) {
     const uint64_t seed = seed_of(options_.seed, Stream::kDropout);

@@ -93,6 +93,17 @@ TEST_F(Classes, OfOneKindOnlyAreWarnedOf) {
   EXPECT_THAT(warnings_, HasSubstr("all pictures are of one class, dark"));
 }
 
+TEST_F(Classes, WithoutAPictureOfNoClassThereIsAWarning) {
+  RunObserver observer;
+  observer.warned = [&](const std::string& text) { warnings_ += text; };
+  options_.optimizer.label_dropout = 0;
+  run("a", false, observer);
+  EXPECT_THAT(warnings_, Not(HasSubstr("guidance will not work")));  // two have no class
+  write_table("0.png,a\n1.png,a\n2.png,a\n3.png,b\n4.png,b\n5.png,b\n");
+  run("b", false, observer);
+  EXPECT_THAT(warnings_, HasSubstr("guidance will not work"));
+}
+
 TEST_F(Classes, ATableThatIsWrongLeavesNothingBehind) {
   write_table("0.png,dark\n9.png,dark\n");
   EXPECT_THAT(refusal([&] { run("a"); }), HasSubstr("9.png (line 2)"));
@@ -129,6 +140,10 @@ TEST_F(Classes, ARunThatIgnoredTheLabelsOfItsArraysGoesOnWithoutThem) {
     run->step();
     run->finish();
   }
+  TrainOptions asking = options_;
+  asking.data.classes = true;
+  EXPECT_THAT(refusal([&] { Run::resume(folder_ / "a", pictures, {.options = asking}); }),
+              HasSubstr("classes"));
   const auto run = Run::resume(folder_ / "a", pictures);
   EXPECT_EQ(run->steps(), 1);
   EXPECT_EQ(run->config().network.classes(), 0);

@@ -96,9 +96,10 @@ std::unique_ptr<Run> Run::resume(const std::string& directory,
   check_directory(directory);
   if (!holds_run(directory)) fail_no_run(directory);
   const TrainOptions before = read_run_options(directory);
+  const bool asks_for_classes = options.options && options.options->data.wants_classes();
   options.options = fitted(options.options ? *options.options : before, pictures);
   // A run of a version that ignored the labels of arrays goes on without them.
-  if (options.options->data.wants_classes() != before.data.wants_classes())
+  if (!asks_for_classes && options.options->data.wants_classes() != before.data.wants_classes())
     options.options->data.classes = before.data.classes;
   return resume(directory, loader_of(std::move(pictures)), std::move(options), std::move(observer));
 }

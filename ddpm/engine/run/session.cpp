@@ -119,6 +119,13 @@ void RunSession::load(const PictureLoader& loader, bool resumed, const DataFinge
     warn(fmt::format("all pictures are of one class, {}; there is nothing to tell apart",
                      printable(classes[0])));
   }
+  const std::vector<int64_t> labels = pictures_->labels();
+  const bool all_have_one = !labels.empty() && *std::min_element(labels.begin(), labels.end()) >= 0;
+  if (options_.optimizer.label_dropout == 0 && all_have_one) {
+    warn(
+        "with a label-dropout of 0 the network never sees a picture without its class, so guidance "
+        "will not work; 0.1 is usual");
+  }
 }
 
 void RunSession::start(const PictureLoader& pictures) {
