@@ -13,6 +13,7 @@
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/trainer.h"
+#include "ddpm/nn/lucidrains/options.h"
 #include "ddpm/nn/tutorial/unet.h"
 #include "tests/support/errors.h"
 #include "tests/support/folder.h"
@@ -155,19 +156,30 @@ TEST(ConditionedModel, ConditionsThatDoNotFitAreRefused) {
 }
 
 TEST(ConditionedModel, ATrainerShowsTheConditionToTheNetwork) {
-  const TrainOptions options = small_options("downscale:2");
   const auto pictures =
       with_condition(std::make_shared<Dataset>(random_tensor({4, 8, 8, 3}, 1), "four"),
                      parse_condition("downscale:2"));
-  Trainer trainer(options.optimizer, options.model_config(8, 8, 3), [&](int64_t step) {
-    return pictures->batch({{step % 4, (step + 1) % 4}, {}});
-  });
-  const Tensor weight = trainer.network().parameters().front().parameter->variable.value();
-  ASSERT_EQ(weight.shape(), (Shape{1, 1, 6, 8}));
-  const std::vector<float> before = weight.values();
-  trainer.step();
-  const std::vector<float> after = weight.values();
-  for (size_t i = 3 * 8; i < before.size(); ++i) EXPECT_NE(after[i], before[i]) << i;
+  const NetworkConfig networks[] = {tutorial::UnetConfig{.dim = 8, .dim_mults = {1, 2}},
+                                    lucidrains::UnetConfig{.dim = 8, .dim_mults = {1, 2}}};
+  for (const NetworkConfig& network : networks) {
+    SCOPED_TRACE(network.family());
+    TrainOptions options = small_options("downscale:2");
+    options.network = network;
+    Trainer trainer(options.optimizer, options.model_config(8, 8, 3), [&](int64_t step) {
+      return pictures->batch({{step % 4, (step + 1) % 4}, {}});
+    });
+    // [kernel, kernel, 3 of the noisy image and 3 of the condition, 8]
+    const Tensor weight = trainer.network().parameters().front().parameter->variable.value();
+    ASSERT_EQ(weight.shape()[2], 3 + 3);
+    const std::vector<float> before = weight.values();
+    trainer.step();
+    const std::vector<float> after = weight.values();
+    for (size_t i = 0; i < before.size(); ++i) {
+      if (i / 8 % 6 >= 3) {
+        EXPECT_NE(after[i], before[i]) << i;
+      }
+    }
+  }
 }
 
 // Without a value to show, a batch must not be trained on.

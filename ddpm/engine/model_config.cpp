@@ -84,7 +84,9 @@ void ModelConfig::fields(Fields& field) {
   field("channels", network.channels(), "channels of the images").range(1, kMostChannels);
   field("output_dim", network.output_dim(), "channels of the output, 0 for the same as the images")
       .range(0, kMostChannels);
-  network.condition_fields(field);
+  field("condition_channels", network.condition_channels(),
+        "channels of the image that is the condition, 0 for none")
+      .range(0, kMostChannels);
   field("condition", condition, "what the condition shows: none, downscale:N, grey or pairs");
   field("classes", network.classes(), "classes that the network is told, 0 for none")
       .range(0, kMostClasses);

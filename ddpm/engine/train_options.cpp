@@ -154,12 +154,12 @@ ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t ch
   const ImageCondition condition = parse_condition(data.condition);
   if (condition.computed()) {
     config.condition = condition.name();
-    config.network.set_condition_channels(channels_of(condition, channels));
+    config.network.condition_channels() = channels_of(condition, channels);
   } else if (condition.kind == ImageCondition::Kind::kPairs || own_condition_channels > 0) {
     config.condition = "pairs";
     // Before the other pictures are read they are taken for pictures of the same kind.
-    config.network.set_condition_channels(own_condition_channels > 0 ? own_condition_channels
-                                                                     : channels);
+    config.network.condition_channels() =
+        own_condition_channels > 0 ? own_condition_channels : channels;
   }
   return config;
 }

@@ -107,29 +107,6 @@ bool operator==(const NetworkConfig& a, const NetworkConfig& b) {
          a.condition_channels() == b.condition_channels() && a.classes() == b.classes();
 }
 
-void NetworkConfig::set_condition_channels(int64_t channels) {
-  if (int64_t* kept = held_->condition_channels()) {
-    *kept = channels;
-  } else if (channels != 0) {
-    std::vector<std::string> others;
-    for (const NetworkFamily& family : network_families()) {
-      if (family.defaults().held_->condition_channels() != nullptr)
-        others.emplace_back(family.name);
-    }
-    fail_usage("network", fmt::format("a network of the family {} takes no image as a condition; "
-                                      "{} does",
-                                      family_, join_choices(others)));
-  }
-}
-
-void NetworkConfig::condition_fields(Fields& field) {
-  constexpr double kMostChannels = 1 << 20;
-  int64_t* kept = held_->condition_channels();
-  if (kept == nullptr) return;
-  field("condition_channels", *kept, "channels of the image that is the condition, 0 for none")
-      .range(0, kMostChannels);
-}
-
 std::unique_ptr<Network> make_network(const NetworkConfig& config, Device device) {
   config.check();
   return config.held_->make(device);

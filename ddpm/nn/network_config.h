@@ -16,15 +16,18 @@ class Network;
 
 // The options of a family: a plain struct that lists its fields, checks the sizes of images, and
 // makes a network. `channels` is the number of channels of the images. `output_dim` is that of the
-// output, where 0 means the same. `classes` is the number of classes that the network is told, 0
-// for none. The check for std::copyable comes last, because it tries the conversion to
-// NetworkConfig and would otherwise ask for this concept again.
+// output, where 0 means the same. `condition_channels` is that of an image that is the condition, 0
+// for none. `classes` is the number of classes that the network is told, 0 for none. A family that
+// takes no condition, or no classes, refuses every other number in check(). The check for
+// std::copyable comes last, because it tries the conversion to NetworkConfig and would otherwise
+// ask for this concept again.
 template <class T>
 concept FamilyOptions = requires(T options, Fields& fields, const T& read, const JsonObject& given,
                                  int64_t side) {
   { T::kFamily } -> std::convertible_to<std::string>;
   { options.channels } -> std::convertible_to<int64_t>;
   { options.output_dim } -> std::convertible_to<int64_t>;
+  { options.condition_channels } -> std::convertible_to<int64_t>;
   { options.classes } -> std::convertible_to<int64_t>;
   options.fields(fields);
   read.check();
@@ -34,13 +37,6 @@ concept FamilyOptions = requires(T options, Fields& fields, const T& read, const
   options.take_given(given);
   { read.make(Device::kCpu) } -> std::convertible_to<std::unique_ptr<Network>>;
   requires std::copyable<T>;
-};
-
-// A family whose networks can take an image as a condition: `condition_channels` are those of that
-// image, 0 for none.
-template <class T>
-concept ConditionOptions = requires(T options) {
-  { options.condition_channels } -> std::convertible_to<int64_t>;
 };
 
 // The options of a network of any family: the name of the family, and its own options.
@@ -87,14 +83,8 @@ class NetworkConfig {
   int64_t output_channels() const { return held_->output_channels(); }
 
   // Of the images that it is conditioned on, 0 for none.
-  int64_t condition_channels() const {
-    const int64_t* kept = held_->condition_channels();
-    return kept != nullptr ? *kept : 0;
-  }
-  // Throws UsageError if the family takes no condition.
-  void set_condition_channels(int64_t channels);
-  // "condition_channels", if the family takes a condition.
-  void condition_fields(Fields& field);
+  int64_t& condition_channels() { return held_->condition_channels(); }
+  int64_t condition_channels() const { return held_->condition_channels(); }
   // Classes of images that it is told, 0 for none.
   int64_t& classes() { return held_->classes(); }
   int64_t classes() const { return held_->classes(); }
@@ -120,8 +110,7 @@ class NetworkConfig {
     virtual int64_t& channels() = 0;
     virtual int64_t& output_dim() = 0;
     virtual int64_t output_channels() const = 0;
-    // Null if the family takes no condition.
-    virtual int64_t* condition_channels() = 0;
+    virtual int64_t& condition_channels() = 0;
     virtual int64_t& classes() = 0;
     virtual void take_given(const JsonObject& given) = 0;
     virtual std::unique_ptr<Network> make(Device device) const = 0;
@@ -138,13 +127,7 @@ class NetworkConfig {
     int64_t& channels() override { return options.channels; }
     int64_t& output_dim() override { return options.output_dim; }
     int64_t output_channels() const override { return options.output_channels(); }
-    int64_t* condition_channels() override {
-      if constexpr (ConditionOptions<Options>) {
-        return &options.condition_channels;
-      } else {
-        return nullptr;
-      }
-    }
+    int64_t& condition_channels() override { return options.condition_channels; }
     int64_t& classes() override { return options.classes; }
     void take_given(const JsonObject& given) override { options.take_given(given); }
     std::unique_ptr<Network> make(Device device) const override { return options.make(device); }

@@ -60,14 +60,18 @@ TEST(NetworkConfig, FieldsReachTheFamilysOptions) {
                UsageError);
 }
 
-TEST(NetworkConfig, AFamilyMayTakeACondition) {
-  NetworkConfig config = kSmall;
-  EXPECT_EQ(config.condition_channels(), 0);
-  config.set_condition_channels(3);
-  EXPECT_EQ(config.get<UnetConfig>()->condition_channels, 3);
-  EXPECT_NE(config, NetworkConfig(kSmall));
-  EXPECT_TRUE(make_network(config, Device::kDry)->takes().condition);
-  EXPECT_FALSE(make_network(kSmall, Device::kDry)->takes().condition);
+TEST(NetworkConfig, EveryFamilyTakesACondition) {
+  for (const NetworkFamily& family : network_families()) {
+    SCOPED_TRACE(family.name);
+    NetworkConfig config = family.defaults();
+    EXPECT_EQ(config.condition_channels(), 0);
+    EXPECT_FALSE(make_network(config, Device::kDry)->takes().condition);
+    config.condition_channels() = 3;
+    EXPECT_NE(config, family.defaults());
+    EXPECT_TRUE(make_network(config, Device::kDry)->takes().condition);
+    config.condition_channels() = -1;
+    EXPECT_THROW(config.check(), UsageError);
+  }
 }
 
 TEST(NetworkConfig, EveryFamilyIsMadeFromItsDefaults) {

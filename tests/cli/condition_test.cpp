@@ -33,6 +33,31 @@ class Condition : public ::testing::Test {
     flags.insert(flags.begin(), {"sample", model_, "--steps", "2"});
     return run_ddpm(flags);
   }
+  Outcome train(const std::vector<std::string>& more) const {
+    std::vector<std::string> flags = {"train",
+                                      "--data",
+                                      folder_ / "photos",
+                                      "--out",
+                                      folder_ / "run",
+                                      "--size",
+                                      "8",
+                                      "--dim",
+                                      "8",
+                                      "--dim-mults",
+                                      "1,2",
+                                      "--steps",
+                                      "2",
+                                      "--batch",
+                                      "2",
+                                      "--sample-every",
+                                      "1",
+                                      "--sample-count",
+                                      "2",
+                                      "--sample-steps",
+                                      "1"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return run_ddpm(flags);
+  }
   void expect_refused(const std::vector<std::string>& flags, const std::string& says,
                       int status = 2) const {
     const Outcome outcome = sample(flags);
@@ -139,31 +164,6 @@ TEST_F(Condition, WhatCannotWorkIsRefusedWithWhatWould) {
 
 TEST_F(Condition, ARunLearnsToDrawFromPictures) {
   make_pictures(folder_ / "photos", 3);
-  const auto train = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> flags = {"train",
-                                      "--data",
-                                      folder_ / "photos",
-                                      "--out",
-                                      folder_ / "run",
-                                      "--size",
-                                      "8",
-                                      "--dim",
-                                      "8",
-                                      "--dim-mults",
-                                      "1,2",
-                                      "--steps",
-                                      "2",
-                                      "--batch",
-                                      "2",
-                                      "--sample-every",
-                                      "1",
-                                      "--sample-count",
-                                      "2",
-                                      "--sample-steps",
-                                      "1"};
-    flags.insert(flags.end(), more.begin(), more.end());
-    return run_ddpm(flags);
-  };
   Outcome outcome = train({"--condition", "downscale:2"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   // Each of two pictures beside its condition, one group in a row.
@@ -183,6 +183,23 @@ TEST_F(Condition, ARunLearnsToDrawFromPictures) {
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, HasSubstr("no such folder"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+TEST_F(Condition, ANetworkOfLucidrainsDrawsFromPictures) {
+  make_pictures(folder_ / "photos", 3);
+  const Outcome trained =
+      train({"--network", "lucidrains", "--self-condition", "--condition", "grey"});
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  draw("grey.png", 8, 12, 1);
+  draw("dark.png", 8, 12, 3);
+  const auto drawn_from = [&](const std::string& input) {
+    const Outcome drawn = run_ddpm({"sample", folder_ / "run", "--steps", "2", "--input",
+                                    folder_ / input, "--each", folder_ / "out"});
+    EXPECT_EQ(drawn.status, 0) << drawn.err;
+    EXPECT_EQ(size_of("out/" + input), (ImageSize{8, 12}));
+    return read_file(folder_ / ("out/" + input));
+  };
+  EXPECT_NE(drawn_from("grey.png"), drawn_from("dark.png"));
 }
 
 TEST_F(Condition, PairsWithoutPartnersAreNamed) {

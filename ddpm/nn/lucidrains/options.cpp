@@ -90,6 +90,7 @@ void UnetConfig::check() const {
   check_options("network", *this);
   check_width("channels", channels);
   if (output_dim != 0) check_width("output_dim", output_dim);
+  if (condition_channels != 0) check_width("condition_channels", condition_channels);
   check_classes(classes);
   check_count("heads", heads, levels());
   check_count("dim_head", dim_head, levels());

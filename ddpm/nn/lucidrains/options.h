@@ -20,6 +20,7 @@ struct UnetConfig {
   int64_t channels = 3;
   int64_t init_dim = 0;
   int64_t output_dim = 0;
+  int64_t condition_channels = 0;
   int64_t classes = 0;
   // One number for each level, or one for all.
   std::vector<int64_t> heads = {4};
@@ -39,8 +40,10 @@ struct UnetConfig {
 
   int64_t levels() const { return static_cast<int64_t>(dim_mults.size()); }
   int64_t first_width() const { return init_dim > 0 ? init_dim : dim; }
-  // The channels that the first convolution reads.
-  int64_t input_channels() const { return channels * (self_condition ? 2 : 1); }
+  // Of the first convolution: the earlier estimate, then the noisy image, then the condition.
+  int64_t input_channels() const {
+    return channels * (self_condition ? 2 : 1) + condition_channels;
+  }
   int64_t output_channels() const { return output_dim > 0 ? output_dim : channels; }
   // Whether the time embedding has frequencies of its own.
   bool fourier() const { return learned_sinusoidal_cond || random_fourier_features; }

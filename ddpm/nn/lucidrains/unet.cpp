@@ -121,15 +121,15 @@ Unet::Unet(const UnetConfig& config, Device device)
 }
 
 Variable Unet::first_convolution(const NetworkInput& input) const {
-  if (!config_.self_condition) return init_conv_(input.x);
-  const Variable estimate = input.estimate.defined()
-                                ? input.estimate
-                                : Variable(Tensor::zeros(input.x.shape(), device()));
-  return init_conv_(estimate, &input.x);
+  Variable estimate = input.estimate;
+  if (config_.self_condition && !estimate.defined())
+    estimate = Variable(Tensor::zeros(input.x.shape(), device()));
+  return init_conv_(concat_defined({estimate, input.x, input.condition}));
 }
 
 Variable Unet::operator()(const NetworkInput& input) const {
   check_input(input, config_.channels);
+  check_condition(input, config_.condition_channels);
   const Shape& shape = input.x.shape();
   config_.check_image(shape[1], shape[2]);
   const int64_t most = images_at_once(shape);

@@ -27,6 +27,7 @@ class Unet : public Network {
   Variable operator()(const NetworkInput& input) const override;
   OptionalInputs takes() const override {
     return {.labels = config_.classes > 0,
+            .condition = config_.condition_channels > 0,
             .estimate = config_.self_condition,
             .dropout = config_.dropout > 0};
   }

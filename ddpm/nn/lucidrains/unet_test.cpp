@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "ddpm/autograd/inference.h"
@@ -126,6 +127,57 @@ TEST(LucidrainsUnet, ABatchTooLargeForTheCacheGivesTheSameBitsInParts) {
   const std::vector<float> whole = network(input).value().values();
   const Inference scope;
   EXPECT_EQ(network(input).value().values(), whole);
+}
+
+TEST(LucidrainsUnet, APartOfABatchHasItsPartOfTheCondition) {
+  Unet network({.dim = 4,
+                .dim_mults = {1},
+                .condition_channels = 1,
+                .heads = {16},
+                .dim_head = {240},
+                .full_attn = {0}});
+  network.initialize(1);
+  const NetworkInput input{.x = Variable(random_tensor({5, 16, 16, 3}, 1)),
+                           .t = Tensor::of({5}, {1, 20, 300, 4, 999}),
+                           .condition = Variable(random_tensor({5, 16, 16, 1}, 2))};
+  const std::vector<float> whole = network(input).value().values();
+  const Inference scope;
+  EXPECT_EQ(network(input).value().values(), whole);
+}
+
+// What the first convolution reads: the estimate, then the noisy image, then the condition.
+TEST(LucidrainsUnet, TheFirstConvolutionReadsEstimateThenImageThenCondition) {
+  UnetConfig config = kSmall;
+  config.self_condition = true;
+  config.condition_channels = 1;
+  Unet network(config);
+  network.initialize(1);
+  EXPECT_TRUE(network.takes().condition);
+  Tensor& weight = network.parameters().front().parameter->variable.value();
+  ASSERT_EQ(weight.shape(), (Shape{7, 7, 5, 8}));
+  const std::vector<Tensor> maps = {random_tensor({1, 8, 8, 2}, 1), random_tensor({1, 8, 8, 2}, 2),
+                                    random_tensor({1, 8, 8, 1}, 3)};
+  const auto output = [&](int zeroed) {
+    std::vector<Variable> all;
+    for (const Tensor& map : maps) all.emplace_back(map);
+    if (zeroed >= 0) all[zeroed] = Variable(Tensor::zeros(maps[zeroed].shape()));
+    return network(
+               {.x = all[1], .t = Tensor::of({1}, {20}), .condition = all[2], .estimate = all[0]})
+        .value()
+        .values();
+  };
+  // The map whose weights are zero is the one that does not matter.
+  const std::vector<float> initial = weight.values();
+  const std::vector<std::vector<int64_t>> channels = {{0, 1}, {2, 3}, {4}};
+  for (int map = 0; map < 3; ++map) {
+    std::copy(initial.begin(), initial.end(), weight.f32());
+    for (int64_t tap = 0; tap < 7 * 7; ++tap) {
+      for (const int64_t channel : channels[map])
+        std::fill_n(weight.f32() + (tap * 5 + channel) * 8, 8, 0.0f);
+    }
+    for (int zeroed = 0; zeroed < 3; ++zeroed)
+      EXPECT_EQ(output(zeroed) == output(-1), zeroed == map) << map << " " << zeroed;
+  }
 }
 
 TEST(LucidrainsUnet, TheClassOfAnImageChangesItsOutputAlone) {
