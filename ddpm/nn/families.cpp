@@ -3,8 +3,8 @@
 #include "ddpm/nn/lucidrains/options.h"
 #include "ddpm/nn/lucidrains/recognise.h"
 #include "ddpm/nn/network.h"
+#include "ddpm/nn/tutorial/options.h"
 #include "ddpm/nn/tutorial/recognise.h"
-#include "ddpm/nn/tutorial/unet.h"
 
 namespace ddpm {
 

@@ -33,7 +33,6 @@ concept FamilyOptions = requires(T options, Fields& fields, const T& read, const
   read.check();
   read.check_image(side, side);
   { read.side_divisor() } -> std::convertible_to<int64_t>;
-  { read.output_channels() } -> std::convertible_to<int64_t>;
   options.take_given(given);
   { read.make(Device::kCpu) } -> std::convertible_to<std::unique_ptr<Network>>;
   requires std::copyable<T>;
@@ -77,10 +76,10 @@ class NetworkConfig {
   // The channels of the images that go in.
   int64_t& channels() { return held_->channels(); }
   int64_t channels() const { return held_->channels(); }
-  // The channels of the output as configured. 0 means as many as the other options lead to.
+  // The channels of the output as configured. 0 means as many as the images have.
   int64_t& output_dim() { return held_->output_dim(); }
   int64_t output_dim() const { return held_->output_dim(); }
-  int64_t output_channels() const { return held_->output_channels(); }
+  int64_t output_channels() const { return output_dim() > 0 ? output_dim() : channels(); }
 
   // Of the images that it is conditioned on, 0 for none.
   int64_t& condition_channels() { return held_->condition_channels(); }
@@ -109,7 +108,6 @@ class NetworkConfig {
     virtual int64_t side_divisor() const = 0;
     virtual int64_t& channels() = 0;
     virtual int64_t& output_dim() = 0;
-    virtual int64_t output_channels() const = 0;
     virtual int64_t& condition_channels() = 0;
     virtual int64_t& classes() = 0;
     virtual void take_given(const JsonObject& given) = 0;
@@ -126,7 +124,6 @@ class NetworkConfig {
     int64_t side_divisor() const override { return options.side_divisor(); }
     int64_t& channels() override { return options.channels; }
     int64_t& output_dim() override { return options.output_dim; }
-    int64_t output_channels() const override { return options.output_channels(); }
     int64_t& condition_channels() override { return options.condition_channels; }
     int64_t& classes() override { return options.classes; }
     void take_given(const JsonObject& given) override { options.take_given(given); }

@@ -186,9 +186,11 @@ TEST(Recognise, SelfConditioningIsToldByTheUser) {
 }
 
 TEST(NetworkConfig, SelfConditioningIsAsTheWeightsAre) {
-  NetworkConfig config = kSmall;
-  EXPECT_NO_THROW(config.take_given(given("self_condition", "false")));
-  EXPECT_THROW(config.take_given(given("self_condition", "true")), UsageError);
+  for (const NetworkFamily& family : network_families()) {
+    NetworkConfig config = family.defaults();
+    EXPECT_NO_THROW(config.take_given(given("self_condition", "false"))) << family.name;
+    EXPECT_THROW(config.take_given(given("self_condition", "true")), UsageError) << family.name;
+  }
 }
 
 }  // namespace

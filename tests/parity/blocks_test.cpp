@@ -1,10 +1,10 @@
 // Compares every block of the tutorial with PyTorch's numbers: the output and every gradient, on
 // every host backend.
-#include "ddpm/nn/resample.h"
 #include "ddpm/nn/tutorial/attention.h"
+#include "ddpm/nn/tutorial/block.h"
 #include "ddpm/nn/tutorial/residual.h"
-#include "ddpm/nn/tutorial/resnet_block.h"
 #include "ddpm/nn/tutorial/time_embedding.h"
+#include "ddpm/nn/unet/resample.h"
 #include "tests/parity/parity.h"
 
 namespace ddpm::test {
@@ -78,14 +78,15 @@ TEST_P(Blocks, BlockWithScaleAndShift) {
     return both;
   };
   const Variable film = Variable::leaf(joined(fixture.at("in.scale"), fixture.at("in.shift")));
-  expect_parity(run_block(fixture, block, "b.", {{"x", x}}, [&] { return block(x, &film); }));
+  expect_parity(run_block(fixture, block, "b.", {{"x", x}},
+                          [&] { return block(x, {.scale_shift = &film}); }));
   EXPECT_LE(
       relative_l2(film.grad(), joined(fixture.at("grad_in.scale"), fixture.at("grad_in.shift"))),
       Tolerance::kBlock);
 }
 
 TEST_P(Blocks, ResnetBlockWithoutTime) {
-  ResnetBlock block({.in_channels = 8, .out_channels = 16, .groups = 4}, device());
+  ResnetBlock block({.in_channels = 8, .out_channels = 16, .groups = 4}, {}, device());
   check("resnet_block_no_time", block);
 }
 
@@ -93,13 +94,12 @@ TEST_P(Blocks, ResnetBlockWithTime) {
   for (const auto& [name, in_channels, groups] :
        {std::tuple{"resnet_block_same", 16, 4}, std::tuple{"resnet_block_widen", 24, 8}}) {
     const Fixture fixture(name);
-    ResnetBlock block(
-        {.in_channels = in_channels, .out_channels = 16, .time_emb_dim = 32, .groups = groups},
-        device());
+    ResnetBlock block({.in_channels = in_channels, .out_channels = 16, .groups = groups},
+                      {.time_emb_dim = 32}, device());
     load_parameters(block, fixture.params());
     const Variable x = leaf(fixture, "x"), time = leaf(fixture, "time_emb");
     expect_parity(run_block(fixture, block, "", {{"x", x}, {"time_emb", time}},
-                            [&] { return block(x, &time); }));
+                            [&] { return block(x, {.time = time}); }));
   }
 }
 

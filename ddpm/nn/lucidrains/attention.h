@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "ddpm/nn/lucidrains/rms_norm.h"
+#include "ddpm/nn/unet/resnet_block.h"
 
 namespace ddpm::lucidrains {
 
@@ -16,14 +17,8 @@ struct AttentionOptions {
   int64_t mem_kv = 4;
 };
 
-class AttentionLayer : public Module {
- public:
-  // [N, H, W, channels] -> the same.
-  virtual Variable operator()(const Variable& x) const = 0;
-};
-
 // softmax(q^T k / sqrt(d)) v; mem_kv [2, heads, mem_kv, d].
-class Attention : public AttentionLayer {
+class Attention : public UnetAttention {
  public:
   Attention(const AttentionOptions& options, Device device);
   Variable operator()(const Variable& x) const override;
@@ -38,7 +33,7 @@ class Attention : public AttentionLayer {
 
 // Linear in the number of positions (Shen et al. 2018, arXiv:1812.01243), followed by another
 // RmsNorm ("to_out.1"); mem_kv [2, heads, d, mem_kv].
-class LinearAttention : public AttentionLayer {
+class LinearAttention : public UnetAttention {
  public:
   LinearAttention(const AttentionOptions& options, Device device);
   Variable operator()(const Variable& x) const override;

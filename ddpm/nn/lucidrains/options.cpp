@@ -7,7 +7,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/nn/checks.h"
-#include "ddpm/nn/class_embedding.h"
+#include "ddpm/nn/unet/recognise.h"
 
 namespace ddpm::lucidrains {
 namespace {
@@ -41,13 +41,7 @@ void check_given(const JsonObject& given, const char* name, const std::vector<in
 void UnetConfig::fields(Fields& field) {
   field.group("The network");
   field("dim", dim, "base width of the network").range(1, kMostChannels);
-  field("dim_mults", dim_mults,
-        "width of each level as a multiple of dim; one level more halves the sides once more")
-      .range(1, kMostChannels)
-      .elements(1, kMostLevels)
-      .advice("1,2,4,8 is usual");
-  field("init_dim", init_dim, "width after the first convolution, 0 for dim")
-      .range(0, kMostChannels);
+  level_fields(field, dim_mults, init_dim);
   field("heads", heads, "heads of the attentions: of each level, or one number for all")
       .range(1, kMostChannels)
       .elements(1, kMostLevels)
@@ -76,10 +70,8 @@ void UnetConfig::fields(Fields& field) {
   field("learned_sinusoidal_dim", learned_sinusoidal_dim,
         "sines and cosines of frequencies that are learnt or drawn")
       .range(2, kMostChannels);
-  field("self_condition", self_condition, "take an earlier estimate of the image as well")
-      .not_in_state_dict();
-  field("dropout", dropout, "share of each block's activations that a training step leaves out")
-      .range_below(0, 1);
+  self_condition_field(field, self_condition);
+  dropout_field(field, dropout);
 }
 
 bool UnetConfig::full_attention_at(int64_t level) const {
@@ -88,16 +80,12 @@ bool UnetConfig::full_attention_at(int64_t level) const {
 
 void UnetConfig::check() const {
   check_options("network", *this);
-  check_width("channels", channels);
-  if (output_dim != 0) check_width("output_dim", output_dim);
-  if (condition_channels != 0) check_width("condition_channels", condition_channels);
-  check_classes(classes);
+  unet_options(*this).check();
   check_count("heads", heads, levels());
   check_count("dim_head", dim_head, levels());
   if (!full_attn.empty()) check_count("full_attn", full_attn, levels());
   for (int64_t level = 0; level < levels(); ++level) {
     check_width("heads times dim_head", heads_at(level) * dim_head_at(level));
-    check_width("dim times each of dim_mults", dim * dim_mults[static_cast<size_t>(level)]);
   }
   if (!fourier() && (dim < 4 || dim % 2 != 0)) {
     fail_usage("network", fmt::format("dim is {} but must be even and at least 4 for the time "
@@ -111,17 +99,10 @@ void UnetConfig::check() const {
   }
 }
 
-void UnetConfig::check_image(int64_t height, int64_t width) const {
-  check_sides(height, width, levels());
-}
-
 void UnetConfig::take_given(const JsonObject& given) {
   check_given(given, "heads", heads, levels());
   check_given(given, "dim_head", dim_head, levels());
-  for (const Field& field : fields_of(*this)) {
-    const std::string* json = given.find(field.name());
-    if (json != nullptr && !field.in_state_dict()) field.read(*json);
-  }
+  take_unseen(given, *this);
 }
 
 }  // namespace ddpm::lucidrains

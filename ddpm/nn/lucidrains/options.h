@@ -9,6 +9,7 @@
 #include "ddpm/base/json.h"
 #include "ddpm/base/options.h"
 #include "ddpm/nn/network.h"
+#include "ddpm/nn/unet/options.h"
 
 namespace ddpm::lucidrains {
 
@@ -39,12 +40,6 @@ struct UnetConfig {
   void fields(Fields& field);
 
   int64_t levels() const { return static_cast<int64_t>(dim_mults.size()); }
-  int64_t first_width() const { return init_dim > 0 ? init_dim : dim; }
-  // Of the first convolution: the earlier estimate, then the noisy image, then the condition.
-  int64_t input_channels() const {
-    return channels * (self_condition ? 2 : 1) + condition_channels;
-  }
-  int64_t output_channels() const { return output_dim > 0 ? output_dim : channels; }
   // Whether the time embedding has frequencies of its own.
   bool fourier() const { return learned_sinusoidal_cond || random_fourier_features; }
   bool full_attention_at(int64_t level) const;
@@ -55,8 +50,8 @@ struct UnetConfig {
   int64_t side_divisor() const { return int64_t{1} << (levels() - 1); }
   // Throw UsageError saying which value cannot work and which would work.
   void check() const;
-  void check_image(int64_t height, int64_t width) const;
-  // Reads theta and self_condition. Throws UsageError if heads or dim_head differ from those of the
+  void check_image(int64_t height, int64_t width) const { check_sides(height, width, levels()); }
+  // Reads theta. Throws UsageError if heads, dim_head or self_condition differ from those of the
   // weights.
   void take_given(const JsonObject& given);
   // Makes a Unet. Throws UsageError as check() does.

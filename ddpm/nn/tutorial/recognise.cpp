@@ -1,30 +1,12 @@
 #include "ddpm/nn/tutorial/recognise.h"
 
-#include <fmt/core.h>
-
-#include "ddpm/base/error.h"
 #include "ddpm/nn/checks.h"
-#include "ddpm/nn/tutorial/unet.h"
+#include "ddpm/nn/tutorial/options.h"
+#include "ddpm/nn/unet/recognise.h"
 
 namespace ddpm::tutorial {
-namespace {
 
 constexpr const char* kWhose = "the tutorial's network";
-
-// The width of each level as a multiple of dim.
-std::vector<int64_t> read_dim_mults(const StateDictShapes& shapes, int64_t dim) {
-  std::vector<int64_t> mults;
-  for (int64_t level = 0; level < kMostLevels; ++level) {
-    const std::string path = fmt::format("down_layers.{}.3.", level);
-    const bool last = shapes.contains(path + "weight");
-    const int64_t width = shape_of(shapes, path + (last ? "weight" : "1.weight"), 4, kWhose)[3];
-    mults.push_back(multiple_of_dim(path, width, dim));
-    if (last) return mults;
-  }
-  fail("model", fmt::format("down_layers has more than {} levels", kMostLevels));
-}
-
-}  // namespace
 
 std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const JsonObject& given) {
   const auto level = shapes.lower_bound("down_layers.");
@@ -35,24 +17,12 @@ std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const Json
   if (!is_tutorial) return std::nullopt;
   UnetConfig config;
   config.dim = shape_of(shapes, "time_mlp.1.weight", 2, kWhose)[0];
-  config.channels = shape_of(shapes, "init_conv.weight", 4, kWhose)[2];
-  if (const std::string* json = given.find("self_condition")) {
-    json_value::read(*json, "self_condition", config.self_condition);
-  }
-  if (config.self_condition) {
-    if (config.channels % 2 != 0) {
-      fail_usage("model",
-                 fmt::format("--self-condition does not fit the weights: the network takes "
-                             "{} channels, which is odd; leave it out",
-                             config.channels));
-    }
-    config.channels /= 2;
-  }
+  config.channels = read_channels(shape_of(shapes, "init_conv.weight", 4, kWhose)[2], given,
+                                  config.self_condition);
   config.init_dim = shape_of(shapes, "init_conv.weight", 4, kWhose)[3];
   config.output_dim = shape_of(shapes, "final_conv.weight", 4, kWhose)[3];
-  config.dim_mults = read_dim_mults(shapes, config.dim);
-  if (shapes.contains("class_embedding.weight"))
-    config.classes = shape_of(shapes, "class_embedding.weight", 2, kWhose)[0] - 1;
+  config.dim_mults = read_dim_mults(shapes, "down_layers", config.dim, kWhose);
+  config.classes = read_classes(shapes, kWhose);
   const Shape& qkv = shape_of(shapes, "mid_attention.func.func.input_to_qkv.weight", 4, kWhose);
   const int64_t heads = config.heads;
   config.heads = 1;

@@ -1,21 +1,21 @@
-// Wrappers around another module F, called "func" in parameter paths.
+// Wrappers around an attention F, called "func" in parameter paths.
 #pragma once
 
 #include <utility>
 
-#include "ddpm/nn/layers.h"
+#include "ddpm/nn/unet/resnet_block.h"
 
 namespace ddpm::tutorial {
 
 // x + func(x). func adds x itself, as part of its last operation.
 template <class F>
-class Residual : public Module {
+class Residual : public UnetAttention {
  public:
   template <class... Args>
   explicit Residual(Args&&... args) : func_(std::forward<Args>(args)...) {
     add("func", func_);
   }
-  Variable operator()(const Variable& x) const { return func_(x, &x); }
+  Variable operator()(const Variable& x) const override { return func_(x, &x); }
 
  private:
   F func_;

@@ -8,6 +8,7 @@
 
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
+#include "ddpm/nn/tutorial/block.h"
 #include "tests/support/compare.h"
 #include "tests/support/errors.h"
 #include "tests/support/gradients.h"
@@ -179,11 +180,10 @@ TEST(Unet, NoTwoBlocksDropTheSameElements) {
   const std::vector<uint64_t> seeds = {5};
   const Variable x(random_tensor({1, 4, 4, 8}, 1));
   const auto block = [&](uint64_t stream) {
-    ResnetBlock made(
-        {.in_channels = 8, .out_channels = 8, .dropout = 0.5, .dropout_stream = stream},
-        Device::kCpu);
+    ResnetBlock made({.in_channels = 8, .out_channels = 8},
+                     {.dropout = 0.5, .dropout_stream = stream}, Device::kCpu);
     made.initialize(1);
-    return made(x, nullptr, nullptr, seeds).value().values();
+    return made(x, {.dropout_seeds = seeds}).value().values();
   };
   EXPECT_EQ(block(0), block(0));
   EXPECT_NE(block(0), block(1));

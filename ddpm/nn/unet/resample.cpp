@@ -1,4 +1,4 @@
-#include "ddpm/nn/resample.h"
+#include "ddpm/nn/unet/resample.h"
 
 namespace ddpm {
 
