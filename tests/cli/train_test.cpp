@@ -190,7 +190,8 @@ TEST_F(Train, AMistakeLeavesNoRunBehind) {
 
 TEST_F(Train, ARunIsUsedByOneTrainingAtATime) {
   Program first(small_run(pictures_, run_, {"--steps", "1000000", "--sample-every", "0"}));
-  for (int i = 0; i < 6000 && !std::filesystem::exists(run_ + "/metrics.jsonl"); ++i)
+  // Written last when a run starts.
+  for (int i = 0; i < 6000 && !std::filesystem::exists(run_ + "/data.jsonl"); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   expect_refused(small_run(pictures_, run_), 2, "is in use by process");
   expect_refused({"train", "--out", run_, "--resume"}, 2, "is in use by process");
