@@ -121,9 +121,9 @@ Tensor to_pytorch(const Tensor& tensor, Layout layout) {
 
 Layout state_dict_layout(std::string_view name, int rank) {
   const std::string_view leaf = name.substr(name.rfind('.') + 1);
-  if (leaf != "weight" || name.ends_with("embedding.weight")) return Layout::kAsIs;
+  if (leaf != "weight") return Layout::kAsIs;
   if (rank == 4) return Layout::kConvWeight;
-  if (rank == 2) return Layout::kLinearWeight;
+  if (rank == 2 && !name.ends_with("embedding.weight")) return Layout::kLinearWeight;
   return Layout::kAsIs;
 }
 

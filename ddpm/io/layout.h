@@ -25,7 +25,7 @@ Tensor to_pytorch(const Tensor& tensor, Layout layout);
 
 // The layout of an entry of a state dict. A "weight" of rank 4 belongs to a convolution, one of
 // rank 2 to a linear layer. All other tensors, such as biases, norms and the rows of an embedding
-// (the "weight" of a layer called "...embedding"), are the same in both orders.
+// (the "weight" of rank 2 of a layer called "...embedding"), are the same in both orders.
 Layout state_dict_layout(std::string_view name, int rank);
 
 }  // namespace ddpm

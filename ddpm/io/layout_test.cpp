@@ -87,6 +87,7 @@ TEST(Layout, StateDictRule) {
   EXPECT_EQ(state_dict_layout("weight", 4), Layout::kConvWeight);
   EXPECT_EQ(state_dict_layout("class_embedding.weight", 2), Layout::kAsIs);
   EXPECT_EQ(state_dict_layout("class_embedding.linear_1.weight", 2), Layout::kLinearWeight);
+  EXPECT_EQ(state_dict_layout("patch_embedding.weight", 4), Layout::kConvWeight);
   EXPECT_EQ(state_dict_layout("x", 4), Layout::kAsIs);
 }
 
