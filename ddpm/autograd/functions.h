@@ -31,7 +31,8 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
                     const Variable* film, const NormArgs& args, const Variable* residual = nullptr);
 // x [rows, in], w [in, out], bias [out] -> [rows, out].
 Variable linear(const Variable& x, const Variable& w, const Variable* bias);
-// rows [N], whole numbers below w's or -1 for the last; w [rows, columns] -> [N, columns].
+// rows [N]: the number of a row of w, or -1 for the last. w [rows, columns] -> [N, columns]. Throws
+// Error naming a number that is not a row.
 Variable lookup(const Tensor& rows, const Variable& w);
 Variable activation(Activation kind, const Variable& x);
 Variable add(const Variable& a, const Variable& b);
@@ -93,11 +94,13 @@ struct Loss {
   void backward(Tape& tape) const;
 };
 // The mean over all elements of weights[n] * loss(prediction - target). prediction and target are
-// [N, ...], weights [N] or empty.
+// [N, ...], weights [N] or empty. Throws Error if the shapes do not fit.
 Loss mean_loss(LossKind kind, const Variable& prediction, const Tensor& target,
                const Tensor& weights = {});
 // The same for the first half of the channels of `output` [N, H, W, 2 C], plus the weighted mean of
 // the bound, whose variance comes from the second half. The bound gives the first half no gradient.
+// target [N, H, W, C], weights [N] or empty; they do not weigh the bound. Throws Error for an odd
+// number of channels, if the shapes do not fit, and unless the bound has one level per image.
 Loss hybrid_loss(LossKind kind, const Variable& output, const Tensor& target, const Tensor& weights,
                  Bound bound);
 

@@ -93,6 +93,20 @@ TEST(Doors, WrongShapesAreNamed) {
   EXPECT_THROW(concat_channels(x, Variable(Tensor({1, 4, 5, 3}))), Error);
   EXPECT_THROW(mean_loss(LossKind::kMse, x, Tensor({1, 4, 4, 4})), Error);
   EXPECT_THROW(mean_loss(LossKind::kMse, x, x.value(), Tensor({2})), Error);
+  const Tensor half({1, 4, 4, 2}), odd({1, 4, 4, 3});
+  const auto hybrid = [](const Tensor& output, const Tensor& target, const Tensor& weights,
+                         const Tensor& x0, size_t levels) {
+    const std::vector<BoundLevel> of_images(levels, {.log_low = -2, .log_high = -1});
+    return hybrid_loss(LossKind::kMse, Variable(output), target, weights,
+                       {.x0 = x0, .levels = of_images, .weight = 1});
+  };
+  const Tensor both = Tensor::zeros({1, 4, 4, 4});
+  EXPECT_NO_THROW(hybrid(both, half, Tensor({1}), half, 1));
+  EXPECT_THROW(hybrid(odd, half, {}, half, 1), Error);
+  EXPECT_THROW(hybrid(both, odd, {}, half, 1), Error);
+  EXPECT_THROW(hybrid(both, half, {}, odd, 1), Error);
+  EXPECT_THROW(hybrid(both, half, Tensor({2}), half, 1), Error);
+  EXPECT_THROW(hybrid(both, half, {}, half, 2), Error);
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ Tensor twice(const Tensor& x);
 // A denoiser that calls `both` in each step with 2N images: N with their classes, then the same N
 // without. Guidance changes the network's output before the objective makes an estimate of it.
 // If the outputs have twice the channels of x, the second half is a variance. It stays that of the
-// class.
+// class. The denoiser throws Error if `both` does not return 2N outputs.
 Denoiser guided(const Denoiser& both, const Guidance& guidance);
 
 }  // namespace ddpm

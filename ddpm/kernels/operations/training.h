@@ -155,13 +155,13 @@ struct HybridLossBackward {
 };
 
 // x *= sigma, log sigma^2 = (1 + v) / 2 log_high + (1 - v) / 2 log_low: noise of the variance that
-// a network predicts. In place.
+// a network predicts. In place. Each element of x has its own v.
 struct ScaleByDeviation {
   static constexpr const char* kName = "scale_by_deviation";
   double log_low;
   double log_high;
-  const Tensor& v;  // as x
-  Tensor& x;
+  const Tensor& v;  // [N, H, W, C]
+  Tensor& x;        // [N, H, W, C]
 };
 
 // The sum over all tensors of the squares of their elements, in double.
