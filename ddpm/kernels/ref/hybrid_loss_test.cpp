@@ -10,43 +10,64 @@
 namespace ddpm {
 namespace {
 
-// One picture of one pixel and channel.
+constexpr LossKind kKinds[] = {LossKind::kMse, LossKind::kL1, LossKind::kHuber};
+
+// One picture of one pixel and channel: what the bound adds to the plain loss of the first half,
+// and its slope by v. The gradient of the first half must be that of the plain loss.
 struct Element {
   double bits;
   double slope;
 };
-Element element(const BoundLevel& level, float output, float v, float target, float x0) {
+Element element(LossKind kind, const BoundLevel& level, float output, float v, float target,
+                float x0) {
   RefBackend ref;
   const Tensor both = Tensor::of({1, 1, 1, 2}, {output, v}), t = Tensor::of({1, 1, 1, 1}, {target}),
-               x = Tensor::of({1, 1, 1, 1}, {x0});
-  Element got{};
-  Tensor gradient(both.shape());
-  ref.run(op::HybridLoss{.kind = LossKind::kMse,
+               x = Tensor::of({1, 1, 1, 1}, {x0}), mean = Tensor::of({1, 1, 1, 1}, {output});
+  double loss = 0, plain = 0;
+  Tensor gradient(both.shape()), plain_gradient(t.shape());
+  ref.run(op::HybridLoss{.kind = kind,
                          .output = both,
                          .target = t,
                          .x0 = x,
                          .levels = {level},
                          .bound_weight = 1,
-                         .mean = got.bits});
-  ref.run(op::HybridLossBackward{.kind = LossKind::kMse,
+                         .mean = loss});
+  ref.run(op::HybridLossBackward{.kind = kind,
                                  .output = both,
                                  .target = t,
                                  .x0 = x,
                                  .levels = {level},
                                  .bound_weight = 1,
                                  .doutput = gradient});
-  got.bits -= (output - target) * (output - target);
-  got.slope = gradient.f32()[1];
-  return got;
+  ref.run(op::Loss{.kind = kind, .prediction = mean, .target = t, .mean = plain});
+  ref.run(op::LossBackward{
+      .kind = kind, .prediction = mean, .target = t, .dprediction = plain_gradient});
+  EXPECT_EQ(gradient.f32()[0], plain_gradient.f32()[0]);
+  return {.bits = loss - plain, .slope = gradient.f32()[1]};
+}
+
+// For errors on both sides of the kinks of L1 and Huber, whose plain losses loss_test.cpp checks.
+TEST(RefHybridLoss, EachKindOfLossIsThatOfTheFirstHalfPlusTheBound) {
+  const BoundLevel level{.scale = 0.3, .log_low = -3, .log_high = -1};
+  for (const LossKind kind : kKinds) {
+    for (const float output : {-3.0f, -0.5f, 0.0f, 0.5f, 3.0f}) {
+      const BoundTerm bound = variational_bound(level, 0.25 - double{output}, 0.5, 0);
+      const Element got = element(kind, level, output, 0.5f, 0.25f, 0);
+      EXPECT_NEAR(got.bits, bound.bits, 1e-12) << output;
+      EXPECT_FLOAT_EQ(static_cast<float>(got.slope), static_cast<float>(bound.slope)) << output;
+    }
+  }
 }
 
 // Where the network hits mean and variance there is nothing to lose.
 TEST(RefHybridLoss, TheTrueStepHasNoDivergence) {
   const BoundLevel level{.scale = 0.3, .log_low = -3, .log_high = -1};
-  const Element exact = element(level, 0.5f, -1, 0.5f, 0);
-  EXPECT_NEAR(exact.bits, 0, 1e-12);
-  EXPECT_NEAR(exact.slope, 0, 1e-7);
-  EXPECT_GT(element(level, 0.5f, 0, 0.5f, 0).bits, 0.1);
+  for (const LossKind kind : kKinds) {
+    const Element exact = element(kind, level, 0.5f, -1, 0.5f, 0);
+    EXPECT_NEAR(exact.bits, 0, 1e-12);
+    EXPECT_NEAR(exact.slope, 0, 1e-7);
+    EXPECT_GT(element(kind, level, 0.5f, 0, 0.5f, 0).bits, 0.1);
+  }
 }
 
 // The best variance is that of the posterior plus the square of the distance of the means.
@@ -55,7 +76,8 @@ TEST(RefHybridLoss, TheBestVarianceHasNoSlope) {
   const double apart = 0.3 * 0.8;
   const double best = std::log(std::exp(-3) + apart * apart);
   const auto v = static_cast<float>(2 * (best + 3) / 2 - 1);
-  EXPECT_NEAR(element(level, 0.2f, v, 1.0f, 0).slope, 0, 1e-6);
+  for (const LossKind kind : kKinds)
+    EXPECT_NEAR(element(kind, level, 0.2f, v, 1.0f, 0).slope, 0, 1e-6);
 }
 
 TEST(RefHybridLoss, TheBoundMayHaveATargetOfItsOwn) {
@@ -102,8 +124,11 @@ TEST(RefHybridLoss, TheLikelihoodsOfAllValuesSumToOne) {
 
 TEST(RefHybridLoss, NanStaysNan) {
   const BoundLevel level{.scale = 1, .log_low = -5, .log_high = -4, .to_image = true};
-  EXPECT_TRUE(std::isnan(element(level, 0, NAN, 0, 0).bits));
-  EXPECT_TRUE(std::isnan(element({.scale = 1, .log_low = -5, .log_high = -4}, 0, NAN, 0, 0).bits));
+  const BoundLevel between{.scale = 1, .log_low = -5, .log_high = -4};
+  for (const LossKind kind : kKinds) {
+    EXPECT_TRUE(std::isnan(element(kind, level, 0, NAN, 0, 0).bits));
+    EXPECT_TRUE(std::isnan(element(kind, between, 0, NAN, 0, 0).bits));
+  }
 }
 
 TEST(RefScaleByDeviation, TakesTheVarianceBetweenItsEnds) {
