@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -90,6 +91,42 @@ TEST(NoisedBatch, AnExactDenoiserHasNoLoss) {
       EXPECT_LT(largest_difference(output, batch.target), bound) << name << " " << level.t;
     }
   }
+}
+
+// An output that hits the target estimates the images themselves, clipped as in sampling, whatever
+// the half of the variance holds.
+TEST(EstimateOf, TheTargetGivesTheImagesClipped) {
+  const Tensor x0 = random_images(5, 1), noise = random_images(5, 2);
+  const std::vector<float> images = x0.values();
+  const auto [least, most] = std::minmax_element(images.begin(), images.end());
+  ASSERT_TRUE(*least < -1 && *most > 1);
+  for (const std::string& name : objective_names()) {
+    const Process process({.timesteps = 50, .objective = name});
+    std::vector<NoiseLevel> levels;
+    for (const uint64_t i : {0, 1, 2, 3, 4}) levels.push_back(process.draw(Philox(7), i));
+    const NoisedBatch batch = noised_batch(process, levels, x0, noise);
+    const Tensor variance = random_images(5, 3);
+    Tensor doubled({5, 2, 3, 2});
+    backend_for(doubled.device())
+        .run(op::ConcatChannels{.a = batch.target, .b = variance, .y = doubled});
+    const Tensor estimate = estimate_of(batch, batch.target);
+    ASSERT_EQ(estimate.shape(), x0.shape());
+    for (int64_t i = 0; i < x0.elements(); ++i) {
+      // Input and target are rounded. The objective multiplies their errors.
+      const Preconditioning& use = batch.uses[static_cast<size_t>(i / 6)];
+      const double bound = 1e-6 * (1 + use.c_skip / use.c_in + std::abs(use.c_out));
+      ASSERT_NEAR(estimate.f32()[i], std::clamp(x0.f32()[i], -1.0f, 1.0f), bound) << name;
+    }
+    EXPECT_EQ(estimate_of(batch, doubled).values(), estimate.values()) << name;
+  }
+}
+
+TEST(EstimateOf, FollowsTheOutputUpToTheEnds) {
+  const Tensor x0 = Tensor::full({1, 1, 1, 4}, 0.5f);
+  const NoisedBatch batch =
+      noised_batch(Process({.objective = "x0"}), {Schedule("linear").level(3)}, x0, x0);
+  EXPECT_EQ(estimate_of(batch, Tensor::of({1, 1, 1, 4}, {-7, -0.25f, 0.75f, 1.5f})).values(),
+            (std::vector<float>{-1, -0.25f, 0.75f, 1}));
 }
 
 TEST(NoisedBatch, ATargetThatIsThereIsNotCopied) {

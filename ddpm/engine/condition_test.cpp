@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "ddpm/base/error.h"
-#include "ddpm/base/threads.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/data/dataset.h"
 #include "ddpm/engine/cost.h"
@@ -18,6 +17,7 @@
 #include "tests/support/errors.h"
 #include "tests/support/folder.h"
 #include "tests/support/gradients.h"
+#include "tests/support/threads.h"
 
 namespace ddpm {
 namespace {
@@ -192,8 +192,8 @@ TEST(ConditionedModel, ATrainerRefusesBatchesWithoutTheCondition) {
 }
 
 TEST(ConditionedModel, CostsCountTheCondition) {
-  const int threads = num_threads();
-  set_num_threads(1);  // each adds to the margin
+  // Each thread adds to the margin.
+  const test::ThreadsScope scope(1);
   const auto cost = [](const std::string& condition) {
     return estimate_cost(small_options(condition).model_config(8, 8, 3), 4);
   };
@@ -210,7 +210,6 @@ TEST(ConditionedModel, CostsCountTheCondition) {
                                               {.count = 4000, .batch = 1}, memory));
   EXPECT_THROW(require_memory_for_sampling(config, {.count = 4000, .batch = 1}, memory),
                UsageError);
-  set_num_threads(threads);
 }
 
 }  // namespace

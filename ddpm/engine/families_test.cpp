@@ -13,6 +13,7 @@
 #include "ddpm/nn/lucidrains/options.h"
 #include "tests/support/errors.h"
 #include "tests/support/gradients.h"
+#include "tests/support/threads.h"
 
 namespace ddpm {
 namespace {
@@ -79,15 +80,13 @@ TEST(Families, TheLossFallsWithDropoutAndEarlierEstimates) {
 }
 
 TEST(Families, WeightsDependNeitherOnThreadsNorOnRecomputing) {
-  const int threads = num_threads();
+  const test::ThreadsScope scope(1);
   TrainOptions options = options_with(kFull);
-  set_num_threads(1);
   const auto expected = weights_after(options, 4);
   set_num_threads(3);
   EXPECT_EQ(weights_after(options, 4), expected);
   options.optimizer.recompute = true;
   EXPECT_EQ(weights_after(options, 4), expected);
-  set_num_threads(threads);
 }
 
 TEST(Families, FrequenciesThatAreDrawnStayAsTheyAre) {

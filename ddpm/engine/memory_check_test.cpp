@@ -10,13 +10,13 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
-#include "ddpm/base/threads.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/tensor/allocator.h"
 #include "tests/support/errors.h"
+#include "tests/support/threads.h"
 
 namespace ddpm {
 namespace {
@@ -198,8 +198,7 @@ TEST(Estimates, AreSafeBesideATraining) {
 // Otherwise a training on another thread would have to take memory from the system again, or would
 // seem to need less.
 TEST(Estimates, LeaveTheHeapOfATrainingAlone) {
-  const int threads = num_threads();
-  set_num_threads(1);
+  const test::ThreadsScope scope(1);
   TrainOptions options;
   options.network = UnetConfig{.dim = 8, .dim_mults = {1, 2}};
   const ModelConfig config = options.model_config(8, 8, 1);
@@ -227,7 +226,6 @@ TEST(Estimates, LeaveTheHeapOfATrainingAlone) {
   EXPECT_EQ(after.bytes_in_use, before.bytes_in_use);
   EXPECT_EQ(after.peak_bytes_in_use, before.peak_bytes_in_use);
   EXPECT_EQ(after.bytes_reserved, before.bytes_reserved);
-  set_num_threads(threads);
 }
 
 TEST(Estimates, TakeNoMemory) {

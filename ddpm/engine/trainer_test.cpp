@@ -4,16 +4,21 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/philox.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/generator.h"
+#include "ddpm/engine/streams.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/tensor/allocator.h"
 #include "tests/support/errors.h"
 #include "tests/support/gradients.h"
+#include "tests/support/threads.h"
 
 namespace ddpm {
 namespace {
@@ -67,7 +72,7 @@ TEST(Trainer, TheLearningRateWarmsUp) {
 }
 
 TEST(Trainer, EqualSeedsGiveEqualBitsWhateverTheThreads) {
-  const int threads = num_threads();
+  const test::ThreadsScope scope;
   std::vector<float> weights[3];
   double losses[3];
   for (int run = 0; run < 3; ++run) {
@@ -78,7 +83,6 @@ TEST(Trainer, EqualSeedsGiveEqualBitsWhateverTheThreads) {
     for (int i = 0; i < 3; ++i) losses[run] = trainer.step().loss;
     weights[run] = parameter_tensors(trainer.network())[0].values();
   }
-  set_num_threads(threads);
   EXPECT_EQ(weights[0], weights[1]);
   EXPECT_EQ(losses[0], losses[1]);
   EXPECT_NE(weights[0], weights[2]);
@@ -87,14 +91,12 @@ TEST(Trainer, EqualSeedsGiveEqualBitsWhateverTheThreads) {
 // Uses one thread. With several threads, a thread may get its first task in a later step, and takes
 // its buffers from the system only then.
 TEST(Trainer, NoStepAsksTheSystemForMemoryAfterTheFirst) {
-  const int threads = num_threads();
-  set_num_threads(1);
+  const test::ThreadsScope scope(1);
   Trainer trainer = small_trainer();
   trainer.step();
   const int64_t before = allocator_stats().system_allocations;
   for (int i = 0; i < 5; ++i) trainer.step();
   EXPECT_EQ(allocator_stats().system_allocations, before);
-  set_num_threads(threads);
 }
 
 TEST(Trainer, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
@@ -112,6 +114,56 @@ TEST(Trainer, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
   EXPECT_NE(message.find("nan at step 2"), std::string::npos) << message;
   EXPECT_NE(message.find("--weight-standardization-eps"), std::string::npos) << message;
   EXPECT_EQ(parameter_tensors(trainer.network())[0].values(), weights);
+}
+
+// The first step of a training with self-conditioning, done by hand: its loss and the norm of its
+// gradient, with the network's own estimate beside the noised pictures or without it.
+struct FirstStep {
+  double loss = 0, gradient_norm = 0;
+};
+FirstStep first_step_by_hand(const TrainOptions& options, bool estimates) {
+  const ModelConfig config = options.model_config(4, 6, 1);
+  const auto seed = [&](Stream stream) { return seed_of(options.optimizer.seed, stream); };
+  const auto network = make_network(config.network);
+  network->initialize(seed(Stream::kInitialWeights));
+  const NoisedBatch batch = noised_batch(
+      Process(config.process), {.levels = seed(Stream::kLevels), .noise = seed(Stream::kNoise)}, 0,
+      pictures(0));
+  NetworkInput input{.x = Variable(batch.input), .t = batch.t};
+  if (estimates) input.estimate = Variable(estimate_of(batch, (*network)(input).value()));
+  std::vector<Variable> weights;
+  for (const NamedParameter& named : network->parameters())
+    weights.push_back(named.parameter->variable);
+  const Adam adam(weights, {});
+  Tape tape;
+  Loss loss;
+  {
+    const Tape::Recording recording(tape);
+    loss = mean_loss(loss_kind(options.optimizer.loss), (*network)(input), batch.target,
+                     batch.weights);
+  }
+  loss.backward(tape);
+  return {.loss = loss.value, .gradient_norm = adam.gradient_norm()};
+}
+
+TEST(Trainer, TheEstimateReachesTheNetworkWhereTheCoinSaysSo) {
+  for (const std::string objective : {"eps", "edm"}) {
+    bool seen[2] = {false, false};
+    for (uint64_t seed = 0; !seen[0] || !seen[1]; ++seed) {
+      ASSERT_LT(seed, 20u);
+      TrainOptions options = small_options();
+      options.process.objective = objective;
+      unet_of(options).self_condition = true;
+      options.optimizer.seed = seed;
+      const bool estimates = Philox(seed_of(seed, Stream::kSelfConditioning)).uniform(0) < 0.5f;
+      seen[estimates ? 1 : 0] = true;
+      const StepMetrics got = small_trainer(options).step();
+      const FirstStep wanted = first_step_by_hand(options, estimates);
+      EXPECT_EQ(got.loss, wanted.loss) << objective << " " << seed;
+      EXPECT_EQ(got.gradient_norm, wanted.gradient_norm) << objective << " " << seed;
+      EXPECT_NE(got.loss, first_step_by_hand(options, !estimates).loss) << objective << " " << seed;
+    }
+  }
 }
 
 TEST(Trainer, PicturesThatDoNotFitAreRefused) {
@@ -213,6 +265,23 @@ TEST(Generate, AnImageIsTheSameWhateverStandsBesideIt) {
   EXPECT_EQ(draw({.count = 5, .batch = 2}).values(), all.values());
   EXPECT_EQ(draw({.count = 1, .first = 3}).values(), all.rows(3, 4).values());
   EXPECT_NE(all.rows(0, 1).values(), all.rows(1, 2).values());
+}
+
+// Image j of a class begins with the noise of image j of the seed, whatever the class.
+TEST(Generate, ImagesOfAllClassesBeginWithTheSameNoise) {
+  using Seeds = std::vector<uint64_t>;
+  const Seeds plain = generated_seeds({.count = 3, .seed = 5, .first = 2}, 0, 3);
+  const GenerateOptions classed{.count = 3, .seed = 5, .first = 2, .labels = {1, 0}};
+  const Seeds both = generated_seeds(classed, 0, 6);
+  ASSERT_EQ(both.size(), 6u);
+  EXPECT_EQ(Seeds(both.begin(), both.begin() + 3), plain);
+  EXPECT_EQ(Seeds(both.begin() + 3, both.end()), plain);
+  EXPECT_EQ(std::set<uint64_t>(plain.begin(), plain.end()).size(), 3u);
+  // Batches and calls that begin elsewhere are parts of the same list.
+  EXPECT_EQ(generated_seeds(classed, 2, 3), Seeds(both.begin() + 2, both.begin() + 5));
+  EXPECT_EQ(generated_seeds({.count = 1, .seed = 5, .first = 4}, 0, 1), Seeds{plain[2]});
+  EXPECT_EQ(plain, image_seeds(5, 2, 3));
+  EXPECT_NE(generated_seeds({.count = 3, .seed = 6, .first = 2}, 0, 3), plain);
 }
 
 class GenerateClasses : public ::testing::Test {

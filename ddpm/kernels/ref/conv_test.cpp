@@ -5,6 +5,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/ref/gradient_test_support.h"
 #include "ddpm/kernels/ref/ref_backend.h"
+#include "tests/support/threads.h"
 
 namespace ddpm {
 namespace {
@@ -62,12 +63,10 @@ TEST(RefConv, DoesNotDependOnTheThreadCount) {
   Tensor x({2, 7, 5, 3}), w({3, 3, 3, 4}), once({2, 7, 5, 4}), again({2, 7, 5, 4});
   ref.run(op::Normal{.seeds = {1, 2}, .stream = 0, .x = x});
   ref.run(op::Normal{.seeds = {3, 4, 5}, .stream = 0, .x = w});
-  const int threads = num_threads();
-  set_num_threads(1);
+  const test::ThreadsScope scope(1);
   ref.run(op::Conv2d{.args = {.padding = 1}, .x = x, .w = w, .y = once});
   set_num_threads(3);
   ref.run(op::Conv2d{.args = {.padding = 1}, .x = x, .w = w, .y = again});
-  set_num_threads(threads);
   EXPECT_EQ(once.values(), again.values());
 }
 
