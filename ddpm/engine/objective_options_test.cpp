@@ -22,6 +22,7 @@
 #include "ddpm/nn/tutorial/unet.h"
 #include "tests/support/folder.h"
 #include "tests/support/gradients.h"
+#include "tests/support/threads.h"
 
 namespace ddpm {
 namespace {
@@ -103,26 +104,73 @@ std::vector<float> after(Trainer& trainer, int steps) {
 }
 
 TEST(ObjectiveOptions, NeitherThreadsNorRecomputingChangeABit) {
-  const int threads = num_threads();
+  const test::ThreadsScope scope;
+  const auto trained = [](const TrainOptions& options, int threads) {
+    set_num_threads(threads);
+    Trainer trainer = trainer_of(options);
+    return after(trainer, 4);
+  };
   std::vector<std::vector<float>> seen;
   for (const Case& one : cases()) {
     TrainOptions options = options_of(one);
-    set_num_threads(1);
-    Trainer single = trainer_of(options);
-    seen.push_back(after(single, 4));
+    seen.push_back(trained(options, 1));
     for (const float value : seen.back()) ASSERT_TRUE(std::isfinite(value)) << one.name;
-    set_num_threads(2);
+    EXPECT_EQ(trained(options, 2), seen.back()) << one.name;
     options.optimizer.recompute = true;
-    Trainer recomputing = trainer_of(options);
-    EXPECT_EQ(after(recomputing, 4), seen.back()) << one.name;
+    EXPECT_EQ(trained(options, 1), seen.back()) << one.name;
   }
-  set_num_threads(threads);
-  // Each option does something.
+  // Each option does something. Networks of other shapes always differ; the next test is about
+  // them.
   for (size_t i = 0; i < seen.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       EXPECT_NE(seen[i], seen[j]) << cases()[i].name << " and " << cases()[j].name;
     }
   }
+}
+
+// The weights of one parameter that belong to one channel of its input or output. The last two axes
+// of a convolution's weight are its inputs and its outputs.
+std::vector<float> weights_of_channel(Trainer& trainer, const std::string& path, int64_t input,
+                                      int64_t output) {
+  std::vector<float> chosen;
+  for (const NamedParameter& named : trainer.network().parameters()) {
+    if (named.path != path) continue;
+    const Tensor& weight = named.parameter->variable.value();
+    const int64_t inputs = weight.size(2), outputs = weight.size(3);
+    for (int64_t i = 0; i < weight.elements(); ++i) {
+      const bool is = input >= 0 ? i / outputs % inputs == input : i % outputs == output;
+      if (is) chosen.push_back(weight.f32()[i]);
+    }
+  }
+  return chosen;
+}
+
+// The channels that two options add to the network are trained. They would stay as they were if the
+// estimate were always 0, or if the loss did not read the variance: their gradient would be 0.
+TEST(ObjectiveOptions, TheChannelsThatAnOptionAddsLearn) {
+  int estimates = 0, variances = 0;
+  for (const Case& one : cases()) {
+    Trainer trainer = trainer_of(options_of(one));
+    const bool estimate = trainer.network().takes().estimate;
+    const bool variance = trainer.config().process.learned_variance;
+    // Of images with one channel.
+    const auto of_estimate = [&] { return weights_of_channel(trainer, "init_conv.weight", 1, -1); };
+    const auto of_variance = [&] {
+      return weights_of_channel(trainer, "final_conv.weight", -1, 1);
+    };
+    const std::vector<float> estimate_before = of_estimate(), variance_before = of_variance();
+    ASSERT_EQ(estimate_before.size(), estimate ? 8u : 0u) << one.name;
+    ASSERT_EQ(variance_before.size(), variance ? 8u : 0u) << one.name;
+    after(trainer, 4);
+    for (size_t i = 0; i < estimate_before.size(); ++i)
+      EXPECT_NE(of_estimate()[i], estimate_before[i]) << one.name;
+    for (size_t i = 0; i < variance_before.size(); ++i)
+      EXPECT_NE(of_variance()[i], variance_before[i]) << one.name;
+    estimates += estimate ? 1 : 0;
+    variances += variance ? 1 : 0;
+  }
+  EXPECT_EQ(estimates, 2);
+  EXPECT_EQ(variances, 2);
 }
 
 TEST(ObjectiveOptions, ABreakChangesNoBit) {
