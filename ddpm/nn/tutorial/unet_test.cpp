@@ -175,20 +175,6 @@ TEST(Unet, DropoutIsThereInTrainingOnlyAndTheSameForAnImageWhateverItsBatch) {
   EXPECT_EQ(with(input.rows(1, 3)).value().values(), dropped.rows(1, 3).values());
 }
 
-// Blocks that dropped the same elements would be told apart by nothing.
-TEST(Unet, NoTwoBlocksDropTheSameElements) {
-  const std::vector<uint64_t> seeds = {5};
-  const Variable x(random_tensor({1, 4, 4, 8}, 1));
-  const auto block = [&](uint64_t stream) {
-    ResnetBlock made({.in_channels = 8, .out_channels = 8},
-                     {.dropout = 0.5, .dropout_stream = stream}, Device::kCpu);
-    made.initialize(1);
-    return made(x, {.dropout_seeds = seeds}).value().values();
-  };
-  EXPECT_EQ(block(0), block(0));
-  EXPECT_NE(block(0), block(1));
-}
-
 TEST(Unet, SelfConditioningSeesTheEstimateBesideTheImages) {
   UnetConfig config{.dim = 8, .dim_mults = {1, 2}};
   config.self_condition = true;
