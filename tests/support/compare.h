@@ -29,6 +29,13 @@ struct Tolerance {
   static constexpr double kPeerOutput = 3e-6;     // a whole network's output
   static constexpr double kPeerGradient = 1e-4;   // each gradient of a whole network
   static constexpr double kPeerGradients = 1e-5;  // all gradients of weights together
+  // Formulas in double, such as schedules, weights and losses: relative, for each number. Both
+  // round to 1e-16, and the products and differences of nearly equal numbers make 5e-12 of it at
+  // most.
+  static constexpr double kPeerFormula = 1e-10;
+  // The same for the slope of the variational bound. It is a difference of nearly equal numbers
+  // where the variance is nearly the best one: 5e-11 there.
+  static constexpr double kPeerBoundSlope = 1e-9;
   // A gradient below this share of the network's largest is zero in exact arithmetic: it is that of
   // a bias before a norm with one channel per group, which subtracts the bias with the mean.
   // PyTorch wrote its rounding error there, 3e-8 to 4e-7. So ours must only be below this share
