@@ -5,9 +5,13 @@
 //   bench_objectives [--steps N of each training] [--images N] [--seed N] [--filter TEXT]
 #include <fmt/core.h>
 
-#include <cstdlib>
+#include <charconv>
+#include <cstdio>
+#include <exception>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "bench/stopwatch.h"
@@ -37,7 +41,7 @@ struct Case {
 };
 
 std::vector<Case> cases() {
-  const auto objective = [](const char* name, std::function<void(TrainOptions&)> also = {}) {
+  const auto objective = [](const char* name, const std::function<void(TrainOptions&)>& also = {}) {
     return [name, also](TrainOptions& options, UnetConfig&) {
       options.process.objective = name;
       if (also) also(options);
@@ -76,16 +80,11 @@ std::vector<Case> cases() {
 }
 
 TrainOptions options_of(const Case& one) {
-  TrainOptions options;
-  options.data.source = "mixture";
-  UnetConfig& unet = *options.network.get<UnetConfig>();
-  unet.dim = 32;
-  unet.dim_mults = {1};
-  unet.weight_standardization_eps = 1e-5;
+  TrainOptions options = test::mixture_training(32);
   options.optimizer.batch = 128;
   options.optimizer.lr = 2e-3;
   options.optimizer.ema_decay = 0.995;
-  one.set(options, unet);
+  one.set(options, *options.network.get<UnetConfig>());
   options.check();
   return options;
 }
@@ -93,10 +92,7 @@ TrainOptions options_of(const Case& one) {
 void run(const Case& one, const Options& options) {
   TrainOptions chosen = options_of(one);
   chosen.optimizer.seed = options.seed;
-  const int64_t batch = chosen.optimizer.batch;
-  Trainer trainer(chosen.optimizer, chosen.model_config(2, 2, 1), [&](int64_t step) {
-    return test::mixture_samples(100 + options.seed, step * batch, batch);
-  });
+  Trainer trainer = test::mixture_trainer(chosen, 100 + options.seed);
   const Stopwatch watch;
   while (trainer.steps() < options.steps) trainer.step();
   const double seconds = watch.seconds();
@@ -115,20 +111,34 @@ void run(const Case& one, const Options& options) {
   std::fflush(stdout);
 }
 
+// The value of a flag: a whole number from `least`.
+template <class Number>
+Number number_of(const std::string& flag, std::string_view text, Number least) {
+  Number number = 0;
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && stopped == end && number >= least) return number;
+  fail_usage("bench",
+             fmt::format("{} is '{}'; give a whole number of at least {}", flag, text, least));
+}
+
 Options parse(int count, char** words) {
   Options options;
-  for (int i = 1; i + 1 < count; i += 2) {
-    const std::string word = words[i];
-    if (word == "--steps") {
-      options.steps = std::atoll(words[i + 1]);
-    } else if (word == "--images") {
-      options.images = std::atoll(words[i + 1]);
-    } else if (word == "--seed") {
-      options.seed = static_cast<uint64_t>(std::atoll(words[i + 1]));
-    } else if (word == "--filter") {
-      options.filter = words[i + 1];
+  for (int i = 1; i < count; i += 2) {
+    const std::string flag = words[i];
+    if (i + 1 == count) fail_usage("bench", flag + " has no value");
+    const char* value = words[i + 1];
+    if (flag == "--steps") {
+      options.steps = number_of<int64_t>(flag, value, 1);
+    } else if (flag == "--images") {
+      // A single image has no distance to another of its set.
+      options.images = number_of<int64_t>(flag, value, 2);
+    } else if (flag == "--seed") {
+      options.seed = number_of<uint64_t>(flag, value, 0);
+    } else if (flag == "--filter") {
+      options.filter = value;
     } else {
-      fail_usage("bench", "unknown flag " + word);
+      fail_usage("bench", "unknown flag " + flag);
     }
   }
   return options;
@@ -154,11 +164,9 @@ int run_all(int count, char** words) {
 }  // namespace
 }  // namespace ddpm::bench
 
-int main(int count, char** words) {
-  try {
-    return ddpm::bench::run_all(count, words);
-  } catch (const ddpm::Error& error) {
-    fmt::print(stderr, "bench_objectives: {}\n", error.what());
-    return 2;
-  }
+int main(int count, char** words) try {
+  return ddpm::bench::run_all(count, words);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "bench_objectives: %s\n", error.what());
+  return 2;
 }

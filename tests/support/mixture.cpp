@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "ddpm/base/philox.h"
+#include "ddpm/nn/tutorial/unet.h"
 
 namespace ddpm::test {
 namespace {
@@ -95,6 +96,20 @@ Tensor mixture_denoised(const Tensor& x, const NoiseLevel& level) {
 
 double energy_distance(const Tensor& a, const Tensor& b) {
   return 2 * mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b);
+}
+
+TrainOptions mixture_training(int64_t dim) {
+  TrainOptions options;
+  options.data.source = "mixture";
+  options.network =
+      tutorial::UnetConfig{.dim = dim, .dim_mults = {1}, .weight_standardization_eps = 1e-5};
+  return options;
+}
+
+Trainer mixture_trainer(const TrainOptions& options, uint64_t data_seed) {
+  const int64_t batch = options.optimizer.batch;
+  return Trainer(options.optimizer, options.model_config(2, 2, 1),
+                 [=](int64_t step) { return mixture_samples(data_seed, step * batch, batch); });
 }
 
 }  // namespace ddpm::test

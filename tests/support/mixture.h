@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ddpm/diffusion/level.h"
+#include "ddpm/engine/trainer.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm::test {
@@ -21,5 +22,11 @@ Tensor mixture_denoised(const Tensor& x, const NoiseLevel& level);
 // The energy distance of two sets of images (Szekely & Rizzo 2013): 2 E|a - b| - E|a - a'| - E|b -
 // b'|, which is 0 in the mean where both are of one distribution, and above 0 otherwise.
 double energy_distance(const Tensor& a, const Tensor& b);
+
+// The options to train a small network of this width on the mixture: one level, and no option that
+// changes what it is trained to do.
+TrainOptions mixture_training(int64_t dim);
+// The images of step i are exact samples of a seed, those at positions i * batch and on.
+Trainer mixture_trainer(const TrainOptions& options, uint64_t data_seed);
 
 }  // namespace ddpm::test
