@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "ddpm/base/file.h"
 #include "ddpm/data/image.h"
@@ -64,26 +66,9 @@ TEST_F(Classes, AreCountedBeforeTraining) {
 
 TEST_F(Classes, AreTrainedToldAndDrawn) {
   const std::string run = folder_ / "run";
-  const Outcome trained = run_ddpm({"train",
-                                    "--data",
-                                    folder_ / "pictures",
-                                    "--classes",
-                                    "--out",
-                                    run,
-                                    "--size",
-                                    "8",
-                                    "--dim",
-                                    "8",
-                                    "--dim-mults",
-                                    "1,2",
-                                    "--steps",
-                                    "2",
-                                    "--batch",
-                                    "2",
-                                    "--sample-steps",
-                                    "2",
-                                    "--sample-count",
-                                    "4"});
+  const Outcome trained = run_ddpm(small_training(
+      folder_ / "pictures", run,
+      {"--classes", "--steps", "2", "--batch", "2", "--sample-steps", "2", "--sample-count", "4"}));
   ASSERT_EQ(trained.status, 0) << trained.err;
   EXPECT_THAT(trained.err, HasSubstr("2 classes: cat (3), dog (2)\n"));
   const Outcome info = run_ddpm({"info", run});
@@ -126,11 +111,35 @@ TEST_F(Classes, GuidanceOf1ChangesNothing) {
   EXPECT_NE(picture({"--guidance", "4", "--guidance-rescale", "0.7"}), guided);
 }
 
+// The mean difference between two bytes of two cells of a grid, whose corners are given.
+double difference(const Tensor& grid, ImageSize size, std::pair<int64_t, int64_t> a,
+                  std::pair<int64_t, int64_t> b) {
+  const int64_t channels = grid.size(2), width = grid.size(1);
+  const auto at = [&](std::pair<int64_t, int64_t> corner, int64_t y, int64_t i) {
+    return int{grid.u8()[((corner.first + y) * width + corner.second) * channels + i]};
+  };
+  double sum = 0;
+  for (int64_t y = 0; y < size.height; ++y) {
+    for (int64_t i = 0; i < size.width * channels; ++i) sum += std::abs(at(a, y, i) - at(b, y, i));
+  }
+  return sum / static_cast<double>(size.height * size.width * channels);
+}
+
 TEST_F(Classes, TheWayBeginsWithTheSameNoiseForEachClass) {
-  const Outcome outcome = sample(
-      {"--class", "cat,7", "--n", "2", "--trajectory", folder_ / "way.webp", "--guidance", "2"});
+  const std::string way = folder_ / "way.webp";
+  const int64_t side = 8 * 8, next = side + 2;
+  const Outcome outcome = run_ddpm({"sample", model_, "--steps", "3", "--scale", "8", "--class",
+                                    "cat,7", "--n", "2", "--trajectory", way, "--guidance", "2"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_GE(probe_image(read_file(folder_ / "way.webp")).frames, 2);  // equal ones become one
+  EXPECT_GE(probe_image(read_file(way)).frames, 2);  // equal ones become one
+  // Of the first frame. A row for each class.
+  const Tensor noise = decode_image(read_file(way), {});
+  ASSERT_EQ(noise.shape(), (Shape{2 * next + 2, 2 * next + 2, 3}));
+  const ImageSize cell{side, side};
+  for (const int64_t x : {int64_t{2}, 2 + next})
+    EXPECT_LT(difference(noise, cell, {2, x}, {2 + next, x}), 5) << x;
+  // The frames are compressed with loss. Images with different noise differ much more.
+  EXPECT_GT(difference(noise, cell, {2, 2}, {2, 2 + next}), 50);
 }
 
 TEST_F(Classes, MistakesAreAnsweredWithWhatWouldWork) {

@@ -34,29 +34,11 @@ class Condition : public ::testing::Test {
     return run_ddpm(flags);
   }
   Outcome train(const std::vector<std::string>& more) const {
-    std::vector<std::string> flags = {"train",
-                                      "--data",
-                                      folder_ / "photos",
-                                      "--out",
-                                      folder_ / "run",
-                                      "--size",
-                                      "8",
-                                      "--dim",
-                                      "8",
-                                      "--dim-mults",
-                                      "1,2",
-                                      "--steps",
-                                      "2",
-                                      "--batch",
-                                      "2",
-                                      "--sample-every",
-                                      "1",
-                                      "--sample-count",
-                                      "2",
-                                      "--sample-steps",
-                                      "1"};
+    std::vector<std::string> flags = {"--steps",        "2", "--batch",        "2",
+                                      "--sample-every", "1", "--sample-count", "2",
+                                      "--sample-steps", "1"};
     flags.insert(flags.end(), more.begin(), more.end());
-    return run_ddpm(flags);
+    return run_ddpm(small_training(folder_ / "photos", folder_ / "run", flags));
   }
   void expect_refused(const std::vector<std::string>& flags, const std::string& says,
                       int status = 2) const {

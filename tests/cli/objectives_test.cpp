@@ -23,12 +23,10 @@ class Objectives : public ::testing::Test {
   void SetUp() override { make_pictures(pictures_, 6); }
 
   Words train(const Words& more) const {
-    Words words = {"train", "--data",         pictures_, "--out",       run_,  "--size",
-                   "8",     "--dim",          "8",       "--dim-mults", "1,2", "--batch",
-                   "4",     "--timesteps",    "40",      "--steps",     "2",   "--sample-every",
-                   "0",     "--sample-steps", "10"};
+    Words words = {"--batch",        "4", "--timesteps",    "40", "--steps", "2",
+                   "--sample-every", "0", "--sample-steps", "10"};
     words.insert(words.end(), more.begin(), more.end());
-    return words;
+    return small_training(pictures_, run_, words);
   }
 
   TemporaryFolder folder_;

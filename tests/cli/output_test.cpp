@@ -48,10 +48,9 @@ class Output : public ::testing::Test {
     return Program(words, {.prepare = [&] { loss.lose(descriptor); }}).wait();
   }
   std::vector<std::string> training(const std::string& run) const {
-    return {"train", "--data",         pictures_, "--out",   run, "--size",
-            "8",     "--dim",          "8",       "--batch", "2", "--dim-mults",
-            "1,2",   "--sample-every", "0",       "--steps", "6", "--save-every",
-            "2"};
+    return small_training(
+        pictures_, run,
+        {"--batch", "2", "--sample-every", "0", "--steps", "6", "--save-every", "2"});
   }
 
   TemporaryFolder folder_;

@@ -195,9 +195,8 @@ TEST_F(Outputs, ACommandThatFailsLeavesNoFolder) {
 TEST_F(Outputs, ARunDirectoryIsTriedBeforeThePicturesAreRead) {
   everybody_may_write();
   const std::string run = place_ + "/run";
-  const std::vector<std::string> words = {"train",  "--data",  pictures_, "--out",   run,
-                                          "--size", "8",       "--dim",   "8",       "--dim-mults",
-                                          "1,2",    "--batch", "2",       "--steps", "2"};
+  const std::vector<std::string> words =
+      small_training(pictures_, run, {"--batch", "2", "--steps", "2"});
   ASSERT_EQ(as_nobody(words).status, 0);
   const std::vector<std::string> resume = {"train", "--out", run, "--resume", "--steps", "4"};
   for (const char* folder : {"/checkpoints", "/samples"}) {

@@ -149,6 +149,14 @@ Outcome on_closing_terminal(const std::vector<std::string>& arguments,
   return outcome;
 }
 
+std::vector<std::string> small_training(const std::string& pictures, const std::string& run,
+                                        const std::vector<std::string>& more) {
+  std::vector<std::string> words = {"train", "--data", pictures, "--out",       run,  "--size",
+                                    "8",     "--dim",  "8",      "--dim-mults", "1,2"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
 void make_pictures(const std::string& folder, int64_t count) {
   make_folder(folder);
   for (int64_t i = 0; i < count; ++i) {

@@ -25,12 +25,8 @@ using Json = nlohmann::json;
 // A small network and a short run.
 std::vector<std::string> small_run(const std::string& pictures, const std::string& run,
                                    std::vector<std::string> more = {}) {
-  std::vector<std::string> words = {
-      "train", "--data",         pictures, "--out",          run,   "--size",
-      "8",     "--dim",          "8",      "--dim-mults",    "1,2", "--batch",
-      "4",     "--sample-steps", "2",      "--sample-count", "2"};
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
+  more.insert(more.begin(), {"--batch", "4", "--sample-steps", "2", "--sample-count", "2"});
+  return small_training(pictures, run, more);
 }
 
 std::vector<Json> metrics_of(const std::string& run) {
