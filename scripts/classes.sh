@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Learns digits by class and emoji by group, and draws each with guidance 1, 3 and 6 (about ten minutes on 2 cores). MNIST is
+# Learns digits by class and smileys by group, and draws each with guidance 1, 3 and 6 (about ten minutes on 2 cores). MNIST is
 # a folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz. Makes demo/{digits,emoji}-{1,3,6}.png. After an
 # interruption it continues where it stopped.
 set -euo pipefail
@@ -24,5 +24,6 @@ draw() {
 
 learn digits 1000 --data "mnist:$mnist" --classes --size 28 --dim 32 --dim-mults 1,2,4 --batch 64 --lr 1e-3 --ema-decay 0.995
 draw digits all 8
-learn emoji 2000 --data emoji --classes --size 32 --dim 32 --dim-mults 1,2,4 --batch 16 --lr 1e-3 --ema-decay 0.995
+learn emoji 3000 --data emoji:smileys-emotion --classes --size 32 --channels 3 --dim 32 --dim-mults 1,2,4 --batch 16 \
+  --lr 1e-3 --ema-decay 0.995 --objective v
 draw emoji all 8

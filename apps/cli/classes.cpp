@@ -44,6 +44,9 @@ std::vector<int64_t> labels_of(const std::string& word, const std::vector<std::s
     std::iota(all.begin(), all.end(), int64_t{0});
     return all;
   }
+  if (word.empty()) {
+    fail_usage("sample", "--class has an empty name; give names with one comma between them");
+  }
   fail_usage("sample", unknown(fmt::format("there is no class '{}'", printable(word)),
                                printable(nearest(word, names)),
                                fmt::format("there are {}, and #0 to #{} by number",

@@ -1,7 +1,10 @@
 // ddpm forward: runs the network on tensors and writes its output, to compare with other programs.
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
@@ -36,6 +39,34 @@ constexpr OptionalEntry kOptionalEntries[] = {
     {"x_self_cond", true, &OptionalInputs::estimate},
 };
 
+// A misspelt name would otherwise give the output of another input without a word.
+void warn_of_ignored(const SafetensorsFile& file) {
+  constexpr size_t kNamed = 5;
+  std::vector<std::string> ignored;
+  for (const SafetensorsEntry& entry : file.entries()) {
+    const bool known = entry.name == "x" || entry.name == "t" || entry.name == "condition" ||
+                       std::any_of(std::begin(kOptionalEntries), std::end(kOptionalEntries),
+                                   [&](const auto& one) { return entry.name == one.name; });
+    if (!known) ignored.push_back(printable(entry.name));
+  }
+  if (ignored.empty()) return;
+  const size_t shown = std::min(kNamed, ignored.size());
+  say(fmt::format("ignored in {}: {}{}\n", printable(file.path()),
+                  fmt::join(ignored.begin(), ignored.begin() + shown, ", "),
+                  ignored.size() > shown ? ", ..." : ""));
+}
+
+// Classes are numbers from 0, and -1 is none.
+void check_labels(const Tensor& labels, int64_t classes, const std::string& path) {
+  if (!labels.defined()) return;
+  for (const float label : labels.values()) {
+    if (label == std::floor(label) && label >= -1 && label < static_cast<float>(classes)) continue;
+    fail("forward", fmt::format("class_labels of {} holds {}; the classes are 0 to {}, and -1 is "
+                                "no class",
+                                path, label, classes - 1));
+  }
+}
+
 void check_optional(const SafetensorsFile& file, const OptionalInputs& taken, const Shape& x) {
   for (const OptionalEntry& optional : kOptionalEntries) {
     const SafetensorsEntry* entry = file.find(optional.name);
@@ -45,14 +76,10 @@ void check_optional(const SafetensorsFile& file, const OptionalInputs& taken, co
            fmt::format("{} holds {}, which the network does not take", file.path(), optional.name));
     }
     const Shape& shape = entry->shape;
-    const bool fits = optional.image ? shape.rank() == 4 && shape[0] == x[0] && shape[2] == x[2] &&
-                                           shape[3] == x[3]
-                                     : shape == Shape{x[0]};
-    if (fits) continue;
+    const Shape wanted = optional.image ? x : Shape{x[0]};
+    if (shape == wanted) continue;
     fail("forward", fmt::format("{} of {} has the shape {}; x is {}, so {} is needed",
-                                optional.name, file.path(), shape.str(), x.str(),
-                                optional.image ? fmt::format("[{}, C, {}, {}]", x[0], x[2], x[3])
-                                               : fmt::format("[{}]", x[0])));
+                                optional.name, file.path(), shape.str(), x.str(), wanted.str()));
   }
 }
 
@@ -89,6 +116,7 @@ void check_inputs(const SafetensorsFile& file, ModelConfig config, const Optiona
                                 x->shape[1], config.network.channels()));
   }
   check_optional(file, taken, x->shape);
+  warn_of_ignored(file);
   config.height = x->shape[2];
   config.width = x->shape[3];
   config.network.check_image(config.height, config.width);
@@ -149,6 +177,7 @@ Action forward_command(Flags& flags) {
     const Model model = request->model.load(flags, device);
     check_inputs(file, model.config, model.network->takes());
     const NetworkInput input = read_inputs(file, model.network->takes(), device);
+    check_labels(input.labels, model.config.network.classes(), file.path());
     OutputFile file_out(request->out);
     const Variable out = (*model.network)(input);  // [N, H, W, C]
     require_finite(out.value(), "the output");

@@ -116,7 +116,7 @@ void print_json(const Report& report) {
 // A file describes its network, so flags may give only what the file can leave open.
 void read_model(const Request& request, const Flags& flags, Report& report) {
   const TrainOptions& options = request.options;
-  std::vector<std::string> describing = {"channels", "condition", "config"};
+  std::vector<std::string> describing = {"channels", "condition", "config", "classes", "labels"};
   for (const Field& field : fields_of(options.network)) {
     if (field.in_state_dict()) describing.push_back(flag_name(field.name()));
   }
@@ -153,6 +153,10 @@ void read_options_of_training(Request& request, const Flags& flags, Report& repo
   const ImageSize size = parse_image_size(options.data.size);
   report.config = options.model_config(size.height, size.width, channels);
   report.config.check();
+  if (options.data.wants_classes()) {
+    say("ddpm: [info] the pictures are not read here, so their classes are not counted; they add "
+        "little\n");
+  }
 }
 
 int run(Request& request, const Flags& flags) {

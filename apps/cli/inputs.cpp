@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <numeric>
 
 #include "apps/cli/outputs.h"
 #include "ddpm/base/error.h"
@@ -48,7 +49,7 @@ bool is(const Tensor& picture, ImageSize size) {
 
 Inputs::Inputs(const std::string& path, const ModelConfig& config, ImageSize size)
     : config_(config), condition_(condition_of(config)), asked_(size), pictures_(path) {
-  if (asked_ != ImageSize{}) check_condition(condition_, asked_, config.network.channels());
+  if (asked_ != ImageSize{}) check_asked();
   std::map<std::string, std::string> known;
   for (const std::string& name : pictures_.names()) {
     stems_.push_back(std::filesystem::path(name).replace_extension().string());
@@ -61,6 +62,22 @@ Inputs::Inputs(const std::string& path, const ModelConfig& config, ImageSize siz
   size_ = size_for(0, pictures_.load(0));
 }
 
+int64_t Inputs::side_step() const {
+  const int64_t divisor = config_.network.side_divisor();
+  return std::lcm(divisor, std::max<int64_t>(condition_.factor, 1));
+}
+
+void Inputs::check_asked() const {
+  const int64_t step = side_step();
+  if (asked_.height % step == 0 && asked_.width % step == 0) return;
+  fail_usage(
+      "sample",
+      fmt::format("--size is {}, but the model's network and its condition ({}) need sides that "
+                  "are multiples of {}; {} would work",
+                  text_of(asked_), config_.condition, step,
+                  text_of({nearest_side(asked_.height, step), nearest_side(asked_.width, step)})));
+}
+
 ImageSize Inputs::size_for(int64_t i, const Tensor& picture) const {
   if (asked_ != ImageSize{}) return asked_;
   const int64_t times = std::max<int64_t>(condition_.factor, 1);
@@ -68,16 +85,13 @@ ImageSize Inputs::size_for(int64_t i, const Tensor& picture) const {
   try {
     config_.network.check_image(size.height, size.width);
   } catch (const UsageError&) {
-    const int64_t divisor = config_.network.side_divisor();
-    // Only sides that the condition divides as well.
-    int64_t step = divisor;
-    while (step % times != 0) step += divisor;
+    const int64_t step = side_step();
     fail_usage(
         "sample",
         fmt::format("{} has {}x{} pixels, which gives an output of {}; the network takes "
                     "sides that are multiples of {}. --size {} makes it fit",
                     pictures_.names()[static_cast<size_t>(i)], picture.size(0), picture.size(1),
-                    text_of(size), divisor,
+                    text_of(size), config_.network.side_divisor(),
                     text_of({nearest_side(size.height, step), nearest_side(size.width, step)})));
   }
   return size;

@@ -37,6 +37,10 @@ class Inputs {
   Tensor conditions() const;
 
  private:
+  // The sides of outputs must be multiples of this: for the network and for the condition.
+  int64_t side_step() const;
+  // Throws UsageError if the size asked for is not of such sides.
+  void check_asked() const;
   ImageSize size_for(int64_t i, const Tensor& picture) const;
   Tensor condition(const Tensor& picture) const;
 

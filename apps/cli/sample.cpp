@@ -308,14 +308,15 @@ int run(Request& request, const Flags& flags) {
   const Layouts layouts = lay_out(request, model.config, image, inputs.get());
   const int64_t total = options.total();
   Outputs outputs(request, layouts, image, Trajectory::frames(options.steps), inputs.get());
-  require_memory_for_sampling(model.config,
-                              {.count = total,
-                               .batch = options.batch,
-                               .height = options.height,
-                               .width = options.width,
-                               .prepare_weights = options.prepare_weights,
-                               .other_bytes = bytes_of_files(request, layouts, image, inputs.get()),
-                               .guided = Guidance{.scale = options.guidance}.needs_both()});
+  require_memory_for_sampling(
+      model.config, {.count = total,
+                     .batch = options.batch,
+                     .height = options.height,
+                     .width = options.width,
+                     .prepare_weights = options.prepare_weights,
+                     .other_bytes = bytes_of_files(request, layouts, image, inputs.get()),
+                     .guided = Guidance{.scale = options.guidance}.needs_both(),
+                     .images_per_n = total / (options.count / (inputs ? inputs->count() : 1))});
   Tensor conditions;  // [I, H, W, C], bytes
   if (inputs) {
     conditions = inputs->conditions();

@@ -109,6 +109,13 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
                            source, conditions));
   }
   Folder pictures = load_folder(source, options, progress);
+  std::error_code error;
+  if (std::filesystem::equivalent(pictures.loaded.dataset.name(), conditions, error)) {
+    fail_usage("condition",
+               fmt::format("{} is the folder of the pictures, so each would be its own condition; "
+                           "give another folder",
+                           conditions));
+  }
   SourceOptions for_conditions = options;
   for_conditions.channels = "auto";
   for_conditions.size = pictures.loaded.dataset.image_size();

@@ -71,6 +71,15 @@ TEST_F(Pairs, APairHasTheClassOfItsPicture) {
                                              "condition:dog/c.png", "/classes", "/labels"}));
 }
 
+TEST_F(Pairs, APictureCannotBeItsOwnCondition) {
+  add("photos/a.png", flat(8, 8, {10}));
+  const std::string photos = (folder_ / "photos").string();
+  EXPECT_SAYS(message_of([&] {
+                load_pairs(photos, photos + "/.", {.size = {8, 8}});
+              }),
+              "each would be its own condition");
+}
+
 TEST_F(Pairs, AClassWithoutPairsIsRefused) {
   add("photos/cat/a.png", flat(8, 8, {10}));
   add("photos/dog/c.png", flat(8, 8, {30}));

@@ -173,7 +173,8 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
                               .width = size.width,
                               .prepare_weights = options.prepare_weights,
                               .other_bytes = options.other_bytes,
-                              .guided = both};
+                              .guided = both,
+                              .images_per_n = total / options.count};
   require_memory_for_sampling(config, memory);
   const int64_t most =
       both && guidance_fits_in_one_pass(config, memory) ? 2 * options.batch : options.batch;

@@ -189,7 +189,8 @@ void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory&
   });
   // The other memory grows with the number of pictures.
   const double one = other / static_cast<double>(sampling.count);
-  const int64_t count = largest(sampling.count, [&](int64_t pictures) {
+  const int64_t count = largest(sampling.count / sampling.images_per_n, [&](int64_t n) {
+    const int64_t pictures = n * sampling.images_per_n;
     return need(config, pictures, 1, one * static_cast<double>(pictures)) <= room;
   });
   std::string advice;
@@ -202,8 +203,9 @@ void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory&
         config, [&](const ModelConfig& smaller) { return need(smaller, 1, 1, one) <= room; });
   }
   refuse("sample",
-         fmt::format("making {} pictures of {}x{}, {} at a time,", sampling.count, config.height,
-                     config.width, std::min(sampling.batch, sampling.count)),
+         fmt::format("making {} picture{} of {}x{}, {} at a time,", sampling.count,
+                     sampling.count == 1 ? "" : "s", config.height, config.width,
+                     std::min(sampling.batch, sampling.count)),
          needed, available, advice);
 }
 

@@ -24,6 +24,8 @@ struct SamplingMemory {
   int64_t other_bytes = 0;
   // Each step runs the network twice for each image.
   bool guided = false;
+  // The images that each unit of --n stands for: with classes or inputs there are several.
+  int64_t images_per_n = 1;
 };
 
 // The same for generate() with a loaded network.

@@ -119,6 +119,21 @@ TEST(MemoryForSampling, TheNumberThatIsNamedFits) {
   EXPECT_NE(message(count + 1), "");
 }
 
+// With classes or inputs, --n counts the pictures of each.
+TEST(MemoryForSampling, TheNumberThatIsNamedIsThatOfEachClass) {
+  const ModelConfig config = default_config(256);
+  const auto message = [&](int64_t n) {
+    return refusal([&] {
+      require_memory_for_sampling(config, {.count = 10 * n, .batch = 1, .images_per_n = 10},
+                                  kFourGigabytes);
+    });
+  };
+  const int64_t n = number_after(message(100'000), "; --n");
+  ASSERT_GT(n, 0) << message(100'000);
+  EXPECT_EQ(message(n), "");
+  EXPECT_NE(message(n + 1), "");
+}
+
 TEST(MemoryForSampling, WhatFitsIsNotRefused) {
   EXPECT_EQ(refusal([] {
               require_memory_for_sampling(default_config(32), {.count = 16}, kFourGigabytes);

@@ -76,7 +76,7 @@ void OptimizerOptions::fields(Fields& field) {
       .advice("0.9995 is usual");
   field("label_dropout", label_dropout,
         "share of pictures that are shown without their class; guidance needs some")
-      .range(0, 1)
+      .range_below(0, 1)
       .advice("0.1 is usual");
   field("recompute", recompute,
         "keep only the inputs of blocks and compute the rest again: less memory, about a third "

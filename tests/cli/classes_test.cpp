@@ -146,7 +146,7 @@ TEST_F(Classes, MistakesAreAnsweredWithWhatWouldWork) {
   expect_refused({"--class", "cst"}, "there is no class 'cst'; did you mean cat?");
   expect_refused({"--class", "elephant"}, "there are cat, 7, cat,dog, and #0 to #2 by number");
   expect_refused({"--class", "cat,#3"}, "there is no class '#3'");
-  expect_refused({"--class", "cat,"}, "there is no class ''");
+  expect_refused({"--class", "cat,"}, "--class has an empty name");
   expect_refused({"--guidance", "-1"}, "guidance is -1 but must lie between 0 and 1000");
   expect_refused({"--guidance-rescale", "2"}, "guidance-rescale is 2");
   make_model(model_);
@@ -178,13 +178,15 @@ TEST_F(Classes, ForwardTakesClassLabels) {
     writer.write(folder_ / "in.safetensors");
     const Outcome outcome = run_ddpm({"forward", model_, "--in", folder_ / "in.safetensors",
                                       "--out", folder_ / "out.safetensors"});
+    EXPECT_THAT(outcome.err, Not(HasSubstr("ignored")));
     if (outcome.status != 0) return outcome.err;
     const Tensor out = SafetensorsFile::open(folder_ / "out.safetensors").read("out");
     return std::to_string(out.values()[0]) + std::to_string(out.values()[200]);
   };
   EXPECT_EQ(forward({}), forward({-1, -1}));
   EXPECT_NE(forward({}), forward({2, 0}));
-  EXPECT_THAT(forward({2, 3}), HasSubstr("there is no class 3"));
+  EXPECT_THAT(forward({2, 3}), HasSubstr("holds 3; the classes are 0 to 2"));
+  EXPECT_THAT(forward({2, 0.5f}), HasSubstr("holds 0.5; the classes are 0 to 2"));
   EXPECT_THAT(forward({2}), HasSubstr("class_labels of"));
   make_model(model_);
   EXPECT_THAT(forward({2, 0}), HasSubstr("class_labels, which the network does not take"));

@@ -139,7 +139,7 @@ TEST_F(Condition, WhatCannotWorkIsRefusedWithWhatWould) {
   draw("three.png", 3, 4);
   EXPECT_EQ(sample({"--input", folder_ / "three.png", "--out", grid_}).status, 0);
   expect_refused({"--input", folder_ / "three.png", "--out", grid_, "--size", "10"},
-                 "does not divide");
+                 "multiples of 4; 12x12 would work");
   model("none");
   expect_refused({"--input", folder_ / "in/a.png", "--out", grid_}, "takes no --input");
 }

@@ -108,6 +108,19 @@ TEST_F(Forward, NamesWhatTheNetworkDoesNotTakeOrHave) {
   expect_refused(1, "holds x_self_cond, which the network does not take");
 }
 
+// A misspelt name would otherwise go unnoticed.
+TEST_F(Forward, NamesTensorsThatItIgnores) {
+  make_model(model_);
+  SafetensorsWriter in;
+  in.add("x", Tensor::zeros({1, 8, 8, 3}), Layout::kImage);
+  in.add("t", Tensor::zeros({1}));
+  in.add("class_label", Tensor::zeros({1}));
+  in.write(in_);
+  const Outcome outcome = forward({});
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("in.safetensors: class_label\n"));
+}
+
 TEST_F(Forward, NamesInputsThatDoNotFit) {
   make_model(model_);
   expect_refused(1, "in.safetensors");  // absent

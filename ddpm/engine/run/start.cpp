@@ -29,7 +29,7 @@ std::string load_or_why_not(const CheckpointEntry& entry, const RunConfig& confi
       return fmt::format("it was saved after step {}, not {}", checkpoint.step(), entry.step);
     if (const std::string why = why_foreign(checkpoint.marks(), config); !why.empty()) return why;
     if (!same_model(checkpoint.config(), trainer.config()))
-      return "its network, schedule or picture size differs";
+      return "its network, condition, schedule or picture size differs";
     checkpoint.load(trainer.network(), trainer.adam());
     return "";
   } catch (const SystemError& error) {
