@@ -5,6 +5,12 @@
 set -euo pipefail
 mnist=$(realpath "${1:?usage: scripts/classes.sh MNIST}")
 cd "$(dirname "$0")/.."
+
+scripts/setup.sh
+cmake --preset release -DDDPM_BUILD_TESTS=OFF -DDDPM_BUILD_EXAMPLES=OFF >/dev/null
+echo 'classes: building (a few minutes the first time)'
+cmake --build --preset release --target ddpm_cli >/dev/null
+
 ddpm=build/release/ddpm
 mkdir -p demo
 

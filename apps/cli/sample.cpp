@@ -295,6 +295,17 @@ void print_classes(const ModelConfig& config, const GenerateOptions& options) {
   print("\n");
 }
 
+// An input of full size is easily given for a small one, and then takes hours.
+void warn_of_large(const ModelConfig& config, ImageSize size) {
+  constexpr int64_t kMuchLarger = 16;
+  const int64_t trained = config.height * config.width, drawn = size.height * size.width;
+  if (trained < 1 || drawn < kMuchLarger * trained) return;
+  say(
+      fmt::format("warning: the outputs are {}x{}, {} times the pixels that the model has learnt "
+                  "from; this takes long. --size {}x{} scales the inputs\n",
+                  size.height, size.width, drawn / trained, config.height, config.width));
+}
+
 int run(Request& request, const Flags& flags) {
   const Device device = request.machine.apply();
   check(request, flags);
@@ -303,6 +314,7 @@ int run(Request& request, const Flags& flags) {
   GenerateOptions& options = request.generate;
   if (!request.classes.empty()) options.labels = parse_classes(request.classes, model.config);
   complete(request, model.config, inputs.get(), options);
+  if (inputs && request.size.empty()) warn_of_large(model.config, inputs->size());
 
   const Shape image = {options.height, options.width, model.config.network.channels()};
   const Layouts layouts = lay_out(request, model.config, image, inputs.get());

@@ -130,14 +130,27 @@ bool Training::train(Run& run) {
   return run.finish();
 }
 
+// A command that draws from the model.
+std::string sample_command(const std::string& directory, const ModelConfig& config) {
+  std::string command = "ddpm sample " + directory;
+  if (config.condition != "none")
+    command += fmt::format(" --input PICTURE --size {}x{}", config.height, config.width);
+  constexpr int64_t kMostRows = 20;
+  const int64_t classes = config.network.classes();
+  if (classes > 0 && classes <= kMostRows) command += " --class all --n 4 --guidance 2";
+  return command + " --out grid.png";
+}
+
 int Training::run() {
   const std::string directory = shell_word(request_.directory);
   bool complete = false;
   int64_t steps = 0;
+  std::string next;
   try {
     const std::unique_ptr<Run> run = open();
     complete = train(*run);
     steps = run->steps();
+    next = sample_command(directory, run->config());
   } catch (const Interrupted& interrupted) {
     loading_.finish();
     say(fmt::format("ddpm: {}\n", interrupted.what()));
@@ -157,8 +170,8 @@ int Training::run() {
                     steps, options_.optimizer.steps, directory));
     return kInterrupted;
   }
-  print(fmt::format("Done: {} step{}. To make pictures with it:\n  ddpm sample {} --out grid.png\n",
-                    steps, plural(steps), directory));
+  print(fmt::format("Done: {} step{}. To make pictures with it:\n  {}\n", steps, plural(steps),
+                    next));
   return 0;
 }
 

@@ -71,6 +71,7 @@ TEST_F(Classes, AreTrainedToldAndDrawn) {
       {"--classes", "--steps", "2", "--batch", "2", "--sample-steps", "2", "--sample-count", "4"}));
   ASSERT_EQ(trained.status, 0) << trained.err;
   EXPECT_THAT(trained.err, HasSubstr("2 classes: cat (3), dog (2)\n"));
+  EXPECT_THAT(trained.out, HasSubstr(" --class all --n 4 --guidance 2 --out grid.png"));
   const Outcome info = run_ddpm({"info", run});
   EXPECT_THAT(info.out, HasSubstr("class_names                 cat (3), dog (2)\n"));
   EXPECT_THAT(info.out, HasSubstr("with --guidance"));

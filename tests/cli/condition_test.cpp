@@ -112,6 +112,17 @@ TEST_F(Condition, TransparencyIsPartOfIt) {
   }
 }
 
+TEST_F(Condition, AnInputOfFullSizeIsWarnedOf) {
+  model("grey");
+  draw("full.png", 64, 64);
+  const auto warned = [&](std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--input", folder_ / "full.png", "--out", grid_});
+    return sample(flags).err;
+  };
+  EXPECT_THAT(warned({}), HasSubstr("--size 8x8 scales the inputs"));
+  EXPECT_THAT(warned({"--size", "8"}), Not(HasSubstr("warning")));
+}
+
 TEST_F(Condition, WhatCannotWorkIsRefusedWithWhatWould) {
   model("grey");
   draw("in/a.png", 8, 8);
@@ -172,6 +183,7 @@ TEST_F(Condition, ANetworkOfLucidrainsDrawsFromPictures) {
   const Outcome trained =
       train({"--network", "lucidrains", "--self-condition", "--condition", "grey"});
   ASSERT_EQ(trained.status, 0) << trained.err;
+  EXPECT_THAT(trained.out, HasSubstr(" --input PICTURE --size 8x8 --out grid.png"));
   draw("grey.png", 8, 12, 1);
   draw("dark.png", 8, 12, 3);
   const auto drawn_from = [&](const std::string& input) {
