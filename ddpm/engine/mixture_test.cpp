@@ -95,6 +95,9 @@ double distance_after(const TrainOptions& options, int64_t steps) {
 }
 
 TEST(Mixture, EveryObjectiveLearnsTheDistribution) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "its 3000 steps would take minutes with a sanitizer; others train with one";
+#endif
   const double exact = test::energy_distance(test::mixture_samples(3, 0, kImages), reference());
   EXPECT_LT(exact, kExact);
   TrainOptions options = test::mixture_training(16);
