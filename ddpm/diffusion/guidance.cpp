@@ -28,8 +28,7 @@ std::vector<double> deviations(const Tensor& images) {
   return result;
 }
 
-}  // namespace
-
+// x once, then once more: [N, ...] -> [2N, ...]. Undefined if x is.
 Tensor twice(const Tensor& x) {
   if (!x.defined()) return {};
   std::vector<int64_t> extents(x.shape().begin(), x.shape().end());
@@ -41,8 +40,6 @@ Tensor twice(const Tensor& x) {
   }
   return both;
 }
-
-namespace {
 
 // none + scale (classed - none), all [N, H, W, C].
 Tensor guide(const Tensor& classed, const Tensor& none, const Guidance& guidance) {
@@ -74,8 +71,8 @@ Tensor guide_first_half(const Tensor& classed, const Tensor& none, const Guidanc
   const Shape& both = classed.shape();
   const Shape half{both[0], both[1], both[2], both[3] / 2};
   Backend& backend = backend_for(classed.device());
-  Tensor mean(half, DType::kFloat32, classed.device()), variance = mean.clone();
-  Tensor mean_of_none = mean.clone();
+  const auto empty = [&] { return Tensor(half, DType::kFloat32, classed.device()); };
+  Tensor mean = empty(), variance = empty(), mean_of_none = empty();
   backend.run(op::SplitChannels{.y = classed, .a = &mean, .b = &variance});
   backend.run(op::SplitChannels{.y = none, .a = &mean_of_none});
   const Tensor guided_mean = guide(mean, mean_of_none, guidance);

@@ -19,9 +19,6 @@ struct Guidance {
   bool needs_both() const { return scale != 0 && scale != 1; }
 };
 
-// x once, then once more: [N, ...] -> [2N, ...]. Undefined if x is.
-Tensor twice(const Tensor& x);
-
 // A denoiser that calls `both` in each step with 2N images: N with their classes, then the same N
 // without. Guidance changes the network's output before the objective makes an estimate of it.
 // If the outputs have twice the channels of x, the second half is a variance. It stays that of the
