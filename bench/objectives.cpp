@@ -101,9 +101,10 @@ void run(const Case& one, const Options& options) {
   std::string line = fmt::format("{:<28}{:>7.0f}", one.name, seconds);
   for (const std::string& sampler : sampler_names()) {
     for (const int64_t steps : {20, 250}) {
-      const Tensor drawn = generate(
-          *network, trainer.config(),
-          {.count = options.images, .sampler = sampler, .steps = steps, .batch = options.images});
+      const Tensor drawn = generate(*network, trainer.config(),
+                                    {.count = options.images,
+                                     .sampling = {.sampler = sampler, .steps = steps},
+                                     .batch = options.images});
       line += fmt::format("{:>12.5f}", test::energy_distance(drawn, exact));
     }
   }

@@ -8,6 +8,7 @@
 #include "ddpm/data/pictures.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/diffusion/process_config.h"
+#include "ddpm/diffusion/sampler_options.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/model_config.h"

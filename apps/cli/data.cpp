@@ -26,7 +26,7 @@ struct Request {
   std::string size = "32";
   std::string condition = "none";
   SourceOptions options;
-  SamplerOptions sampler;
+  BatchSamplerOptions sampler;
   int64_t count = 64;
   int64_t scale = 0;
   Machine machine;

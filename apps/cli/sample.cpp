@@ -23,6 +23,7 @@
 #include "ddpm/diffusion/guidance.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/sampler.h"
+#include "ddpm/diffusion/spacing.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/memory_check.h"
 
@@ -72,9 +73,9 @@ void check(const Request& request, const Flags& flags) {
                "no output for the pictures; give --out grid.png, --each DIR or --trajectory "
                "t.webp");
   }
-  if (flags.given("steps") && request.generate.steps < 1) {
-    fail_usage("sample",
-               fmt::format("--steps is {}; it must be at least 1", request.generate.steps));
+  if (flags.given("steps") && request.generate.sampling.steps < 1) {
+    fail_usage("sample", fmt::format("--steps is {}; it must be at least 1",
+                                     request.generate.sampling.steps));
   }
   request.generate.check();
   check_range("sample", "--columns", request.columns, 0, 1'000'000);
@@ -223,14 +224,7 @@ void complete(const Request& request, const ModelConfig& config, const Inputs* i
   config.network.check_image(size.height, size.width);
   options.height = size.height;
   options.width = size.width;
-  if (options.steps > config.process.timesteps) {
-    fail_usage("sample", fmt::format("--steps is {}; choose 1 to {}, the steps of the model's "
-                                     "schedule",
-                                     options.steps, config.process.timesteps));
-  }
-  if (options.steps == 0) {
-    options.steps = sampling_steps(find_sampler(options.sampler), Process(config.process));
-  }
+  options.sampling.steps = sampling_evaluations(options.sampling, Process(config.process));
   const int64_t channels = config.network.channels();
   if (channels != 1 && channels != 3 && channels != 4) {
     fail("sample", fmt::format("the model makes pictures of {} channels; pictures can be written "
@@ -252,7 +246,8 @@ int64_t bytes_of_files(const Request& request, const Layouts& layouts, const Sha
   if (!request.trajectory.empty()) {
     const double states = static_cast<double>(image.elements()) * static_cast<double>(count);
     const double one = memory_of(grid_size(count, picture, layouts.plain), image[2]);
-    bytes += static_cast<double>(Trajectory::frames(request.generate.steps)) * (states + one);
+    bytes +=
+        static_cast<double>(Trajectory::frames(request.generate.sampling.steps)) * (states + one);
   }
   return static_cast<int64_t>(std::min(bytes, kMost));
 }
@@ -319,7 +314,8 @@ int run(Request& request, const Flags& flags) {
   const Shape image = {options.height, options.width, model.config.network.channels()};
   const Layouts layouts = lay_out(request, model.config, image, inputs.get());
   const int64_t total = options.total();
-  Outputs outputs(request, layouts, image, Trajectory::frames(options.steps), inputs.get());
+  Outputs outputs(request, layouts, image, Trajectory::frames(options.sampling.steps),
+                  inputs.get());
   require_memory_for_sampling(
       model.config, {.count = total,
                      .batch = options.batch,
@@ -337,19 +333,15 @@ int run(Request& request, const Flags& flags) {
   options.check_for(model.config);
   std::optional<Trajectory> trajectory;
   if (!request.trajectory.empty()) {
-    trajectory.emplace(options.steps, Shape{total, options.height, options.width, image[2]});
+    trajectory.emplace(options.sampling.steps,
+                       Shape{total, options.height, options.width, image[2]});
   }
   Progress progress("step");
   const int64_t batches = total / options.batch + (total % options.batch != 0);
   // Drawn before the first step, because a step of large pictures takes long.
-  progress.update(0, batches * options.steps);
+  progress.update(0, batches * options.sampling.steps);
   options.progress = [&](const GenerateProgress& now) {
     if (trajectory) {
-      if (now.step == 1) {
-        const auto seeds = generated_seeds(options, now.begin, now.x->size(0));
-        trajectory->add(0, now.begin,
-                        initial_noise(seeds, image, device, model.config.process.offset_noise));
-      }
       trajectory->add(now.step, now.begin, *now.x);
     }
     progress.update(now.begin / options.batch * now.steps + now.step, batches * now.steps);
@@ -390,6 +382,9 @@ Action sample_command(Flags& flags) {
   std::vector<std::pair<std::string, std::string>> samplers;
   for (const SamplerKind& kind : sampler_kinds()) samplers.emplace_back(kind.name, kind.help);
   flags.list("Samplers", samplers);
+  std::vector<std::pair<std::string, std::string>> spacings;
+  for (const SpacingKind& kind : spacing_kinds()) spacings.emplace_back(kind.name, kind.help);
+  flags.list("Spacings", spacings);
   return [request, &flags] { return run(*request, flags); };
 }
 

@@ -18,7 +18,7 @@ constexpr uint64_t kFlipStream = 0x666c6970;
 
 }  // namespace
 
-BatchSampler::BatchSampler(const SamplerOptions& options) : options_(options) {
+BatchSampler::BatchSampler(const BatchSamplerOptions& options) : options_(options) {
   if (options_.images < 1) fail_usage("batches", "there are no pictures to draw from");
   if (options_.batch < 1)
     fail_usage("batches", fmt::format("a batch of {} is empty; give 1 or more", options_.batch));

@@ -8,7 +8,7 @@
 
 namespace ddpm {
 
-struct SamplerOptions {
+struct BatchSamplerOptions {
   // The number of pictures in the data set.
   int64_t images = 0;
   // Pictures per step. May be more than `images`.
@@ -25,14 +25,14 @@ struct SamplerOptions {
 class BatchSampler {
  public:
   // Throws UsageError for no images or a batch below 1.
-  explicit BatchSampler(const SamplerOptions& options);
+  explicit BatchSampler(const BatchSamplerOptions& options);
   // step >= 0.
   BatchPlan at(int64_t step);
 
  private:
   void shuffle(int64_t epoch);
 
-  SamplerOptions options_;
+  BatchSamplerOptions options_;
   // The epoch of permutation_.
   int64_t epoch_ = -1;
   std::vector<int64_t> permutation_;

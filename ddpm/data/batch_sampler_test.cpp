@@ -11,7 +11,7 @@
 namespace ddpm {
 namespace {
 
-std::vector<int64_t> first_indices(const SamplerOptions& options, int64_t steps) {
+std::vector<int64_t> first_indices(const BatchSamplerOptions& options, int64_t steps) {
   BatchSampler sampler(options);
   std::vector<int64_t> all;
   for (int64_t step = 0; step < steps; ++step) {
@@ -40,7 +40,7 @@ TEST(BatchSamplerTest, EveryEpochIsAFreshPermutation) {
 }
 
 TEST(BatchSamplerTest, AStepFollowsFromItsNumberAlone) {
-  const SamplerOptions options{.images = 10, .batch = 4, .seed = 5, .flip = true};
+  const BatchSamplerOptions options{.images = 10, .batch = 4, .seed = 5, .flip = true};
   BatchSampler onward(options), jumping(options);
   std::vector<BatchPlan> plans;
   for (int64_t step = 0; step < 20; ++step) plans.push_back(onward.at(step));

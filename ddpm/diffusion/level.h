@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 namespace ddpm {
 
@@ -25,6 +26,9 @@ struct NoiseLevel {
   double sigma() const { return std::sqrt(sigma_squared); }
   // log(alpha^2 / sigma^2): infinity for the clean image, minus infinity for pure noise.
   double log_snr() const { return std::log(alpha_squared / sigma_squared); }
+  // sigma / alpha, the sigma of Karras et al. 2022 (arXiv:2206.00364) for any alpha: 0 for the
+  // clean image, infinity for pure noise.
+  double ratio() const { return std::sqrt(sigma_squared / alpha_squared); }
 };
 
 // One step of sampling, from a level to a cleaner one. The forward process from `to` to `from` is
@@ -56,6 +60,17 @@ inline NoiseStep step_between(const NoiseLevel& from, const NoiseLevel& to, uint
           .kept = kept,
           .added = from.sigma_squared - kept * to.sigma_squared,
           .stream = stream};
+}
+
+// The steps from each level to the next, and from the last level to the clean image. The levels
+// must be of falling noise. The streams count down to 1.
+inline std::vector<NoiseStep> steps_between(const std::vector<NoiseLevel>& levels) {
+  std::vector<NoiseStep> steps;
+  for (size_t i = 0; i < levels.size(); ++i) {
+    const NoiseLevel to = i + 1 < levels.size() ? levels[i + 1] : NoiseLevel{};
+    steps.push_back(step_between(levels[i], to, levels.size() - i));
+  }
+  return steps;
 }
 
 }  // namespace ddpm

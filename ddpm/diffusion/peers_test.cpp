@@ -10,6 +10,7 @@
 #include "ddpm/diffusion/noised_batch.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/sampler_test_support.h"
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/kernels/variational_bound.h"
 #include "tests/support/compare.h"
@@ -99,7 +100,7 @@ TEST(Peers, EdmTellsTheNetworkTheLogarithmOfSigma) {
   const PeerNumbers peer("edm_preconditioning");
   for (const int64_t count : {18, 32, 40}) {
     std::vector<double> sigmas;
-    for (const NoiseStep& step : Process({.objective = "edm"}).steps(count)) {
+    for (const NoiseStep& step : test::steps_of(Process({.objective = "edm"}), count)) {
       sigmas.push_back(step.from.sigma());
       EXPECT_NEAR(step.from.t, std::log(step.from.sigma()) / 4, 1e-12);
     }

@@ -1,8 +1,5 @@
-// The levels of the three kinds of process. A continuous process can be sampled in any number of
-// steps. The discrete process is sampled at some of its own steps.
+// The levels of the three kinds of process.
 #include "ddpm/diffusion/process.h"
-
-#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
@@ -21,8 +18,11 @@ class ProcessLevels {
  public:
   virtual ~ProcessLevels() = default;
   virtual NoiseLevel draw(const Philox& random, uint64_t position) const = 0;
-  virtual std::vector<NoiseStep> steps(int64_t count) const = 0;
-  virtual double start_scale(const NoiseLevel&) const { return 1; }
+  virtual NoiseLevel noisiest() const = 0;
+  virtual NoiseLevel cleanest() const = 0;
+  virtual NoiseLevel at_time(double time) const = 0;
+  virtual NoiseLevel at_ratio(double ratio) const = 0;
+  virtual NoiseLevel level_told(double t) const = 0;
   // `scale` is of the estimate of the image here.
   virtual BoundLevel bound(const NoiseLevel&) const {
     fail("process", "only time steps of a schedule have a variance to learn");
@@ -30,17 +30,6 @@ class ProcessLevels {
 };
 
 namespace {
-
-// The steps between levels of falling noise. The clean image is added as the last level. Each step
-// has its own stream of random numbers.
-std::vector<NoiseStep> steps_between(std::vector<NoiseLevel> levels) {
-  levels.push_back({});
-  std::vector<NoiseStep> steps;
-  for (size_t i = 0; i + 1 < levels.size(); ++i) {
-    steps.push_back(step_between(levels[i], levels[i + 1], levels.size() - 1 - i));
-  }
-  return steps;
-}
 
 // The time steps of a schedule, with alpha^2 + sigma^2 = 1.
 class ScheduledLevels : public ProcessLevels {
@@ -52,12 +41,33 @@ class ScheduledLevels : public ProcessLevels {
     return schedule_.level(static_cast<int64_t>(random.below(steps, position)));
   }
 
-  std::vector<NoiseStep> steps(int64_t count) const override {
-    const Schedule walked = schedule_.respaced(count);
-    std::vector<NoiseStep> steps;
-    for (int64_t i = count - 1; i >= 0; --i) steps.push_back(walked.step(i));
-    return steps;
+  NoiseLevel noisiest() const override { return schedule_.level(schedule_.steps() - 1); }
+  NoiseLevel cleanest() const override { return schedule_.level(0); }
+
+  NoiseLevel at_time(double time) const override {
+    const auto below = static_cast<int64_t>(std::floor(time));
+    const double share = time - std::floor(time);
+    if (share == 0) return schedule_.level(below);
+    const double low = log_ratio(below), high = log_ratio(below + 1);
+    if (std::isinf(high)) return schedule_.level(share < 0.5 ? below : below + 1);
+    return with_ratio(std::exp(std::lerp(low, high, share)), time);
   }
+
+  NoiseLevel at_ratio(double ratio) const override {
+    int64_t low = 0, high = schedule_.steps() - 1;
+    if (std::isinf(log_ratio(high))) --high;
+    const double wanted = std::log(ratio);
+    if (high <= low || wanted <= log_ratio(low)) return schedule_.level(low);
+    if (wanted >= log_ratio(high)) return schedule_.level(high);
+    while (high - low > 1) {
+      const int64_t middle = (low + high) / 2;
+      (log_ratio(middle) <= wanted ? low : high) = middle;
+    }
+    const double from = log_ratio(low), to = log_ratio(high);
+    return with_ratio(ratio, static_cast<double>(low) + (wanted - from) / (to - from));
+  }
+
+  NoiseLevel level_told(double t) const override { return at_time(t); }
 
   // The last step has no variance of its own: it takes that of the step before, as in Nichol &
   // Dhariwal 2021.
@@ -71,6 +81,12 @@ class ScheduledLevels : public ProcessLevels {
   }
 
  private:
+  double log_ratio(int64_t i) const { return -schedule_.level(i).log_snr() / 2; }
+  static NoiseLevel with_ratio(double ratio, double t) {
+    const double squared = ratio * ratio;
+    return {.alpha_squared = 1 / (1 + squared), .sigma_squared = squared / (1 + squared), .t = t};
+  }
+
   Schedule schedule_;
 };
 
@@ -82,26 +98,20 @@ class EdmLevels : public ProcessLevels {
     constexpr double kMean = -1.2, kDeviation = 1.2;
     float normal = 0;
     random.normal(position, 1, &normal);
-    return at(std::exp(kMean + kDeviation * double{normal}));
+    return at_ratio(std::exp(kMean + kDeviation * double{normal}));
   }
 
-  // Evenly spaced in sigma^(1 / rho).
-  std::vector<NoiseStep> steps(int64_t count) const override {
-    constexpr double kLowest = 0.002, kHighest = 80, kRho = 7;
-    const double first = std::pow(kHighest, 1 / kRho), last = std::pow(kLowest, 1 / kRho);
-    std::vector<NoiseLevel> levels;
-    for (int64_t i = 0; i < count; ++i) {
-      const double place = count == 1 ? 0 : static_cast<double>(i) / static_cast<double>(count - 1);
-      levels.push_back(at(std::pow(first + place * (last - first), kRho)));
-    }
-    return steps_between(levels);
+  NoiseLevel noisiest() const override { return at_ratio(80); }
+  NoiseLevel cleanest() const override { return at_ratio(0.002); }
+
+  NoiseLevel at_time(double) const override {
+    fail("process", "the levels of edm have no time steps");
   }
-
-  double start_scale(const NoiseLevel& first) const override { return first.sigma(); }
-
- private:
-  static NoiseLevel at(double sigma) {
+  NoiseLevel at_ratio(double sigma) const override {
     return {.alpha_squared = 1, .sigma_squared = sigma * sigma, .t = std::log(sigma) / 4};
+  }
+  NoiseLevel level_told(double t) const override {
+    return {.alpha_squared = 1, .sigma_squared = std::exp(8 * t), .t = t};
   }
 };
 
@@ -121,13 +131,11 @@ class FlowLevels : public ProcessLevels {
     return at(1 / (1 + std::exp(-double{normal})));
   }
 
-  std::vector<NoiseStep> steps(int64_t count) const override {
-    std::vector<NoiseLevel> levels;
-    for (int64_t i = count; i > 0; --i) {
-      levels.push_back(at(static_cast<double>(i) / static_cast<double>(count)));
-    }
-    return steps_between(levels);
-  }
+  NoiseLevel noisiest() const override { return at(1); }
+  NoiseLevel cleanest() const override { return at(1 / timesteps_); }
+  NoiseLevel at_time(double time) const override { return at((time + 1) / timesteps_); }
+  NoiseLevel at_ratio(double ratio) const override { return at(ratio / (1 + ratio)); }
+  NoiseLevel level_told(double t) const override { return at(t / timesteps_); }
 
  private:
   NoiseLevel at(double t) const {
@@ -191,14 +199,22 @@ BoundLevel Process::bound(const NoiseLevel& level) const {
   return bound;
 }
 
-std::vector<NoiseStep> Process::steps(int64_t count) const {
-  if (count < 1 || count > most_steps_) {
-    fail_usage("process", fmt::format("{} steps of a process of {}; choose 1 to {}", count,
-                                      most_steps_, most_steps_));
-  }
-  return levels_->steps(count);
+ProcessKind Process::kind() const { return objective_->process; }
+
+NoiseLevel Process::noisiest() const { return levels_->noisiest(); }
+
+NoiseLevel Process::cleanest() const { return levels_->cleanest(); }
+
+NoiseLevel Process::at_time(double time) const {
+  DDPM_CHECK(time >= 0 && time <= static_cast<double>(most_steps_ - 1));
+  return levels_->at_time(time);
 }
 
-double Process::start_scale(const NoiseLevel& first) const { return levels_->start_scale(first); }
+NoiseLevel Process::at_ratio(double ratio) const {
+  DDPM_CHECK(ratio > 0 && std::isfinite(ratio));
+  return levels_->at_ratio(ratio);
+}
+
+NoiseLevel Process::level_told(double t) const { return levels_->level_told(t); }
 
 }  // namespace ddpm

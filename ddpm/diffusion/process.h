@@ -14,6 +14,7 @@ namespace ddpm {
 class Philox;
 struct BoundLevel;
 struct ObjectiveKind;
+enum class ProcessKind;
 struct Preconditioning;
 
 // The levels of one kind of process.
@@ -49,13 +50,22 @@ class Process {
   // Dhariwal 2021, section 3.3).
   double bound_weight() const { return 0.001 * static_cast<double>(most_steps_); }
 
-  // The steps of sampling in `count` steps, from the most noise to the image. Each step begins at
-  // the level where the previous one ended. Throws UsageError unless 1 <= count <= most_steps().
-  std::vector<NoiseStep> steps(int64_t count) const;
+  ProcessKind kind() const;
   // The configured number of time steps, also for a process with continuous levels.
   int64_t most_steps() const { return most_steps_; }
-  // Sampling starts at the level `first` with x = this number times standard normal noise.
-  double start_scale(const NoiseLevel& first) const;
+
+  // The levels with the most and with the least noise that the network was trained on.
+  NoiseLevel noisiest() const;
+  NoiseLevel cleanest() const;
+  // The level of a time step, from 0 to most_steps() - 1. For whole numbers of a scheduled process
+  // this is exactly its level. Between them log(sigma / alpha) is interpolated. For flow it is the
+  // level with sigma = (time + 1) / most_steps(). EDM has no time steps: throws Error.
+  NoiseLevel at_time(double time) const;
+  // The level with this sigma / alpha, which must be finite. For a scheduled process the ratio is
+  // first brought between those of its first level and its last level of finite ratio.
+  NoiseLevel at_ratio(double ratio) const;
+  // The level for which the network gets the number t, the inverse of NoiseLevel::t.
+  NoiseLevel level_told(double t) const;
 
  private:
   const ObjectiveKind* objective_;

@@ -9,17 +9,20 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/objective.h"
+#include "ddpm/diffusion/sampler_test_support.h"
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/kernels/arguments.h"
 
 namespace ddpm {
 namespace {
 
+using test::steps_of;
+
 TEST(Process, StepsLeadFromTheMostNoiseToTheImage) {
   for (const std::string& objective : objective_names()) {
     const Process process({.schedule = "cosine", .timesteps = 100, .objective = objective});
     for (const int64_t count : {1, 2, 7, 100}) {
-      const std::vector<NoiseStep> steps = process.steps(count);
+      const std::vector<NoiseStep> steps = steps_of(process, count);
       ASSERT_EQ(static_cast<int64_t>(steps.size()), count) << objective;
       for (size_t i = 0; i < steps.size(); ++i) {
         EXPECT_LT(steps[i].from.log_snr(), steps[i].to.log_snr()) << objective << i;
@@ -35,8 +38,8 @@ TEST(Process, StepsLeadFromTheMostNoiseToTheImage) {
       EXPECT_EQ(steps.back().to.sigma_squared, 0) << objective;
     }
     EXPECT_EQ(process.most_steps(), 100);
-    EXPECT_THROW(process.steps(0), UsageError) << objective;
-    EXPECT_THROW(process.steps(101), UsageError) << objective;
+    EXPECT_THROW(steps_of(process, -1), UsageError) << objective;
+    EXPECT_THROW(steps_of(process, 101), UsageError) << objective;
   }
 }
 
@@ -58,7 +61,7 @@ TEST(Process, DrawsTimeStepsEvenly) {
 // Karras et al. 2022, equation 5 with 18 steps and table 1's c_noise. An independent program
 // computed the numbers.
 TEST(Process, EdmWalksItsLevelsOfSigma) {
-  const std::vector<NoiseStep> steps = Process({.objective = "edm"}).steps(18);
+  const std::vector<NoiseStep> steps = steps_of(Process({.objective = "edm"}), 18);
   const std::pair<size_t, double> sigmas[] = {
       {0, 80}, {1, 57.5859847212482}, {7, 5.31519452179638}, {17, 0.002}};
   for (const auto& [i, sigma] : sigmas) {
@@ -89,7 +92,7 @@ TEST(Process, EdmDrawsSigmaLogNormally) {
 
 TEST(Process, FlowIsAStraightLine) {
   const Process process({.timesteps = 1000, .objective = "flow"});
-  const std::vector<NoiseStep> steps = process.steps(4);
+  const std::vector<NoiseStep> steps = steps_of(process, 4);
   for (size_t i = 0; i < 4; ++i) {
     const double t = 1 - static_cast<double>(i) / 4;
     EXPECT_NEAR(steps[i].from.alpha(), 1 - t, 1e-15);
@@ -144,7 +147,7 @@ TEST(Process, ZeroSnrStartsFromNoiseAlone) {
   for (const std::string objective : {"x0", "v"}) {
     const Process process({.schedule = "cosine", .objective = objective, .zero_snr = true});
     for (const int64_t count : {1, 7, 1000}) {
-      const std::vector<NoiseStep> steps = process.steps(count);
+      const std::vector<NoiseStep> steps = steps_of(process, count);
       EXPECT_EQ(steps.front().from.alpha_squared, 0) << objective;
       EXPECT_EQ(steps.front().from.t, 999) << objective;
       EXPECT_EQ(steps.front().added, 1) << objective;

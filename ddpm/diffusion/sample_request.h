@@ -4,11 +4,10 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
-#include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "ddpm/diffusion/sampler_options.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
@@ -38,33 +37,33 @@ class Denoiser {
   bool takes_estimate_ = false;
 };
 
-// Passed to the callback after each step. The tensors belong to the sampler and are valid only
-// during the call. To keep one, clone it.
+// Passed to the callback. The tensors belong to the sampler and are valid only during the call. To
+// keep one, clone it.
 struct SampleProgress {
-  // 1 ... steps
+  // 0 before the first evaluation, then the evaluations that are done, 1 ... steps.
   int64_t step = 0;
+  // Evaluations of the network in all.
   int64_t steps = 0;
-  // [N, H, W, C]: the input of the next step, or the finished images after the last step.
+  // [N, H, W, C]: the input of the next evaluation, or the finished images after the last one.
   const Tensor* x = nullptr;
-  // [N, H, W, C]: this step's estimate of the finished images.
+  // [N, H, W, C]: the estimate of the finished images by the last evaluation. Null in step 0.
   const Tensor* x0 = nullptr;
 };
 
 struct SampleRequest {
-  std::string sampler = "ddpm";
+  SamplerOptions sampling = {};
   // [H, W, C]
   Shape image = {};
-  // One per image; see image_seeds() in initial_noise.h.
+  // One per image; see image_seeds() in initial_noise.h. All noise comes from them.
   std::vector<uint64_t> image_seeds = {};
-  // Without a value the sampler's default is used; see sampling_steps() in sampler.h.
-  std::optional<int64_t> steps = {};
-  // For DDIM: from 0 (no noise is added) to 1 (as much noise as in DDPM).
-  double eta = 0;
-  // Clip each estimate of the image to [-1, 1].
-  bool clip = true;
+  // For the spacing "tuned": the numbers t of the levels, from the most noise to the least.
+  std::vector<double> tuned = {};
+  // Noise in place of that of the seeds, each [N, H, W, C] of standard normal numbers: first that
+  // of the start, then that of each step which adds noise. Empty: noise comes from the seeds.
+  std::vector<Tensor> noise = {};
   Device device = Device::kCpu;
-  // Called after each step. If it returns false, sample() stops and throws Error, so that
-  // unfinished images are never taken for samples. May be empty.
+  // Called before the first evaluation and after each. If it returns false, sample() stops and
+  // throws Error, so that unfinished images are never taken for samples. May be empty.
   std::function<bool(const SampleProgress&)> progress = {};
 };
 

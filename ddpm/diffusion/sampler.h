@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "ddpm/diffusion/process.h"
 #include "ddpm/diffusion/sample_request.h"
 #include "ddpm/diffusion/sampler_kind.h"
+#include "ddpm/diffusion/sampler_options.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
@@ -22,18 +22,20 @@ std::vector<std::string> sampler_names();
 // Throws UsageError naming the choices.
 const SamplerKind& find_sampler(std::string_view name);
 
-// Throws UsageError for an eta outside [0, 1], or above 0 if the sampler has none.
-void check_eta(const SamplerKind& kind, double eta);
+// The number of evaluations of the network that the request makes: the requested number, which
+// samplers with two evaluations in each step round down to an odd number, or the sampler's default,
+// at most the process's number of time steps. Throws UsageError for a number that the sampler
+// cannot make.
+int64_t sampling_evaluations(const SamplerOptions& options, const Process& process);
+// The levels at which the sampler begins its steps, from the most noise to the least. Throws
+// UsageError for a spacing or a number of evaluations that does not fit the process. tuned: the
+// numbers t of the levels for the spacing "tuned".
+std::vector<NoiseLevel> sampling_levels(const SamplerOptions& options, const Process& process,
+                                        const std::vector<double>& tuned = {});
 
-// The number of sampling steps: the requested number, or the sampler's default, which is reduced to
-// the process's number of steps. Throws UsageError if the requested number is below 1 or above the
-// process's number of steps.
-int64_t sampling_steps(const SamplerKind& kind, const Process& process,
-                       std::optional<int64_t> asked = {});
-
-// Returns the images [N, H, W, C]. Throws UsageError for a request that cannot work (unknown
-// sampler, steps out of range, eta outside [0, 1], a shape without pixels), and Error if it was
-// cancelled or the network returns another shape.
+// Returns the images [N, H, W, C]. Throws UsageError for a request that cannot work (as
+// SamplerOptions::check() and sampling_levels(), a shape without pixels, too little noise), and
+// Error if it was cancelled or the network returns another shape.
 Tensor sample(const Process& process, const Denoiser& network, const SampleRequest& request);
 
 }  // namespace ddpm

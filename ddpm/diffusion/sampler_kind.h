@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "ddpm/tensor/tensor.h"
 
@@ -13,11 +14,24 @@ class SampleLoop;
 struct SamplerKind {
   const char* name;
   const char* help;
-  // The number of steps if the request does not give one. 0: all steps of the process.
-  int64_t default_steps;
   Tensor (*run)(SampleLoop& loop);
-  // Whether it reads SampleRequest::eta.
-  bool has_eta = false;
+  // The number of evaluations if the request does not give one. 0: as many as there are time steps.
+  int64_t default_steps;
+  // The spacing for a process with a schedule if the request does not give one.
+  const char* spacing;
+  // The highest order, and the one of a request without. 0 if there is no choice.
+  int64_t most_order = 0;
+  int64_t default_order = 0;
+  // The noise that a request without eta adds. Empty if the sampler has no eta.
+  std::optional<double> eta = {};
+  bool has_churn = false;
+  // Evaluates the network twice in each step but the last.
+  bool two_evaluations = false;
+  // Whether spacings of time steps include the first one; see SpacingRequest::with_first.
+  bool with_first = true;
+  // Whether a scheduled process starts from sigma times noise, as in k-diffusion, and not from
+  // noise of variance 1.
+  bool starts_at_sigma = false;
 };
 
 }  // namespace ddpm

@@ -47,7 +47,7 @@ TEST_F(Samplers, DdimWithoutNoiseDrawsFromTheData) {
 TEST_F(Samplers, DdimWithNoiseDrawsFromTheData) {
   const Trained trained("cosine", 1000);
   SampleRequest request = request_of("ddim", 10000, 200);
-  request.eta = 1;
+  request.sampling.eta = 1;
   const Tensor images = sample(trained.process, exact_denoiser(trained, kData), request);
   expect_gaussian(images, kData, 0.03);
 }
@@ -58,7 +58,7 @@ TEST_F(Samplers, DdimAtEtaOneIsDdpm) {
   const Trained trained("linear", 1000);
   const Denoiser denoiser = exact_denoiser(trained, kData);
   SampleRequest request = request_of("ddim", 8, 50);
-  request.eta = 1;
+  request.sampling.eta = 1;
   const Tensor ddim = sample(trained.process, denoiser, request);
   const SampleRequest ancestral = request_of("ddpm", 8, 50);
   EXPECT_LT(largest_difference(ddim, sample(trained.process, denoiser, ancestral)), 1e-4);
@@ -143,10 +143,13 @@ TEST_F(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
   for (const std::string& sampler : sampler_names()) {
     for (const int64_t steps : {1, 2, 10, 100}) {
       SampleRequest request = request_of(sampler, 3, steps);
-      request.clip = true;
+      request.sampling.clip = "static";
+      // Spacings without the first time step would have 101 levels here.
+      if (steps == 100) request.sampling.spacing = "trailing";
+      const int64_t evaluations = sampling_evaluations(request.sampling, trained.process);
       const Tensor images = sample(trained.process, sure, request);
       for (int64_t i = 0; i < images.elements(); ++i) {
-        EXPECT_NEAR(images.f32()[i], image[i % 4], steps == 1 ? bound : 1e-4)
+        EXPECT_NEAR(images.f32()[i], image[i % 4], evaluations == 1 ? bound : 1e-4)
             << sampler << " " << steps;
       }
     }
@@ -160,15 +163,16 @@ TEST_F(Samplers, ClippingKeepsEachEstimateInRange) {
   };
   for (const std::string& sampler : sampler_names()) {
     SampleRequest request = request_of(sampler, 2, 10);
-    request.clip = true;
+    request.sampling.clip = "static";
     int64_t calls = 0;
     request.progress = [&](const SampleProgress& progress) {
+      if (progress.step == 0) return true;
       ++calls;
       for (const float value : progress.x0->values()) EXPECT_EQ(value, 1) << sampler;
       return true;
     };
     for (const float value : sample(trained.process, wild, request).values()) EXPECT_EQ(value, 1);
-    EXPECT_EQ(calls, 10);
+    EXPECT_EQ(calls, sampling_evaluations(request.sampling, trained.process)) << sampler;
   }
 }
 
@@ -179,7 +183,7 @@ TEST_F(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
     return Tensor::full(x.shape(), -30, x.device());
   };
   SampleRequest request = request_of("ddim", 1, 2);
-  request.clip = true;
+  request.sampling.clip = "static";
   Tensor start, after;  // [1, 1, 2, 2]
   const Denoiser watched = [&](const Tensor& x, const Tensor& t) {
     if (!start.defined()) start = x.clone();
@@ -207,8 +211,19 @@ TEST_F(Samplers, TellTheNetworkTheTrainedSteps) {
       told.push_back(t.f32()[0]);
       return Tensor::zeros(x.shape(), x.device());
     };
-    sample(trained.process, watched, request_of(sampler, 2, 4));
-    EXPECT_EQ(told, (std::vector<float>{999, 666, 333, 0})) << sampler;
+    SampleRequest request = request_of(sampler, 2, 4);
+    request.sampling.spacing = "linspace";
+    const SamplerKind& kind = find_sampler(sampler);
+    if (kind.two_evaluations) request.sampling.steps = 7;
+    sample(trained.process, watched, request);
+    std::vector<float> expected;
+    // The second evaluation of a step is at the level that the next step begins at.
+    for (const float t : kind.with_first ? std::vector<float>{999, 666, 333, 0}
+                                         : std::vector<float>{999, 749, 500, 250}) {
+      if (kind.two_evaluations && t != 999) expected.push_back(t);
+      expected.push_back(t);
+    }
+    EXPECT_EQ(told, expected) << sampler;
   }
 }
 
@@ -217,7 +232,7 @@ TEST_F(Samplers, AnImageDependsOnItsSeedAlone) {
   const Denoiser denoiser = exact_denoiser(trained, kData);
   for (const std::string& sampler : sampler_names()) {
     SampleRequest request = request_of(sampler, 5, 10);
-    request.eta = sampler == "ddim" ? 0.5 : 0;
+    request.sampling.eta = find_sampler(sampler).eta ? 0.5 : -1;
     request.image_seeds = image_seeds(3, 0, 5);
     set_num_threads(2);
     const Tensor together = sample(trained.process, denoiser, request);  // [5, 1, 2, 2]
@@ -236,16 +251,19 @@ TEST_F(Samplers, AnImageDependsOnItsSeedAlone) {
 TEST_F(Samplers, StartFromTheInitialNoise) {
   const Trained trained("linear", 10);
   for (const std::string& sampler : sampler_names()) {
-    const SampleRequest request = request_of(sampler, 3, {});
+    SampleRequest request = request_of(sampler, 3, {});
+    request.sampling.spacing = "trailing";
     Tensor start;  // [3, 1, 2, 2]
     const Denoiser watched = [&](const Tensor& x, const Tensor&) {
       if (!start.defined()) start = x.clone();
       return Tensor::zeros(x.shape(), x.device());
     };
     sample(trained.process, watched, request);
-    EXPECT_EQ(start.values(),
-              initial_noise(request.image_seeds, request.image, request.device).values())
-        << sampler;
+    const double scale =
+        find_sampler(sampler).starts_at_sigma ? trained.process.noisiest().sigma() : 1;
+    const Tensor noise = initial_noise(request.image_seeds, request.image, request.device);
+    for (int64_t i = 0; i < noise.elements(); ++i)
+      EXPECT_EQ(start.f32()[i], noise.f32()[i] * static_cast<float>(scale)) << sampler;
   }
 }
 
@@ -260,17 +278,20 @@ TEST_F(Samplers, ReportEveryStepAndStopWhenAsked) {
   const Trained trained("linear", 10);
   for (const std::string& sampler : sampler_names()) {
     SampleRequest request = request_of(sampler, 1, {});
+    const int64_t evaluations = sampling_evaluations(request.sampling, trained.process);
+    EXPECT_EQ(evaluations, find_sampler(sampler).two_evaluations ? 19 : 10) << sampler;
     std::vector<int64_t> steps;
     request.progress = [&](const SampleProgress& progress) {
-      EXPECT_EQ(progress.steps, 10);
+      EXPECT_EQ(progress.steps, evaluations);
+      EXPECT_EQ(progress.x0 == nullptr, progress.step == 0);
       steps.push_back(progress.step);
       return progress.step < 3;
     };
     EXPECT_EQ(
         test::message_of([&] { sample(trained.process, exact_denoiser(trained, kData), request); }),
-        "[sample] cancelled after step 3 of 10")
+        "[sample] cancelled after step 3 of " + std::to_string(evaluations))
         << sampler;
-    EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3})) << sampler;
+    EXPECT_EQ(steps, (std::vector<int64_t>{0, 1, 2, 3})) << sampler;
   }
 }
 
@@ -283,21 +304,25 @@ TEST_F(Samplers, RefuseWhatCannotWork) {
   EXPECT_EQ(usage_error(request_of("dpm", 1, {})),
             "[sample] there is no sampler 'dpm'; choose " + join_choices(sampler_names()));
   SampleRequest ancestral = request_of("ddpm", 1, {});
-  ancestral.eta = 0.5;
+  ancestral.sampling.eta = 0.5;
   EXPECT_EQ(usage_error(ancestral),
-            "[sample] eta is 0.5, but the sampler ddpm has none; use 0, or the sampler ddim");
+            "[sample] eta is 0.5, but the sampler ddpm has none; use 0, or the sampler ddim, "
+            "dpmpp-2m-sde or euler-ancestral");
   for (const std::string& sampler : sampler_names()) {
-    EXPECT_EQ(usage_error(request_of(sampler, 1, 0)),
-              "[sample] 0 steps; this model was trained with 10, choose 1 to 10");
-    EXPECT_EQ(usage_error(request_of(sampler, 1, 11)),
-              "[sample] 11 steps; this model was trained with 10, choose 1 to 10");
+    const std::string most = find_sampler(sampler).two_evaluations ? "19" : "10";
+    for (const int64_t steps : {-1, 20}) {
+      const std::string error = usage_error(request_of(sampler, 1, steps));
+      EXPECT_NE(error.find(std::to_string(steps)), std::string::npos) << error;
+      if (steps < 0) continue;
+      EXPECT_NE(error.find("choose 1 to " + most), std::string::npos) << error;
+    }
     EXPECT_EQ(usage_error(request_of(sampler, 0, {})),
               "[sample] no images; at least 1 seed is needed");
   }
   SampleRequest request = request_of("ddim", 1, {});
-  request.eta = -0.1;
+  request.sampling.eta = -0.1;
   EXPECT_EQ(usage_error(request), "[sample] eta is -0.1; it must lie between 0 and 1");
-  request.eta = std::numeric_limits<double>::quiet_NaN();
+  request.sampling.eta = std::numeric_limits<double>::quiet_NaN();
   EXPECT_NE(usage_error(request), "");
   request = request_of("ddim", 1, {});
   request.image = {2, 2};

@@ -28,18 +28,7 @@ struct Trained {
   }
 
   // The level for which the network gets t.
-  NoiseLevel level(double t) const {
-    switch (kind) {
-      case ProcessKind::kScheduled:
-        return schedule.level(static_cast<int64_t>(t));
-      case ProcessKind::kEdm:
-        return {.alpha_squared = 1, .sigma_squared = std::exp(8 * t), .t = t};
-      case ProcessKind::kFlow:
-        break;
-    }
-    const double sigma = t / static_cast<double>(schedule.steps());
-    return {.alpha_squared = (1 - sigma) * (1 - sigma), .sigma_squared = sigma * sigma, .t = t};
-  }
+  NoiseLevel level(double t) const { return process.level_told(t); }
 
   ProcessKind kind;
   Schedule schedule;
@@ -158,12 +147,15 @@ inline void expect_gaussian(const Tensor& images, const Gaussian& data, double b
 inline SampleRequest request_of(const std::string& sampler, int64_t images,
                                 std::optional<int64_t> steps) {
   SampleRequest request;
-  request.sampler = sampler;
+  request.sampling = {.sampler = sampler, .steps = steps.value_or(0), .clip = "none"};
   request.image = {1, 2, 2};
   request.image_seeds = image_seeds(17, 0, images);
-  request.steps = steps;
-  request.clip = false;
   return request;
+}
+
+// The steps of a process between `count` levels of its usual spacing.
+inline std::vector<NoiseStep> steps_of(const Process& process, int64_t count) {
+  return steps_between(sampling_levels({.sampler = "ddim", .steps = count}, process));
 }
 
 inline double largest_difference(const Tensor& a, const Tensor& b) {

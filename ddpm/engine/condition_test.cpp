@@ -46,7 +46,7 @@ struct Conditioned {
     network->initialize(3);
   }
   Tensor draw(GenerateOptions options) const {
-    options.steps = 2;
+    options.sampling.steps = 2;
     return generate(*network, config, options);
   }
   ModelConfig config;

@@ -114,7 +114,7 @@ TEST(Families, SamplingUsesEarlierEstimatesImageByImage) {
   network->initialize(1);
   GenerateOptions sampling;
   sampling.count = 3;
-  sampling.steps = 4;
+  sampling.sampling.steps = 4;
   const Tensor together = generate(*network, config, sampling);
   sampling.batch = 2;
   EXPECT_EQ(generate(*network, config, sampling).values(), together.values());

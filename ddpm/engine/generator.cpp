@@ -46,11 +46,7 @@ void GenerateOptions::fields(Fields& field) {
   constexpr double kMany = 1'000'000;
   field("n", count, "number of pictures; of each class, if --class is given").range(1, kMany);
   field("seed", seed, "picture k of a seed is the same whatever --n and --batch are");
-  field("sampler", sampler, "see below").choices("sampler", sampler_names());
-  field("steps", steps, "denoising steps, 1 to the model's timesteps")
-      .range(0, kMany)
-      .default_text("the sampler's own");
-  field("eta", eta, "noise that ddim adds: 0 none, 1 as much as ddpm").range(0, 1);
+  sampling.fields(field);
   field("guidance", guidance,
         "weight of the class: 1 as it was learnt, more for clearer but less varied pictures in "
         "twice the time, 0 to ignore it")
@@ -66,7 +62,7 @@ void GenerateOptions::fields(Fields& field) {
 void GenerateOptions::check() const {
   constexpr int64_t kLast = int64_t{1} << 40;
   check_options("sample", *this, "--");
-  check_eta(find_sampler(sampler), eta);
+  sampling.check();
   const struct {
     const char* name;
     int64_t value, highest;
@@ -188,12 +184,10 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
     const ImageInputs inputs = image_inputs(config, asked, begin, count, both, network.device());
     Denoiser denoiser = denoiser_for(network, inputs, most);
     if (both) denoiser = guided(denoiser, guidance);
-    SampleRequest request{.sampler = options.sampler,
+    SampleRequest request{.sampling = options.sampling,
                           .image = {size.height, size.width, channels},
                           .image_seeds = generated_seeds(options, begin, count),
-                          .eta = options.eta,
                           .device = network.device()};
-    if (options.steps > 0) request.steps = options.steps;
     if (options.progress) {
       request.progress = [&](const SampleProgress& progress) {
         return options.progress({.begin = begin,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ddpm/base/options.h"
+#include "ddpm/diffusion/sampler_options.h"
 #include "ddpm/engine/model_config.h"
 #include "ddpm/tensor/tensor.h"
 
@@ -19,12 +20,12 @@ class Network;
 struct GenerateProgress {
   // The first image of the batch, counted from the first image of the call.
   int64_t begin = 0;
-  // 1 ... steps
+  // As in SampleProgress: 0 before the first evaluation of the network, then 1 ... steps.
   int64_t step = 0;
   int64_t steps = 0;
-  // [N, H, W, C]: the input of the next step, or the finished images after the last step.
+  // [N, H, W, C]: the input of the next evaluation, or the finished images after the last one.
   const Tensor* x = nullptr;
-  // [N, H, W, C]: this step's estimate of the finished images.
+  // [N, H, W, C]: the last evaluation's estimate of the finished images. Null in step 0.
   const Tensor* x0 = nullptr;
 };
 
@@ -34,13 +35,10 @@ struct GenerateOptions {
   uint64_t seed = 0;
   // Generates the images first ... first + count - 1 of the seed.
   int64_t first = 0;
-  std::string sampler = "ddim";
-  // Denoising steps. 0: the sampler's own default.
-  int64_t steps = 0;
-  double eta = 0;
   // The classes to draw, one after the other. -1: no class. Empty: if the network is told classes,
   // image k of the seed is of class k modulo their number.
   std::vector<int64_t> labels = {};
+  SamplerOptions sampling;
   // Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): output = none + guidance
   // (classed - none). 1 and 0 take one pass of the network in each step, other values take two.
   // guidance_rescale, from 0 to 1, takes back the contrast that this adds (Lin et al. 2023,
@@ -60,13 +58,14 @@ struct GenerateOptions {
   Tensor condition = {};
   // Memory that the caller will take in addition. The memory check includes it.
   int64_t other_bytes = 0;
-  // Called after every denoising step of every batch. If it returns false, generate() throws Error.
+  // Called before the first evaluation and after each, for every batch. If it returns false,
+  // generate() throws Error.
   std::function<bool(const GenerateProgress&)> progress = {};
 
   // The number of images of all classes together.
   int64_t total() const;
 
-  // The options for users: n (count), seed, sampler, steps, eta, guidance, guidance_rescale and
+  // The options for users: n (count), seed, those of `sampling`, guidance, guidance_rescale and
   // batch.
   void fields(Fields& field);
   // Throws UsageError if a number is outside the range of all models, naming the range. It needs no

@@ -75,7 +75,7 @@ TEST_P(HostileNumber, IsAnErrorInEveryFieldOfTheConfiguration) {
     const std::string message = message_of([&] {
       model = load_model(path);
       // A file may leave the size unknown, but then sampling needs a size.
-      generate(*model.network, model.config, {.count = 1, .steps = 1});
+      generate(*model.network, model.config, {.count = 1, .sampling = {.steps = 1}});
     });
     EXPECT_NE(message, "") << field;
     if (model.network == nullptr) {
@@ -212,8 +212,10 @@ TEST(HostileModel, PicturesThatAreNoNumbersAreAnError) {
     named.parameter->variable.value().f32()[0] = std::numeric_limits<float>::quiet_NaN();
   }
   for (const char* sampler : {"ddim", "ddpm"}) {
-    const std::string message = message_of(
-        [&] { generate(network, small_config(20), {.count = 1, .sampler = sampler, .steps = 2}); });
+    const std::string message = message_of([&] {
+      generate(network, small_config(20),
+               {.count = 1, .sampling = {.sampler = sampler, .steps = 2}});
+    });
     EXPECT_TRUE(contains(message, "nan")) << message;
   }
 }
@@ -225,8 +227,8 @@ TEST(HostileRequest, NumbersOutOfRangeAreUsageErrors) {
   const GenerateOptions mistakes[] = {{.count = 72057594037927936},
                                       {.count = kHuge},
                                       {.count = -1},
-                                      {.steps = kHuge},
-                                      {.steps = -1},
+                                      {.sampling = {.steps = kHuge}},
+                                      {.sampling = {.steps = -1}},
                                       {.batch = kHuge},
                                       {.batch = 0},
                                       {.first = kHuge},
@@ -237,7 +239,8 @@ TEST(HostileRequest, NumbersOutOfRangeAreUsageErrors) {
   for (const GenerateOptions& options : mistakes) {
     EXPECT_TRUE(
         message_of([&] { generate(network, small_config(20), options); }).starts_with("usage: "))
-        << options.count << ' ' << options.steps << ' ' << options.batch << ' ' << options.height;
+        << options.count << ' ' << options.sampling.steps << ' ' << options.batch << ' '
+        << options.height;
   }
 }
 

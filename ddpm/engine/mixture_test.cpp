@@ -37,18 +37,14 @@ constexpr double kTrained = 0.02, kTrainedX0 = 0.05, kUntrained = 0.1;
 
 // A network without error: it gives what makes the estimate of the image the exact mean. It finds
 // the level by t, which is that of one of the steps.
-Denoiser exact_network(const Process& process, const std::vector<NoiseStep>& steps) {
+Denoiser exact_network(const Process& process) {
   return [&](const Tensor& input, const Tensor& t) {
-    const auto step = std::find_if(steps.begin(), steps.end(), [&](const NoiseStep& one) {
-      return static_cast<float>(one.from.t) == t.f32()[0];
-    });
-    if (step == steps.end())
-      fail("test", "the sampler asks for a level that is not one of its own");
-    const Preconditioning use = process.preconditioning(step->from);
+    const NoiseLevel level = process.level_told(t.f32()[0]);
+    const Preconditioning use = process.preconditioning(level);
     Tensor x(input.shape());
     for (int64_t i = 0; i < x.elements(); ++i)
       x.f32()[i] = static_cast<float>(input.f32()[i] / use.c_in);
-    Tensor output = test::mixture_denoised(x, step->from);
+    Tensor output = test::mixture_denoised(x, level);
     for (int64_t i = 0; i < x.elements(); ++i) {
       output.f32()[i] = static_cast<float>((output.f32()[i] - use.c_skip * x.f32()[i]) / use.c_out);
     }
@@ -59,12 +55,11 @@ Denoiser exact_network(const Process& process, const std::vector<NoiseStep>& ste
 double exact_distance(const ProcessConfig& config, const std::string& sampler) {
   constexpr int64_t kSteps = 250;
   const Process process(config);
-  const std::vector<NoiseStep> steps = process.steps(kSteps);
-  const Tensor drawn = sample(process, exact_network(process, steps),
-                              {.sampler = sampler,
+  const SamplerOptions sampling{.sampler = sampler, .steps = kSteps};
+  const Tensor drawn = sample(process, exact_network(process),
+                              {.sampling = sampling,
                                .image = test::mixture_image(),
-                               .image_seeds = image_seeds(0, 0, kImages),
-                               .steps = kSteps});
+                               .image_seeds = image_seeds(0, 0, kImages)});
   return test::energy_distance(drawn, reference());
 }
 
@@ -90,7 +85,7 @@ double distance_after(const TrainOptions& options, int64_t steps) {
   for (int64_t i = 0; i < steps; ++i) trainer.step();
   const Tensor drawn =
       generate(*trainer.averaged_network(), trainer.config(),
-               {.count = kImages, .sampler = "ddim", .steps = 30, .batch = kImages});
+               {.count = kImages, .sampling = {.sampler = "ddim", .steps = 30}, .batch = kImages});
   return test::energy_distance(drawn, reference());
 }
 

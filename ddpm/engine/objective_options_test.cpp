@@ -198,7 +198,7 @@ TEST(ObjectiveOptions, TheFileAloneIsEnoughForEverySampler) {
     const Model model = load_model(path);
     EXPECT_EQ(to_json(model.config), to_json(trainer.config())) << one.name;
     for (const std::string& sampler : sampler_names()) {
-      GenerateOptions request{.count = 3, .sampler = sampler, .steps = 5};
+      GenerateOptions request{.count = 3, .sampling = {.sampler = sampler, .steps = 5}};
       const Tensor together = generate(*model.network, model.config, request);
       EXPECT_EQ(together.shape(), Shape({3, 4, 6, 1})) << one.name << " " << sampler;
       request.batch = 1;
@@ -232,12 +232,9 @@ TEST(ObjectiveOptions, GoTogetherWithClassesInBothFamilies) {
       return batch;
     });
     after(trainer, 4);
-    GenerateOptions request{.count = 2,
-                            .sampler = "ddpm",
-                            .steps = 4,
-                            .labels = {1, 0},
-                            .guidance = 2.5,
-                            .guidance_rescale = 0.5};
+    GenerateOptions request{.count = 2, .labels = {1, 0}, .guidance = 2.5, .guidance_rescale = 0.5};
+    request.sampling.sampler = "ddpm";
+    request.sampling.steps = 4;
     const Tensor together = generate(trainer.network(), config, request);
     EXPECT_EQ(together.shape(), Shape({4, 4, 6, 1})) << network.family();
     request.batch = 1;

@@ -257,7 +257,7 @@ TEST(Generate, AnImageIsTheSameWhateverStandsBesideIt) {
   Trainer trainer = small_trainer();
   trainer.step();
   const auto draw = [&](GenerateOptions options) {
-    options.steps = 4;
+    options.sampling.steps = 4;
     options.seed = 3;
     return generate(trainer.network(), trainer.config(), options);
   };
@@ -290,7 +290,7 @@ class GenerateClasses : public ::testing::Test {
     for (int i = 0; i < 3; ++i) trainer_.step();
   }
   Tensor draw(GenerateOptions options) {
-    options.steps = 4;
+    options.sampling.steps = 4;
     options.seed = 3;
     return generate(trainer_.network(), trainer_.config(), options);
   }
@@ -355,7 +355,8 @@ TEST(Generate, RequestsThatCannotWorkAreRefused) {
   unknown.height = unknown.width = 0;
   EXPECT_THROW(generate(trainer.network(), unknown, {}), UsageError);
   EXPECT_THROW(generate(trainer.network(), trainer.config(), {.count = 0}), UsageError);
-  EXPECT_THROW(generate(trainer.network(), trainer.config(), {.steps = 5000}), UsageError);
+  EXPECT_THROW(generate(trainer.network(), trainer.config(), {.sampling = {.steps = 5000}}),
+               UsageError);
   EXPECT_THROW(generate(trainer.network(), trainer.config(), {.height = 5, .width = 6}),
                UsageError);
 }
@@ -398,7 +399,7 @@ TEST(Cost, SamplingCountsWhatIsPreparedOfTheWeights) {
   Trainer trainer(options.optimizer, config, nullptr);
   const int64_t before = allocator_stats().bytes_in_use;
   reset_allocator_peak();
-  generate(trainer.network(), config, {.count = 2, .steps = 2, .batch = 2});
+  generate(trainer.network(), config, {.count = 2, .sampling = {.steps = 2}, .batch = 2});
   const double taken = static_cast<double>(allocator_stats().peak_bytes_in_use - before) +
                        4.0 * static_cast<double>(cost.parameters);
   EXPECT_GT(taken, 0.95 * static_cast<double>(cost.sampling_bytes));

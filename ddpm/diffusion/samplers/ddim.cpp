@@ -28,7 +28,24 @@ Tensor run(SampleLoop& loop) {
 }  // namespace
 
 SamplerKind ddim_sampler() {
-  return {"ddim", "few steps; without noise between them at eta 0", 50, run, true};
+  return {.name = "ddim",
+          .help = "order 1, without noise between the levels at eta 0",
+          .run = run,
+          .default_steps = 50,
+          .spacing = "linspace",
+          .eta = 0};
+}
+
+// In sigma / alpha this is the step of Euler to a lower sigma, and noise up to the next one (the
+// ancestral sampling of k-diffusion).
+SamplerKind euler_ancestral_sampler() {
+  return {.name = "euler-ancestral",
+          .help = "ddim with eta 1, on the levels of k-diffusion",
+          .run = run,
+          .default_steps = 50,
+          .spacing = "linspace",
+          .eta = 1,
+          .starts_at_sigma = true};
 }
 
 }  // namespace ddpm

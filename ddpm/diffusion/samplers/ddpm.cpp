@@ -19,7 +19,11 @@ Tensor run(SampleLoop& loop) {
 }  // namespace
 
 SamplerKind ddpm_sampler() {
-  return {"ddpm", "ancestral sampling with fresh noise in each step; best with all steps", 0, run};
+  return {.name = "ddpm",
+          .help = "ancestral sampling with fresh noise in each step; best with all steps",
+          .run = run,
+          .default_steps = 0,
+          .spacing = "linspace"};
 }
 
 }  // namespace ddpm

@@ -1,8 +1,9 @@
 // iPNDM (Zhang & Chen 2022, arXiv:2204.13902): a step of DDIM without added noise, in which a
-// combination of the last four estimates of the noise replaces the newest one, e_k. The weights are
-// those of Adams-Bashforth, which assumes evenly spaced levels:
+// combination of the last estimates of the noise, as many as the order says, replaces the newest
+// one, e_k. The weights are those of Adams-Bashforth, which assumes evenly spaced levels. For order
+// 4:
 //   e' = (55 e_k - 59 e_{k-1} + 37 e_{k-2} - 9 e_{k-3}) / 24.
-// The first three steps have fewer estimates and use lower orders. The last step, from the lowest
+// The first steps have fewer estimates and use lower orders. The last step, from the lowest
 // level to the image, returns the estimate of the image as DDIM does, so the image stays within the
 // clipped range.
 #include <array>
@@ -40,13 +41,14 @@ Tensor run(SampleLoop& loop) {
   Tensor x = loop.start();  // [N, H, W, C]
   // Estimates of the noise, the newest first. Each is [N, H, W, C].
   std::deque<Tensor> estimates;
+  const auto most = static_cast<size_t>(loop.order());
   for (const NoiseStep& step : loop.steps()) {
     const Tensor x0 = loop.predict_x0(x, step.from);  // [N, H, W, C]
     const double direction = step.to.sigma() / step.from.sigma();
     std::vector<Term> terms = {{&x0, step.to.alpha() - direction * step.from.alpha()},
                                {&x, direction}};
     if (step.to.sigma_squared > 0) {
-      if (estimates.size() == kMostEstimates) estimates.pop_back();
+      if (estimates.size() == most) estimates.pop_back();
       estimates.push_front(loop.predict_noise(x, x0, step.from));
       add_history(step, estimates, terms);
     }
@@ -58,7 +60,13 @@ Tensor run(SampleLoop& loop) {
 }  // namespace
 
 SamplerKind ipndm_sampler() {
-  return {"ipndm", "ddim that looks at its last four estimates; good in 10 to 20 steps", 20, run};
+  return {.name = "ipndm",
+          .help = "ddim that looks at its last estimates of the noise",
+          .run = run,
+          .default_steps = 20,
+          .spacing = "linspace",
+          .most_order = static_cast<int64_t>(kMostEstimates),
+          .default_order = static_cast<int64_t>(kMostEstimates)};
 }
 
 }  // namespace ddpm

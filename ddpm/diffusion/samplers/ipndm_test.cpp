@@ -20,7 +20,7 @@ class Ipndm : public testing::Test {
 std::vector<Tensor> trajectory(const Trained& trained, SampleRequest request) {
   std::vector<Tensor> images;
   request.progress = [&](const SampleProgress& progress) {
-    images.push_back(progress.x->clone());
+    if (progress.step > 0) images.push_back(progress.x->clone());
     return true;
   };
   sample(trained.process, exact_denoiser(trained, kData), request);
@@ -58,7 +58,7 @@ TEST_F(Ipndm, IntegratesPolynomialsOfItsOrder) {
     SampleRequest request = request_of("ipndm", 1, kSteps);
     std::vector<double> values;
     request.progress = [&](const SampleProgress& progress) {
-      values.push_back(progress.x->f32()[0]);
+      if (progress.step > 0) values.push_back(progress.x->f32()[0]);
       return true;
     };
     SampleLoop loop(trained.process, steps, noise, request);

@@ -11,16 +11,52 @@
 #include "ddpm/base/error.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/objective.h"
+#include "ddpm/diffusion/sampler.h"
+#include "ddpm/diffusion/samplers/clip.h"
 #include "ddpm/kernels/backend.h"
 
 namespace ddpm {
 
-Tensor SampleLoop::start() const {
-  Tensor x =
-      initial_noise(request_.image_seeds, request_.image, request_.device, process_.offset_noise());
-  const double scale = process_.start_scale(steps_.front().from);
-  if (scale != 1) sum({{&x, scale}}, x);
+SampleLoop::SampleLoop(const Process& process, std::vector<NoiseStep> steps,
+                       const Denoiser& network, const SampleRequest& request)
+    : process_(process),
+      kind_(find_sampler(request.sampling.sampler)),
+      steps_(std::move(steps)),
+      network_(network),
+      request_(request),
+      churn_(parse_churn(request.sampling.churn)) {}
+
+int64_t SampleLoop::order() const {
+  return request_.sampling.order > 0 ? request_.sampling.order : kind_.default_order;
+}
+
+double SampleLoop::eta() const {
+  return request_.sampling.eta >= 0 ? request_.sampling.eta : kind_.eta.value_or(0);
+}
+
+// If the spacing leaves the last time steps out, x at the first level is not noise alone. Variance
+// 1 is then closer to it than sigma^2.
+Tensor SampleLoop::start() {
+  Tensor x = next_noise(0);
+  const NoiseLevel& first = steps_.front().from;
+  const bool by_sigma = process_.kind() != ProcessKind::kScheduled ||
+                        (kind_.starts_at_sigma && request_.sampling.spacing != "leading");
+  if (by_sigma && first.sigma_squared != 1) sum({{&x, first.sigma()}}, x);
+  call_progress(nullptr, x);
   return x;
+}
+
+Tensor SampleLoop::next_noise(uint64_t stream) {
+  if (request_.noise.empty()) {
+    return noise_of(request_.image_seeds, stream, process_.offset_noise(), request_.image,
+                    request_.device);
+  }
+  if (drawn_ == request_.noise.size()) {
+    fail_usage("sample", fmt::format("the noise that was given has {} draws; the sampler needs "
+                                     "more, {} for this request at most",
+                                     drawn_, steps_.size() + 1));
+  }
+  return request_.noise[drawn_++].clone();
 }
 
 void SampleLoop::sum(const std::vector<Term>& terms, Tensor& out) const {
@@ -70,7 +106,7 @@ Tensor SampleLoop::predict_x0(const Tensor& x, const NoiseLevel& level) {
   if (p.c_skip != 0) terms.insert(terms.begin(), {&x, p.c_skip});
   Tensor x0(x.shape(), DType::kFloat32, request_.device);
   sum(terms, x0);
-  if (request_.clip) backend_for(request_.device).run(op::Clamp{.low = -1, .high = 1, .x = x0});
+  clip_estimate(request_.sampling.clip, x0);
   if (network_.takes_estimate()) estimate_ = x0;
   return x0;
 }
@@ -81,10 +117,7 @@ Tensor SampleLoop::predict_noise(const Tensor& x, const Tensor& x0, const NoiseL
   return noise;
 }
 
-Tensor SampleLoop::noise_of_step(const NoiseStep& step) const {
-  return noise_of(request_.image_seeds, step.stream, process_.offset_noise(), request_.image,
-                  request_.device);
-}
+Tensor SampleLoop::noise_of_step(const NoiseStep& step) { return next_noise(step.stream); }
 
 void SampleLoop::advance(const NoiseStep& step, std::vector<Term> terms, double from_noise,
                          const Tensor& x0, Tensor& x) {
@@ -93,7 +126,8 @@ void SampleLoop::advance(const NoiseStep& step, std::vector<Term> terms, double 
     noise = noise_of_step(step);
     terms.push_back({&noise, from_noise});
   }
-  end_step(terms, x0, x);
+  sum(terms, x);
+  report(x0, x);
 }
 
 void SampleLoop::advance_by_variance(const NoiseStep& step, std::vector<Term> terms,
@@ -109,16 +143,20 @@ void SampleLoop::advance_by_variance(const NoiseStep& step, std::vector<Term> te
                                 .v = variance_,
                                 .x = noise});
   terms.push_back({&noise, 1});
-  end_step(terms, x0, x);
+  sum(terms, x);
+  report(x0, x);
 }
 
-void SampleLoop::end_step(const std::vector<Term>& terms, const Tensor& x0, Tensor& x) {
-  sum(terms, x);
+void SampleLoop::report(const Tensor& x0, const Tensor& x) {
   ++done_;
-  const auto steps = static_cast<int64_t>(steps_.size());
-  if (request_.progress && !request_.progress({done_, steps, &x, &x0})) {
+  call_progress(&x0, x);
+}
+
+void SampleLoop::call_progress(const Tensor* x0, const Tensor& x) const {
+  const auto steps = static_cast<int64_t>(steps_.size()) * (kind_.two_evaluations ? 2 : 1) -
+                     (kind_.two_evaluations ? 1 : 0);
+  if (request_.progress && !request_.progress({done_, steps, &x, x0}))
     fail("sample", fmt::format("cancelled after step {} of {}", done_, steps));
-  }
 }
 
 }  // namespace ddpm

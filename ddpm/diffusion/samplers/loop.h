@@ -22,20 +22,25 @@ class SampleLoop {
   // `steps` are the steps of sampling, from the most noise to the image. The request must have been
   // checked. Request, process and network must outlive the loop.
   SampleLoop(const Process& process, std::vector<NoiseStep> steps, const Denoiser& network,
-             const SampleRequest& request)
-      : process_(process), steps_(std::move(steps)), network_(network), request_(request) {}
+             const SampleRequest& request);
 
+  const Process& process() const { return process_; }
   const std::vector<NoiseStep>& steps() const { return steps_; }
-  double eta() const { return request_.eta; }
+  // What the request says, or else the sampler's own.
+  int64_t order() const;
+  double eta() const;
+  const Churn& churn() const { return churn_; }
 
   // x before the first step: [N, H, W, C].
-  Tensor start() const;
+  Tensor start();
   // The network's estimate of the image behind x at a level: [N, H, W, C]. Clipped if the request
   // says so.
   Tensor predict_x0(const Tensor& x, const NoiseLevel& level);
   // The noise that explains x from x0: (x - alpha x0) / sigma, [N, H, W, C]. If x0 was clipped,
   // this is not the network's own estimate.
   Tensor predict_noise(const Tensor& x, const Tensor& x0, const NoiseLevel& level) const;
+  // Standard normal noise for a step: [N, H, W, C]. To be called at most once for each.
+  Tensor noise_of_step(const NoiseStep& step);
 
   // Sets out to the sum of one or more terms. out may be one of the first three terms. The factors
   // stay double up to this call.
@@ -49,17 +54,23 @@ class SampleLoop {
   // predicted in the last call of predict_x0().
   void advance_by_variance(const NoiseStep& step, std::vector<Term> terms, const Tensor& x0,
                            Tensor& x);
+  // Reports the x that follows from an evaluation. advance() does this too.
+  void report(const Tensor& x0, const Tensor& x);
 
  private:
   Tensor output_of(const Tensor& x, const NoiseLevel& level);  // [N, H, W, C]
-  Tensor noise_of_step(const NoiseStep& step) const;           // [N, H, W, C]
-  void end_step(const std::vector<Term>& terms, const Tensor& x0, Tensor& x);
+  Tensor next_noise(uint64_t stream);                          // [N, H, W, C]
+  void call_progress(const Tensor* x0, const Tensor& x) const;
 
   const Process& process_;
+  const SamplerKind& kind_;
   std::vector<NoiseStep> steps_;
   const Denoiser& network_;
   const SampleRequest& request_;
+  Churn churn_;
+  // Evaluations done, and the draws of the request's noise that were used.
   int64_t done_ = 0;
+  size_t drawn_ = 0;
   // [N, H, W, C]: the network's output for the variance if it is learned, and the estimate that the
   // network gets next if it takes one.
   Tensor variance_;

@@ -49,7 +49,7 @@ TEST_F(RunObject, TrainsOnArraysOfAProgram) {
   EXPECT_EQ(run->steps(), 6);
   EXPECT_THROW(run->step(), Error);
   EXPECT_TRUE(run->finish());
-  EXPECT_EQ(run->sample({.count = 2, .steps = 2}).shape(), (Shape{2, 8, 8, 1}));
+  EXPECT_EQ(run->sample({.count = 2, .sampling = {.steps = 2}}).shape(), (Shape{2, 8, 8, 1}));
   EXPECT_EQ(num_threads(), threads);
   for (const char* file : {"config.json", "data.jsonl", "loss.png", "model.safetensors",
                            "samples/step-00000006.png", "checkpoints/step-00000006.safetensors"})
@@ -232,7 +232,9 @@ TEST_F(RunObject, OtherThreadsReadWhileItSteps) {
       const Model model = run->averaged_model();
       EXPECT_GE(model.trained_steps, std::max(step, model_step));
       model_step = model.trained_steps;
-      EXPECT_EQ(generate(*model.network, model.config, {.count = 1, .steps = 2}).size(0), 1);
+      EXPECT_EQ(
+          generate(*model.network, model.config, {.count = 1, .sampling = {.steps = 2}}).size(0),
+          1);
       ++models;
     }
   };

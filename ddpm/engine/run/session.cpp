@@ -161,10 +161,10 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
 
 void RunSession::make_trainer() {
   const OptimizerOptions& options = options_.optimizer;
-  sampler_.emplace(SamplerOptions{.images = pictures_->size(),
-                                  .batch = options.batch,
-                                  .seed = seed_of(options.seed, Stream::kPictureOrder),
-                                  .flip = options_.data.flip});
+  sampler_.emplace(BatchSamplerOptions{.images = pictures_->size(),
+                                       .batch = options.batch,
+                                       .seed = seed_of(options.seed, Stream::kPictureOrder),
+                                       .flip = options_.data.flip});
   // The memory of the pictures is already in use, so only that of the training is checked.
   require_memory_for_training(model(), options.batch, options.recompute, 0);
   trainer_ = std::make_unique<Trainer>(options, model(), [this](int64_t step) {
@@ -318,18 +318,20 @@ bool RunSession::draw_grid() {
     try {
       const GridContent content = grid_content(*pictures_, trainer_->config().network.classes(),
                                                options_.run.sample_count, options_.optimizer.seed);
-      const Tensor images = sample({.count = content.count,
-                                    .seed = options_.optimizer.seed,
-                                    .steps = options_.run.sample_steps,
-                                    .labels = content.labels,
-                                    .batch = batch,
-                                    // The memory is needed for training.
-                                    .prepare_weights = false,
-                                    .condition = content.conditions,
-                                    .progress = [&](const GenerateProgress&) {
-                                      given_up = observer_.stopping && observer_.stopping();
-                                      return !given_up;
-                                    }});
+      GenerateOptions request;
+      request.count = content.count;
+      request.seed = options_.optimizer.seed;
+      request.sampling.steps = options_.run.sample_steps;
+      request.labels = content.labels;
+      request.batch = batch;
+      // The memory is needed for training.
+      request.prepare_weights = false;
+      request.condition = content.conditions;
+      request.progress = [&](const GenerateProgress&) {
+        given_up = observer_.stopping && observer_.stopping();
+        return !given_up;
+      };
+      const Tensor images = sample(request);
       write_png(grid_path(), grid_picture(content, to_bytes(images)));
     } catch (const Error&) {
       if (!given_up) throw;

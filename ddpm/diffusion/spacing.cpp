@@ -1,0 +1,153 @@
+// The table of spacings. Each spacing is a function and a row. Time steps are rounded to whole
+// ones, halves to even, as NumPy does.
+#include "ddpm/diffusion/spacing.h"
+
+#include <fmt/core.h>
+
+#include <cmath>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
+#include "ddpm/diffusion/named_rows.h"
+#include "ddpm/diffusion/objective.h"
+#include "ddpm/diffusion/process.h"
+
+namespace ddpm {
+namespace {
+
+using Levels = std::vector<NoiseLevel>;
+
+// The position of level i in [0, 1], including both ends. 0 for a single level.
+double fraction(int64_t i, int64_t count) {
+  return count == 1 ? 0.0 : static_cast<double>(i) / static_cast<double>(count - 1);
+}
+
+// Flow has a level for every time, so only the others are rounded.
+NoiseLevel at_time(const Process& process, double time) {
+  return process.at_time(process.kind() == ProcessKind::kFlow ? time : std::nearbyint(time));
+}
+
+Levels leading(const Process& process, const SpacingRequest& request) {
+  const int64_t skipped = request.with_first ? 0 : 1;
+  const int64_t stride = process.most_steps() / (request.count + skipped);
+  if (stride < 1) {
+    fail_usage("sample", fmt::format("{} evaluations; the spacing leading has room for {}",
+                                     request.count, process.most_steps() - skipped));
+  }
+  Levels levels;
+  for (int64_t i = request.count - 1; i >= 0; --i)
+    levels.push_back(process.at_time(static_cast<double>(stride * (i + skipped))));
+  return levels;
+}
+
+Levels trailing(const Process& process, const SpacingRequest& request) {
+  const auto all = static_cast<double>(process.most_steps());
+  const double stride = all / static_cast<double>(request.count);
+  Levels levels;
+  for (int64_t i = 0; i < request.count; ++i)
+    levels.push_back(at_time(process, all - static_cast<double>(i) * stride - 1));
+  return levels;
+}
+
+Levels linspace(const Process& process, const SpacingRequest& request) {
+  const int64_t skipped = request.with_first ? 0 : 1;
+  const auto last = static_cast<double>(process.most_steps() - 1);
+  Levels levels;
+  for (int64_t i = 0; i < request.count; ++i)
+    levels.push_back(at_time(process, last * (1 - fraction(i, request.count + skipped))));
+  return levels;
+}
+
+// `between` gives the ratio sigma / alpha at a position from 0 to 1 between two ratios. If the
+// noisiest level is noise alone, its ratio is infinite: it is then followed by the others, from the
+// level of the second time step from the end.
+template <class Between>
+Levels by_ratio(const Process& process, int64_t count, const Between& between) {
+  Levels levels = {process.noisiest()};
+  NoiseLevel high = process.noisiest();
+  const bool infinite = std::isinf(high.ratio());
+  if (infinite && count > 1 && process.most_steps() > 1)
+    high = process.at_time(static_cast<double>(process.most_steps() - 2));
+  const double first = high.ratio(), last = process.cleanest().ratio();
+  for (int64_t i = 1; i < count; ++i) {
+    const double place = infinite ? fraction(i - 1, count - 1) : fraction(i, count);
+    levels.push_back(i + 1 == count ? process.cleanest()
+                                    : process.at_ratio(between(first, last, place)));
+  }
+  return levels;
+}
+
+// Karras et al. 2022 (arXiv:2206.00364), equation 5.
+double karras_between(double first, double last, double place) {
+  constexpr double kRho = 7;
+  return std::pow(std::lerp(std::pow(first, 1 / kRho), std::pow(last, 1 / kRho), place), kRho);
+}
+
+// For flow, t takes the place of sigma, as in diffusers: its ratio would be infinite.
+Levels karras(const Process& process, const SpacingRequest& request) {
+  if (process.kind() != ProcessKind::kFlow) return by_ratio(process, request.count, karras_between);
+  Levels levels;
+  for (int64_t i = 0; i < request.count; ++i) {
+    const double t = karras_between(process.noisiest().sigma(), process.cleanest().sigma(),
+                                    fraction(i, request.count));
+    levels.push_back(process.level_told(t * static_cast<double>(process.most_steps())));
+  }
+  return levels;
+}
+
+Levels log_snr(const Process& process, const SpacingRequest& request) {
+  return by_ratio(process, request.count, [](double first, double last, double place) {
+    return std::exp(std::lerp(std::log(first), std::log(last), place));
+  });
+}
+
+Levels tuned(const Process& process, const SpacingRequest& request) {
+  if (request.tuned == nullptr || request.tuned->empty()) {
+    fail_usage("sample",
+               "the model has no tuned levels; make them with ddpm tune, or choose "
+               "another spacing");
+  }
+  if (static_cast<int64_t>(request.tuned->size()) != request.count) {
+    fail_usage("sample", fmt::format("the model's levels are tuned for {} evaluations, not {}",
+                                     request.tuned->size(), request.count));
+  }
+  Levels levels;
+  for (const double t : *request.tuned) levels.push_back(process.level_told(t));
+  return levels;
+}
+
+}  // namespace
+
+const std::vector<SpacingKind>& spacing_kinds() {
+  static const std::vector<SpacingKind> kinds = {
+      {"leading", "every k-th time step from the first: less than all of the noise", true, leading},
+      {"trailing", "every k-th time step from the last", true, trailing},
+      {"linspace", "time steps from the last to the first", true, linspace},
+      {"karras", "evenly in the 7th root of sigma / alpha (Karras et al. 2022)", false, karras},
+      {"log-snr", "evenly in the logarithm of alpha / sigma", false, log_snr},
+      {"tuned", "the levels that ddpm tune has stored in the model", false, tuned},
+  };
+  return kinds;
+}
+
+std::vector<std::string> spacing_names() { return names_of(spacing_kinds()); }
+
+std::vector<NoiseLevel> spaced_levels(const Process& process, std::string_view spacing,
+                                      const SpacingRequest& request) {
+  const SpacingKind& kind = find_by_name(spacing_kinds(), spacing, "sample", "spacing");
+  if (kind.of_time_steps && process.kind() == ProcessKind::kEdm) {
+    std::vector<std::string> fitting;
+    for (const SpacingKind& other : spacing_kinds())
+      if (!other.of_time_steps) fitting.emplace_back(other.name);
+    fail_usage("sample", fmt::format("the spacing {} counts time steps, which a model of the "
+                                     "objective edm does not have; choose {}",
+                                     spacing, join_choices(fitting)));
+  }
+  if (request.count < 1 || request.count > process.most_steps()) {
+    fail_usage("sample", fmt::format("{} levels of a process of {} time steps; choose 1 to {}",
+                                     request.count, process.most_steps(), process.most_steps()));
+  }
+  return kind.levels(process, request);
+}
+
+}  // namespace ddpm
