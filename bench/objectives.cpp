@@ -103,8 +103,8 @@ void run(const Case& one, const Options& options) {
     for (const int64_t steps : {20, 250}) {
       const Tensor drawn = generate(*network, trainer.config(),
                                     {.count = options.images,
-                                     .sampling = {.sampler = sampler, .steps = steps},
-                                     .batch = options.images});
+                                     .batch = options.images,
+                                     .sampling = {.sampler = sampler, .steps = steps}});
       line += fmt::format("{:>12.5f}", test::energy_distance(drawn, exact));
     }
   }

@@ -38,7 +38,6 @@ struct GenerateOptions {
   // The classes to draw, one after the other. -1: no class. Empty: if the network is told classes,
   // image k of the seed is of class k modulo their number.
   std::vector<int64_t> labels = {};
-  SamplerOptions sampling;
   // Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): output = none + guidance
   // (classed - none). 1 and 0 take one pass of the network in each step, other values take two.
   // guidance_rescale, from 0 to 1, takes back the contrast that this adds (Lin et al. 2023,
@@ -61,6 +60,8 @@ struct GenerateOptions {
   // Called before the first evaluation and after each, for every batch. If it returns false,
   // generate() throws Error.
   std::function<bool(const GenerateProgress&)> progress = {};
+  // The last member, because GCC 12 warns falsely of it where members with destructors follow.
+  SamplerOptions sampling;
 
   // The number of images of all classes together.
   int64_t total() const;

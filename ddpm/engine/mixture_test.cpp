@@ -85,7 +85,7 @@ double distance_after(const TrainOptions& options, int64_t steps) {
   for (int64_t i = 0; i < steps; ++i) trainer.step();
   const Tensor drawn =
       generate(*trainer.averaged_network(), trainer.config(),
-               {.count = kImages, .sampling = {.sampler = "ddim", .steps = 30}, .batch = kImages});
+               {.count = kImages, .batch = kImages, .sampling = {.sampler = "ddim", .steps = 30}});
   return test::energy_distance(drawn, reference());
 }
 

@@ -399,7 +399,7 @@ TEST(Cost, SamplingCountsWhatIsPreparedOfTheWeights) {
   Trainer trainer(options.optimizer, config, nullptr);
   const int64_t before = allocator_stats().bytes_in_use;
   reset_allocator_peak();
-  generate(trainer.network(), config, {.count = 2, .sampling = {.steps = 2}, .batch = 2});
+  generate(trainer.network(), config, {.count = 2, .batch = 2, .sampling = {.steps = 2}});
   const double taken = static_cast<double>(allocator_stats().peak_bytes_in_use - before) +
                        4.0 * static_cast<double>(cost.parameters);
   EXPECT_GT(taken, 0.95 * static_cast<double>(cost.sampling_bytes));

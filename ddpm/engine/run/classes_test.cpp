@@ -120,7 +120,7 @@ TEST_F(Classes, OfAProgramsOwnArraysAreLearnt) {
     EXPECT_THAT(run->config().class_names, ElementsAre("square", "disc"));
     while (!run->done()) run->step();
     run->finish();
-    EXPECT_EQ(run->sample({.count = 2, .labels = {1, 0}, .sampling = {.steps = 2}, .guidance = 2})
+    EXPECT_EQ(run->sample({.count = 2, .labels = {1, 0}, .guidance = 2, .sampling = {.steps = 2}})
                   .shape(),
               (Shape{4, 8, 8, 1}));
   }
