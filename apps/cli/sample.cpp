@@ -224,7 +224,7 @@ void complete(const Request& request, const ModelConfig& config, const Inputs* i
   config.network.check_image(size.height, size.width);
   options.height = size.height;
   options.width = size.width;
-  options.sampling.steps = sampling_evaluations(options.sampling, Process(config.process));
+  options.sampling = completed(options.sampling, Process(config.process), config.tuned);
   const int64_t channels = config.network.channels();
   if (channels != 1 && channels != 3 && channels != 4) {
     fail("sample", fmt::format("the model makes pictures of {} channels; pictures can be written "

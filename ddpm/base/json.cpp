@@ -155,6 +155,13 @@ bool convert(const Json& json, std::vector<int64_t>& value) {
   return true;
 }
 
+bool convert(const Json& json, std::vector<double>& value) {
+  if (!json.is_array()) return false;
+  value.resize(json.size());
+  return std::equal(json.begin(), json.end(), value.begin(),
+                    [](const Json& from, double& to) { return convert(from, to); });
+}
+
 bool convert(const Json& json, std::vector<std::string>& value) {
   if (!json.is_array()) return false;
   value.resize(json.size());
@@ -176,6 +183,7 @@ std::string write(uint64_t value) { return Json(value).dump(); }
 std::string write(double value) { return Json(value).dump(); }
 std::string write(const std::string& value) { return Json(utf8_from_bytes(value)).dump(); }
 std::string write(const std::vector<int64_t>& value) { return Json(value).dump(); }
+std::string write(const std::vector<double>& value) { return Json(value).dump(); }
 std::string write(const std::vector<std::string>& value) {
   Json json = Json::array();
   for (const std::string& text : value) json.push_back(utf8_from_bytes(text));
@@ -198,6 +206,9 @@ void read(std::string_view json, std::string_view field, std::string& value) {
 }
 void read(std::string_view json, std::string_view field, std::vector<int64_t>& value) {
   read_as(json, field, "a list of whole numbers such as [1, 2, 4]", value);
+}
+void read(std::string_view json, std::string_view field, std::vector<double>& value) {
+  read_as(json, field, "a list of numbers", value);
 }
 void read(std::string_view json, std::string_view field, std::vector<std::string>& value) {
   read_as(json, field, "a list of texts without NUL", value);

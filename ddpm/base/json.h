@@ -23,6 +23,7 @@ std::string write(uint64_t value);
 std::string write(double value);
 std::string write(const std::string& value);
 std::string write(const std::vector<int64_t>& value);
+std::string write(const std::vector<double>& value);
 std::string write(const std::vector<std::string>& value);
 void read(std::string_view json, std::string_view field, bool& value);
 void read(std::string_view json, std::string_view field, int64_t& value);
@@ -30,6 +31,7 @@ void read(std::string_view json, std::string_view field, uint64_t& value);
 void read(std::string_view json, std::string_view field, double& value);
 void read(std::string_view json, std::string_view field, std::string& value);
 void read(std::string_view json, std::string_view field, std::vector<int64_t>& value);
+void read(std::string_view json, std::string_view field, std::vector<double>& value);
 void read(std::string_view json, std::string_view field, std::vector<std::string>& value);
 }  // namespace json_value
 

@@ -56,8 +56,8 @@ struct SampleRequest {
   Shape image = {};
   // One per image; see image_seeds() in initial_noise.h. All noise comes from them.
   std::vector<uint64_t> image_seeds = {};
-  // For the spacing "tuned": the numbers t of the levels, from the most noise to the least.
-  std::vector<double> tuned = {};
+  // The levels of the spacing "tuned", if there are any.
+  TunedLevels tuned = {};
   // Noise in place of that of the seeds, each [N, H, W, C] of standard normal numbers: first that
   // of the start, then that of each step which adds noise. Empty: noise comes from the seeds.
   std::vector<Tensor> noise = {};

@@ -42,44 +42,70 @@ const SamplerKind& find_sampler(std::string_view name) {
 
 namespace {
 
-std::string spacing_for(const SamplerKind& kind, const SamplerOptions& options,
-                        const Process& process) {
-  if (options.spacing != "auto") return options.spacing;
+// The steps in which a sampler makes so many evaluations, and the other way round.
+int64_t levels_for(const SamplerKind& kind, int64_t evaluations) {
+  return kind.two_evaluations ? (evaluations + 1) / 2 : evaluations;
+}
+int64_t evaluations_for(const SamplerKind& kind, int64_t levels) {
+  return kind.two_evaluations ? 2 * levels - 1 : levels;
+}
+
+std::string own_spacing(const SamplerKind& kind, const Process& process) {
   if (process.kind() == ProcessKind::kEdm) return "karras";
   return process.kind() == ProcessKind::kFlow ? "trailing" : kind.spacing;
 }
 
-// The steps in which a sampler makes so many evaluations.
-int64_t levels_for(const SamplerKind& kind, int64_t evaluations) {
-  return kind.two_evaluations ? (evaluations + 1) / 2 : evaluations;
+int64_t checked_evaluations(const SamplerKind& kind, const Process& process, int64_t asked) {
+  const int64_t most = evaluations_for(kind, process.most_steps());
+  const int64_t usual = kind.default_steps == 0 ? most : std::min(kind.default_steps, most);
+  const int64_t evaluations = asked == 0 ? usual : asked;
+  if (evaluations < 1 || evaluations > most) {
+    fail_usage("sample", fmt::format("{} evaluations with the sampler {}; this model was trained "
+                                     "with {} time steps, choose 1 to {}",
+                                     evaluations, kind.name, process.most_steps(), most));
+  }
+  return evaluations_for(kind, levels_for(kind, evaluations));
 }
 
 }  // namespace
 
-int64_t sampling_evaluations(const SamplerOptions& options, const Process& process) {
-  const SamplerKind& kind = find_sampler(options.sampler);
-  const int64_t all = process.most_steps();
-  const int64_t most = kind.two_evaluations ? 2 * all - 1 : all;
-  const int64_t usual = kind.default_steps == 0 ? most : std::min(kind.default_steps, most);
-  const int64_t evaluations = options.steps == 0 ? usual : options.steps;
-  if (evaluations < 1 || evaluations > most) {
-    fail_usage("sample", fmt::format("{} evaluations with the sampler {}; this model was trained "
-                                     "with {} time steps, choose 1 to {}",
-                                     evaluations, kind.name, all, most));
+SamplerOptions completed(const SamplerOptions& options, const Process& process,
+                         const TunedLevels& tuned) {
+  options.check();
+  SamplerOptions all = options;
+  const auto tuned_levels = static_cast<int64_t>(tuned.times.size());
+  if (all.sampler == "auto") {
+    const bool takes_tuned = all.spacing == "auto" || all.spacing == "tuned";
+    all.sampler = kDefaultSampler;
+    if (tuned_levels > 0 && takes_tuned && (all.order == 0 || all.order == tuned.order)) {
+      const int64_t evaluations = evaluations_for(find_sampler(tuned.sampler), tuned_levels);
+      if (all.steps == 0 || all.steps == evaluations) {
+        all.sampler = tuned.sampler;
+        all.order = tuned.order;
+        all.spacing = "tuned";
+      }
+    }
+    all.check();
   }
-  return kind.two_evaluations ? 2 * levels_for(kind, evaluations) - 1 : evaluations;
+  const SamplerKind& kind = find_sampler(all.sampler);
+  if (all.spacing == "tuned" && all.steps == 0) all.steps = evaluations_for(kind, tuned_levels);
+  all.steps = checked_evaluations(kind, process, all.steps);
+  if (all.order == 0) all.order = kind.default_order;
+  if (all.eta == -1) all.eta = kind.eta.value_or(0);
+  if (all.spacing == "auto") all.spacing = own_spacing(kind, process);
+  return all;
 }
 
 std::vector<NoiseLevel> sampling_levels(const SamplerOptions& options, const Process& process,
-                                        const std::vector<double>& tuned) {
-  const SamplerKind& kind = find_sampler(options.sampler);
-  const int64_t count = levels_for(kind, sampling_evaluations(options, process));
-  return spaced_levels(process, spacing_for(kind, options, process),
-                       {.count = count, .with_first = kind.with_first, .tuned = &tuned});
+                                        const TunedLevels& tuned) {
+  const SamplerOptions all = completed(options, process, tuned);
+  const SamplerKind& kind = find_sampler(all.sampler);
+  return spaced_levels(
+      process, all.spacing,
+      {.count = levels_for(kind, all.steps), .with_first = kind.with_first, .tuned = &tuned.times});
 }
 
 Tensor sample(const Process& process, const Denoiser& network, const SampleRequest& request) {
-  request.sampling.check();
   if (request.image.rank() != 3 || request.image.elements() < 1) {
     fail_usage("sample", fmt::format("the image has the shape {}; it must be [height, width, "
                                      "channels], each at least 1",
@@ -96,9 +122,11 @@ Tensor sample(const Process& process, const Denoiser& network, const SampleReque
                                        shape.str(), request.image.str()));
     }
   }
-  SampleLoop loop(process, steps_between(sampling_levels(request.sampling, process, request.tuned)),
-                  network, request);
-  return find_sampler(request.sampling.sampler).run(loop);
+  SampleRequest whole = request;
+  whole.sampling = completed(request.sampling, process, request.tuned);
+  SampleLoop loop(process, steps_between(sampling_levels(whole.sampling, process, whole.tuned)),
+                  network, whole);
+  return find_sampler(whole.sampling.sampler).run(loop);
 }
 
 }  // namespace ddpm

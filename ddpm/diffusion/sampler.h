@@ -19,19 +19,21 @@ namespace ddpm {
 // The table of samplers.
 const std::vector<SamplerKind>& sampler_kinds();
 std::vector<std::string> sampler_names();
+// The best in few evaluations; see docs/samplers.md.
+inline constexpr const char* kDefaultSampler = "unipc";
 // Throws UsageError naming the choices.
 const SamplerKind& find_sampler(std::string_view name);
 
-// The number of evaluations of the network that the request makes: the requested number, which
-// samplers with two evaluations in each step round down to an odd number, or the sampler's default,
-// at most the process's number of time steps. Throws UsageError for a number that the sampler
-// cannot make.
-int64_t sampling_evaluations(const SamplerOptions& options, const Process& process);
+// The request with a value in place of each "auto" and each default: the sampler, the number of
+// evaluations of the network, the order, eta and the spacing. Samplers that evaluate the network
+// twice in each step make an odd number of evaluations. Throws UsageError as
+// SamplerOptions::check(), and for what the process cannot do.
+SamplerOptions completed(const SamplerOptions& options, const Process& process,
+                         const TunedLevels& tuned = {});
 // The levels at which the sampler begins its steps, from the most noise to the least. Throws
-// UsageError for a spacing or a number of evaluations that does not fit the process. tuned: the
-// numbers t of the levels for the spacing "tuned".
+// UsageError as completed() and spaced_levels().
 std::vector<NoiseLevel> sampling_levels(const SamplerOptions& options, const Process& process,
-                                        const std::vector<double>& tuned = {});
+                                        const TunedLevels& tuned = {});
 
 // Returns the images [N, H, W, C]. Throws UsageError for a request that cannot work (as
 // SamplerOptions::check() and sampling_levels(), a shape without pixels, too little noise), and

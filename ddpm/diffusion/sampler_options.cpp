@@ -17,8 +17,7 @@ namespace {
 
 constexpr const char* kAuto = "auto";
 
-std::vector<std::string> spacing_choices() {
-  std::vector<std::string> names = spacing_names();
+std::vector<std::string> with_auto(std::vector<std::string> names) {
   names.insert(names.begin(), kAuto);
   return names;
 }
@@ -97,7 +96,8 @@ Churn parse_churn(const std::string& text) {
 
 void SamplerOptions::fields(Fields& field) {
   constexpr double kMany = 1'000'000;
-  field("sampler", sampler, "see below").choices("sampler", sampler_names());
+  field("sampler", sampler, "how noise becomes a picture, see below")
+      .choices("sampler", with_auto(sampler_names()));
   field("steps", steps, "evaluations of the network for each picture; more take longer")
       .range(0, kMany)
       .default_text("the sampler's own");
@@ -110,8 +110,7 @@ void SamplerOptions::fields(Fields& field) {
       .value_name("S,MIN,MAX,NOISE")
       .default_text("none");
   field("spacing", spacing, "the levels of noise at which the network is evaluated, see below")
-      .choices("spacing", spacing_choices())
-      .default_text("the sampler's own");
+      .choices("spacing", with_auto(spacing_names()));
   field("clip", clip,
         "what happens to estimates outside the range of pictures: static cuts them off, dynamic "
         "scales the picture, none keeps them")
@@ -120,7 +119,7 @@ void SamplerOptions::fields(Fields& field) {
 
 void SamplerOptions::check() const {
   check_options("sample", *this, "--");
-  const SamplerKind& kind = find_sampler(sampler);
+  const SamplerKind& kind = find_sampler(sampler == kAuto ? kDefaultSampler : sampler);
   check_order(kind, order);
   check_eta(kind, eta);
   if (parse_churn(churn).amount > 0 && !kind.has_churn) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 namespace ddpm {
 
@@ -22,8 +23,19 @@ struct Churn {
 // another form and for values out of range.
 Churn parse_churn(const std::string& text);
 
+// Levels of noise at which few evaluations of one network come close to many; see engine/tuner.h.
+struct TunedLevels {
+  // The sampler and the order that they are for.
+  std::string sampler;
+  int64_t order = 0;
+  // The number t that the network gets at each level, from the most noise to the least. Empty:
+  // there are no tuned levels.
+  std::vector<double> times;
+};
+
 struct SamplerOptions {
-  std::string sampler = "ddim";
+  // "auto": the one that the model is tuned for, or else kDefaultSampler of sampler.h.
+  std::string sampler = "auto";
   // Evaluations of the network. A second evaluation for guidance is not counted. 0: the sampler's
   // own number.
   int64_t steps = 0;
@@ -33,7 +45,8 @@ struct SamplerOptions {
   double eta = -1;
   // See parse_churn().
   std::string churn = {};
-  // The levels at which the network is evaluated; see spacing.h. "auto": the sampler's own.
+  // The levels at which the network is evaluated; see spacing.h. "auto": the tuned ones for the
+  // sampler "auto", if they have this number of evaluations, or else the sampler's own.
   std::string spacing = "auto";
   // What happens to estimates of the image outside [-1, 1]: "static" clips them, "dynamic" scales
   // each image into the range (Saharia et al. 2022, arXiv:2205.11487, section 2.3), "none" keeps

@@ -139,7 +139,7 @@ TEST_F(SamplersOfAProcess, TheNetworkIsToldItsLastEstimate) {
     EXPECT_TRUE(told.takes_estimate());
     EXPECT_FALSE(exact.takes_estimate());
     sample(trained.process, told, request);
-    EXPECT_EQ(calls, sampling_evaluations(request.sampling, trained.process)) << sampler;
+    EXPECT_EQ(calls, completed(request.sampling, trained.process).steps) << sampler;
   }
 }
 

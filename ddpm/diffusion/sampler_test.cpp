@@ -146,7 +146,7 @@ TEST_F(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
       request.sampling.clip = "static";
       // Spacings without the first time step would have 101 levels here.
       if (steps == 100) request.sampling.spacing = "trailing";
-      const int64_t evaluations = sampling_evaluations(request.sampling, trained.process);
+      const int64_t evaluations = completed(request.sampling, trained.process).steps;
       const Tensor images = sample(trained.process, sure, request);
       for (int64_t i = 0; i < images.elements(); ++i) {
         EXPECT_NEAR(images.f32()[i], image[i % 4], evaluations == 1 ? bound : 1e-4)
@@ -172,7 +172,7 @@ TEST_F(Samplers, ClippingKeepsEachEstimateInRange) {
       return true;
     };
     for (const float value : sample(trained.process, wild, request).values()) EXPECT_EQ(value, 1);
-    EXPECT_EQ(calls, sampling_evaluations(request.sampling, trained.process)) << sampler;
+    EXPECT_EQ(calls, completed(request.sampling, trained.process).steps) << sampler;
   }
 }
 
@@ -278,7 +278,7 @@ TEST_F(Samplers, ReportEveryStepAndStopWhenAsked) {
   const Trained trained("linear", 10);
   for (const std::string& sampler : sampler_names()) {
     SampleRequest request = request_of(sampler, 1, {});
-    const int64_t evaluations = sampling_evaluations(request.sampling, trained.process);
+    const int64_t evaluations = completed(request.sampling, trained.process).steps;
     EXPECT_EQ(evaluations, find_sampler(sampler).two_evaluations ? 19 : 10) << sampler;
     std::vector<int64_t> steps;
     request.progress = [&](const SampleProgress& progress) {
@@ -302,7 +302,7 @@ std::string usage_error(const SampleRequest& request) {
 
 TEST_F(Samplers, RefuseWhatCannotWork) {
   EXPECT_EQ(usage_error(request_of("dpm", 1, {})),
-            "[sample] there is no sampler 'dpm'; choose " + join_choices(sampler_names()));
+            "[sample] there is no sampler 'dpm'; choose auto, " + join_choices(sampler_names()));
   SampleRequest ancestral = request_of("ddpm", 1, {});
   ancestral.sampling.eta = 0.5;
   EXPECT_EQ(usage_error(ancestral),

@@ -187,6 +187,7 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
     SampleRequest request{.sampling = options.sampling,
                           .image = {size.height, size.width, channels},
                           .image_seeds = generated_seeds(options, begin, count),
+                          .tuned = config.tuned,
                           .device = network.device()};
     if (options.progress) {
       request.progress = [&](const SampleProgress& progress) {

@@ -3,10 +3,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/condition.h"
+#include "ddpm/diffusion/process.h"
 #include "ddpm/nn/class_embedding.h"
 
 namespace ddpm {
@@ -36,6 +38,9 @@ void check_condition(const ModelConfig& config) {
 
 constexpr const char* kClassNames = "class_names";
 constexpr const char* kClassCounts = "class_counts";
+constexpr const char* kTunedSampler = "tuned_sampler";
+constexpr const char* kTunedOrder = "tuned_order";
+constexpr const char* kTunedTimes = "tuned_times";
 // Of all classes together: they must fit into JSON of kMostJsonBytes, escapes included.
 constexpr size_t kMostNameBytes = size_t{1} << 17;
 
@@ -67,6 +72,22 @@ void check_class_counts(const std::vector<int64_t>& counts, int64_t classes) {
   }
   const int64_t least = *std::min_element(counts.begin(), counts.end());
   if (least < 0) fail_usage("model", fmt::format("a class has {} pictures", least));
+}
+
+void check_tuned(const TunedLevels& tuned, const ProcessConfig& config) {
+  if (tuned.times.empty()) return;
+  SamplerOptions{.sampler = tuned.sampler, .order = tuned.order}.check();
+  const Process process(config);
+  const double first = process.noisiest().t, last = process.cleanest().t;
+  double before = std::numeric_limits<double>::infinity();
+  for (const double t : tuned.times) {
+    if (!(t < before && t <= first && t >= last)) {
+      fail_usage("model", fmt::format("a tuned level is {}; the levels must fall, from at most {} "
+                                      "to at least {}",
+                                      t, first, last));
+    }
+    before = t;
+  }
 }
 
 }  // namespace
@@ -103,6 +124,7 @@ void ModelConfig::check() const {
   check_condition(*this);
   check_class_names(class_names, network.classes());
   check_class_counts(class_counts, network.classes());
+  check_tuned(tuned, process);
   if (height > 0 && width > 0) network.check_image(height, width);
 }
 
@@ -112,6 +134,11 @@ std::string to_json(const ModelConfig& config, int indent) {
   if (!config.class_names.empty()) object.set(kClassNames, json_value::write(config.class_names));
   if (!config.class_counts.empty())
     object.set(kClassCounts, json_value::write(config.class_counts));
+  if (!config.tuned.times.empty()) {
+    object.set(kTunedSampler, json_value::write(config.tuned.sampler));
+    object.set(kTunedOrder, json_value::write(config.tuned.order));
+    object.set(kTunedTimes, json_value::write(config.tuned.times));
+  }
   return object.dump(indent);
 }
 
@@ -124,6 +151,12 @@ ModelConfig model_config_from_json(std::string_view json, std::string_view what)
       json_value::read(*names, kClassNames, config.class_names);
     if (const std::string* counts = object.find(kClassCounts))
       json_value::read(*counts, kClassCounts, config.class_counts);
+    if (const std::string* sampler = object.find(kTunedSampler))
+      json_value::read(*sampler, kTunedSampler, config.tuned.sampler);
+    if (const std::string* order = object.find(kTunedOrder))
+      json_value::read(*order, kTunedOrder, config.tuned.order);
+    if (const std::string* times = object.find(kTunedTimes))
+      json_value::read(*times, kTunedTimes, config.tuned.times);
   } catch (const Error& error) {
     // Also a UsageError becomes an Error: the file is wrong, not the request.
     fail("model", fmt::format("{}: {}", what, without_place(error.what())));

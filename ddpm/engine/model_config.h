@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ddpm/diffusion/process_config.h"
+#include "ddpm/diffusion/sampler_options.h"
 #include "ddpm/nn/network_config.h"
 
 namespace ddpm {
@@ -30,6 +31,8 @@ struct ModelConfig {
   std::vector<std::string> class_names = {};
   // The number of pictures of each class in the training. Empty if unknown.
   std::vector<int64_t> class_counts = {};
+  // From `ddpm tune`. Empty if the model was not tuned.
+  TunedLevels tuned = {};
 
   // The name of a class of the network: "#3" where it has none, "none" for -1.
   std::string class_name(int64_t label) const;

@@ -61,6 +61,7 @@ TEST_F(Ipndm, IntegratesPolynomialsOfItsOrder) {
       if (progress.step > 0) values.push_back(progress.x->f32()[0]);
       return true;
     };
+    request.sampling = completed(request.sampling, trained.process);
     SampleLoop loop(trained.process, steps, noise, request);
     find_sampler("ipndm").run(loop);
     for (int i = std::max(degree, 1); i + 1 < kSteps; ++i) {
@@ -92,7 +93,8 @@ double error_of(const std::string& sampler, int count, double (*sigma_at)(double
     return noise;
   };
   const Process process({});
-  const SampleRequest request = request_of(sampler, 64, count);
+  SampleRequest request = request_of(sampler, 64, count);
+  request.sampling = completed(request.sampling, process);
   const Tensor start = initial_noise(request.image_seeds, request.image, request.device);
   SampleLoop loop(process, steps, exact, request);
   const Tensor images = find_sampler(sampler).run(loop);

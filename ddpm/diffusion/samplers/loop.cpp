@@ -26,14 +26,6 @@ SampleLoop::SampleLoop(const Process& process, std::vector<NoiseStep> steps,
       request_(request),
       churn_(parse_churn(request.sampling.churn)) {}
 
-int64_t SampleLoop::order() const {
-  return request_.sampling.order > 0 ? request_.sampling.order : kind_.default_order;
-}
-
-double SampleLoop::eta() const {
-  return request_.sampling.eta >= 0 ? request_.sampling.eta : kind_.eta.value_or(0);
-}
-
 // If the spacing leaves the last time steps out, x at the first level is not noise alone. Variance
 // 1 is then closer to it than sigma^2.
 Tensor SampleLoop::start() {

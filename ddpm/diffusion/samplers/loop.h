@@ -19,16 +19,15 @@ struct Term {
 
 class SampleLoop {
  public:
-  // `steps` are the steps of sampling, from the most noise to the image. The request must have been
-  // checked. Request, process and network must outlive the loop.
+  // `steps` are the steps of sampling, from the most noise to the image. The request's options must
+  // be those of completed(). Request, process and network must outlive the loop.
   SampleLoop(const Process& process, std::vector<NoiseStep> steps, const Denoiser& network,
              const SampleRequest& request);
 
   const Process& process() const { return process_; }
   const std::vector<NoiseStep>& steps() const { return steps_; }
-  // What the request says, or else the sampler's own.
-  int64_t order() const;
-  double eta() const;
+  int64_t order() const { return request_.sampling.order; }
+  double eta() const { return request_.sampling.eta; }
   const Churn& churn() const { return churn_; }
 
   // x before the first step: [N, H, W, C].
