@@ -44,6 +44,10 @@ constexpr Command kCommands[] = {
      "  ddpm data photos/ --out grid.png --size 64\n"
      "  ddpm data emoji:food-drink --out grid.png --background '#204060'\n",
      data_command},
+    {"tune", "Find the levels of noise at which few evaluations of a model are best",
+     "  ddpm tune runs/emoji --steps 8 --out tuned.safetensors\n"
+     "  ddpm sample tuned.safetensors --out grid.png\n",
+     tune_command},
     {"bench", "Measure the speed of this machine on random data",
      "  ddpm bench\n"
      "  ddpm bench --dim 32 --dim-mults 1,2,4 --size 32 --batch 32 --json\n",

@@ -16,14 +16,6 @@
 
 namespace ddpm {
 
-// The table of samplers.
-const std::vector<SamplerKind>& sampler_kinds();
-std::vector<std::string> sampler_names();
-// The best in few evaluations; see docs/samplers.md.
-inline constexpr const char* kDefaultSampler = "unipc";
-// Throws UsageError naming the choices.
-const SamplerKind& find_sampler(std::string_view name);
-
 // The request with a value in place of each "auto" and each default: the sampler, the number of
 // evaluations of the network, the order, eta and the spacing. Samplers that evaluate the network
 // twice in each step make an odd number of evaluations. Throws UsageError as

@@ -1,8 +1,11 @@
-// The rows of the table of samplers.
+// The table of samplers.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "ddpm/tensor/tensor.h"
 
@@ -33,5 +36,13 @@ struct SamplerKind {
   // noise of variance 1.
   bool starts_at_sigma = false;
 };
+
+// The table of samplers.
+const std::vector<SamplerKind>& sampler_kinds();
+std::vector<std::string> sampler_names();
+// The best in few evaluations; see docs/samplers.md.
+inline constexpr const char* kDefaultSampler = "dpmpp-2m-sde";
+// Throws UsageError naming the choices.
+const SamplerKind& find_sampler(std::string_view name);
 
 }  // namespace ddpm

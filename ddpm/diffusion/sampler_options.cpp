@@ -9,7 +9,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
-#include "ddpm/diffusion/sampler.h"
+#include "ddpm/diffusion/sampler_kind.h"
 #include "ddpm/diffusion/spacing.h"
 
 namespace ddpm {

@@ -59,6 +59,7 @@ TEST_F(Samplers, DdimAtEtaOneIsDdpm) {
   const Denoiser denoiser = exact_denoiser(trained, kData);
   SampleRequest request = request_of("ddim", 8, 50);
   request.sampling.eta = 1;
+  request.sampling.spacing = "linspace";
   const Tensor ddim = sample(trained.process, denoiser, request);
   const SampleRequest ancestral = request_of("ddpm", 8, 50);
   EXPECT_LT(largest_difference(ddim, sample(trained.process, denoiser, ancestral)), 1e-4);
@@ -128,7 +129,7 @@ TEST_F(Samplers, ReturnTheImageThatTheNetworkIsSureOf) {
   const Trained trained("cosine", 100);
   const std::array<float, 4> image = {0.5f, -1.0f, 0.25f, 1.0f};
   const Denoiser sure = [&](const Tensor& x, const Tensor& t) {
-    const double a = trained.schedule.alpha_bar(static_cast<int64_t>(t.f32()[0]));
+    const double a = trained.process.level_told(t.f32()[0]).alpha_squared;
     Tensor noise(x.shape());  // [N, 1, 2, 2]
     for (int64_t i = 0; i < x.elements(); ++i) {
       noise.f32()[i] =
@@ -184,6 +185,7 @@ TEST_F(Samplers, DdimTakesTheNoiseFromTheClippedEstimate) {
   };
   SampleRequest request = request_of("ddim", 1, 2);
   request.sampling.clip = "static";
+  request.sampling.spacing = "linspace";
   Tensor start, after;  // [1, 1, 2, 2]
   const Denoiser watched = [&](const Tensor& x, const Tensor& t) {
     if (!start.defined()) start = x.clone();

@@ -153,9 +153,9 @@ inline SampleRequest request_of(const std::string& sampler, int64_t images,
   return request;
 }
 
-// The steps of a process between `count` levels of its usual spacing.
+// The steps of a process between `count` levels of ddpm's own spacing.
 inline std::vector<NoiseStep> steps_of(const Process& process, int64_t count) {
-  return steps_between(sampling_levels({.sampler = "ddim", .steps = count}, process));
+  return steps_between(sampling_levels({.sampler = "ddpm", .steps = count}, process));
 }
 
 inline double largest_difference(const Tensor& a, const Tensor& b) {

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "ddpm/base/error.h"
@@ -101,6 +102,31 @@ Levels log_snr(const Process& process, const SpacingRequest& request) {
   });
 }
 
+// Even in time means few levels where there is little noise, even in log SNR means many at both
+// ends, where little changes. The levels halfway between are best in few evaluations;
+// docs/samplers.md has the measurements. More noise than kMost hides every picture, and less than
+// kLeast is not seen.
+Levels balanced(const Process& process, const SpacingRequest& request) {
+  constexpr double kMost = 164, kLeast = 0.02;
+  const auto time_of = [&](double ratio) {
+    const double t = process.at_ratio(ratio).t;
+    return process.kind() == ProcessKind::kFlow ? t - 1 : t;
+  };
+  const double most = std::min(kMost, process.noisiest().ratio());
+  const double least = std::max(kLeast, process.cleanest().ratio());
+  const double first = time_of(most), last = time_of(least);
+  Levels levels;
+  for (int64_t i = 0; i < request.count; ++i) {
+    const double place = fraction(i, request.count);
+    const double even = std::lerp(first, last, place);
+    const double by_snr = time_of(std::exp(std::lerp(std::log(most), std::log(least), place)));
+    levels.push_back(process.at_time((even + by_snr) / 2));
+  }
+  // A network that was trained on noise alone must be asked about it first.
+  if (std::isinf(process.noisiest().ratio())) levels.front() = process.noisiest();
+  return levels;
+}
+
 Levels tuned(const Process& process, const SpacingRequest& request) {
   if (request.tuned == nullptr || request.tuned->empty()) {
     fail_usage("sample",
@@ -125,6 +151,8 @@ const std::vector<SpacingKind>& spacing_kinds() {
       {"linspace", "time steps from the last to the first", true, linspace},
       {"karras", "evenly in the 7th root of sigma / alpha (Karras et al. 2022)", false, karras},
       {"log-snr", "evenly in the logarithm of alpha / sigma", false, log_snr},
+      {"balanced", "halfway between even in time and even in the logarithm of alpha / sigma", true,
+       balanced},
       {"tuned", "the levels that ddpm tune has stored in the model", false, tuned},
   };
   return kinds;

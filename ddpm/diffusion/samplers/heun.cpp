@@ -89,7 +89,7 @@ SamplerKind heun_sampler() {
           .help = "order 2, evaluates the network twice in each step but the last",
           .run = run_heun,
           .default_steps = 35,
-          .spacing = "karras",
+          .spacing = "log-snr",
           .has_churn = true,
           .two_evaluations = true,
           .starts_at_sigma = true};
@@ -100,7 +100,7 @@ SamplerKind euler_sampler() {
           .help = "ddim on the levels of k-diffusion, with churn if asked",
           .run = run_euler,
           .default_steps = 50,
-          .spacing = "linspace",
+          .spacing = "trailing",
           .has_churn = true,
           .starts_at_sigma = true};
 }

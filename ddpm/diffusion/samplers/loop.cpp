@@ -11,7 +11,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/objective.h"
-#include "ddpm/diffusion/sampler.h"
+#include "ddpm/diffusion/sampler_kind.h"
 #include "ddpm/diffusion/samplers/clip.h"
 #include "ddpm/kernels/backend.h"
 

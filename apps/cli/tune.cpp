@@ -1,0 +1,80 @@
+// ddpm tune: finds the levels of noise at which few evaluations of a model come closest to many,
+// and writes the model with them.
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "apps/cli/command.h"
+#include "apps/cli/common.h"
+#include "apps/cli/output.h"
+#include "apps/cli/outputs.h"
+#include "apps/cli/progress.h"
+#include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
+#include "ddpm/engine/tuner.h"
+#include "ddpm/engine/weights.h"
+#include "ddpm/nn/network.h"
+
+namespace ddpm::cli {
+namespace {
+
+struct Request {
+  ModelFlags model;
+  Machine machine;
+  GenerateOptions draw;
+  std::string out;
+};
+
+int run(Request& request, const Flags& flags) {
+  const Device device = request.machine.apply();
+  check_output_name(request.out, "--out", ".safetensors");
+  request.draw.check();
+  const Model model = request.model.load(flags, device);
+  if (same_file(request.out, model.path)) {
+    fail_usage("tune", fmt::format("--out {} is the model itself; choose another name, so that it "
+                                   "is kept",
+                                   request.out));
+  }
+  if (model.config.condition != "none") {
+    fail_usage("tune",
+               fmt::format("the model draws from pictures (condition {}), and tune has none "
+                           "to give it; choose a spacing of ddpm sample by hand",
+                           model.config.condition));
+  }
+  // Fails here, and not after the search, where the file cannot be written.
+  { const OutputFile writable(request.out); }
+  Progress progress("trial");
+  const TuneResult result = tune(
+      *model.network, model.config, request.draw, [&](int64_t trial, int64_t most, double best) {
+        progress.update(trial, most, fmt::format("distance {:.4f}", best));
+        return true;
+      });
+  progress.finish();
+  ModelConfig config = model.config;
+  config.tuned = result.levels;
+  save_model(request.out, config, *model.network, parameter_tensors(*model.network),
+             model.trained_steps);
+  print(fmt::format(
+      "{} levels for {}; distance from a fine trajectory on other pictures: {:.4f}, "
+      "with the spacing {} {:.4f}\nwrote {}\nTo make pictures with it:\n"
+      "  ddpm sample {} --out grid.png\n",
+      result.levels.times.size(), result.levels.sampler, result.after, result.began_with,
+      result.before, printable(request.out), shell_word(request.out)));
+  return 0;
+}
+
+}  // namespace
+
+Action tune_command(Flags& flags) {
+  const auto request = std::make_shared<Request>();
+  request->draw.count = 16;
+  request->draw.sampling.steps = 8;
+  flags.add("out", request->out, "file for the model with its tuned levels", "FILE.safetensors");
+  flags.require();
+  flags.add_fields(request->draw, [](const Field& field) { return field.name() != "spacing"; });
+  request->machine.declare(flags);
+  request->model.declare(flags);
+  return [request, &flags] { return run(*request, flags); };
+}
+
+}  // namespace ddpm::cli
