@@ -8,9 +8,9 @@
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 #include "ddpm/data/pixels.h"
-#include "ddpm/diffusion/guidance.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/sampler.h"
+#include "ddpm/engine/denoiser.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/image_inputs.h"
 #include "ddpm/engine/memory_check.h"
@@ -23,8 +23,7 @@ ImagesAsked asked_by(const GenerateOptions& options) {
   return {.count = options.count,
           .first = options.first,
           .labels = options.labels,
-          .guidance = options.guidance,
-          .guidance_rescale = options.guidance_rescale,
+          .guidance = {.scale = options.guidance, .rescale = options.guidance_rescale},
           .condition = options.condition};
 }
 
@@ -78,48 +77,6 @@ void GenerateOptions::check() const {
 
 namespace {
 
-// Runs the network on at most `most` images at a time.
-Tensor run(const Network& network, const NetworkInput& input, int64_t most) {
-  const int64_t count = input.x.shape()[0];
-  if (count <= most) return network(input).value();
-  Tensor output;
-  for (int64_t begin = 0; begin < count; begin += most) {
-    const int64_t end = std::min(begin + most, count);
-    const Tensor part = network(input.rows(begin, end)).value();
-    if (!output.defined()) {
-      output =
-          Tensor({count, part.size(1), part.size(2), part.size(3)}, DType::kFloat32, part.device());
-    }
-    Tensor rows = output.rows(begin, end);
-    rows.copy_from(part);
-  }
-  return output;
-}
-
-// The network with the inputs of a batch, on at most `most` images at a time. Throws Error if its
-// output is not finite.
-Denoiser denoiser_for(const Network& network, const ImageInputs& inputs, int64_t most) {
-  const auto denoise = [&network, inputs, most](const Tensor& x, const Tensor& t,
-                                                const Tensor& estimate) {
-    Tensor output = run(network,
-                        {.x = Variable(x),
-                         .t = t,
-                         .labels = inputs.labels,
-                         .condition = Variable(inputs.condition),
-                         .estimate = Variable(estimate)},
-                        most);
-    if (const auto value = find_not_finite(output)) {
-      fail("sample",
-           fmt::format("the network's output holds {} at step {}; its weights are damaged, or its "
-                       "training failed",
-                       *value, t.values()[0]));
-    }
-    return output;
-  };
-  if (network.takes().estimate) return denoise;
-  return [denoise](const Tensor& x, const Tensor& t) { return denoise(x, t, {}); };
-}
-
 // Throws UsageError unless the network predicts what the samplers read.
 void check_output(const ModelConfig& config) {
   const int64_t images = config.network.channels(), output = config.network.output_channels();
@@ -161,8 +118,7 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
   const ImageSize size = sides(config, options);
   const ImagesAsked asked = asked_by(options);
   const int64_t total = options.total();
-  const Guidance guidance{.scale = options.guidance, .rescale = options.guidance_rescale};
-  const bool both = guidance.needs_both();
+  const bool both = asked.guidance.needs_both();
   const SamplingMemory memory{.count = total,
                               .batch = options.batch,
                               .height = size.height,
@@ -177,13 +133,11 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
   std::optional<Inference> scope;
   if (options.prepare_weights) scope.emplace();
   const Process process(config.process);
+  const Denoisers denoisers(network, config, asked, most);
   const int64_t channels = config.network.channels();
   Tensor images({total, size.height, size.width, channels}, DType::kFloat32, network.device());
   for (int64_t begin = 0; begin < total; begin += options.batch) {
     const int64_t count = std::min(options.batch, total - begin);
-    const ImageInputs inputs = image_inputs(config, asked, begin, count, both, network.device());
-    Denoiser denoiser = denoiser_for(network, inputs, most);
-    if (both) denoiser = guided(denoiser, guidance);
     SampleRequest request{.sampling = options.sampling,
                           .image = {size.height, size.width, channels},
                           .image_seeds = generated_seeds(options, begin, count),
@@ -199,7 +153,7 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
       };
     }
     Tensor rows = images.rows(begin, begin + count);
-    rows.copy_from(sample(process, denoiser, request));
+    rows.copy_from(sample(process, denoisers.of(begin, count), request));
     if (const auto value = find_not_finite(rows)) {
       fail(
           "sample",

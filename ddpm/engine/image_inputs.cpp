@@ -22,7 +22,8 @@ Place place_of(const ImagesAsked& asked, int64_t classes, int64_t k) {
 }
 
 void check_classes(const ImagesAsked& asked, int64_t classes) {
-  const bool wanted = !asked.labels.empty() || asked.guidance != 1 || asked.guidance_rescale != 0;
+  const bool wanted =
+      !asked.labels.empty() || asked.guidance.scale != 1 || asked.guidance.rescale != 0;
   if (classes == 0 && wanted) {
     fail_usage("sample",
                "the model was trained without classes, so there is no class to draw and no "
@@ -65,18 +66,22 @@ void check_condition(const ModelConfig& config, const ImagesAsked& asked, int64_
   }
 }
 
+int64_t rows_for(int64_t count, Labels labels) {
+  return labels == Labels::kBoth ? 2 * count : count;
+}
+
 Tensor labels_of(const ImagesAsked& asked, int64_t classes, int64_t begin, int64_t count,
-                 bool both) {
-  Tensor labels = Tensor::full({both ? 2 * count : count}, -1);
-  if (asked.guidance == 0) return labels;
+                 Labels wanted) {
+  Tensor labels = Tensor::full({rows_for(count, wanted)}, -1);
+  if (wanted == Labels::kNone) return labels;
   for (int64_t k = 0; k < count; ++k)
     labels.f32()[k] = static_cast<float>(place_of(asked, classes, begin + k).label);
   return labels;
 }
 
-Tensor condition_of(const ImagesAsked& asked, int64_t begin, int64_t count, bool both) {
+Tensor condition_of(const ImagesAsked& asked, int64_t begin, int64_t count, Labels labels) {
   const Tensor& condition = asked.condition;
-  const int64_t rows = both ? 2 * count : count;
+  const int64_t rows = rows_for(count, labels);
   Tensor all({rows, condition.size(1), condition.size(2), condition.size(3)});
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t k = condition.size(0) == 1 ? 0 : (begin + i % count) % asked.count;
@@ -101,12 +106,12 @@ void check_image_inputs(const ModelConfig& config, const ImagesAsked& asked, int
 }
 
 ImageInputs image_inputs(const ModelConfig& config, const ImagesAsked& asked, int64_t begin,
-                         int64_t count, bool both, Device device) {
+                         int64_t count, Labels labels, Device device) {
   ImageInputs inputs;
   const int64_t classes = config.network.classes();
-  if (classes > 0) inputs.labels = labels_of(asked, classes, begin, count, both).to(device);
+  if (classes > 0) inputs.labels = labels_of(asked, classes, begin, count, labels).to(device);
   if (config.network.condition_channels() > 0)
-    inputs.condition = condition_of(asked, begin, count, both).to(device);
+    inputs.condition = condition_of(asked, begin, count, labels).to(device);
   return inputs;
 }
 

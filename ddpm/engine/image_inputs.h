@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ddpm/diffusion/guidance.h"
 #include "ddpm/engine/model_config.h"
 #include "ddpm/tensor/tensor.h"
 
@@ -14,8 +15,7 @@ struct ImagesAsked {
   int64_t count = 0;
   int64_t first = 0;
   std::vector<int64_t> labels;
-  double guidance = 1;
-  double guidance_rescale = 0;
+  Guidance guidance;
   Tensor condition;
 };
 
@@ -35,9 +35,16 @@ struct ImageInputs {
   Tensor condition;
 };
 
-// The inputs of images begin ... begin + count - 1 of all. With `both`, as guidance needs them:
-// once more after these, with no class.
+// The classes that images get.
+enum class Labels {
+  kOwn,
+  kNone,
+  // As guidance needs them: all images with their own, then all once more with none.
+  kBoth,
+};
+
+// The inputs of images begin ... begin + count - 1 of all.
 ImageInputs image_inputs(const ModelConfig& config, const ImagesAsked& asked, int64_t begin,
-                         int64_t count, bool both, Device device);
+                         int64_t count, Labels labels, Device device);
 
 }  // namespace ddpm

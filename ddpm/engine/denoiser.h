@@ -1,0 +1,37 @@
+// The network as the samplers call it: with the class and the condition of each image of a batch,
+// and with guidance.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "ddpm/diffusion/sample_request.h"
+#include "ddpm/engine/image_inputs.h"
+#include "ddpm/engine/model_config.h"
+
+namespace ddpm {
+
+class Network;
+
+// The denoisers of the batches of a call of generate().
+class Denoisers {
+ public:
+  // `most`: how many images pass the network at once. The network and the configuration must
+  // outlive this object and its denoisers. `asked` must have been checked (check_image_inputs()).
+  Denoisers(const Network& network, const ModelConfig& config, ImagesAsked asked, int64_t most)
+      : network_(network), config_(config), asked_(std::move(asked)), most_(most) {}
+
+  // For images begin ... begin + count - 1 of all. It throws Error if the network's output is not
+  // finite.
+  Denoiser of(int64_t begin, int64_t count) const;
+
+ private:
+  Denoiser with(Labels labels, int64_t begin, int64_t count) const;
+
+  const Network& network_;
+  const ModelConfig& config_;
+  const ImagesAsked asked_;
+  const int64_t most_;
+};
+
+}  // namespace ddpm
