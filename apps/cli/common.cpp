@@ -32,7 +32,11 @@ Device Machine::apply() const {
 }
 
 void ModelFlags::declare(Flags& flags) {
-  flags.positional("MODEL", path, "a run directory or a .safetensors file");
+  flags.positional("MODEL", path, kModelHelp);
+  flags.add("weights", weights,
+            "of MODEL: average, their moving average; raw, those of the optimizer, which only "
+            "checkpoints hold",
+            "average|raw");
   for (const NetworkFamily& family : network_families()) {
     configs_.push_back({.network = family.defaults()});
   }
@@ -56,6 +60,12 @@ void ModelFlags::declare(Flags& flags) {
   }
 }
 
+WeightKind ModelFlags::weight_kind() const {
+  if (weights == "average") return WeightKind::kAverage;
+  if (weights == "raw") return WeightKind::kRaw;
+  fail_usage("model", fmt::format("there are no weights '{}'; choose average or raw", weights));
+}
+
 Model ModelFlags::load(const Flags& flags, Device device) const {
   JsonObject given;
   for (const Declared& each : declared_) {
@@ -63,7 +73,7 @@ Model ModelFlags::load(const Flags& flags, Device device) const {
       given.set(each.field, fields_of(configs_[each.family]).find(each.field)->json());
     }
   }
-  return load_model(path, device, given);
+  return load_model(path, device, given, weight_kind());
 }
 
 void read_config_file(const std::string& path, TrainOptions& options) {

@@ -15,6 +15,10 @@
 
 namespace ddpm::cli {
 
+// What MODEL may be, for help.
+inline constexpr char kModelHelp[] =
+    "a run directory, RUN@STEP for a snapshot or a checkpoint of it, or a .safetensors file";
+
 // The flags --threads and --device.
 struct Machine {
   int64_t threads = 0;
@@ -25,11 +29,17 @@ struct Machine {
   Device apply() const;
 };
 
-// MODEL, and the flags for what cannot be read off a bare state dict, for all families of networks.
+// MODEL, --weights, and the flags for what cannot be read off a bare state dict, for all families
+// of networks.
 struct ModelFlags {
   std::string path;
+  std::string weights = "average";
 
   void declare(Flags& flags);
+  // Throws UsageError unless `weights` names a kind of weights.
+  WeightKind weight_kind() const;
+  // The file that load() reads. Throws as find_model_file().
+  std::string file() const { return find_model_file(path, weight_kind()); }
   // Uses only those values whose flags were given.
   Model load(const Flags& flags, Device device) const;
 

@@ -169,7 +169,7 @@ Action forward_command(Flags& flags) {
       fail_usage("forward", fmt::format("--in and --out are both {}; choose another file for --out",
                                         request->out));
     }
-    if (same_file(find_model_file(request->model.path), request->out)) {
+    if (same_file(request->model.file(), request->out)) {
       fail_usage("forward",
                  fmt::format("--out {} is the model; choose another file", request->out));
     }

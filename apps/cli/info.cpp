@@ -1,6 +1,10 @@
 // ddpm info: shows the configuration of a model file, or of the network that flags of `ddpm train`
 // would create, the cost of running and training it, and the memory of this machine.
 #include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <cstddef>
+#include <filesystem>
 
 #include "apps/cli/classes.h"
 #include "apps/cli/command.h"
@@ -14,6 +18,7 @@
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/memory_check.h"
+#include "ddpm/engine/step_files.h"
 
 namespace ddpm::cli {
 namespace {
@@ -31,6 +36,9 @@ struct Report {
   std::string path;
   // -1 if unknown.
   int64_t trained_steps = -1;
+  // Whether MODEL is a run, and the steps that RUN@STEP can name.
+  bool is_run = false;
+  std::vector<int64_t> snapshots, checkpoints;
   // The configuration in the file.
   ModelConfig config;
   // The size of the pictures for which the costs are computed.
@@ -57,11 +65,30 @@ ModelConfig with_size(const Report& report) {
   return config;
 }
 
+std::vector<int64_t> steps_of(const std::vector<StepFile>& files) {
+  std::vector<int64_t> steps;
+  for (const StepFile& file : files) steps.push_back(file.step);
+  return steps;
+}
+
+// At most so many, the newest. Nothing if there are none.
+void print_steps(const char* what, const std::vector<int64_t>& steps) {
+  constexpr size_t kNamed = 20;
+  if (steps.empty()) return;
+  const size_t first = steps.size() > kNamed ? steps.size() - kNamed : 0;
+  const std::string more = first > 0 ? fmt::format(" (the newest of {})", steps.size()) : "";
+  print(fmt::format(
+      "  {:<28}{}{}\n", what,
+      fmt::join(steps.begin() + static_cast<std::ptrdiff_t>(first), steps.end(), ", "), more));
+}
+
 void print_text(const Report& report) {
   print(report.path.empty() ? "the network of these flags, untrained\n"
                             : fmt::format("{}\n", printable(report.path)));
   if (report.trained_steps >= 0)
     print(fmt::format("  {:<28}{}\n", "trained steps", report.trained_steps));
+  print_steps("snapshots of steps", report.snapshots);
+  print_steps("checkpoints of steps", report.checkpoints);
   JsonObject options;
   write_options(report.config, options);
   for (const auto& [name, value] : options.members())
@@ -99,6 +126,10 @@ void print_json(const Report& report) {
   object.set("config", to_json(report.config));
   object.set("trained_steps",
              report.trained_steps >= 0 ? json_value::write(report.trained_steps) : "null");
+  if (report.is_run) {
+    object.set("snapshots", json_value::write(report.snapshots));
+    object.set("checkpoints", json_value::write(report.checkpoints));
+  }
   object.set("parameters", json_value::write(cost.parameters));
   object.set("height", json_value::write(report.size.height));
   object.set("width", json_value::write(report.size.width));
@@ -128,6 +159,11 @@ void read_model(const Request& request, const Flags& flags, Report& report) {
   }
   const Model model = load_model(request.model, Device::kDry, given_fields(flags, options));
   report.path = model.path;
+  report.is_run = std::filesystem::is_directory(request.model);
+  if (report.is_run) {
+    report.snapshots = steps_of(list_snapshots(request.model));
+    report.checkpoints = steps_of(list_checkpoints(request.model));
+  }
   report.trained_steps = model.trained_steps;
   report.config = model.config;
 }
@@ -183,8 +219,9 @@ int run(Request& request, const Flags& flags) {
 Action info_command(Flags& flags) {
   const auto request = std::make_shared<Request>();
   flags.positional("MODEL", request->model,
-                   "a run directory or a .safetensors file; without it the flags of ddpm train "
-                   "describe a network that is not trained yet",
+                   std::string(kModelHelp) +
+                       "; without it the flags of ddpm train describe a network that is not "
+                       "trained yet",
                    false);
   flags.add("json", request->json,
             "print one JSON object; forward_flops is for one picture, memory is in bytes");

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <atomic>
+#include <filesystem>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
@@ -100,7 +101,8 @@ RunObserver Training::observer() {
   };
   observer.saved = [this](const std::string& path) {
     steps_.line("saved " + path);
-    kept_ = kept_ || path.ends_with(".safetensors");
+    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+    kept_ = kept_ || folder.filename() == "checkpoints";
   };
   observer.warned = [this](const std::string& text) {
     loading_.finish();

@@ -2,10 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <charconv>
-#include <filesystem>
-
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
@@ -16,8 +12,6 @@
 namespace ddpm {
 namespace {
 
-namespace fs = std::filesystem;
-constexpr std::string_view kPrefix = "step-", kSuffix = ".safetensors";
 constexpr char kDataKey[] = "ddpm.data", kOptionsKey[] = "ddpm.options";
 
 // The value of a key. Empty if there is none.
@@ -81,38 +75,9 @@ void load_checkpoint(const std::string& path, Network& network, Adam& adam) {
   Checkpoint::open(path).load(network, adam);
 }
 
-std::string checkpoint_path(const std::string& run, int64_t step) {
-  return fs::path(run) / "checkpoints" / fmt::format("{}{:08}{}", kPrefix, step, kSuffix);
-}
-
-std::vector<CheckpointEntry> list_checkpoints(const std::string& run) {
-  std::vector<CheckpointEntry> found;
-  const std::string folder = (fs::path(run) / "checkpoints").string();
-  if (!exists(folder)) return found;
-  for (const std::string& name : list_names(folder)) {
-    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
-    if (name.size() < kPrefix.size() + kSuffix.size()) continue;
-    const char* end = name.data() + name.size() - kSuffix.size();
-    int64_t step = 0;
-    const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
-    if (parsed.ec == std::errc() && parsed.ptr == end && step >= 0)
-      found.push_back({step, (fs::path(folder) / name).string()});
-  }
-  std::sort(found.begin(), found.end(), [](const CheckpointEntry& a, const CheckpointEntry& b) {
-    return std::pair(a.step, a.path) < std::pair(b.step, b.path);
-  });
-  return found;
-}
-
-std::optional<std::string> newest_checkpoint(const std::string& run) {
-  const auto all = list_checkpoints(run);
-  if (all.empty()) return std::nullopt;
-  return all.back().path;
-}
-
 void prune_checkpoints(const std::string& run, const PruneOptions& options) {
-  std::vector<CheckpointEntry> all = list_checkpoints(run);
-  std::erase_if(all, [&](const CheckpointEntry& entry) { return entry.step > options.newest; });
+  std::vector<StepFile> all = list_checkpoints(run);
+  std::erase_if(all, [&](const StepFile& entry) { return entry.step > options.newest; });
   int64_t kept = 0;
   for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
     const auto is_multiple = [&](int64_t every) {

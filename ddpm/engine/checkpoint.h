@@ -4,11 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "ddpm/engine/model_config.h"
+#include "ddpm/engine/step_files.h"
 #include "ddpm/io/safetensors.h"
 #include "ddpm/optim/adam.h"
 
@@ -51,20 +50,6 @@ void save_checkpoint(const std::string& path, const ModelConfig& config, Network
                      const Adam& adam, const CheckpointMarks& marks = {});
 // Checkpoint::open() and load() in one call.
 void load_checkpoint(const std::string& path, Network& network, Adam& adam);
-
-// RUN/checkpoints/step-00001000.safetensors
-std::string checkpoint_path(const std::string& run, int64_t step);
-
-struct CheckpointEntry {
-  // The step in the file's name.
-  int64_t step = 0;
-  std::string path;
-};
-// A run's checkpoints, oldest first. Empty if the run has no folder checkpoints. Throws SystemError
-// if the folder cannot be listed.
-std::vector<CheckpointEntry> list_checkpoints(const std::string& run);
-// The path of the checkpoint with the highest step in its name.
-std::optional<std::string> newest_checkpoint(const std::string& run);
 
 struct PruneOptions {
   // The step that was saved last. Checkpoints with higher steps are not removed.

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
@@ -12,15 +11,12 @@
 #include "ddpm/base/utf8.h"
 #include "ddpm/base/version.h"
 #include "ddpm/diffusion/schedule.h"
-#include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
 #include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 namespace {
-
-namespace fs = std::filesystem;
 
 [[noreturn]] void fail_model(const std::string& path, std::string_view what) {
   fail("model", fmt::format("{}: {}", path, what));
@@ -137,33 +133,23 @@ void check_nothing_is_left(const SafetensorsFile& file, Network& network) {
 
 }  // namespace
 
-std::string find_model_file(const std::string& path) {
-  const std::optional<FileStatus> found = find_file(path);
-  if (!found) {
-    fail("model",
-         fmt::format("{} does not exist; give a run directory or a .safetensors file", path));
-  }
-  if (found->type != FileType::kFolder) return path;
-  const std::string model = (fs::path(path) / "model.safetensors").string();
-  if (exists(model)) return model;
-  const std::optional<std::string> checkpoint = newest_checkpoint(path);
-  if (!checkpoint) {
-    fail("model", fmt::format("{} holds neither model.safetensors nor "
-                              "checkpoints/step-*.safetensors; give a run directory "
-                              "that training has saved to, or a .safetensors file",
-                              path));
-  }
-  return *checkpoint;
-}
-
-Model load_model(const std::string& path, Device device, const JsonObject& given) {
+Model load_model(const std::string& path, Device device, const JsonObject& given,
+                 WeightKind weights) {
   Model model;
-  model.path = find_model_file(path);
+  model.path = find_model_file(path, weights);
   const SafetensorsFile file = SafetensorsFile::open(model.path);
   const auto& metadata = file.metadata();
   const auto kind = metadata.find(kKindKey);
   const bool is_checkpoint = kind != metadata.end() && kind->second == "checkpoint";
-  const std::string prefix = is_checkpoint ? "ema." : "";
+  const bool raw = weights == WeightKind::kRaw;
+  if (raw && !is_checkpoint) {
+    fail_usage("model",
+               fmt::format("{} holds one set of weights, the averaged ones if it is from a "
+                           "training; raw ones are in RUN/checkpoints. Leave out --weights "
+                           "raw, or give RUN or a checkpoint",
+                           model.path));
+  }
+  const std::string prefix = !is_checkpoint ? "" : raw ? "model." : "ema.";
   model.config = read_config(file, prefix, given);
   model.trained_steps = read_step(file);
   const std::unique_ptr<Network> plan = make_network(model.config.network, Device::kDry);

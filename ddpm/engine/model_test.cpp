@@ -186,7 +186,7 @@ TEST(Checkpoints, SavedInBetweenGoOnceALaterOneIsThere) {
     for (const int64_t step : there) write_file_atomic(checkpoint_path(run.path(), step), "x");
     prune_checkpoints(run.path(), {.newest = newest, .save_every = 10, .keep = 2});
     std::vector<int64_t> steps;
-    for (const CheckpointEntry& entry : list_checkpoints(run.path())) steps.push_back(entry.step);
+    for (const StepFile& entry : list_checkpoints(run.path())) steps.push_back(entry.step);
     return steps;
   };
   EXPECT_EQ(steps_after({10, 20, 30}, 30), (std::vector<int64_t>{20, 30}));

@@ -105,6 +105,11 @@ void RunOptions::fields(Fields& field) {
   field("keep_checkpoints", keep_checkpoints, "how many of the newest checkpoints are kept")
       .range(1, kMostTrainedSteps)
       .may_change();
+  field("snapshot_every", snapshot_every,
+        "steps between snapshots, averaged weights that are kept and that RUN@STEP names; 0 for "
+        "none")
+      .range(0, kMostTrainedSteps)
+      .may_change();
 }
 
 void TrainOptions::fields(Fields& field) {

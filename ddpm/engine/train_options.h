@@ -59,6 +59,7 @@ struct RunOptions {
   int64_t sample_count = 16;
   int64_t sample_steps = 50;
   int64_t keep_checkpoints = 2;
+  int64_t snapshot_every = 0;
 
   void fields(Fields& field);
 };

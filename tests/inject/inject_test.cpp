@@ -67,6 +67,7 @@ class Inject : public ::testing::Test {
     add("sample-count", "2");
     add("sample-steps", "2");
     add("keep-checkpoints", "1");
+    add("snapshot-every", "1");
     add("log-every", "1");
     add("threads", "1");
     words.emplace_back("--resume-or-start");

@@ -95,9 +95,9 @@ void read_from_pictures(const JsonObject& object, const std::string& path, RunCo
 // meant, so all sound checkpoints must belong to the same run.
 RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
   RunConfig config;
-  const std::vector<CheckpointEntry> all = list_checkpoints(run);
+  const std::vector<StepFile> all = list_checkpoints(run);
   if (all.empty()) fail_no_run(run);
-  for (const CheckpointEntry& entry : all) {
+  for (const StepFile& entry : all) {
     CheckpointMarks marks;
     std::vector<std::string> class_names;
     try {
@@ -136,7 +136,7 @@ RunConfig config_from_checkpoint(const std::string& run, const Warn& warn) {
 // config.json is damaged.
 bool newest_was_trained_on(const std::string& data_hash, const std::string& run,
                            const RunConfig& config) {
-  const std::vector<CheckpointEntry> all = list_checkpoints(run);
+  const std::vector<StepFile> all = list_checkpoints(run);
   for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
     try {
       const Checkpoint checkpoint = Checkpoint::open(entry->path);
@@ -340,7 +340,7 @@ void check_classes(const std::string& run, const RunConfig& config,
 }
 
 void remove_leftovers(const std::string& run) {
-  for (const char* folder : {"", "checkpoints", "samples"}) {
+  for (const char* folder : {"", "checkpoints", "samples", "snapshots"}) {
     const std::string path = in_run(run, folder);
     if (!exists(path)) continue;
     remove_abandoned_files(path);

@@ -4,6 +4,7 @@
 //   metrics.jsonl        a line per logged step: step, loss, grad_norm, lr, images_per_s
 //   samples/step-*.png   grids drawn with the averaged weights
 //   checkpoints/         the newest full states; a resumed run continues from the newest
+//   snapshots/           the averaged weights of every snapshot_every-th step
 //   model.safetensors    the averaged weights with their configuration: enough for sampling
 //   loss.png             the loss curve so far
 //
@@ -40,10 +41,10 @@ struct RunMetrics {
 
 // Callbacks, called on the thread that works. Every function may be empty.
 struct RunObserver {
-  // A step is done. A save or a grid that is due comes after this call. If the function throws, the
-  // exception leaves step(), and the run is as if it had been killed at that point.
+  // A step is done. A snapshot, a save or a grid that is due comes after this call. If the function
+  // throws, the exception leaves step(), and the run is as if it had been killed at that point.
   std::function<void(const RunMetrics&)> stepped;
-  // A checkpoint or a sample grid has been written.
+  // A checkpoint, a snapshot or a sample grid has been written.
   std::function<void(const std::string& path)> saved;
   // Something went wrong but was repaired, or does not end the training.
   std::function<void(const std::string& text)> warned;
@@ -115,8 +116,8 @@ class Run {
   // has none yet. It first completes what the last session left unfinished, so that the run ends
   // with the same files as a run that was never interrupted. For this it removes temporary files,
   // repairs metrics.jsonl, and writes the model, the loss curve and the grid of its checkpoint if
-  // they are missing or older. Also throws UsageError for changed pictures and for an edited
-  // config.json. The newest checkpoint is never damaged.
+  // they are missing or older, and its snapshot if one is due and missing. Also throws UsageError
+  // for changed pictures and for an edited config.json. The newest checkpoint is never damaged.
   static std::unique_ptr<Run> resume(const std::string& directory,
                                      std::shared_ptr<const Pictures> pictures,
                                      ResumeOptions options = {}, RunObserver observer = {});
@@ -128,9 +129,9 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  // Does one step, then writes its line in metrics.jsonl, and the save and the grid if they are
-  // due. After the last step, finish() writes the save and the grid. Throws Error if done(), if the
-  // loss is not finite, and if a file cannot be written.
+  // Does one step, then writes its line in metrics.jsonl, and the snapshot, the save and the grid
+  // if they are due. After the last step, finish() writes the save and the grid. Throws Error if
+  // done(), if the loss is not finite, and if a file cannot be written.
   RunMetrics step();
   // Saves the state now, unless it is already saved.
   void save();

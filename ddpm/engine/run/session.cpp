@@ -17,13 +17,11 @@
 #include "ddpm/base/text.h"
 #include "ddpm/data/batch_sampler.h"
 #include "ddpm/data/condition.h"
-#include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/run/checked_pictures.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/metrics_log.h"
-#include "ddpm/engine/run/sample_grid.h"
 #include "ddpm/engine/run/start.h"
 #include "ddpm/engine/streams.h"
 #include "ddpm/nn/network.h"
@@ -178,6 +176,7 @@ void RunSession::begin() {
           [&] { remove_leftovers(directory_); });
   make_folder(in_run(directory_, "checkpoints"));
   make_folder(in_run(directory_, "samples"));
+  if (options_.run.snapshot_every > 0) make_folder(in_run(directory_, "snapshots"));
   first_step_ = steps();
   const int64_t wanted = options_.optimizer.steps;
   if (wanted < first_step_)
@@ -194,21 +193,6 @@ void RunSession::begin() {
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
   if (first_step_ > 0) finish_last_save();
-}
-
-// Does what the last session could not do after its last checkpoint.
-void RunSession::finish_last_save() {
-  const std::string model = in_run(directory_, "model.safetensors");
-  // There may be a later model whose checkpoint is damaged. It is kept until training reaches its
-  // step again.
-  if (step_of_model(model, config_.id).value_or(-1) < steps()) write_averaged();
-  tidy_up();
-  {
-    const std::lock_guard lock(mutex_);
-    seen_.checkpoint = checkpoint_path(directory_, steps());
-    seen_.model = model;
-  }
-  if (due(options_.run.sample_every) && !done() && !has_grid()) draw_grid();
 }
 
 RunMetrics RunSession::step() {
@@ -238,114 +222,12 @@ RunMetrics RunSession::step() {
     seen_.metrics = metrics;
   }
   if (observer_.stepped) observer_.stepped(metrics);
+  // Before the checkpoint: a run that continues from the checkpoint has the snapshot.
+  if (due(options_.run.snapshot_every)) save_snapshot();
   if (done()) return metrics;
   if (due(options_.run.save_every)) save();
   if (due(options_.run.sample_every)) draw_grid();
   return metrics;
-}
-
-void RunSession::save() {
-  // Before the first step there is nothing to save: a resumed run starts from the beginning.
-  if (steps() == 0 || saved_ == steps()) return;
-  log_->sync();
-  const std::string path = checkpoint_path(directory_, steps());
-  save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->adam(),
-                  marks_of(config_));
-  saved_ = steps();
-  write_averaged();
-  tidy_up();
-  {
-    const std::lock_guard lock(mutex_);
-    seen_.checkpoint = path;
-    seen_.model = in_run(directory_, "model.safetensors");
-  }
-  tell_saved(path);
-}
-
-bool RunSession::finish() {
-  save();
-  if (!done()) return false;
-  const bool has_last_grid = grid_ == steps() || (steps() == first_step_ && has_grid());
-  return has_last_grid || draw_grid();
-}
-
-void RunSession::write_averaged() {
-  save_model(in_run(directory_, "model.safetensors"), trainer_->config(), trainer_->network(),
-             trainer_->adam().ema(), steps(), config_.id);
-}
-
-// The work after a save that may fail without ending the training.
-void RunSession::tidy_up() {
-  attempt("old checkpoints stay for now", [&] {
-    prune_checkpoints(directory_, {.newest = steps(),
-                                   .save_every = options_.run.save_every,
-                                   .save_every_before = save_every_before_,
-                                   .keep = options_.run.keep_checkpoints});
-  });
-  attempt("the loss curve was not drawn", [&] { log_->draw(); });
-}
-
-// Runs the work, and runs it again if it fails. If it fails twice, warns. Returns whether it
-// succeeded.
-template <class Work>
-bool RunSession::attempt(const char* consequence, const Work& work) const {
-  for (const bool again : {true, false}) {
-    try {
-      work();
-      return true;
-    } catch (const std::exception& error) {
-      if (!again) warn(fmt::format("{}: {}", consequence, error.what()));
-    }
-  }
-  return false;
-}
-
-std::string RunSession::grid_path() const {
-  return in_run(directory_, fmt::format("samples/step-{:08}.png", steps()));
-}
-
-bool RunSession::has_grid() const { return options_.run.sample_every == 0 || exists(grid_path()); }
-
-// Returns false if the observer stopped the drawing. If the drawing fails, this only warns, because
-// a missing grid must not end a training.
-bool RunSession::draw_grid() {
-  if (options_.run.sample_every == 0) return true;
-  const ImageSize size = pictures_->image_size();
-  // The batch is small, so that a request to stop is noticed soon.
-  const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
-  bool given_up = false;
-  const bool drawn = attempt("a sample grid was not drawn", [&] {
-    try {
-      const GridContent content = grid_content(*pictures_, trainer_->config().network.classes(),
-                                               options_.run.sample_count, options_.optimizer.seed);
-      GenerateOptions request;
-      request.count = content.count;
-      request.seed = options_.optimizer.seed;
-      request.sampling.steps = options_.run.sample_steps;
-      request.labels = content.labels;
-      request.batch = batch;
-      // The memory is needed for training.
-      request.prepare_weights = false;
-      request.condition = content.conditions;
-      request.progress = [&](const GenerateProgress&) {
-        given_up = observer_.stopping && observer_.stopping();
-        return !given_up;
-      };
-      const Tensor images = sample(request);
-      write_png(grid_path(), grid_picture(content, to_bytes(images)));
-    } catch (const Error&) {
-      if (!given_up) throw;
-    }
-  });
-  if (given_up) return false;
-  if (!drawn) return true;
-  grid_ = steps();
-  {
-    const std::lock_guard lock(mutex_);
-    seen_.samples = grid_path();
-  }
-  tell_saved(grid_path());
-  return true;
 }
 
 std::vector<Tensor> RunSession::copy_of_average() const {

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -63,7 +64,8 @@ class RunSession {
   ModelConfig model() const;
 
   void finish_last_save();
-  void write_averaged();
+  void write_averaged(const std::string& path);
+  void save_snapshot();
   void tidy_up();
   // Whether something that happens every `every` steps is due.
   bool due(int64_t every) const { return every > 0 && steps() % every == 0; }
@@ -77,8 +79,7 @@ class RunSession {
   void tell_saved(const std::string& path) const {
     if (observer_.saved) observer_.saved(path);
   }
-  template <class Work>
-  bool attempt(const char* consequence, const Work& work) const;
+  bool attempt(const char* consequence, const std::function<void()>& work) const;
   std::vector<Tensor> copy_of_average() const;
   void check_not_inside_step(const char* call) const;
 

@@ -21,8 +21,7 @@ bool same_model(ModelConfig a, ModelConfig b) {
 }
 
 // Loads the checkpoint into the trainer and returns "", or returns the reason why it cannot.
-std::string load_or_why_not(const CheckpointEntry& entry, const RunConfig& config,
-                            Trainer& trainer) {
+std::string load_or_why_not(const StepFile& entry, const RunConfig& config, Trainer& trainer) {
   try {
     const Checkpoint checkpoint = Checkpoint::open(entry.path);
     if (checkpoint.step() != entry.step)
@@ -47,7 +46,7 @@ std::string load_or_why_not(const CheckpointEntry& entry, const RunConfig& confi
 }  // namespace
 
 void require_writable(const std::string& run) {
-  for (const char* place : {"checkpoints", "samples"}) {
+  for (const char* place : {"checkpoints", "samples", "snapshots"}) {
     if (exists(in_run(run, place))) const AtomicFile trial(in_run(run, place) + "/trial");
   }
   for (const char* file : {"model.safetensors", "metrics.jsonl"}) {
@@ -62,7 +61,12 @@ void check_is_new(const std::string& run) {
   };
   if (!list_checkpoints(run).empty() || exists(in_run(run, "model.safetensors")))
     refuse("already holds a run; add --resume to continue it");
-  if (exists(in_run(run, "config.json"))) {
+  const bool told = exists(in_run(run, "config.json"));
+  if (!list_snapshots(run).empty()) {
+    refuse(told ? "already holds a run with snapshots; add --resume to continue it"
+                : "holds the snapshots of a run whose other files are gone; move them away");
+  }
+  if (told) {
     try {
       const int64_t save_every = read_run_options(run).run.save_every;
       // The run was killed before its first save.
@@ -95,7 +99,7 @@ void check_never_saved(const std::string& run, const RunConfig& config) {
 
 int64_t load_newest_checkpoint(const std::string& run, const RunConfig& config, Trainer& trainer,
                                const Warn& warn) {
-  const std::vector<CheckpointEntry> all = list_checkpoints(run);
+  const std::vector<StepFile> all = list_checkpoints(run);
   if (all.empty()) return -1;
   std::string reasons;
   for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
