@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include "ddpm/base/error.h"
@@ -97,6 +99,88 @@ TEST(Guidance, OnlyBetweenAndBeyondTheEndsAreBothNeeded) {
   EXPECT_FALSE(Guidance{.scale = 1}.needs_both());
   EXPECT_TRUE(Guidance{.scale = 0.5}.needs_both());
   EXPECT_TRUE(Guidance{.scale = 2}.needs_both());
+}
+
+// A denoiser that returns the same for every input.
+Denoiser constant(const Shape& shape, const std::vector<float>& values) {
+  return [=](const Tensor&, const Tensor&) { return Tensor::of(shape, values); };
+}
+
+TEST(Guidance, OfTwoDenoisersIsThatOfBothInOne) {
+  const Tensor x = Tensor::zeros({2, 2, 2, 1}), t = Tensor::of({2}, {8, 9});
+  for (const Guidance guidance :
+       {Guidance{.scale = 1.5}, Guidance{.scale = 3, .rescale = 0.7}, Guidance{.scale = 0}}) {
+    const Denoiser denoiser =
+        guided(constant(x.shape(), kClassed), constant(x.shape(), kNone), guidance);
+    EXPECT_EQ(denoiser(x, t).values(), run(guidance)) << guidance.scale;
+  }
+}
+
+TEST(Guidance, OfTwoDenoisersHasTheVarianceOfTheBetter) {
+  const Tensor x = Tensor::zeros({1, 1, 1, 2}), t = Tensor::zeros({1});
+  const Denoiser with = constant({1, 1, 1, 4}, {1, 2, 0.5f, -1}),
+                 without = constant({1, 1, 1, 2}, {0, 4});
+  EXPECT_EQ(guided(with, without, {.scale = 3})(x, t).values(),
+            (std::vector<float>{3, -2, 0.5f, -1}));
+  EXPECT_EQ(guided(without, with, {.scale = 3})(x, t).values(), (std::vector<float>{-2, 8}));
+  EXPECT_THROW(guided(with, constant({1, 1, 1, 3}, {0, 0, 0}), {.scale = 3})(x, t), Error);
+  EXPECT_THROW(guided(constant({1, 1, 2, 2}, {0, 0, 0, 0}), with, {.scale = 3})(x, t), Error);
+}
+
+TEST(Guidance, OnlyADenoiserThatTakesAnEstimateGetsIt) {
+  const Denoiser taking = [](const Tensor& x, const Tensor&, const Tensor& estimate) {
+    EXPECT_EQ(estimate.values(), std::vector<float>{5});
+    return x;
+  };
+  const Denoiser plain = [](const Tensor& x, const Tensor&) { return x; };
+  const Tensor x = Tensor::zeros({1, 1, 1, 1}), t = Tensor::zeros({1});
+  for (const Denoiser& denoiser :
+       {guided(taking, plain, {.scale = 2}), guided(plain, taking, {.scale = 2}),
+        guided_where([](double) { return true; }, taking, plain)}) {
+    EXPECT_TRUE(denoiser.takes_estimate());
+    denoiser(x, t, Tensor::of({1, 1, 1, 1}, {5}));
+  }
+  EXPECT_FALSE(guided(plain, plain, {.scale = 2}).takes_estimate());
+}
+
+TEST(GuidanceInterval, ChoosesByTheLevel) {
+  const Tensor x = Tensor::zeros({1, 1, 1, 1});
+  const Denoiser denoiser = guided_where([](double t) { return t < 10; }, constant(x.shape(), {1}),
+                                         constant(x.shape(), {2}));
+  EXPECT_EQ(denoiser(x, Tensor::of({1}, {9})).values(), std::vector<float>{1});
+  EXPECT_EQ(denoiser(x, Tensor::of({1}, {10})).values(), std::vector<float>{2});
+}
+
+TEST(GuidanceInterval, HoldsItsBounds) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  Guidance guidance;
+  EXPECT_TRUE(guidance.everywhere());
+  EXPECT_TRUE(guidance.guides_at(0));
+  EXPECT_TRUE(guidance.guides_at(kInfinity));
+  read_guidance_interval("", guidance);
+  EXPECT_TRUE(guidance.everywhere());
+  read_guidance_interval("0.5,80", guidance);
+  EXPECT_FALSE(guidance.everywhere());
+  // As the networks of edm and flow are told the levels.
+  for (const double ratio : {0.5, 80.0}) {
+    const double t = static_cast<float>(std::log(ratio) / 4);
+    EXPECT_TRUE(guidance.guides_at(std::exp(4 * t))) << ratio;
+    const double line = static_cast<float>(ratio / (1 + ratio));
+    EXPECT_TRUE(guidance.guides_at(line / (1 - line))) << ratio;
+  }
+  EXPECT_FALSE(guidance.guides_at(0.499));
+  EXPECT_FALSE(guidance.guides_at(80.1));
+  EXPECT_FALSE(guidance.guides_at(kInfinity));
+  read_guidance_interval("0.5,inf", guidance);
+  EXPECT_TRUE(guidance.guides_at(kInfinity));
+}
+
+TEST(GuidanceInterval, ThatCannotBeIsRefused) {
+  Guidance guidance;
+  for (const char* text : {"1", "1,", ",1", "2,1", "1,1", "-1,2", "a,b", "1,2,3", "1;2", "0x1,2",
+                           "nan,2", "1,nan", "inf,inf", "1 ,2", "1,1e999", " "})
+    EXPECT_THROW(read_guidance_interval(text, guidance), UsageError) << text;
+  EXPECT_TRUE(guidance.everywhere());
 }
 
 }  // namespace

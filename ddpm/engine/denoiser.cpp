@@ -6,6 +6,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/engine/finite.h"
+#include "ddpm/engine/model.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm {
@@ -60,10 +61,30 @@ Denoiser Denoisers::with(Labels labels, int64_t begin, int64_t count) const {
       network_, image_inputs(config_, asked_, begin, count, labels, network_.device()), most_);
 }
 
+Denoiser Denoisers::of_guide(int64_t begin, int64_t count) const {
+  const Network& network = *asked_.guide->network;
+  return denoiser_for(
+      network,
+      image_inputs(asked_.guide->config, asked_, begin, count, Labels::kOwn, network.device()),
+      most_);
+}
+
+Denoiser Denoisers::of_guided(int64_t begin, int64_t count) const {
+  const Guidance& guidance = asked_.guidance;
+  if (asked_.guide != nullptr)
+    return guided(with(Labels::kOwn, begin, count), of_guide(begin, count), guidance);
+  if (!guidance.needs_both()) return with(Labels::kNone, begin, count);
+  return guided(with(Labels::kBoth, begin, count), guidance);
+}
+
 Denoiser Denoisers::of(int64_t begin, int64_t count) const {
   const Guidance& guidance = asked_.guidance;
-  if (guidance.needs_both()) return guided(with(Labels::kBoth, begin, count), guidance);
-  return with(guidance.scale == 0 ? Labels::kNone : Labels::kOwn, begin, count);
+  if (guidance.scale == 1) return with(Labels::kOwn, begin, count);
+  const Denoiser inside = of_guided(begin, count);
+  if (guidance.everywhere()) return inside;
+  return guided_where([process = process_, guidance](
+                          double t) { return guidance.guides_at(process.level_told(t).ratio()); },
+                      inside, with(Labels::kOwn, begin, count));
 }
 
 }  // namespace ddpm

@@ -14,16 +14,20 @@
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/image_inputs.h"
 #include "ddpm/engine/memory_check.h"
+#include "ddpm/engine/model.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm {
 namespace {
 
 ImagesAsked asked_by(const GenerateOptions& options) {
+  Guidance guidance{.scale = options.guidance, .rescale = options.guidance_rescale};
+  read_guidance_interval(options.guidance_interval, guidance);
   return {.count = options.count,
           .first = options.first,
           .labels = options.labels,
-          .guidance = {.scale = options.guidance, .rescale = options.guidance_rescale},
+          .guidance = guidance,
+          .guide = options.guide,
           .condition = options.condition};
 }
 
@@ -48,13 +52,18 @@ void GenerateOptions::fields(Fields& field) {
   sampling.fields(field);
   field("guidance", guidance,
         "weight of the class: 1 as it was learnt, more for clearer but less varied pictures in "
-        "twice the time, 0 to ignore it")
+        "twice the time, 0 to ignore it; with --guide, of what the model does better than it")
       .range(0, 1000)
       .advice("1.5 to 4 are usual");
   field("guidance_rescale", guidance_rescale,
         "how far the contrast that guidance adds is taken back, up to 1")
       .range(0, 1)
       .advice("0.7 is usual");
+  field("guidance_interval", guidance_interval,
+        "guide only where the noise (sigma / alpha) lies between these, and save the second pass "
+        "elsewhere; HI may be inf")
+      .value_name("LO,HI")
+      .default_text("everywhere");
   field("batch", batch, "pictures denoised at once; fewer take less memory").range(1, kMostBatch);
 }
 
@@ -62,6 +71,8 @@ void GenerateOptions::check() const {
   constexpr int64_t kLast = int64_t{1} << 40;
   check_options("sample", *this, "--");
   sampling.check();
+  Guidance guidance_read;
+  read_guidance_interval(guidance_interval, guidance_read);
   const struct {
     const char* name;
     int64_t value, highest;
@@ -118,7 +129,13 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
   const ImageSize size = sides(config, options);
   const ImagesAsked asked = asked_by(options);
   const int64_t total = options.total();
-  const bool both = asked.guidance.needs_both();
+  if (options.guide != nullptr && options.guide->network->device() != network.device()) {
+    fail_usage("sample",
+               fmt::format("the guide is on the device {}, but the model on {}; load both "
+                           "for one device",
+                           name_of(options.guide->network->device()), name_of(network.device())));
+  }
+  const bool both = asked.guidance.needs_both() && options.guide == nullptr;
   const SamplingMemory memory{.count = total,
                               .batch = options.batch,
                               .height = size.height,
@@ -126,6 +143,9 @@ Tensor generate(const Network& network, const ModelConfig& config, const Generat
                               .prepare_weights = options.prepare_weights,
                               .other_bytes = options.other_bytes,
                               .guided = both,
+                              .guide = asked.guidance.scale != 1 && options.guide != nullptr
+                                           ? &options.guide->config
+                                           : nullptr,
                               .images_per_n = total / options.count};
   require_memory_for_sampling(config, memory);
   const int64_t most =

@@ -15,6 +15,7 @@
 namespace ddpm {
 
 class Network;
+struct Model;
 
 // The progress of a batch. The tensors are valid only during the call. To keep one, clone it.
 struct GenerateProgress {
@@ -44,6 +45,15 @@ struct GenerateOptions {
   // arXiv:2305.08891).
   double guidance = 1;
   double guidance_rescale = 0;
+  // "LO,HI": guidance acts only where LO <= sigma / alpha <= HI (Kynkaanniemi et al. 2024,
+  // arXiv:2404.07724). HI may be inf. Elsewhere each step takes one pass, with the class. Empty: it
+  // acts everywhere.
+  std::string guidance_interval = {};
+  // Autoguidance (Karras et al. 2024, arXiv:2406.02507): a worse model of the same pictures, such
+  // as a snapshot of the run or a smaller network. output = its output + guidance (the network's -
+  // its output); both get the class. With a guidance of 1 it is not used; 1.5 is usual. It must
+  // outlive the call and be on the network's device.
+  const Model* guide = nullptr;
   int64_t batch = 16;
   // Transforms the weights once instead of in every step. This takes up to four times the memory of
   // the weights until the last picture is done.
@@ -66,8 +76,8 @@ struct GenerateOptions {
   // The number of images of all classes together.
   int64_t total() const;
 
-  // The options for users: n (count), seed, those of `sampling`, guidance, guidance_rescale and
-  // batch.
+  // The options for users: n (count), seed, those of `sampling`, guidance, guidance_rescale,
+  // guidance_interval and batch.
   void fields(Fields& field);
   // Throws UsageError if a number is outside the range of all models, naming the range. It needs no
   // model, so a program can call it before it loads one.
@@ -81,9 +91,9 @@ struct GenerateOptions {
 std::vector<uint64_t> generated_seeds(const GenerateOptions& options, int64_t begin, int64_t count);
 
 // Returns float32 [total, H, W, C] in [-1, 1]. Throws UsageError for options that cannot work (no
-// size known, too many steps, a class or guidance that the model does not have, more memory than
-// there is, ...) and if the network does not predict one value per channel. Throws Error if the
-// network's estimate is not finite.
+// size known, too many steps, a class or guidance that the model does not have, a guide that does
+// not fit, more memory than there is, ...) and if the network does not predict one value per
+// channel. Throws Error if the network's estimate is not finite.
 Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options);
 
 }  // namespace ddpm

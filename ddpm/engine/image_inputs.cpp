@@ -4,6 +4,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/engine/finite.h"
+#include "ddpm/engine/guide_check.h"
 
 namespace ddpm {
 namespace {
@@ -22,12 +23,14 @@ Place place_of(const ImagesAsked& asked, int64_t classes, int64_t k) {
 }
 
 void check_classes(const ImagesAsked& asked, int64_t classes) {
-  const bool wanted =
-      !asked.labels.empty() || asked.guidance.scale != 1 || asked.guidance.rescale != 0;
-  if (classes == 0 && wanted) {
+  const Guidance& guidance = asked.guidance;
+  const bool by_class = asked.guide == nullptr &&
+                        (guidance.scale != 1 || guidance.rescale != 0 || !guidance.everywhere());
+  if (classes == 0 && (by_class || !asked.labels.empty())) {
     fail_usage("sample",
                "the model was trained without classes, so there is no class to draw and no "
-               "guidance; train with --classes or --labels");
+               "guidance by classes; train with --classes or --labels, or guide it by an earlier "
+               "or smaller model with --guide");
   }
   for (const int64_t label : asked.labels) {
     if (label >= -1 && label < classes) continue;
@@ -103,6 +106,7 @@ void check_image_inputs(const ModelConfig& config, const ImagesAsked& asked, int
                         int64_t width) {
   check_classes(asked, config.network.classes());
   check_condition(config, asked, height, width);
+  if (asked.guide != nullptr) check_guide(config, *asked.guide, height, width);
 }
 
 ImageInputs image_inputs(const ModelConfig& config, const ImagesAsked& asked, int64_t begin,

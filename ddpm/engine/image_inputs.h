@@ -10,20 +10,23 @@
 
 namespace ddpm {
 
+struct Model;
+
 // The images of a call. The members are those of GenerateOptions.
 struct ImagesAsked {
   int64_t count = 0;
   int64_t first = 0;
   std::vector<int64_t> labels;
   Guidance guidance;
+  const Model* guide = nullptr;
   Tensor condition;
 };
 
 // The numbers in the seed of images begin ... begin + count - 1 of all.
 std::vector<int64_t> image_numbers(const ImagesAsked& asked, int64_t begin, int64_t count);
 
-// Throws UsageError if the model has no such classes, or if there is no condition of the right
-// shape for each image although the model takes one.
+// Throws UsageError if the model has no such classes, if there is no condition of the right shape
+// for each image although the model takes one, or if the guide does not fit (check_guide()).
 void check_image_inputs(const ModelConfig& config, const ImagesAsked& asked, int64_t height,
                         int64_t width);
 

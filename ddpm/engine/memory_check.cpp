@@ -60,6 +60,13 @@ ModelConfig with_size(ModelConfig config, const SamplingMemory& sampling) {
   return config;
 }
 
+// A forward pass of a loaded network over `passed` images.
+double pass_bytes(const ModelConfig& config, int64_t passed, bool prepare_weights) {
+  const double bytes =
+      bytes_or_too_much([&] { return sampling_bytes(config, passed, prepare_weights); });
+  return std::max(bytes - weight_bytes(config), 0.0);
+}
+
 // What sampling takes in addition to the weights: a forward pass over `passed` images, the
 // sampler's tensors (states, estimates, noise), those of guidance, conditions, and the pictures as
 // floats and as bytes.
@@ -68,13 +75,24 @@ double sampling_need(const ModelConfig& config, const SamplingMemory& sampling, 
   const auto count = static_cast<double>(sampling.count);
   // The output also holds a variance.
   const double halves = config.process.learned_variance ? 2 : 1;
-  const double pass =
-      bytes_or_too_much([&] { return sampling_bytes(config, passed, sampling.prepare_weights); });
-  return with_margin(std::max(pass - weight_bytes(config), 0.0) +
-                     image_bytes(config) *
-                         ((sampling.guided ? 10.0 : 5.0) * halves * together + 1.25 * count) +
-                     condition_bytes(config) * (count + (sampling.guided ? 2.0 : 1.0) * together) +
-                     static_cast<double>(sampling.other_bytes));
+  const bool twice = sampling.guided || sampling.guide != nullptr;
+  double pass = pass_bytes(config, passed, sampling.prepare_weights);
+  if (sampling.guide != nullptr) {
+    // One network after the other. What each prepared of its weights stays.
+    ModelConfig guide = *sampling.guide;
+    guide.height = config.height;
+    guide.width = config.width;
+    const auto both = [&](int64_t of_model, int64_t of_guide) {
+      return pass_bytes(config, of_model, sampling.prepare_weights) +
+             pass_bytes(guide, of_guide, sampling.prepare_weights);
+    };
+    pass = sampling.prepare_weights ? std::max(both(passed, 1), both(1, passed))
+                                    : std::max(pass, pass_bytes(guide, passed, false));
+  }
+  return with_margin(
+      pass + image_bytes(config) * ((twice ? 10.0 : 5.0) * halves * together + 1.25 * count) +
+      condition_bytes(config) * (count + (twice ? 2.0 : 1.0) * together) +
+      static_cast<double>(sampling.other_bytes));
 }
 
 // The largest value from 1 to `highest` that fits. 0 if none does. If a value fits, so must all

@@ -24,6 +24,8 @@ struct SamplingMemory {
   int64_t other_bytes = 0;
   // Each step runs the network twice for each image.
   bool guided = false;
+  // The configuration of a model that guides, null for none. It is loaded as well.
+  const ModelConfig* guide = nullptr;
   // The images that each unit of --n stands for: with classes or inputs there are several.
   int64_t images_per_n = 1;
 };
