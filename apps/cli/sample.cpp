@@ -10,6 +10,7 @@
 #include "apps/cli/classes.h"
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/guide_flags.h"
 #include "apps/cli/inputs.h"
 #include "apps/cli/output.h"
 #include "apps/cli/outputs.h"
@@ -32,6 +33,7 @@ namespace {
 
 struct Request {
   ModelFlags model;
+  GuideFlags guide;
   Machine machine;
   GenerateOptions generate;
   std::string size, classes, out, each, trajectory, input;
@@ -308,6 +310,7 @@ int run(Request& request, const Flags& flags) {
   const std::unique_ptr<const Inputs> inputs = open_inputs(request, flags, model.config);
   GenerateOptions& options = request.generate;
   if (!request.classes.empty()) options.labels = parse_classes(request.classes, model.config);
+  const std::unique_ptr<const Model> guide = request.guide.load(flags, device, options);
   complete(request, model.config, inputs.get(), options);
   if (inputs && request.size.empty()) warn_of_large(model.config, inputs->size());
 
@@ -324,6 +327,7 @@ int run(Request& request, const Flags& flags) {
                      .prepare_weights = options.prepare_weights,
                      .other_bytes = bytes_of_files(request, layouts, image, inputs.get()),
                      .guided = Guidance{.scale = options.guidance}.needs_both(),
+                     .guide = guide ? &guide->config : nullptr,
                      .images_per_n = total / (options.count / (inputs ? inputs->count() : 1))});
   Tensor conditions;  // [I, H, W, C], bytes
   if (inputs) {
@@ -331,6 +335,7 @@ int run(Request& request, const Flags& flags) {
     options.condition = conditions_for(conditions, options.count);
   }
   options.check_for(model.config);
+  warn_of_idle_guidance(flags, options, model);
   std::optional<Trajectory> trajectory;
   if (!request.trajectory.empty()) {
     trajectory.emplace(options.sampling.steps,
@@ -371,6 +376,7 @@ Action sample_command(Flags& flags) {
       "class", request->classes,
       "draw --n of each of these classes, one row each: names, or numbers such as #3; all, none",
       "NAME,NAME,...");
+  request->guide.declare(flags);
   flags.add("size", request->size, "size of the pictures, if not that of the training", "N|HxW");
   flags.add("columns", request->columns,
             "columns of the grid, 0 for a nearly square grid; with --input, of inputs beside their "

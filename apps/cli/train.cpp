@@ -177,6 +177,21 @@ int Training::run() {
   return 0;
 }
 
+// Flags that the other options make meaningless.
+void warn_of_idle_flags(const Flags& flags, const TrainOptions& options) {
+  if (flags.given("label-dropout") && !options.data.wants_classes()) {
+    say("warning: --label-dropout changes nothing without classes; --classes or --labels give "
+        "some\n");
+  }
+  const ObjectiveKind& objective = find_objective(options.process.objective);
+  if (flags.given("schedule") && objective.process != ProcessKind::kScheduled) {
+    say(fmt::format(
+        "warning: --schedule changes nothing with the objective {}, which has levels of "
+        "noise of its own\n",
+        objective.name));
+  }
+}
+
 }  // namespace
 
 Action train_command(Flags& flags) {
@@ -219,6 +234,7 @@ Action train_command(Flags& flags) {
     if (!request->config.empty()) read_config_file(request->config, request->options);
     flags.apply();
     request->options.check();
+    warn_of_idle_flags(flags, request->options);
     if (request->options.run.threads > 0)
       set_num_threads(static_cast<int>(request->options.run.threads));
     return Training(request->options, run).run();
