@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "ddpm/base/file.h"
+#include "ddpm/base/json.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
 #include "ddpm/nn/tutorial/unet.h"
@@ -75,7 +76,10 @@ TEST_F(Guide, EveryModelMayBeOfAStep) {
   const std::string lists = run_ddpm({"info", run_}).out;
   EXPECT_THAT(lists, HasSubstr("snapshots of steps          2, 4\n"));
   EXPECT_THAT(lists, HasSubstr("checkpoints of steps        4\n"));
-  EXPECT_THAT(run_ddpm({"info", run_, "--json"}).out, HasSubstr("\"snapshots\": [\n    2,\n    4\n  ]"));
+  const JsonObject json = JsonObject::parse(run_ddpm({"info", run_, "--json"}).out, "info");
+  ASSERT_NE(json.find("snapshots"), nullptr);
+  EXPECT_EQ(*json.find("snapshots"), "[2,4]");
+  EXPECT_EQ(*json.find("checkpoints"), "[4]");
   const Outcome unknown = sample(run_ + "@3", {});
   EXPECT_EQ(unknown.status, 2);
   EXPECT_THAT(unknown.err,
