@@ -119,7 +119,7 @@ TEST_F(Autoguidance, IsTheFormula) {
 }
 
 TEST_F(Autoguidance, MovesAwayFromWhatTheGuideDoesWorse) {
-  GenerateOptions options{.count = 64, .sampling = {.steps = kTimesteps}, .batch = 64};
+  GenerateOptions options{.count = 64, .batch = 64, .sampling = {.steps = kTimesteps}};
   const double plain = deviation_of(draw(model_, options));
   options.guidance = 1.5;
   options.guide = &guide_;
@@ -162,7 +162,7 @@ TEST(AutoguidanceOfNetworks, GuideMayBeOfAnotherFamilyAndKnowNoClasses) {
   const Model model = made(tutorial, 2, 1), plain = made(tutorial, 0, 2),
               foreign = made(other, 2, 3);
   const GenerateOptions options{
-      .count = 2, .labels = {1}, .sampling = {.steps = 3}, .guidance = 1.5};
+      .count = 2, .labels = {1}, .guidance = 1.5, .sampling = {.steps = 3}};
   const std::vector<float> unguided =
       draw(model, {.count = 2, .labels = {1}, .sampling = {.steps = 3}}).values();
   for (const Model* guide : {&plain, &foreign}) {
@@ -242,11 +242,12 @@ TEST(AutoguidanceMemory, CountsTheGuide) {
   ModelConfig large = config;
   large.network.get<tutorial::UnetConfig>()->dim = 64;
   const auto fits = [&](const ModelConfig* guide, int64_t bytes, bool prepare) {
-    return message_of([&] {
-             require_memory_for_sampling(
-                 config, {.count = 1, .batch = 1, .prepare_weights = prepare, .guide = guide},
-                 {.bytes = bytes, .limit = "the test"});
-           }) == "";
+    const std::string refusal = message_of([&] {
+      require_memory_for_sampling(
+          config, {.count = 1, .batch = 1, .prepare_weights = prepare, .guide = guide},
+          {.bytes = bytes, .limit = "the test"});
+    });
+    return refusal.empty();
   };
   for (const bool prepare : {true, false}) {
     int64_t enough = 1 << 20;
@@ -269,9 +270,9 @@ class GuidanceInterval : public ::testing::Test {
     passed_before_ = network_->passed();
     return draw(model_, {.count = 3,
                          .labels = {1},
-                         .sampling = {.steps = kTimesteps},
                          .guidance = guidance,
-                         .guidance_interval = interval})
+                         .guidance_interval = interval,
+                         .sampling = {.steps = kTimesteps}})
         .values();
   }
   int64_t passed() const { return network_->passed() - passed_before_; }

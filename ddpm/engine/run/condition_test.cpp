@@ -99,10 +99,10 @@ TEST_F(ConditionedRun, AProgramsPicturesMayBringTheirOwn) {
     EXPECT_TRUE(run->finish());
     EXPECT_EQ(run->config().condition, "pairs");
     EXPECT_EQ(run->config().network.condition_channels(), 1);
-    GenerateOptions options{.count = 2, .sampling = {.steps = 2}};
-    EXPECT_THROW(run->sample(options), UsageError);
-    options.condition = Tensor::zeros({1, 8, 8, 1});
-    EXPECT_EQ(run->sample(options).shape(), (Shape{2, 8, 8, 3}));
+    const Tensor drawn = run->sample(
+        {.count = 2, .condition = Tensor::zeros({1, 8, 8, 1}), .sampling = {.steps = 2}});
+    EXPECT_EQ(drawn.shape(), (Shape{2, 8, 8, 3}));
+    EXPECT_THROW(run->sample({.count = 2, .sampling = {.steps = 2}}), UsageError);
   }
   options_.data.condition = "grey";
   EXPECT_THAT(refusal([&] { Run::create(folder_ / "b", options_, pairs); }),
