@@ -108,10 +108,13 @@ void print_text(const Report& report) {
   };
   memory("memory for sampling", cost.sampling_bytes);
   if (cost.guided_bytes > 0) memory("  with --guidance", cost.guided_bytes);
-  memory("memory for training", cost.training_bytes);
-  memory("  with --recompute", cost.recompute_bytes);
+  if (cost.training_bytes > 0) {
+    memory("memory for training", cost.training_bytes);
+    memory("  with --recompute", cost.recompute_bytes);
+  }
   print(fmt::format("  {:<28}{} ({})\n", "memory available", memory_text(report.available.bytes),
                     printable(report.available.limit)));
+  if (cost.training_bytes == 0) return;
   try {
     require_memory_for_training(with_size(report), report.batch, false, 0);
   } catch (const UsageError& error) {

@@ -75,6 +75,12 @@ Field& Field::choices(std::string noun, std::vector<std::string> choices) {
   return *this;
 }
 
+Field& Field::no_choice(std::string text, std::string why) {
+  no_choice_ = std::move(text);
+  why_none_ = std::move(why);
+  return *this;
+}
+
 Field& Field::advice(std::string text) {
   advice_ = std::move(text);
   return *this;
@@ -157,8 +163,9 @@ void Field::check(const std::string& where, const std::string& before) const {
     } else if constexpr (std::is_same_v<T, std::string>) {
       if (choices_.empty() || std::find(choices_.begin(), choices_.end(), value) != choices_.end())
         return;
-      fail_usage(where, fmt::format("there is no {} '{}'; choose {}", noun_, shortened(value),
-                                    join_choices(choices_)));
+      const std::string why = value == no_choice_ ? fmt::format(" ({})", why_none_) : "";
+      fail_usage(where, fmt::format("there is no {} '{}'{}; choose {}", noun_, shortened(value),
+                                    why, join_choices(choices_)));
     } else if constexpr (!std::is_same_v<T, bool>) {
       check_number("", value);
     }

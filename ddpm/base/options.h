@@ -51,6 +51,8 @@ class Field {
   Field& elements(int64_t least, int64_t most);
   // The allowed texts. `noun` names one of them in errors: "there is no schedule 'x'".
   Field& choices(std::string noun, std::vector<std::string> choices);
+  // A text that is not among the choices although a user may expect it, and why it is not.
+  Field& no_choice(std::string text, std::string why);
   // Values that usually work. Errors about a wrong value end with it: "2e-4 is usual".
   Field& advice(std::string text);
   // A resumed run may change this field, because it does not affect what is learnt.
@@ -99,7 +101,7 @@ class Field {
 
   std::string name_, help_;
   Value value_;
-  std::string group_, value_name_, default_text_, advice_, noun_;
+  std::string group_, value_name_, default_text_, advice_, noun_, no_choice_, why_none_;
   std::optional<double> low_, high_;
   // True if the bound itself is not allowed.
   bool above_low_ = false, below_high_ = false;

@@ -86,6 +86,7 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
   }
   cost.sampling_bytes = sampling_bytes(config, batch);
   if (config.network.classes() > 0) cost.guided_bytes = sampling_bytes(config, 2 * batch);
+  if (cost.parameters == 0) return cost;
   cost.training_bytes = training_bytes(config, batch, false);
   cost.recompute_bytes = training_bytes(config, batch, true);
   return cost;

@@ -11,6 +11,7 @@
 #include "ddpm/base/utf8.h"
 #include "ddpm/base/version.h"
 #include "ddpm/diffusion/schedule.h"
+#include "ddpm/engine/mixture_model.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
 #include "ddpm/tensor/memory.h"
@@ -138,6 +139,11 @@ Model load_model(const std::string& path, Device device, const JsonObject& given
   Model model;
   model.path = find_model_file(path, weights);
   const SafetensorsFile file = SafetensorsFile::open(model.path);
+  if (holds_mixture(file)) {
+    model.config = read_mixture(file, given);
+    model.network = make_network(model.config.network, device);
+    return model;
+  }
   const auto& metadata = file.metadata();
   const auto kind = metadata.find(kKindKey);
   const bool is_checkpoint = kind != metadata.end() && kind->second == "checkpoint";

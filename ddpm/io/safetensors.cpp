@@ -88,8 +88,8 @@ float from_float16(uint16_t bits) {
 }
 
 // Reads elements of type From in chunks and converts each of them.
-template <class From, class Convert>
-void read_converted(int descriptor, float* to, int64_t elements, int64_t position,
+template <class From, class To, class Convert>
+void read_converted(int descriptor, To* to, int64_t elements, int64_t position,
                     const std::string& path, Convert convert) {
   constexpr int64_t kChunk = 1 << 14;
   std::vector<From> chunk(static_cast<size_t>(std::min(elements, kChunk)));
@@ -184,17 +184,31 @@ const SafetensorsEntry* SafetensorsFile::find(std::string_view name) const {
   return found == index_.end() ? nullptr : &entries_[found->second];
 }
 
-Tensor SafetensorsFile::read(std::string_view name, Layout layout) const {
-  const SafetensorsEntry* entry = find(name);
-  if (entry == nullptr) {
-    std::string held;
-    for (size_t i = 0; i < std::min<size_t>(entries_.size(), 5); ++i) {
-      held += std::string(i ? ", " : "") + in_quotes(entries_[i].name);
-    }
-    if (entries_.size() > 5) held += fmt::format(" and {} more", entries_.size() - 5);
-    fail("safetensors", fmt::format("{} has no tensor {}; it holds {}", path_, in_quotes(name),
-                                    held.empty() ? "none" : held));
+const SafetensorsEntry& SafetensorsFile::entry(std::string_view name) const {
+  if (const SafetensorsEntry* found = find(name)) return *found;
+  std::string held;
+  for (size_t i = 0; i < std::min<size_t>(entries_.size(), 5); ++i) {
+    held += std::string(i ? ", " : "") + in_quotes(entries_[i].name);
   }
+  if (entries_.size() > 5) held += fmt::format(" and {} more", entries_.size() - 5);
+  fail("safetensors", fmt::format("{} has no tensor {}; it holds {}", path_, in_quotes(name),
+                                  held.empty() ? "none" : held));
+}
+
+std::vector<double> SafetensorsFile::read_doubles(std::string_view name) const {
+  const SafetensorsEntry& entry = this->entry(name);
+  if (entry.dtype != "F64") {
+    const Tensor read = this->read(name);
+    return {read.f32(), read.f32() + read.elements()};
+  }
+  std::vector<double> values(static_cast<size_t>(entry.shape.elements()));
+  read_converted<double>(file_->number, values.data(), static_cast<int64_t>(values.size()),
+                         data_begin_ + entry.begin, path_, [](double value) { return value; });
+  return values;
+}
+
+Tensor SafetensorsFile::read(std::string_view name, Layout layout) const {
+  const SafetensorsEntry* entry = &this->entry(name);
   try {
     from_pytorch(entry->shape, layout);
   } catch (const Error& error) {

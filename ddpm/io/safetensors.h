@@ -39,12 +39,17 @@ class SafetensorsFile {
   const std::vector<SafetensorsEntry>& entries() const { return entries_; }
   // Null if there is no such tensor.
   const SafetensorsEntry* find(std::string_view name) const;
+  // As find(), but throws Error naming what the file holds.
+  const SafetensorsEntry& entry(std::string_view name) const;
 
   // Returns the tensor as float32 in our order of axes. F16, BF16, F64, I32 and I64 are converted
   // and rounded to nearest. Throws Error naming the tensor if its type is another, if the name does
   // not exist, if the rank does not fit the layout, or if the file has become shorter since it was
   // opened.
   Tensor read(std::string_view name, Layout layout = Layout::kAsIs) const;
+  // The elements in the order of the file. F64 keeps all its digits; other types are read as by
+  // read(). Throws as that does.
+  std::vector<double> read_doubles(std::string_view name) const;
 
  private:
   struct Descriptor;

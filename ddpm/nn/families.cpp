@@ -1,5 +1,7 @@
 // The only table that knows every family of networks. A family is a folder beside this file and a
 // row of this table.
+#include <algorithm>
+
 #include "ddpm/nn/lucidrains/options.h"
 #include "ddpm/nn/lucidrains/recognise.h"
 #include "ddpm/nn/network.h"
@@ -25,7 +27,16 @@ void NetworkConfig::fields(Fields& field) {
     if (family.name == family_ && held_->family() != family_) held_ = family.defaults().held_;
   }
   field.group("The network");
-  field("network", family_, "the family of networks").choices("network", network_names()).selects();
+  std::vector<std::string> names = network_names();
+  // A program may hold a network of a family that is not in the table.
+  if (held_->family() == family_ && std::find(names.begin(), names.end(), family_) == names.end())
+    names.push_back(family_);
+  field("network", family_, "the family of networks")
+      .choices("network", std::move(names))
+      .no_choice("mixture",
+                 "the denoiser of a mixture is a formula, so there is nothing to train; its file "
+                 "is a MODEL")
+      .selects();
   held_->fields(field);
 }
 
