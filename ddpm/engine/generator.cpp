@@ -25,6 +25,7 @@ ImagesAsked asked_by(const GenerateOptions& options) {
   read_guidance_interval(options.guidance_interval, guidance);
   return {.count = options.count,
           .first = options.first,
+          .only = options.only,
           .labels = options.labels,
           .guidance = guidance,
           .guide = options.guide,
@@ -124,65 +125,140 @@ void GenerateOptions::check_for(const ModelConfig& config) const {
   check_image_inputs(config, asked_by(*this), height, width);
 }
 
-Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options) {
-  options.check_for(config);
-  const ImageSize size = sides(config, options);
-  const ImagesAsked asked = asked_by(options);
-  const int64_t total = options.total();
-  if (options.guide != nullptr && options.guide->network->device() != network.device()) {
-    fail_usage("sample",
-               fmt::format("the guide is on the device {}, but the model on {}; load both "
-                           "for one device",
-                           name_of(options.guide->network->device()), name_of(network.device())));
+namespace {
+
+void check_device(const Network& network, const GenerateOptions& options) {
+  if (options.guide == nullptr || options.guide->network->device() == network.device()) return;
+  fail_usage("sample",
+             fmt::format("the guide is on the device {}, but the model on {}; load both "
+                         "for one device",
+                         name_of(options.guide->network->device()), name_of(network.device())));
+}
+
+// A call of generate().
+class Generation {
+ public:
+  // kept: the pictures stay in memory until the last is done.
+  Generation(const Network& network, const ModelConfig& config, const GenerateOptions& options,
+             bool kept)
+      : network_(network),
+        config_(config),
+        options_(options),
+        asked_(asked_by(options)),
+        size_(sides(config, options)),
+        drawn_(images_drawn(asked_)),
+        process_(config.process),
+        denoisers_(network, config, asked_, most_at_once(config, kept)) {
+    check_device(network, options);
+    if (options.prepare_weights) scope_.emplace();
   }
-  const bool both = asked.guidance.needs_both() && options.guide == nullptr;
-  const SamplingMemory memory{.count = total,
-                              .batch = options.batch,
-                              .height = size.height,
-                              .width = size.width,
-                              .prepare_weights = options.prepare_weights,
-                              .other_bytes = options.other_bytes,
-                              .guided = both,
-                              .guide = asked.guidance.scale != 1 && options.guide != nullptr
-                                           ? &options.guide->config
-                                           : nullptr,
-                              .images_per_n = total / options.count};
-  require_memory_for_sampling(config, memory);
-  const int64_t most =
-      both && guidance_fits_in_one_pass(config, memory) ? 2 * options.batch : options.batch;
-  std::optional<Inference> scope;
-  if (options.prepare_weights) scope.emplace();
-  const Process process(config.process);
-  const Denoisers denoisers(network, config, asked, most);
-  const int64_t channels = config.network.channels();
-  Tensor images({total, size.height, size.width, channels}, DType::kFloat32, network.device());
-  for (int64_t begin = 0; begin < total; begin += options.batch) {
-    const int64_t count = std::min(options.batch, total - begin);
-    SampleRequest request{.sampling = options.sampling,
-                          .image = {size.height, size.width, channels},
-                          .image_seeds = generated_seeds(options, begin, count),
-                          .tuned = config.tuned,
-                          .device = network.device()};
-    if (options.progress) {
+
+  Shape image() const { return {size_.height, size_.width, channels_}; }
+  int64_t drawn() const { return drawn_; }
+
+  // Returns how many images are finished.
+  int64_t run(const GenerateSink& sink) {
+    for (int64_t begin = 0; begin < drawn_; begin += options_.batch) {
+      const int64_t count = std::min(options_.batch, drawn_ - begin);
+      const std::optional<Tensor> images = draw(begin, count);
+      if (!images) return begin;
+      std::vector<int64_t> which;
+      for (int64_t k = begin; k < begin + count; ++k) which.push_back(place_of(asked_, 0, k).image);
+      sink({.which = std::move(which), .images = *images});
+      if (cancelled_) return begin + count;
+    }
+    return drawn_;
+  }
+
+ private:
+  // Throws UsageError if there is not enough memory. Returns how many images may pass the network
+  // at once.
+  int64_t most_at_once(const ModelConfig& config, bool kept) {
+    channels_ = config.network.channels();
+    const bool both = asked_.guidance.needs_both() && options_.guide == nullptr;
+    const SamplingMemory memory{.count = drawn_,
+                                .batch = options_.batch,
+                                .height = size_.height,
+                                .width = size_.width,
+                                .prepare_weights = options_.prepare_weights,
+                                .other_bytes = options_.other_bytes,
+                                .kept = kept,
+                                .guided = both,
+                                .guide = asked_.guidance.scale != 1 && options_.guide != nullptr
+                                             ? &options_.guide->config
+                                             : nullptr,
+                                .images_per_n = options_.total() / options_.count};
+    require_memory_for_sampling(config, memory);
+    return both && guidance_fits_in_one_pass(config, memory) ? 2 * options_.batch : options_.batch;
+  }
+
+  // The images begin ... begin + count - 1 of those drawn; none if the caller has cancelled them.
+  std::optional<Tensor> draw(int64_t begin, int64_t count) {
+    SampleRequest request{.sampling = options_.sampling,
+                          .image = image(),
+                          .image_seeds = generated_seeds(options_, begin, count),
+                          .tuned = config_.tuned,
+                          .device = network_.device()};
+    if (options_.progress) {
       request.progress = [&](const SampleProgress& progress) {
-        return options.progress({.begin = begin,
-                                 .step = progress.step,
-                                 .steps = progress.steps,
-                                 .x = progress.x,
-                                 .x0 = progress.x0});
+        cancelled_ = !options_.progress({.begin = begin,
+                                         .step = progress.step,
+                                         .steps = progress.steps,
+                                         .x = progress.x,
+                                         .x0 = progress.x0});
+        // After the last step the batch is finished.
+        return !cancelled_ || progress.step == progress.steps;
       };
     }
-    Tensor rows = images.rows(begin, begin + count);
-    rows.copy_from(sample(process, denoisers.of(begin, count), request));
-    if (const auto value = find_not_finite(rows)) {
-      fail(
-          "sample",
-          fmt::format("the pictures contain {}; the network's weights are damaged, or its training "
-                      "failed",
-                      *value));
+    Tensor images;
+    try {
+      images = sample(process_, denoisers_.of(begin, count), request);
+    } catch (const Error&) {
+      if (cancelled_) return std::nullopt;
+      throw;
     }
+    if (const auto value = find_not_finite(images)) {
+      fail("sample", fmt::format("the pictures contain {}; the network's weights are damaged, or "
+                                 "its training failed",
+                                 *value));
+    }
+    return images;
   }
-  return images;
+
+  const Network& network_;
+  const ModelConfig& config_;
+  const GenerateOptions& options_;
+  const ImagesAsked asked_;
+  const ImageSize size_;
+  const int64_t drawn_;
+  int64_t channels_ = 0;  // set before denoisers_
+  const Process process_;
+  const Denoisers denoisers_;
+  std::optional<Inference> scope_;
+  bool cancelled_ = false;
+};
+
+}  // namespace
+
+int64_t generate(const Network& network, const ModelConfig& config, const GenerateOptions& options,
+                 const GenerateSink& sink) {
+  options.check_for(config);
+  return Generation(network, config, options, false).run(sink);
+}
+
+Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options) {
+  options.check_for(config);
+  Generation generation(network, config, options, true);
+  const Shape image = generation.image();
+  Tensor images({generation.drawn(), image[0], image[1], image[2]}, DType::kFloat32,
+                network.device());
+  int64_t finished = 0;
+  generation.run([&](const GeneratedBatch& batch) {
+    const int64_t count = batch.images.size(0);
+    images.rows(finished, finished + count).copy_from(batch.images);
+    finished += count;
+  });
+  return images.rows(0, finished);
 }
 
 }  // namespace ddpm

@@ -19,7 +19,8 @@ struct Model;
 
 // The progress of a batch. The tensors are valid only during the call. To keep one, clone it.
 struct GenerateProgress {
-  // The first image of the batch, counted from the first image of the call.
+  // How many images of the call were finished before this batch. Without GenerateOptions::only,
+  // this is the number of the batch's first image.
   int64_t begin = 0;
   // As in SampleProgress: 0 before the first evaluation of the network, then 1 ... steps.
   int64_t step = 0;
@@ -30,12 +31,25 @@ struct GenerateProgress {
   const Tensor* x0 = nullptr;
 };
 
+// Images that are finished.
+struct GeneratedBatch {
+  // [N]: the numbers of the images among all images of the call, ascending.
+  std::vector<int64_t> which;
+  // float32 [N, H, W, C], on the network's device. It may be kept.
+  Tensor images;
+};
+using GenerateSink = std::function<void(const GeneratedBatch&)>;
+
 struct GenerateOptions {
   // Of each class in `labels`, or of all together if that is empty.
   int64_t count = 16;
   uint64_t seed = 0;
   // Generates the images first ... first + count - 1 of the seed.
   int64_t first = 0;
+  // Draws only these of all images, numbered from 0 and ascending. Empty: all. The other images do
+  // not change by that.
+  std::vector<int64_t> only = {};
+  SamplerOptions sampling = {};
   // The classes to draw, one after the other. -1: no class. Empty: if the network is told classes,
   // image k of the seed is of class k modulo their number.
   std::vector<int64_t> labels = {};
@@ -62,13 +76,13 @@ struct GenerateOptions {
   // trained on.
   int64_t height = 0;
   int64_t width = 0;
-  // For a model with a condition (ModelConfig::condition), and for no other: float32 [count, H, W,
-  // condition channels] in [-1, 1], or [1, H, W, condition channels] for all images.
+  // For a model with a condition (ModelConfig::condition), and for no other: float32 [I, H, W,
+  // condition channels] in [-1, 1], where I divides count. Image k of a class gets condition k % I.
   Tensor condition = {};
   // Memory that the caller will take in addition. The memory check includes it.
   int64_t other_bytes = 0;
   // Called before the first evaluation and after each, for every batch. If it returns false,
-  // generate() throws Error.
+  // generate() stops. The finished batches are kept, and the unfinished one is lost.
   std::function<bool(const GenerateProgress&)> progress = {};
   // The last member, because GCC 12 warns falsely of it where members with destructors follow.
   SamplerOptions sampling;
@@ -86,14 +100,22 @@ struct GenerateOptions {
   void check_for(const ModelConfig& config) const;
 };
 
-// The seeds of images begin ... begin + count - 1 of all, for initial_noise(). The images of all
-// classes start from the same noise: image j of a class depends only on the seed, the class and j.
+// The seeds of images begin ... begin + count - 1 of those drawn, for initial_noise(). The images
+// of all classes start from the same noise: image j of a class depends only on the seed, the class
+// and j.
 std::vector<uint64_t> generated_seeds(const GenerateOptions& options, int64_t begin, int64_t count);
 
-// Returns float32 [total, H, W, C] in [-1, 1]. Throws UsageError for options that cannot work (no
-// size known, too many steps, a class or guidance that the model does not have, a guide that does
-// not fit, more memory than there is, ...) and if the network does not predict one value per
-// channel. Throws Error if the network's estimate is not finite.
+// Hands each batch to the sink as soon as it is finished, and keeps none, so that memory does not
+// grow with the number of images. Returns how many images were finished: all, unless `progress` has
+// cancelled the rest. Throws as the other form does, but earlier batches have reached the sink.
+int64_t generate(const Network& network, const ModelConfig& config, const GenerateOptions& options,
+                 const GenerateSink& sink);
+
+// Returns float32 [total, H, W, C] in [-1, 1], or only the images of GenerateOptions::only. If
+// `progress` cancels the rest, there are fewer rows: those of the finished batches. Throws
+// UsageError for options that cannot work (no size known, too many steps, a class or guidance that
+// the model does not have, a guide that does not fit, more memory than there is, ...) and if the
+// network does not predict one value per channel. Throws Error if the network's estimate is not finite.
 Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options);
 
 }  // namespace ddpm

@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "ddpm/base/error.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/guide_check.h"
@@ -9,17 +12,17 @@
 namespace ddpm {
 namespace {
 
-// The number in the seed and the class of image k of all.
-struct Place {
-  int64_t index = 0;
-  int64_t label = -1;
-};
-Place place_of(const ImagesAsked& asked, int64_t classes, int64_t k) {
-  if (asked.labels.empty()) {
-    const int64_t index = asked.first + k;
-    return {index, classes > 0 ? index % classes : -1};
+void check_only(const ImagesAsked& asked) {
+  const int64_t total = asked.count * std::max<int64_t>(1, std::ssize(asked.labels));
+  int64_t last = -1;
+  for (const int64_t k : asked.only) {
+    if (k <= last || k >= total) {
+      fail_usage("sample", fmt::format("image {} is asked for after image {}; the images to draw "
+                                       "must ascend from 0 to at most {}",
+                                       k, last, total - 1));
+    }
+    last = k;
   }
-  return {asked.first + k % asked.count, asked.labels[static_cast<size_t>(k / asked.count)]};
 }
 
 void check_classes(const ImagesAsked& asked, int64_t classes) {
@@ -53,10 +56,13 @@ void check_condition(const ModelConfig& config, const ImagesAsked& asked, int64_
                                      "{} is needed",
                                      config.condition, wanted.str()));
   }
-  const Shape one{1, height, width, channels};
-  if (condition.shape() != wanted && condition.shape() != one) {
-    fail_usage("sample", fmt::format("the condition is {}; {} is needed, or {} for all",
-                                     condition.shape().str(), wanted.str(), one.str()));
+  const Shape& shape = condition.shape();
+  const bool repeats = shape.rank() == 4 && shape[0] > 0 && asked.count % shape[0] == 0;
+  if (!repeats || shape != Shape{shape[0], height, width, channels}) {
+    fail_usage("sample", fmt::format("the condition is {}; {} is needed, or {} for all, or as many "
+                                     "as divide {}",
+                                     shape.str(), wanted.str(),
+                                     Shape{1, height, width, channels}.str(), asked.count));
   }
   if (condition.dtype() != DType::kFloat32) {
     fail_usage("sample",
@@ -87,7 +93,8 @@ Tensor condition_of(const ImagesAsked& asked, int64_t begin, int64_t count, Labe
   const int64_t rows = rows_for(count, labels);
   Tensor all({rows, condition.size(1), condition.size(2), condition.size(3)});
   for (int64_t i = 0; i < rows; ++i) {
-    const int64_t k = condition.size(0) == 1 ? 0 : (begin + i % count) % asked.count;
+    const int64_t image = place_of(asked, 0, begin + i % count).image;
+    const int64_t k = image % asked.count % condition.size(0);
     Tensor row = all.rows(i, i + 1);
     row.copy_from(condition.rows(k, k + 1));
   }
@@ -95,6 +102,21 @@ Tensor condition_of(const ImagesAsked& asked, int64_t begin, int64_t count, Labe
 }
 
 }  // namespace
+
+ImagePlace place_of(const ImagesAsked& asked, int64_t classes, int64_t k) {
+  const int64_t image = asked.only.empty() ? k : asked.only[static_cast<size_t>(k)];
+  if (asked.labels.empty()) {
+    const int64_t index = asked.first + image;
+    return {image, index, classes > 0 ? index % classes : -1};
+  }
+  return {image, asked.first + image % asked.count,
+          asked.labels[static_cast<size_t>(image / asked.count)]};
+}
+
+int64_t images_drawn(const ImagesAsked& asked) {
+  if (!asked.only.empty()) return std::ssize(asked.only);
+  return asked.count * std::max<int64_t>(1, std::ssize(asked.labels));
+}
 
 std::vector<int64_t> image_numbers(const ImagesAsked& asked, int64_t begin, int64_t count) {
   std::vector<int64_t> numbers;
@@ -104,6 +126,7 @@ std::vector<int64_t> image_numbers(const ImagesAsked& asked, int64_t begin, int6
 
 void check_image_inputs(const ModelConfig& config, const ImagesAsked& asked, int64_t height,
                         int64_t width) {
+  check_only(asked);
   check_classes(asked, config.network.classes());
   check_condition(config, asked, height, width);
   if (asked.guide != nullptr) check_guide(config, *asked.guide, height, width);

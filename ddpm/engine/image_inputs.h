@@ -16,17 +16,34 @@ struct Model;
 struct ImagesAsked {
   int64_t count = 0;
   int64_t first = 0;
+  std::vector<int64_t> only;
   std::vector<int64_t> labels;
   Guidance guidance;
   const Model* guide = nullptr;
   Tensor condition;
 };
 
-// The numbers in the seed of images begin ... begin + count - 1 of all.
+// The image that is drawn k-th.
+struct ImagePlace {
+  // Among all images of the call.
+  int64_t image = 0;
+  // Its number in the seed.
+  int64_t index = 0;
+  // -1 for none.
+  int64_t label = -1;
+};
+// classes: of the network.
+ImagePlace place_of(const ImagesAsked& asked, int64_t classes, int64_t k);
+
+// How many images are drawn.
+int64_t images_drawn(const ImagesAsked& asked);
+
+// The numbers in the seed of images begin ... begin + count - 1 of those drawn.
 std::vector<int64_t> image_numbers(const ImagesAsked& asked, int64_t begin, int64_t count);
 
-// Throws UsageError if the model has no such classes, if there is no condition of the right shape
-// for each image although the model takes one, or if the guide does not fit (check_guide()).
+// Throws UsageError if there are no such images, if the model has no such classes, if there is no
+// condition of the right shape for each image although the model takes one, or if the guide does
+// not fit (check_guide()).
 void check_image_inputs(const ModelConfig& config, const ImagesAsked& asked, int64_t height,
                         int64_t width);
 
@@ -46,7 +63,7 @@ enum class Labels {
   kBoth,
 };
 
-// The inputs of images begin ... begin + count - 1 of all.
+// The inputs of images begin ... begin + count - 1 of those drawn.
 ImageInputs image_inputs(const ModelConfig& config, const ImagesAsked& asked, int64_t begin,
                          int64_t count, Labels labels, Device device);
 

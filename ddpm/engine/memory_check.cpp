@@ -72,7 +72,9 @@ double pass_bytes(const ModelConfig& config, int64_t passed, bool prepare_weight
 // floats and as bytes.
 double sampling_need(const ModelConfig& config, const SamplingMemory& sampling, int64_t passed) {
   const auto together = static_cast<double>(std::min(sampling.batch, sampling.count));
-  const auto count = static_cast<double>(sampling.count);
+  const double kept = sampling.kept ? 1.25 * static_cast<double>(sampling.count) : 0;
+  const auto conditions =
+      static_cast<double>(sampling.conditions < 0 ? sampling.count : sampling.conditions);
   // The output also holds a variance.
   const double halves = config.process.learned_variance ? 2 : 1;
   const bool twice = sampling.guided || sampling.guide != nullptr;
@@ -90,8 +92,8 @@ double sampling_need(const ModelConfig& config, const SamplingMemory& sampling, 
                                     : std::max(pass, pass_bytes(guide, passed, false));
   }
   return with_margin(
-      pass + image_bytes(config) * ((twice ? 10.0 : 5.0) * halves * together + 1.25 * count) +
-      condition_bytes(config) * (count + (twice ? 2.0 : 1.0) * together) +
+      pass + image_bytes(config) * ((twice ? 10.0 : 5.0) * halves * together + kept) +
+      condition_bytes(config) * (conditions + (twice ? 2.0 : 1.0) * together) +
       static_cast<double>(sampling.other_bytes));
 }
 

@@ -22,6 +22,10 @@ struct SamplingMemory {
   int64_t width = 0;
   bool prepare_weights = true;
   int64_t other_bytes = 0;
+  // All pictures are kept until the last is done.
+  bool kept = true;
+  // The number of conditions; -1: one for each picture.
+  int64_t conditions = -1;
   // Each step runs the network twice for each image.
   bool guided = false;
   // The configuration of a model that guides, null for none. It is loaded as well.

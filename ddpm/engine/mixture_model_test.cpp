@@ -159,7 +159,8 @@ TEST_F(MixtureModel, ReadsTheMeansChannelsFirst) {
 
 TEST_F(MixtureModel, DrawsPictures) {
   const Model model = load_model(write({}));
-  const Tensor drawn = generate(*model.network, model.config, {.count = 200, .steps = 20});
+  const Tensor drawn =
+      generate(*model.network, model.config, {.count = 200, .sampling = {.steps = 20}});
   ASSERT_EQ(drawn.shape(), (Shape{200, 1, 2, 3}));
   // The means of the first channel are 0.5 and -0.5 with weights 1/4 and 3/4.
   double above = 0;
