@@ -122,7 +122,14 @@ void GenerateOptions::check_for(const ModelConfig& config) const {
   const auto [height, width] = sides(config, *this);
   config.network.check_image(height, width);
   check_output(config);
-  check_image_inputs(config, asked_by(*this), height, width);
+  const ImagesAsked asked = asked_by(*this);
+  check_image_inputs(config, asked, height, width);
+  const Shape wanted{images_drawn(asked), height, width, config.network.channels()};
+  for (const Tensor& draw : noise) {
+    if (draw.shape() == wanted) continue;
+    fail_usage("sample", fmt::format("the noise is {}; these images need {}", draw.shape().str(),
+                                     wanted.str()));
+  }
 }
 
 namespace {
@@ -192,12 +199,19 @@ class Generation {
     return both && guidance_fits_in_one_pass(config, memory) ? 2 * options_.batch : options_.batch;
   }
 
+  std::vector<Tensor> noise_of_rows(int64_t begin, int64_t count) const {
+    std::vector<Tensor> noise;
+    for (const Tensor& draw : options_.noise) noise.push_back(draw.rows(begin, begin + count));
+    return noise;
+  }
+
   // The images begin ... begin + count - 1 of those drawn; none if the caller has cancelled them.
   std::optional<Tensor> draw(int64_t begin, int64_t count) {
     SampleRequest request{.sampling = options_.sampling,
                           .image = image(),
                           .image_seeds = generated_seeds(options_, begin, count),
                           .tuned = config_.tuned,
+                          .noise = noise_of_rows(begin, count),
                           .device = network_.device()};
     if (options_.progress) {
       request.progress = [&](const SampleProgress& progress) {

@@ -79,6 +79,10 @@ struct GenerateOptions {
   // For a model with a condition (ModelConfig::condition), and for no other: float32 [I, H, W,
   // condition channels] in [-1, 1], where I divides count. Image k of a class gets condition k % I.
   Tensor condition = {};
+  // Recorded noise in place of that of the seed: float32 [images drawn, H, W, C], on the network's
+  // device, of standard normal numbers. First that of the start, then that of each step that adds
+  // noise. Empty: noise comes from the seed.
+  std::vector<Tensor> noise = {};
   // Memory that the caller will take in addition. The memory check includes it.
   int64_t other_bytes = 0;
   // Called before the first evaluation and after each, for every batch. If it returns false,

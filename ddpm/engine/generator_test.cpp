@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "ddpm/base/error.h"
+#include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/engine/mixture_model.h"
 #include "ddpm/nn/network.h"
 #include "ddpm/tensor/allocator.h"
@@ -95,6 +96,23 @@ TEST_F(Generator, PreviewsShowTheEstimate) {
   const Tensor drawn = generate(*network_, config_, options);
   ASSERT_TRUE(last.defined());
   EXPECT_EQ(last.values(), drawn.values());
+}
+
+TEST_F(Generator, RecordedNoiseIsUsedInItsOrder) {
+  GenerateOptions options{.count = 5, .sampling = {.sampler = "ddpm", .steps = 50}, .batch = 2};
+  const Tensor all = generate(*network_, config_, options);
+  // The draws of the seed, recorded: that of the start, then those of steps 49 ... 1.
+  const std::vector<uint64_t> seeds = generated_seeds(options, 0, 5);
+  for (uint64_t draw = 0; draw < 50; ++draw) {
+    const uint64_t stream = draw == 0 ? 0 : 50 - draw;
+    options.noise.push_back(noise_of(seeds, stream, 0, {4, 4, 1}, Device::kCpu));
+  }
+  options.seed = 77;
+  EXPECT_EQ(generate(*network_, config_, options).values(), all.values());
+  options.noise.pop_back();
+  EXPECT_THROW(generate(*network_, config_, options), UsageError);
+  options.noise = {Tensor({4, 4, 4, 1})};
+  EXPECT_THROW(generate(*network_, config_, options), UsageError);
 }
 
 TEST_F(Generator, MemoryDoesNotGrowWithTheNumberOfImages) {

@@ -21,25 +21,6 @@ namespace {
 
 constexpr char kFamilyKey[] = "ddpm.family";
 
-// A stand-in until Process can tell this itself.
-NoiseLevel level_told(const Process& process, const ProcessConfig& config, double t) {
-  switch (find_objective(config.objective).process) {
-    case ProcessKind::kEdm: {
-      const double sigma = std::exp(4 * t);
-      return {.alpha_squared = 1, .sigma_squared = sigma * sigma, .t = t};
-    }
-    case ProcessKind::kFlow: {
-      const double sigma = t / static_cast<double>(config.timesteps);
-      return {.alpha_squared = (1 - sigma) * (1 - sigma), .sigma_squared = sigma * sigma, .t = t};
-    }
-    case ProcessKind::kScheduled:
-      break;
-  }
-  for (const NoiseStep& step : process.steps(config.timesteps))
-    if (step.from.t == t) return step.from;
-  fail("mixture", fmt::format("there is no level {}", t));
-}
-
 class MixtureNetwork : public Network {
  public:
   MixtureNetwork(const MixtureConfig& config, Device device)
@@ -59,7 +40,7 @@ class MixtureNetwork : public Network {
 
  private:
   void write_image(const Tensor& x, const Tensor& t, int64_t n, Tensor& output) const {
-    const NoiseLevel level = level_told(process_, config_.process, double{t.f32()[n]});
+    const NoiseLevel level = process_.level_told(double{t.f32()[n]});
     const Preconditioning use = process_.preconditioning(level);
     const auto size = static_cast<size_t>(config_.mixture->size);
     const float* from = x.f32() + n * config_.mixture->size;

@@ -12,6 +12,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/mixture_model_test_support.h"
@@ -123,7 +124,7 @@ TEST_F(MixtureModel, ReturnsTheTargetOfEveryObjective) {
     const Model model = load_model(write(mixture));
     const Process process(model.config.process);
     EXPECT_EQ(model.config.process.objective, objective);
-    const NoiseLevel level = process.steps(50)[25].from;
+    const NoiseLevel level = sampling_levels({}, process)[25];
     const Preconditioning use = process.preconditioning(level);
     Tensor x({2, 1, 2, 3});  // [N, H, W, C]
     for (int64_t i = 0; i < x.elements(); ++i) x.f32()[i] = 0.1f * static_cast<float>(i % 7) - 0.3f;

@@ -113,27 +113,23 @@ bool RunSession::draw_grid() {
   const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
   bool given_up = false;
   const bool drawn = attempt("a sample grid was not drawn", [&] {
-    try {
-      const GridContent content = grid_content(*pictures_, trainer_->config().network.classes(),
-                                               options_.run.sample_count, options_.optimizer.seed);
-      GenerateOptions request;
-      request.count = content.count;
-      request.seed = options_.optimizer.seed;
-      request.sampling.steps = options_.run.sample_steps;
-      request.labels = content.labels;
-      request.batch = batch;
-      // The memory is needed for training.
-      request.prepare_weights = false;
-      request.condition = content.conditions;
-      request.progress = [&](const GenerateProgress&) {
-        given_up = observer_.stopping && observer_.stopping();
-        return !given_up;
-      };
-      const Tensor images = sample(request);
-      write_png(grid_path(), grid_picture(content, to_bytes(images)));
-    } catch (const Error&) {
-      if (!given_up) throw;
-    }
+    const GridContent content = grid_content(*pictures_, trainer_->config().network.classes(),
+                                             options_.run.sample_count, options_.optimizer.seed);
+    GenerateOptions request;
+    request.count = content.count;
+    request.seed = options_.optimizer.seed;
+    request.sampling.steps = options_.run.sample_steps;
+    request.labels = content.labels;
+    request.batch = batch;
+    // The memory is needed for training.
+    request.prepare_weights = false;
+    request.condition = content.conditions;
+    request.progress = [&](const GenerateProgress&) {
+      given_up = observer_.stopping && observer_.stopping();
+      return !given_up;
+    };
+    const Tensor images = sample(request);
+    if (!given_up) write_png(grid_path(), grid_picture(content, to_bytes(images)));
   });
   if (given_up) return false;
   if (!drawn) return true;
