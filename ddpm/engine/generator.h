@@ -46,10 +46,6 @@ struct GenerateOptions {
   uint64_t seed = 0;
   // Generates the images first ... first + count - 1 of the seed.
   int64_t first = 0;
-  // Draws only these of all images, numbered from 0 and ascending. Empty: all. The other images do
-  // not change by that.
-  std::vector<int64_t> only = {};
-  SamplerOptions sampling = {};
   // The classes to draw, one after the other. -1: no class. Empty: if the network is told classes,
   // image k of the seed is of class k modulo their number.
   std::vector<int64_t> labels = {};
@@ -79,6 +75,9 @@ struct GenerateOptions {
   // For a model with a condition (ModelConfig::condition), and for no other: float32 [I, H, W,
   // condition channels] in [-1, 1], where I divides count. Image k of a class gets condition k % I.
   Tensor condition = {};
+  // Draws only these of all images, numbered from 0 and ascending. Empty: all. The other images do
+  // not change by that.
+  std::vector<int64_t> only = {};
   // Recorded noise in place of that of the seed: float32 [images drawn, H, W, C], on the network's
   // device, of standard normal numbers. First that of the start, then that of each step that adds
   // noise. Empty: noise comes from the seed.
