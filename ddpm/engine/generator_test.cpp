@@ -101,10 +101,11 @@ TEST_F(Generator, PreviewsShowTheEstimate) {
 TEST_F(Generator, RecordedNoiseIsUsedInItsOrder) {
   GenerateOptions options{.count = 5, .sampling = {.sampler = "ddpm", .steps = 50}, .batch = 2};
   const Tensor all = generate(*network_, config_, options);
-  // The draws of the seed, recorded: that of the start, then those of steps 49 ... 1.
+  // The draws of the seed, recorded: that of the start, then those of the steps, whose
+  // streams count down to 1. The last adds no noise.
   const std::vector<uint64_t> seeds = generated_seeds(options, 0, 5);
   for (uint64_t draw = 0; draw < 50; ++draw) {
-    const uint64_t stream = draw == 0 ? 0 : 50 - draw;
+    const uint64_t stream = draw == 0 ? 0 : 51 - draw;
     options.noise.push_back(noise_of(seeds, stream, 0, {4, 4, 1}, Device::kCpu));
   }
   options.seed = 77;

@@ -99,8 +99,9 @@ TEST_F(ConditionedRun, AProgramsPicturesMayBringTheirOwn) {
     EXPECT_TRUE(run->finish());
     EXPECT_EQ(run->config().condition, "pairs");
     EXPECT_EQ(run->config().network.condition_channels(), 1);
-    const Tensor drawn = run->sample(
-        {.count = 2, .condition = Tensor::zeros({1, 8, 8, 1}), .sampling = {.steps = 2}});
+    GenerateOptions request{.count = 2, .sampling = {.steps = 2}};
+    request.condition = Tensor::zeros({1, 8, 8, 1});
+    const Tensor drawn = run->sample(request);
     EXPECT_EQ(drawn.shape(), (Shape{2, 8, 8, 3}));
     EXPECT_THROW(run->sample({.count = 2, .sampling = {.steps = 2}}), UsageError);
   }
