@@ -66,14 +66,18 @@ WeightKind ModelFlags::weight_kind() const {
   fail_usage("model", fmt::format("there are no weights '{}'; choose average or raw", weights));
 }
 
-Model ModelFlags::load(const Flags& flags, Device device) const {
+JsonObject ModelFlags::given(const Flags& flags) const {
   JsonObject given;
   for (const Declared& each : declared_) {
     if (flags.given(flag_name(each.field))) {
       given.set(each.field, fields_of(configs_[each.family]).find(each.field)->json());
     }
   }
-  return load_model(path, device, given, weight_kind());
+  return given;
+}
+
+Model ModelFlags::load(const Flags& flags, Device device) const {
+  return load_model(path, device, given(flags), weight_kind());
 }
 
 void read_config_file(const std::string& path, TrainOptions& options) {

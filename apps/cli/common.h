@@ -42,6 +42,8 @@ struct ModelFlags {
   std::string file() const { return find_model_file(path, weight_kind()); }
   // Uses only those values whose flags were given.
   Model load(const Flags& flags, Device device) const;
+  // These values.
+  JsonObject given(const Flags& flags) const;
 
  private:
   // A flag and the family whose configuration takes its value.

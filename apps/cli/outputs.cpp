@@ -143,8 +143,10 @@ void PictureFolder::open() {
   }
 }
 
-void PictureFolder::write(int64_t k, const Tensor& picture) {
-  write_png(file(k), picture);
+void PictureFolder::write(int64_t k, const Tensor& picture) { write(k, encode_png(picture)); }
+
+void PictureFolder::write(int64_t k, std::string_view png) {
+  write_file_atomic(file(k), png);
   for (const auto& folder : folders_) folder->keep();
 }
 

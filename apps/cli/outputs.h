@@ -64,8 +64,9 @@ class PictureFolder {
   // Creates the folder and those inside. Throws SystemError if the pictures cannot be written
   // there.
   void open();
-  // Writes picture k.
+  // Writes picture k, or the PNG file of it.
   void write(int64_t k, const Tensor& picture);
+  void write(int64_t k, std::string_view png);
 
  private:
   void open_folder(int64_t k);

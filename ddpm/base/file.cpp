@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/hash.h"
 #include "ddpm/base/retry.h"
 
 namespace ddpm {
@@ -141,6 +142,20 @@ std::string read_file(const std::string& path, uint64_t limit) {
   if (contents.size() > limit)
     fail("file", fmt::format("{} has more than {} bytes, the most that is read", path, limit));
   return contents;
+}
+
+std::string hash_of_file(const std::string& path) {
+  const int descriptor = retry([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); });
+  if (descriptor < 0) fail_file("read", path, errno);
+  Hasher hasher;
+  std::vector<char> piece(size_t{1} << 20);
+  ssize_t got = 0;
+  while ((got = retry([&] { return read(descriptor, piece.data(), piece.size()); })) > 0)
+    hasher.update(piece.data(), static_cast<size_t>(got));
+  const int failed = got < 0 ? errno : 0;
+  close(descriptor);
+  if (failed != 0) fail_file("read", path, failed);
+  return hasher.hex();
 }
 
 FileStatus file_status(const std::string& path) {

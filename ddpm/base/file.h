@@ -18,6 +18,9 @@ namespace ddpm {
 std::string read_file(const std::string& path,
                       uint64_t limit = std::numeric_limits<uint64_t>::max());
 
+// The checksum (base/hash.h) of the contents, which are read in pieces. Throws SystemError.
+std::string hash_of_file(const std::string& path);
+
 enum class FileType { kRegular, kFolder, kOther };
 
 struct FileStatus {

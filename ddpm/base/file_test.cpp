@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/hash.h"
 #include "tests/support/errors.h"
 #include "tests/support/folder.h"
 
@@ -167,6 +168,15 @@ TEST_F(FileTest, NewFoldersAreRemovedUnlessTheyAreKeptOrFilled) {
   const std::string too_long(300, 'x');
   EXPECT_THROW(NewFolder(path("d/") + too_long), SystemError);
   EXPECT_FALSE(exists(path("d")));
+}
+
+TEST(File, HashOfAFileIsThatOfItsContents) {
+  const test::TemporaryFolder folder;
+  std::string contents(3'000'001, 'x');
+  contents[2'500'000] = 'y';
+  write_file_atomic(folder / "file", contents);
+  EXPECT_EQ(hash_of_file(folder / "file"), hash_hex(contents));
+  EXPECT_THROW(hash_of_file(folder / "absent"), SystemError);
 }
 
 }  // namespace

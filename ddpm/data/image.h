@@ -2,7 +2,9 @@
 // programs may decode many files in parallel. Each call runs on the calling thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +42,16 @@ Tensor decode_image(std::string_view file, ImageSize size);
 
 // [H, W, C] -> PNG file: grey, RGB or RGBA.
 std::string encode_png(const Tensor& image);
+
+// The PNG file with a text chunk of this keyword (iTXt; UTF-8, not compressed) after its header.
+std::string with_png_text(std::string_view png, std::string_view keyword, std::string_view text);
+// The text of the first such chunk; nothing if the PNG has none. Throws Error if the file is no
+// PNG, or if the chunk is damaged or longer than `limit` bytes.
+std::optional<std::string> png_text(std::string_view png, std::string_view keyword, size_t limit);
+
+// Describes what is wrong with the chunks of a PNG, because libvips does not. Empty if nothing was
+// found.
+std::string png_damage(std::string_view file);
 
 // The longest side that WebP allows, in pixels.
 inline constexpr int64_t kMostWebpSide = 16383;

@@ -79,6 +79,19 @@ StoredImage decode_vips(std::string_view file, const std::string& format);
 // CMYK without a profile [H, W, 4], or 5 channels with alpha -> sRGB. Alpha is kept.
 Tensor cmyk_to_rgb(const Tensor& inks);
 
+// A chunk of a PNG, which follows the signature of 8 bytes or another chunk.
+struct PngChunk {
+  // Includes the length, the type and the checksum.
+  std::string_view whole, type, data;
+  bool complete = false;
+
+  bool intact() const;
+};
+// The chunk at the start of the rest of a file.
+PngChunk png_chunk_at(std::string_view rest);
+// The text of a tEXt, zTXt or iTXt chunk. Empty if its keyword is another.
+std::string png_text_of(const PngChunk& chunk, std::string_view keyword);
+
 // Our own code also reads the chunks of a PNG, for two reasons: libpng would unpack every
 // compressed text and profile in full, and libvips ignores what follows the pixels.
 struct PngParts {
@@ -90,9 +103,6 @@ struct PngParts {
   std::string essential;
 };
 PngParts read_png_parts(std::string_view file);
-// Describes what is wrong with the chunks of a PNG, because libvips does not. Empty if nothing was
-// found.
-std::string png_damage(std::string_view file);
 
 struct BmpParts {
   // The fourth byte of a pixel has no meaning as alpha.

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cstring>
 
+#include "ddpm/data/image.h"
 #include "ddpm/data/image_parts.h"
 
 namespace ddpm {
@@ -38,20 +39,16 @@ std::string unpack(std::string_view data) {
   return status == Z_STREAM_END && result.size() <= kMostUnpacked ? result : "";
 }
 
-struct Chunk {
-  // Includes the length, the type and the checksum.
-  std::string_view whole, type, data;
-  bool complete = false;
+}  // namespace
 
-  bool intact() const {
-    const uLong sum = crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(type.data()),
-                            static_cast<uInt>(type.size() + data.size()));
-    return complete && sum == big_endian(whole.substr(whole.size() - 4));
-  }
-};
+bool PngChunk::intact() const {
+  const uLong sum = crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(type.data()),
+                          static_cast<uInt>(type.size() + data.size()));
+  return complete && sum == big_endian(whole.substr(whole.size() - 4));
+}
 
-Chunk chunk_at(std::string_view rest) {
-  Chunk chunk{.whole = rest};
+PngChunk png_chunk_at(std::string_view rest) {
+  PngChunk chunk{.whole = rest};
   if (rest.size() < 12) return chunk;
   const uint64_t length = big_endian(rest);
   chunk.type = rest.substr(4, 4);
@@ -62,16 +59,7 @@ Chunk chunk_at(std::string_view rest) {
   return chunk;
 }
 
-// The profile in an iCCP chunk. The chunk holds a name, a zero, the method of compression (0) and
-// the profile.
-std::string profile_of(std::string_view data) {
-  const size_t end = data.find('\0');
-  if (end == data.npos || end + 2 > data.size() || data[end + 1] != '\0') return "";
-  return unpack(data.substr(end + 2));
-}
-
-// The text of a tEXt, zTXt or iTXt chunk. Empty if its keyword is another.
-std::string text_of(const Chunk& chunk, std::string_view keyword) {
+std::string png_text_of(const PngChunk& chunk, std::string_view keyword) {
   std::string_view data = chunk.data;
   if (!data.starts_with(keyword) || data.size() <= keyword.size() + 1 ||
       data[keyword.size()] != '\0')
@@ -89,6 +77,16 @@ std::string text_of(const Chunk& chunk, std::string_view keyword) {
     data.remove_prefix(end + 1);
   }
   return packed ? unpack(data) : std::string(data);
+}
+
+namespace {
+
+// The profile in an iCCP chunk. The chunk holds a name, a zero, the method of compression (0) and
+// the profile.
+std::string profile_of(std::string_view data) {
+  const size_t end = data.find('\0');
+  if (end == data.npos || end + 2 > data.size() || data[end + 1] != '\0') return "";
+  return unpack(data.substr(end + 2));
 }
 
 // ImageMagick stores EXIF as text: a line with the kind, a line with the length, then hexadecimal
@@ -133,15 +131,15 @@ struct Orientations {
   std::string raw_exif, xmp;
   int texts = 0;
 
-  void look_at(const Chunk& chunk) {
+  void look_at(const PngChunk& chunk) {
     if (chunk.type == "eXIf"sv && exif.empty() && chunk.intact()) exif = chunk.data;
     if (!chunk.type.ends_with("TXt"sv) && !chunk.type.ends_with("EXt"sv)) return;
     if (!chunk.data.starts_with(kRawExif) && !chunk.data.starts_with(kXmp)) return;
     // Unpacking takes time, and a file may hold any number of text chunks.
     constexpr int kMostTexts = 4;
     if (++texts > kMostTexts) return;
-    if (raw_exif.empty()) raw_exif = exif_of(text_of(chunk, kRawExif));
-    if (xmp.empty()) xmp = text_of(chunk, kXmp);
+    if (raw_exif.empty()) raw_exif = exif_of(png_text_of(chunk, kRawExif));
+    if (xmp.empty()) xmp = png_text_of(chunk, kXmp);
   }
   int value() const {
     for (const std::string_view block : {exif, std::string_view(raw_exif)}) {
@@ -161,7 +159,7 @@ PngParts read_png_parts(std::string_view file) {
   bool needs_all = true;
   Orientations orientations;
   for (std::string_view rest = file.substr(std::min(kSignature, file.size())); !rest.empty();) {
-    const Chunk chunk = chunk_at(rest);
+    const PngChunk chunk = png_chunk_at(rest);
     rest.remove_prefix(chunk.whole.size());
     if (chunk.type == "IHDR"sv && chunk.data.size() >= 13 && parts.size.width == 0) {
       parts.size = {big_endian(chunk.data.substr(4)), big_endian(chunk.data)};
@@ -189,7 +187,7 @@ std::string png_damage(std::string_view file) {
   std::string_view rest = file.substr(std::min(kSignature, file.size()));
   if (!rest.substr(0, 8).ends_with("IHDR"sv)) return "the PNG does not begin with its header";
   while (!rest.empty()) {
-    const Chunk chunk = chunk_at(rest);
+    const PngChunk chunk = png_chunk_at(rest);
     rest.remove_prefix(chunk.whole.size());
     if (chunk.type.empty()) return "the PNG ends early";
     std::string name(chunk.type);

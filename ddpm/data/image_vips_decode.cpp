@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ddpm/base/error.h"
+#include "ddpm/data/image.h"
 #include "ddpm/data/image_parts.h"
 #include "ddpm/data/image_samples-inl.h"
 #include "ddpm/data/image_vips-inl.h"

@@ -185,30 +185,37 @@ ImageSize grid_size(int64_t count, ImageSize picture, const GridOptions& options
           grid_side(columns, picture.width, options)};
 }
 
+Grid::Grid(int64_t count, const Shape& picture, const GridOptions& options)
+    : cell_(picture), options_(options), columns_(grid_columns(count, options.columns)) {
+  const ImageSize size = grid_size(count, {picture[0], picture[1]}, options);
+  grid_ = Tensor({size.height, size.width, picture[2]}, DType::kUInt8);
+  std::memset(grid_.u8(), picture[2] == 4 ? 0 : options.background,
+              static_cast<size_t>(grid_.bytes()));
+}
+
+void Grid::put(int64_t k, const Tensor& picture) {
+  DDPM_CHECK(picture.shape() == cell_);
+  const int64_t height = cell_[0], width = cell_[1], channels = cell_[2], scale = options_.scale;
+  const int64_t stride = grid_.size(1) * channels;
+  uint8_t* corner = grid_.u8() +
+                    (k / columns_ * (height * scale + options_.gap) + options_.gap) * stride +
+                    (k % columns_ * (width * scale + options_.gap) + options_.gap) * channels;
+  for (int64_t y = 0; y < height * scale; ++y) {
+    uint8_t* out = corner + y * stride;
+    for (int64_t x = 0; x < width * scale; ++x, out += channels)
+      std::copy_n(picture.u8() + (y / scale * width + x / scale) * channels, channels, out);
+  }
+}
+
 Tensor make_grid(const Tensor& images, const GridOptions& options) {
   if (!images.defined() || images.shape().rank() != 4 || images.elements() == 0)
     fail("grid", fmt::format("needs pictures [N, H, W, C], not {}", images.shape().str()));
-  const int64_t count = images.size(0), height = images.size(1), width = images.size(2),
-                channels = images.size(3), scale = options.scale, gap = options.gap;
-  const ImageSize size = grid_size(count, {height, width}, options);
-  const int64_t columns = grid_columns(count, options.columns);
-  const int64_t cell_height = height * scale + gap, cell_width = width * scale + gap;
-  Tensor grid({size.height, size.width, channels}, DType::kUInt8);
-  const int64_t stride = grid.size(1) * channels;
-  std::memset(grid.u8(), channels == 4 ? 0 : options.background, grid.bytes());
-  parallel_for(count, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) {
-      const uint8_t* in = images.u8() + n * height * width * channels;
-      uint8_t* corner = grid.u8() + (n / columns * cell_height + gap) * stride +
-                        (n % columns * cell_width + gap) * channels;
-      for (int64_t y = 0; y < height * scale; ++y) {
-        uint8_t* out = corner + y * stride;
-        for (int64_t x = 0; x < width * scale; ++x, out += channels)
-          std::copy_n(in + (y / scale * width + x / scale) * channels, channels, out);
-      }
-    }
+  const Shape picture{images.size(1), images.size(2), images.size(3)};
+  Grid grid(images.size(0), picture, options);
+  parallel_for(images.size(0), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) grid.put(n, images.rows(n, n + 1).reshape(picture));
   });
-  return grid;
+  return grid.picture();
 }
 
 int64_t comfortable_scale(ImageSize size) {

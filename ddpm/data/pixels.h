@@ -57,8 +57,25 @@ struct GridOptions {
 // UsageError if an option is out of range or the size overflows.
 ImageSize grid_size(int64_t count, ImageSize picture, const GridOptions& options = {});
 
-// [N, H, W, C] bytes -> one picture [rows * (H * scale + gap) + gap, columns * (W * scale + gap) +
-// gap, C], filled row by row. Throws Error for N = 0.
+// A grid of pictures that come one after the other: [rows * (H * scale + gap) + gap, columns * (W *
+// scale + gap) + gap, C], filled row by row. Cells are empty until their picture is there.
+class Grid {
+ public:
+  // For `count` pictures [H, W, C]. Throws as grid_size() does.
+  Grid(int64_t count, const Shape& picture, const GridOptions& options = {});
+  // Draws picture k, bytes [H, W, C].
+  void put(int64_t k, const Tensor& picture);
+  // [H, W, C]
+  const Tensor& picture() const { return grid_; }
+
+ private:
+  Shape cell_;
+  GridOptions options_;
+  int64_t columns_;
+  Tensor grid_;
+};
+
+// [N, H, W, C] bytes -> such a grid. Throws Error for N = 0.
 Tensor make_grid(const Tensor& images, const GridOptions& options = {});
 
 // Writes a picture [H, W, C] of bytes as a PPM file, which many programs can show. Transparent

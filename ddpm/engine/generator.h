@@ -118,7 +118,8 @@ int64_t generate(const Network& network, const ModelConfig& config, const Genera
 // `progress` cancels the rest, there are fewer rows: those of the finished batches. Throws
 // UsageError for options that cannot work (no size known, too many steps, a class or guidance that
 // the model does not have, a guide that does not fit, more memory than there is, ...) and if the
-// network does not predict one value per channel. Throws Error if the network's estimate is not finite.
+// network does not predict one value per channel. Throws Error if the network's estimate is not
+// finite.
 Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options);
 
 }  // namespace ddpm

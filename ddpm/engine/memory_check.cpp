@@ -91,10 +91,10 @@ double sampling_need(const ModelConfig& config, const SamplingMemory& sampling, 
     pass = sampling.prepare_weights ? std::max(both(passed, 1), both(1, passed))
                                     : std::max(pass, pass_bytes(guide, passed, false));
   }
-  return with_margin(
-      pass + image_bytes(config) * ((twice ? 10.0 : 5.0) * halves * together + kept) +
-      condition_bytes(config) * (conditions + (twice ? 2.0 : 1.0) * together) +
-      static_cast<double>(sampling.other_bytes));
+  return with_margin(pass +
+                     image_bytes(config) * ((twice ? 10.0 : 5.0) * halves * together + kept) +
+                     condition_bytes(config) * (conditions + (twice ? 2.0 : 1.0) * together) +
+                     static_cast<double>(sampling.other_bytes));
 }
 
 // The largest value from 1 to `highest` that fits. 0 if none does. If a value fits, so must all

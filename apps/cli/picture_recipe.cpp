@@ -1,0 +1,163 @@
+#include "apps/cli/picture_recipe.h"
+
+#include <fmt/core.h>
+
+#include <map>
+
+#include "apps/cli/output.h"
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/base/text.h"
+#include "ddpm/base/version.h"
+#include "ddpm/data/image.h"
+#include "ddpm/data/pixels.h"
+
+namespace ddpm::cli {
+namespace {
+
+constexpr char kKeyword[] = "ddpm";
+
+// "seed is 3 there and 4 here", of the first member that differs.
+std::string difference(const JsonObject& there, const JsonObject& here) {
+  for (const auto& [name, value] : here.members()) {
+    const std::string* other = there.find(name);
+    if (name.ends_with("_path") || (other != nullptr && *other == value)) continue;
+    return fmt::format("{} is {} there and {} here", name, other ? *other : "missing", value);
+  }
+  return "it has further options";
+}
+
+// Why a file is none of the pictures that are wanted. Empty if it is.
+std::string why_other(const std::string& path, const JsonObject& recipe) {
+  try {
+    const std::optional<JsonObject> found = recipe_in(path);
+    if (!found) return "does not say how it was made";
+    if (!same_recipe(*found, recipe))
+      return "was made in another way: " + difference(*found, recipe);
+    const std::string damage = png_damage(read_file(path));
+    return damage.empty() ? "" : "is damaged: " + damage;
+  } catch (const UsageError&) {
+    return "is none of these pictures";
+  }
+}
+
+[[noreturn]] void refuse_flag(const SampleFlags& request, const std::string& flag,
+                              const std::string& why) {
+  fail_usage("sample", fmt::format("--{} and --like {} contradict each other: {}; leave one out",
+                                   flag, request.like, why));
+}
+
+void check_flags(const SampleFlags& request, const Flags& flags, const Recipe& recipe) {
+  const Fields made = fields_of(recipe.options);
+  for (const Field& field : fields_of(request.generate)) {
+    const std::string flag = flag_name(field.name());
+    if (field.name() == "batch" || !flags.given(flag)) continue;
+    const std::string value = made.find(field.name())->json();
+    if (field.json() != value)
+      refuse_flag(request, flag, fmt::format("it was made with {} {}", field.name(), value));
+  }
+  for (const char* flag : {"class", "each", "noise"}) {
+    if (flags.given(flag)) refuse_flag(request, flag, "it says which picture is made");
+  }
+  const auto check = [&](const char* flag, bool same, const std::string& value) {
+    if (flags.given(flag) && !same)
+      refuse_flag(request, flag, fmt::format("it was made with {}", value));
+  };
+  check("device", request.machine.device == recipe.device, recipe.device);
+  check("weights", request.model.weights == recipe.model.weights, recipe.model.weights);
+  check("columns", request.columns == recipe.columns, std::to_string(recipe.columns));
+  check("scale", request.scale == recipe.scale, std::to_string(recipe.scale));
+  if (!request.size.empty()) {
+    const auto [height, width] = parse_image_size(request.size);
+    check("size", height == recipe.options.height && width == recipe.options.width,
+          fmt::format("{}x{}", recipe.options.height, recipe.options.width));
+  }
+}
+
+}  // namespace
+
+std::string png_with_recipe(const Tensor& picture, const JsonObject& recipe) {
+  return with_png_text(encode_png(picture), kKeyword, recipe.dump(-1));
+}
+
+std::optional<JsonObject> recipe_in(const std::string& path) {
+  try {
+    const std::optional<std::string> text = png_text(read_file(path), kKeyword, kMostJsonBytes);
+    if (!text) return std::nullopt;
+    return JsonObject::parse(*text, fmt::format("the text in {}", path));
+  } catch (const SystemError&) {
+    throw;
+  } catch (const Error& error) {
+    fail_usage("sample", fmt::format("{}: {}; only a PNG that ddpm sample has written says how it "
+                                     "was made",
+                                     path, without_place(error.what())));
+  }
+}
+
+std::vector<bool> find_finished(const PictureFolder& folder, int64_t count,
+                                const RecipeWriter& recipes, bool overwrite) {
+  std::vector<bool> finished(static_cast<size_t>(count));
+  for (int64_t k = 0; k < count; ++k) {
+    const std::string path = folder.file(k);
+    if (overwrite || !exists(path)) continue;
+    if (const std::string why = why_other(path, recipes.picture(k)); !why.empty()) {
+      fail_usage("sample", fmt::format("{} {}; choose another folder for --each, or give "
+                                       "--overwrite to replace it",
+                                       path, why));
+    }
+    finished[static_cast<size_t>(k)] = true;
+  }
+  return finished;
+}
+
+Recipe take_like(SampleFlags& request, const Flags& flags) {
+  const std::optional<JsonObject> found = recipe_in(request.like);
+  if (!found) {
+    fail_usage("sample", fmt::format("{} does not say how it was made; give a PNG that ddpm sample "
+                                     "has written",
+                                     request.like));
+  }
+  Recipe recipe = [&] {
+    try {
+      return read_recipe(*found, request.like);
+    } catch (const SystemError&) {
+      throw;
+    } catch (const Error& error) {
+      fail_usage("sample", std::string(without_place(error.what())));
+    }
+  }();
+  if (!recipe.noise.empty()) {
+    fail_usage("sample",
+               fmt::format("{} was made from recorded noise, which it does not hold; give "
+                           "its --noise and other flags once more instead of --like",
+                           request.like));
+  }
+  check_flags(request, flags, recipe);
+  if (recipe.version != version()) {
+    say(fmt::format("warning: {} was made by version {}, and this is {}; the bits may differ\n",
+                    printable(request.like), printable(recipe.version), version()));
+  }
+  const int64_t batch = request.generate.batch;
+  request.generate = recipe.options;
+  request.generate.batch = batch;
+  request.machine.device = recipe.device;
+  request.model.weights = recipe.model.weights;
+  request.columns = recipe.columns;
+  request.scale = recipe.scale;
+  if (request.guide.path.empty()) request.guide.path = recipe.guide.path;
+  return recipe;
+}
+
+void require_same_model(const RecipeModel& recipe, const RecipeModel& model, const char* flag,
+                        const std::string& like) {
+  if (recipe.hash == model.hash) return;
+  fail_usage("sample",
+             fmt::format("{} was made with another {}: its file had the hash {} and was {}, but {} "
+                         "has the hash {}; give the file that it was made with",
+                         like, flag, recipe.hash.empty() ? "(none)" : recipe.hash,
+                         recipe.path.empty() ? "(none)" : recipe.path,
+                         model.path.empty() ? "none" : model.path,
+                         model.hash.empty() ? "(none)" : model.hash));
+}
+
+}  // namespace ddpm::cli
