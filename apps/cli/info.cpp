@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 
 #include "apps/cli/classes.h"
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
+#include "apps/cli/picture_recipe.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
 #include "ddpm/base/options.h"
@@ -198,7 +200,25 @@ void read_options_of_training(Request& request, const Flags& flags, Report& repo
   }
 }
 
+// How a PNG file of ddpm sample was made.
+int show_recipe(const Request& request) {
+  const std::optional<JsonObject> recipe = recipe_in(request.model);
+  if (!recipe) {
+    fail_usage("info", fmt::format("{} does not say how it was made; PNG files of ddpm sample do",
+                                   request.model));
+  }
+  if (request.json) {
+    print(printable_json(recipe->dump()) + "\n");
+    return 0;
+  }
+  print(fmt::format("{}\n", printable(request.model)));
+  for (const auto& [name, value] : recipe->members())
+    print(fmt::format("  {:<28}{}\n", printable(name), printable(value)));
+  return 0;
+}
+
 int run(Request& request, const Flags& flags) {
+  if (std::filesystem::path(request.model).extension() == ".png") return show_recipe(request);
   Report report;
   if (request.model.empty()) {
     read_options_of_training(request, flags, report);
@@ -223,7 +243,8 @@ Action info_command(Flags& flags) {
   const auto request = std::make_shared<Request>();
   flags.positional("MODEL", request->model,
                    std::string(kModelHelp) +
-                       "; without it the flags of ddpm train describe a network that is not "
+                       ", or a PNG of ddpm sample, to show how it was made; without it the flags "
+                       "of ddpm train describe a network that is not "
                        "trained yet",
                    false);
   flags.add("json", request->json,

@@ -30,7 +30,8 @@ constexpr Command kCommands[] = {
      "  ddpm sample runs/photos --out grid.png\n"
      "  ddpm sample runs/photos --n 64 --seed 7 --out grid.png --each pictures/\n"
      "  ddpm sample model.safetensors --sampler ddpm --steps 1000 --out best.png\n"
-     "  ddpm sample runs/photos --n 9 --out grid.png --trajectory denoising.webp\n",
+     "  ddpm sample runs/photos --n 9 --out grid.png --trajectory denoising.webp\n"
+     "  ddpm sample runs/photos --like grid.png --out again.png\n",
      sample_command},
     {"forward", "Run the network once, from tensors to tensors",
      "  ddpm forward model.safetensors --in inputs.safetensors --out outputs.safetensors\n",

@@ -85,7 +85,8 @@ TEST_F(Condition, ASmallPictureIsEnlargedAndAWholeOneShrunkFirst) {
   model("downscale:4");
   draw("small.png", 2, 4);
   const auto output = [&](const std::string& name, const std::vector<std::string>& more) {
-    std::vector<std::string> flags = {"--input", folder_ / name, "--each", folder_ / "out"};
+    std::vector<std::string> flags = {"--input", folder_ / name, "--each", folder_ / "out",
+                                      "--overwrite"};
     flags.insert(flags.end(), more.begin(), more.end());
     const Outcome outcome = sample(flags);
     EXPECT_EQ(outcome.status, 0) << outcome.err;

@@ -46,8 +46,8 @@ TEST_F(Sample, APictureDependsOnItsSeedAlone) {
   for (const std::vector<std::string>& sampler :
        {std::vector<std::string>{"--sampler", "ddpm"}, {"--sampler", "ddim", "--eta", "0.5"}}) {
     const auto draw = [&](const std::string& name, std::vector<std::string> flags) {
-      flags.insert(flags.begin(),
-                   {"sample", model_, "--steps", "3", "--each", folder_ / name, "--seed", "5"});
+      flags.insert(flags.begin(), {"sample", model_, "--steps", "3", "--each", folder_ / name,
+                                   "--overwrite", "--seed", "5"});
       flags.insert(flags.end(), sampler.begin(), sampler.end());
       ASSERT_EQ(run_ddpm(flags).status, 0);
     };
