@@ -11,6 +11,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/base/hash.h"
 #include "ddpm/base/options.h"
+#include "ddpm/base/text.h"
 #include "ddpm/base/version.h"
 #include "ddpm/nn/network.h"
 
@@ -66,7 +67,7 @@ class Members {
   const std::string& what() const { return what_; }
   void require_all_read() const {
     if (left_.empty()) return;
-    fail("recipe", fmt::format("this version knows no {}", left_.begin()->first));
+    fail("recipe", fmt::format("this version knows no {}", printable(left_.begin()->first)));
   }
 
  private:
@@ -186,7 +187,8 @@ Recipe read_recipe(const JsonObject& object, const std::string& what) {
     members.read(kKind, kind);
     recipe.is_grid = kind == kGrid;
     if (!recipe.is_grid && kind != kPicture)
-      fail("recipe", fmt::format("its kind is '{}', not {} or {}", kind, kPicture, kGrid));
+      fail("recipe",
+           fmt::format("its kind is '{}', not {} or {}", printable(kind), kPicture, kGrid));
     members.read(kVersion, recipe.version);
     recipe.model = read_model(members, kModel);
     if (members.has(std::string(kGuide) + "_hash")) recipe.guide = read_model(members, kGuide);
