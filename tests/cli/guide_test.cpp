@@ -7,6 +7,7 @@
 
 #include "ddpm/base/file.h"
 #include "ddpm/base/json.h"
+#include "ddpm/data/image.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
 #include "ddpm/nn/tutorial/unet.h"
@@ -47,10 +48,13 @@ class Guide : public ::testing::Test {
                                  "--out", folder_ / "grid.png"});
     return run_ddpm(flags);
   }
+  // The pixels. The file also says how they were made.
   std::string picture(const std::string& model, const std::vector<std::string>& flags) const {
     const Outcome outcome = sample(model, flags);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
-    return outcome.status == 0 ? read_file(folder_ / "grid.png") : "";
+    if (outcome.status != 0) return "";
+    const Tensor pixels = decode_image(read_file(folder_ / "grid.png"), {});
+    return {reinterpret_cast<const char*>(pixels.u8()), static_cast<size_t>(pixels.bytes())};
   }
   void expect_refused(const std::vector<std::string>& flags, const std::string& says) const {
     const Outcome outcome = sample(model_, flags);

@@ -77,8 +77,8 @@ TEST_F(Limits, EveryNumberOfBenchDataAndInfoHasARange) {
 
 TEST_F(Limits, WhatWillNotFitIsRefusedBeforeItBegins) {
   expect_refused({"sample", model_, "--out", grid_, "--n", "1", "--size", "16384"}, 2, "would fit");
-  expect_refused({"sample", model_, "--each", folder_ / "each", "--n", "1000000", "--size", "256"},
-                 2, "would fit");
+  expect_refused({"sample", model_, "--out", grid_, "--n", "1000000", "--size", "256"}, 2,
+                 "use a smaller --n");
   expect_refused({"bench", "--size", "16384", "--batch", "1048576"}, 2, "would fit");
   EXPECT_THAT(names_in(folder_.path()), ::testing::ElementsAre("model.safetensors"));
   make_pictures(folder_ / "pictures", 1);
