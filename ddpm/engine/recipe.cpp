@@ -125,7 +125,7 @@ RecipeModel recipe_model(const Model& model, const std::string& weights, const J
   return {.hash = hash_of_file(model.path), .path = model.path, .weights = weights, .given = given};
 }
 
-RecipeWriter::RecipeWriter(const Model& model, RecipeModel written, RecipeModel guide,
+RecipeWriter::RecipeWriter(const Model& model, const RecipeModel& written, const RecipeModel& guide,
                            const GenerateOptions& options)
     : config_(model.config), options_(options) {
   common_.set(kVersion, json_value::write(std::string(version())));

@@ -31,7 +31,7 @@ class RecipeWriter {
  public:
   // The options must be complete: height, width and the number of evaluations are not 0. guide:
   // empty hash without one.
-  RecipeWriter(const Model& model, RecipeModel written, RecipeModel guide,
+  RecipeWriter(const Model& model, const RecipeModel& written, const RecipeModel& guide,
                const GenerateOptions& options);
   // Adds a member to every recipe.
   void add(const std::string& name, const std::string& json) { common_.set(name, json); }
