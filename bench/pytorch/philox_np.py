@@ -23,13 +23,24 @@ def mix_seed(a, b):
     return z ^ (z >> 31)
 
 
-def normal(seed, stream, count):
-    """[count] standard normal numbers from position 0"""
+def _bits(seed, stream, count):
+    """[4][count / 4], rounded up: 32 random bits each"""
     index = np.arange(-(-count // 4), dtype=np.uint64)
     words = [np.uint64(word) for word in (stream & 0xFFFFFFFF, stream >> 32)]
     key = [np.uint64(word) for word in (seed & 0xFFFFFFFF, seed >> 32)]
     zeros = np.zeros_like(index)
-    bits = _philox4x32([index & _MASK, index >> _SHIFT, zeros + words[0], zeros + words[1]], key)
+    return _philox4x32([index & _MASK, index >> _SHIFT, zeros + words[0], zeros + words[1]], key)
+
+
+def uniform(seed, stream, count):
+    """[count] numbers in [0, 1) from position 0"""
+    bits = np.stack(_bits(seed, stream, count), axis=1).reshape(-1)[:count]
+    return ((bits >> np.uint64(8)) * 2.0**-24).astype(np.float32)
+
+
+def normal(seed, stream, count):
+    """[count] standard normal numbers from position 0"""
+    bits = _bits(seed, stream, count)
     values = []
     for pair in range(2):
         radius = np.sqrt(-2 * np.log((bits[2 * pair] + 1.0) * 2.0**-32))
