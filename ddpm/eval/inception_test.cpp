@@ -45,8 +45,8 @@ std::vector<double> uniform(uint64_t stream, int64_t count) {
 Tensor random_tensor(const std::string& name, const Shape& shape, Layout layout) {
   const std::vector<double> numbers = uniform(stream_of(name), shape.elements());
   const bool around_one = name.ends_with("bn.weight") || name.ends_with("running_var");
-  const double bound =
-      shape.rank() == 4 ? std::sqrt(6 / static_cast<double>(shape.elements() / shape[0])) : 0.2;
+  const int64_t inputs = shape.elements() / shape[0];
+  const double bound = std::sqrt(6 / static_cast<double>(inputs));
   Tensor tensor(shape);
   std::transform(numbers.begin(), numbers.end(), tensor.f32(), [&](double u) {
     if (around_one) return static_cast<float>(0.5 + u);
