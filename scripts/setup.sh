@@ -9,6 +9,7 @@ packages=(
   libhwy-dev                          # SIMD (headers only)
   libfmt-dev nlohmann-json3-dev       # text and JSON (headers only)
   libxxhash-dev                       # checksums (headers only)
+  libeigen3-dev                       # eigenvalues (headers only)
   libcli11-dev                        # the command line (headers only)
   libvips-dev                         # pictures: decoding and encoding
   libjpeg62-turbo-dev liblcms2-dev    # JPEG files; colour profiles
