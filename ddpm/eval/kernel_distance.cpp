@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <utility>
 #include <vector>
 
 #include "ddpm/base/philox.h"
 #include "ddpm/eval/products.h"
+#include "ddpm/eval/subset.h"
 
 namespace ddpm {
 namespace {
@@ -77,18 +77,6 @@ KernelDistance of_whole_sets(const Tensor& a, const Tensor& b) {
       });
   result.standard_error = std::sqrt(variance);
   return result;
-}
-
-// `wanted` of `count` numbers, without repetition: the start of a random permutation.
-std::vector<int64_t> random_subset(int64_t count, int64_t wanted, const Philox& random) {
-  std::vector<int64_t> numbers(static_cast<size_t>(count));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  for (int64_t i = 0; i < wanted; ++i) {
-    const uint64_t ahead = random.below(static_cast<uint64_t>(count - i), static_cast<uint64_t>(i));
-    std::swap(numbers[static_cast<size_t>(i)], numbers[static_cast<size_t>(i) + ahead]);
-  }
-  numbers.resize(static_cast<size_t>(wanted));
-  return numbers;
 }
 
 }  // namespace
