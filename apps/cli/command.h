@@ -26,6 +26,7 @@ struct Command {
 
 Action train_command(Flags& flags);
 Action sample_command(Flags& flags);
+Action eval_command(Flags& flags);
 Action forward_command(Flags& flags);
 Action info_command(Flags& flags);
 Action data_command(Flags& flags);

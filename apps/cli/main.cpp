@@ -33,6 +33,11 @@ constexpr Command kCommands[] = {
      "  ddpm sample runs/photos --n 9 --out grid.png --trajectory denoising.webp\n"
      "  ddpm sample runs/photos --like grid.png --out again.png\n",
      sample_command},
+    {"eval", "Measure how good a model's pictures are, or those of a folder",
+     "  ddpm eval runs/photos --data photos/\n"
+     "  ddpm eval runs/photos --data photos/ --n 1000 --steps 20 --neighbours near.png\n"
+     "  ddpm eval pictures/ --data photos/ --json\n",
+     eval_command},
     {"forward", "Run the network once, from tensors to tensors",
      "  ddpm forward model.safetensors --in inputs.safetensors --out outputs.safetensors\n",
      forward_command},

@@ -1,0 +1,180 @@
+#include "ddpm/engine/evaluator.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/philox.h"
+#include "ddpm/base/version.h"
+#include "ddpm/data/pixels.h"
+#include "ddpm/engine/feature_cache.h"
+#include "ddpm/eval/features.h"
+#include "ddpm/eval/products.h"
+#include "ddpm/eval/subset.h"
+
+namespace ddpm {
+namespace {
+
+constexpr uint64_t kChoiceSeed = 0, kChoiceStream = 2001;
+
+// The pictures of one part. Large ones come in smaller parts.
+int64_t part_size(const Pictures& pictures) {
+  constexpr int64_t kMostValues = int64_t{1} << 24, kLeast = 16, kMost = 256;
+  const ImageSize size = pictures.image_size();
+  const int64_t values = size.height * size.width * pictures.channels();
+  return std::clamp(kMostValues / std::max<int64_t>(values, 1), kLeast, kMost);
+}
+
+Tensor bytes_of(const Pictures& pictures, const std::vector<int64_t>& indices) {
+  return to_bytes(pictures.batch({.indices = indices, .flips = {}}).images);
+}
+
+// Everything that the features of the real pictures depend on.
+std::string cache_key(const EvaluationRequest& request, size_t count) {
+  const ImageSize size = request.real.image_size();
+  return fmt::format("{} {} {}x{}x{} {} {}", request.network.name(),
+                     request.real.fingerprint().hash(), size.height, size.width,
+                     request.real.channels(), count, version());
+}
+
+Tensor real_features(const EvaluationRequest& request, const std::vector<int64_t>& indices) {
+  const auto count = static_cast<int64_t>(indices.size());
+  const Shape shape{count, request.network.width()};
+  const std::string key = request.cache ? cache_key(request, indices.size()) : "";
+  if (request.cache) {
+    if (const std::optional<Tensor> cached = request.cache->find(key, shape)) return *cached;
+  }
+  Tensor features(shape);
+  const int64_t part = part_size(request.real);
+  for (int64_t begin = 0; begin < count; begin += part) {
+    const int64_t end = std::min(begin + part, count);
+    Tensor rows = features.rows(begin, end);
+    rows.copy_from(request.network(
+        bytes_of(request.real, {indices.begin() + begin, indices.begin() + end})));
+    if (request.progress) request.progress("real", static_cast<double>(end), count);
+  }
+  if (request.cache) request.cache->store(key, features);
+  return features;
+}
+
+Tensor generated_features(const EvaluationRequest& request, int64_t& duplicates) {
+  const int64_t count = request.judged.count();
+  Tensor features({count, request.network.width()});
+  DuplicateCounter counter;
+  const int64_t part = part_size(request.real);
+  for (int64_t begin = 0; begin < count; begin += part) {
+    const int64_t end = std::min(begin + part, count);
+    const auto tell = [&](double done) {
+      if (request.progress)
+        request.progress("generated", static_cast<double>(begin) + done, count);
+    };
+    const Tensor pictures = request.judged.read(begin, end - begin, tell);
+    counter.add(pictures);
+    Tensor rows = features.rows(begin, end);
+    rows.copy_from(request.network(pictures));
+    tell(static_cast<double>(end - begin));
+  }
+  duplicates = counter.duplicates();
+  return features;
+}
+
+std::vector<ClassFigures> figures_of_classes(const EvaluationRequest& request,
+                                             const Evaluation& evaluation) {
+  std::vector<ClassFigures> result;
+  const std::vector<std::string> judged = request.judged.classes();
+  const std::vector<int64_t> labels = request.real.labels();
+  const std::vector<std::string> names = request.real.class_names();
+  if (judged.empty() || labels.empty()) return result;
+  for (size_t c = 0; c < names.size(); ++c) {
+    std::vector<int64_t> real, generated;
+    for (size_t i = 0; i < evaluation.real_indices.size(); ++i) {
+      if (labels[static_cast<size_t>(evaluation.real_indices[i])] == static_cast<int64_t>(c))
+        real.push_back(static_cast<int64_t>(i));
+    }
+    for (size_t i = 0; i < judged.size(); ++i) {
+      if (judged[i] == names[c]) generated.push_back(static_cast<int64_t>(i));
+    }
+    if (real.empty() || generated.empty()) continue;
+    result.push_back({.name = names[c],
+                      .figures = quality_figures(chosen_rows(evaluation.real, real),
+                                                 chosen_rows(evaluation.generated, generated),
+                                                 {.frechet_of_few = false})});
+  }
+  return result;
+}
+
+void add_warnings(const EvaluationRequest& request, Evaluation& evaluation) {
+  std::vector<std::string>& warnings = evaluation.figures.warnings;
+  if (evaluation.duplicates > 0) {
+    warnings.push_back(fmt::format("{} of {} generated pictures are equal to another one; the "
+                                   "model may draw few different pictures, or files are there "
+                                   "twice",
+                                   evaluation.duplicates, evaluation.figures.n));
+  }
+  if (request.real.size() > request.most_real) {
+    warnings.push_back(fmt::format("compared with {} of the {} real pictures", request.most_real,
+                                   request.real.size()));
+  }
+  if (!evaluation.copies) {
+    warnings.push_back(fmt::format("no share of near copies: {} real pictures; at least {} are "
+                                   "needed",
+                                   evaluation.figures.n_real, kFewestForCopies));
+  }
+}
+
+}  // namespace
+
+std::vector<int64_t> real_indices(int64_t size, int64_t count) {
+  std::vector<int64_t> indices =
+      random_subset(size, count, Philox(kChoiceSeed, kChoiceStream));
+  // In the order of the source, which may read it faster so.
+  std::sort(indices.begin(), indices.end());
+  return indices;
+}
+
+Evaluation evaluate(const EvaluationRequest& request) {
+  Evaluation evaluation{.features = request.network.name(),
+                        .width = request.network.width(),
+                        .real_indices = real_indices(request.real.size(), request.most_real)};
+  evaluation.real = real_features(request, evaluation.real_indices);
+  evaluation.generated = generated_features(request, evaluation.duplicates);
+  evaluation.figures = quality_figures(evaluation.real, evaluation.generated);
+  if (evaluation.real.size(0) >= kFewestForCopies)
+    evaluation.copies = near_copies(evaluation.generated, evaluation.real);
+  evaluation.classes = figures_of_classes(request, evaluation);
+  add_warnings(request, evaluation);
+  return evaluation;
+}
+
+Tensor beside_neighbours(const Evaluation& evaluation, const EvaluationRequest& request,
+                         int64_t rows, int64_t nearest) {
+  if (!evaluation.copies) {
+    fail("eval", fmt::format("there are {} real pictures; neighbours need at least {}",
+                             evaluation.figures.n_real, kFewestForCopies));
+  }
+  const NearCopies& copies = *evaluation.copies;
+  nearest = std::min(nearest, copies.neighbours.k);
+  const std::vector<int64_t> closest = copies.closest(rows);
+  const ImageSize size = request.real.image_size();
+  const int64_t group = 1 + nearest;
+  Tensor all({static_cast<int64_t>(closest.size()) * group, size.height, size.width,
+              request.real.channels()},
+             DType::kUInt8);
+  int64_t place = 0;
+  for (const int64_t sample : closest) {
+    Tensor first = all.rows(place, place + 1), others = all.rows(place + 1, place + group);
+    first.copy_from(request.judged.read(sample, 1, {}));
+    std::vector<int64_t> indices;
+    for (int64_t p = 0; p < nearest; ++p) {
+      indices.push_back(evaluation.real_indices[static_cast<size_t>(
+          copies.neighbours.index(sample, p))]);
+    }
+    others.copy_from(bytes_of(request.real, indices));
+    place += group;
+  }
+  return all;
+}
+
+}  // namespace ddpm
