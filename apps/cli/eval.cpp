@@ -72,9 +72,8 @@ LoadedPictures load(const std::string& source, const ImageCondition& condition,
                     const SourceOptions& options) {
   Progress progress("picture");
   LoadedPictures loaded =
-      load_pictures(source, condition, options, [&](int64_t done, int64_t total) {
-        progress.update(done, total, "reading");
-      });
+      load_pictures(source, condition, options,
+                    [&](int64_t done, int64_t total) { progress.update(done, total, "reading"); });
   progress.finish();
   if (const size_t skipped = loaded.report.skipped.size(); skipped > 0) {
     say(fmt::format("skipped {} file{} of {}; 'ddpm data' lists all\n", skipped,
@@ -117,8 +116,9 @@ ImageCondition condition_for(const Request& request, const ModelConfig& config) 
   ImageCondition condition = condition_of_model(config.condition);
   if (condition.kind != ImageCondition::Kind::kPairs) {
     if (request.condition.empty()) return condition;
-    fail_usage("eval", fmt::format("--condition is for models of pairs; this one is of condition {}",
-                                   config.condition));
+    fail_usage("eval",
+               fmt::format("--condition is for models of pairs; this one is of condition {}",
+                           config.condition));
   }
   if (request.condition.empty()) {
     fail_usage("eval", "the model draws from other pictures; give their folder with --condition");
@@ -173,8 +173,7 @@ Sets sets_of_pictures(Request& request, const Flags& flags) {
   // Both sets get the channels of the one that has more.
   const int64_t channels = std::max(judged.pictures->channels(), sets.real->channels());
   options.channels = std::to_string(channels);
-  if (judged.pictures->channels() < channels)
-    judged = load(request.model.path, {}, options);
+  if (judged.pictures->channels() < channels) judged = load(request.model.path, {}, options);
   if (sets.real->channels() < channels)
     sets.real = load_data(request, {}, options, false, sets.notes);
   const int64_t count = judged.pictures->size();
@@ -211,8 +210,7 @@ void write_features(const Evaluation& evaluation, OutputFile& file) {
 
 void write_neighbours(const Evaluation& evaluation, const EvaluationRequest& asked,
                       OutputFile& file) {
-  const Tensor pictures =
-      beside_neighbours(evaluation, asked, kNeighbourRows, kNeighbourColumns);
+  const Tensor pictures = beside_neighbours(evaluation, asked, kNeighbourRows, kNeighbourColumns);
   const int64_t rows = std::min(kNeighbourRows, evaluation.figures.n);
   const GridOptions grid{.columns = pictures.size(0) / rows,
                          .scale = comfortable_scale({pictures.size(1), pictures.size(2)})};
@@ -239,12 +237,11 @@ int run(Request& request, const Flags& flags) {
   Files files(request);
   const Sets sets =
       pictures ? sets_of_pictures(request, flags) : sets_of_model(request, flags, device);
-  const FeatureCache cache(request.cache == "none"  ? ""
-                           : request.cache.empty() ? default_cache_folder()
-                                                   : request.cache,
-                           [](const std::string& text) {
-                             say(fmt::format("warning: {}\n", printable(text)));
-                           });
+  const FeatureCache cache(
+      request.cache == "none" ? ""
+      : request.cache.empty() ? default_cache_folder()
+                              : request.cache,
+      [](const std::string& text) { say(fmt::format("warning: {}\n", printable(text))); });
   Progress progress("picture");
   std::string shown;
   const EvaluationRequest asked{
@@ -291,10 +288,11 @@ void declare_figures(Flags& flags, Request& request) {
   flags.add("bits-steps", request.bits_steps,
             "time steps that stand for all of a picture's bits, 0 for all");
   flags.add("json", request.json, "print one JSON object");
-  flags.add("neighbours", request.neighbours,
-            "file for a grid: in each row one of the pictures that are nearest to being copies, and "
-            "the real pictures nearest to it",
-            "FILE.png");
+  flags.add(
+      "neighbours", request.neighbours,
+      "file for a grid: in each row one of the pictures that are nearest to being copies, and "
+      "the real pictures nearest to it",
+      "FILE.png");
   flags.add("save-features", request.save_features,
             "file for the features of both sets: real and generated, [N, width]",
             "FILE.safetensors");
@@ -311,9 +309,10 @@ void declare_pictures(Flags& flags, Request& request) {
   flags.add("channels", request.channels,
             "of a folder: 1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures",
             "1|3|4|auto");
-  flags.add("background", request.background,
-            "colour behind transparent pixels: a name or #rrggbb", "COLOUR");
-  flags.add("classes", request.classes, "also compare the pictures of each class, as in ddpm train");
+  flags.add("background", request.background, "colour behind transparent pixels: a name or #rrggbb",
+            "COLOUR");
+  flags.add("classes", request.classes,
+            "also compare the pictures of each class, as in ddpm train");
   flags.add("labels", request.labels, "table of file names and classes of the real pictures",
             "FILE.csv");
   flags.add("condition", request.condition,

@@ -47,10 +47,10 @@ std::string class_table(const Evaluation& evaluation) {
                   "n", "n_real", "frechet", "kernel", "precision", "recall", "density", "coverage");
   for (const auto& [name, figures] : evaluation.classes) {
     text += fmt::format("{:<{}}  {:>6} {:>6} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}\n",
-                        printable(name), widest, figures.n, figures.n_real,
-                        number(figures.frechet), number(figures.kernel, 3),
-                        number(figures.precision, 3), number(figures.recall, 3),
-                        number(figures.density, 3), number(figures.coverage, 3));
+                        printable(name), widest, figures.n, figures.n_real, number(figures.frechet),
+                        number(figures.kernel, 3), number(figures.precision, 3),
+                        number(figures.recall, 3), number(figures.density, 3),
+                        number(figures.coverage, 3));
   }
   return text;
 }
@@ -91,17 +91,17 @@ std::string json_of(const EvalReport& report) {
 std::string text_of(const EvalReport& report) {
   const Evaluation& evaluation = report.evaluation;
   const QualityFigures& figures = evaluation.figures;
-  std::string text = fmt::format("{} picture{} of {} against {} of {}\n", figures.n,
-                                 plural(figures.n), printable(report.judged), figures.n_real,
-                                 printable(report.real));
-  text += line("features", evaluation.features, fmt::format("{} of each picture", evaluation.width));
+  std::string text =
+      fmt::format("{} picture{} of {} against {} of {}\n", figures.n, plural(figures.n),
+                  printable(report.judged), figures.n_real, printable(report.real));
+  text +=
+      line("features", evaluation.features, fmt::format("{} of each picture", evaluation.width));
   text += line("frechet", number(figures.frechet), "0 is best");
   std::string kernel = number(figures.kernel);
   if (figures.kernel_se) kernel += fmt::format(" +- {:.2g}", *figures.kernel_se);
   text += line("kernel", kernel, "0 is best");
-  const std::string sets =
-      fmt::format("{} picture{} of each, k = {}", figures.n_manifold, plural(figures.n_manifold),
-                  kManifoldNeighbours);
+  const std::string sets = fmt::format("{} picture{} of each, k = {}", figures.n_manifold,
+                                       plural(figures.n_manifold), kManifoldNeighbours);
   text += line("precision", number(figures.precision), "1 is best; " + sets);
   text += line("recall", number(figures.recall), "1 is best");
   text += line("density", number(figures.density), "1 and more is good");

@@ -170,7 +170,8 @@ class DrawnPictures : public JudgedPictures {
     if (progress) {
       options.progress = [&](const GenerateProgress& now) {
         const double part = static_cast<double>(now.step) / static_cast<double>(now.steps);
-        progress(static_cast<double>(done + now.begin) + part * static_cast<double>(now.x->size(0)));
+        progress(static_cast<double>(done + now.begin) +
+                 part * static_cast<double>(now.x->size(0)));
         return true;
       };
     }
@@ -199,13 +200,14 @@ std::unique_ptr<JudgedPictures> drawn_pictures(const Network& network, const Mod
 }
 
 std::vector<int64_t> apportion(int64_t count, const std::vector<int64_t>& shares) {
-  const double total = static_cast<double>(std::accumulate(shares.begin(), shares.end(), int64_t{0}));
+  const double total =
+      static_cast<double>(std::accumulate(shares.begin(), shares.end(), int64_t{0}));
   std::vector<int64_t> counts;
   std::vector<std::pair<double, size_t>> remainders;
   int64_t left = count;
   for (size_t i = 0; i < shares.size(); ++i) {
-    const double share = total > 0 ? static_cast<double>(shares[i]) / total
-                                   : 1 / static_cast<double>(shares.size());
+    const double share =
+        total > 0 ? static_cast<double>(shares[i]) / total : 1 / static_cast<double>(shares.size());
     const double exact = share * static_cast<double>(count);
     counts.push_back(static_cast<int64_t>(exact));
     remainders.emplace_back(static_cast<double>(counts.back()) - exact, i);  // largest first

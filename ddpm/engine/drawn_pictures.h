@@ -33,8 +33,8 @@ std::unique_ptr<JudgedPictures> judged_pictures(std::shared_ptr<const Pictures> 
 // options.count pictures that a model draws. Their classes are as frequent as in the training, if
 // the model tells, and else evenly frequent; options.labels must be empty. If the model draws from
 // conditions, those are of `data`, pictures with conditions, in a random order, and the classes are
-// those of the same pictures. Throws UsageError as generate() does, and if the model needs conditions
-// that `data` does not have.
+// those of the same pictures. Throws UsageError as generate() does, and if the model needs
+// conditions that `data` does not have.
 std::unique_ptr<JudgedPictures> drawn_pictures(const Network& network, const ModelConfig& config,
                                                const GenerateOptions& options,
                                                std::shared_ptr<const Pictures> data);

@@ -11,7 +11,6 @@
 #include "ddpm/data/pixels.h"
 #include "ddpm/engine/feature_cache.h"
 #include "ddpm/eval/features.h"
-#include "ddpm/eval/products.h"
 #include "ddpm/eval/subset.h"
 
 namespace ddpm {
@@ -51,8 +50,8 @@ Tensor real_features(const EvaluationRequest& request, const std::vector<int64_t
   for (int64_t begin = 0; begin < count; begin += part) {
     const int64_t end = std::min(begin + part, count);
     Tensor rows = features.rows(begin, end);
-    rows.copy_from(request.network(
-        bytes_of(request.real, {indices.begin() + begin, indices.begin() + end})));
+    rows.copy_from(
+        request.network(bytes_of(request.real, {indices.begin() + begin, indices.begin() + end})));
     if (request.progress) request.progress("real", static_cast<double>(end), count);
   }
   if (request.cache) request.cache->store(key, features);
@@ -67,8 +66,7 @@ Tensor generated_features(const EvaluationRequest& request, int64_t& duplicates)
   for (int64_t begin = 0; begin < count; begin += part) {
     const int64_t end = std::min(begin + part, count);
     const auto tell = [&](double done) {
-      if (request.progress)
-        request.progress("generated", static_cast<double>(begin) + done, count);
+      if (request.progress) request.progress("generated", static_cast<double>(begin) + done, count);
     };
     const Tensor pictures = request.judged.read(begin, end - begin, tell);
     counter.add(pictures);
@@ -108,27 +106,28 @@ std::vector<ClassFigures> figures_of_classes(const EvaluationRequest& request,
 void add_warnings(const EvaluationRequest& request, Evaluation& evaluation) {
   std::vector<std::string>& warnings = evaluation.figures.warnings;
   if (evaluation.duplicates > 0) {
-    warnings.push_back(fmt::format("{} of {} generated pictures are equal to another one; the "
-                                   "model may draw few different pictures, or files are there "
-                                   "twice",
-                                   evaluation.duplicates, evaluation.figures.n));
+    warnings.push_back(
+        fmt::format("{} of {} generated pictures are equal to another one; the "
+                    "model may draw few different pictures, or files are there "
+                    "twice",
+                    evaluation.duplicates, evaluation.figures.n));
   }
   if (request.real.size() > request.most_real) {
     warnings.push_back(fmt::format("compared with {} of the {} real pictures", request.most_real,
                                    request.real.size()));
   }
   if (!evaluation.copies) {
-    warnings.push_back(fmt::format("no share of near copies: {} real pictures; at least {} are "
-                                   "needed",
-                                   evaluation.figures.n_real, kFewestForCopies));
+    warnings.push_back(
+        fmt::format("no share of near copies: {} real pictures; at least {} are "
+                    "needed",
+                    evaluation.figures.n_real, kFewestForCopies));
   }
 }
 
 }  // namespace
 
 std::vector<int64_t> real_indices(int64_t size, int64_t count) {
-  std::vector<int64_t> indices =
-      random_subset(size, count, Philox(kChoiceSeed, kChoiceStream));
+  std::vector<int64_t> indices = random_subset(size, count, Philox(kChoiceSeed, kChoiceStream));
   // In the order of the source, which may read it faster so.
   std::sort(indices.begin(), indices.end());
   return indices;
@@ -168,8 +167,8 @@ Tensor beside_neighbours(const Evaluation& evaluation, const EvaluationRequest& 
     first.copy_from(request.judged.read(sample, 1, {}));
     std::vector<int64_t> indices;
     for (int64_t p = 0; p < nearest; ++p) {
-      indices.push_back(evaluation.real_indices[static_cast<size_t>(
-          copies.neighbours.index(sample, p))]);
+      indices.push_back(
+          evaluation.real_indices[static_cast<size_t>(copies.neighbours.index(sample, p))]);
     }
     others.copy_from(bytes_of(request.real, indices));
     place += group;

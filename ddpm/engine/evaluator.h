@@ -25,7 +25,8 @@ struct EvaluationRequest {
   int64_t most_real = 50'000;
   // Keeps the features of real pictures. May be null.
   const FeatureCache* cache = nullptr;
-  // Called with the number of pictures that are done. `what` is "real" or "generated". May be empty.
+  // Called with the number of pictures that are done. `what` is "real" or "generated". May be
+  // empty.
   std::function<void(const std::string& what, double done, int64_t total)> progress = {};
 };
 
@@ -54,13 +55,13 @@ struct Evaluation {
 // Throws Error if pictures cannot be read, drawn or compared.
 Evaluation evaluate(const EvaluationRequest& request);
 
-// `count` pictures at most: the numbers of those of a set of `size` that evaluate() compares with, or
-// on which bits per dimension are computed.
+// `count` pictures at most: the numbers of those of a set of `size` that evaluate() compares with,
+// or on which bits per dimension are computed.
 std::vector<int64_t> real_indices(int64_t size, int64_t count);
 
 // For a grid: each of the `rows` generated pictures that are nearest to being copies, and beside it
-// the `nearest` real pictures that are nearest to it. Bytes [rows (1 + nearest), H, W, C]. Both sets
-// must have pictures of the same size and channels.
+// the `nearest` real pictures that are nearest to it. Bytes [rows (1 + nearest), H, W, C]. Both
+// sets must have pictures of the same size and channels.
 Tensor beside_neighbours(const Evaluation& evaluation, const EvaluationRequest& request,
                          int64_t rows, int64_t nearest);
 

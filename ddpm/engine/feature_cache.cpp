@@ -50,8 +50,8 @@ std::optional<Tensor> FeatureCache::find(const std::string& key, const Shape& sh
     }
     Tensor features = cached.read(kName);
     if (features.shape() != shape) {
-      fail("eval", fmt::format("{}: it holds {}, not {}", path, features.shape().str(),
-                               shape.str()));
+      fail("eval",
+           fmt::format("{}: it holds {}, not {}", path, features.shape().str(), shape.str()));
     }
     return features;
   } catch (const Error& error) {
@@ -72,8 +72,8 @@ void FeatureCache::store(const std::string& key, const Tensor& features) const {
     writer.add(kName, features);
     writer.write(path);
   } catch (const Error& error) {
-    warn(fmt::format("cannot keep the features for the next time: {}",
-                     without_place(error.what())));
+    warn(
+        fmt::format("cannot keep the features for the next time: {}", without_place(error.what())));
   }
 }
 

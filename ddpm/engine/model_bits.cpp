@@ -33,8 +33,7 @@ void check_fit(const ModelConfig& config, const Pictures& pictures) {
     fail_usage("bits", fmt::format("the pictures have {} channels and conditions of {}; the model "
                                    "is for {} and {}",
                                    pictures.channels(), pictures.condition_channels(),
-                                   config.network.channels(),
-                                   config.network.condition_channels()));
+                                   config.network.channels(), config.network.condition_channels()));
   }
   const ImageSize size = pictures.image_size();
   config.network.check_image(size.height, size.width);
@@ -88,9 +87,8 @@ ModelBits model_bits(const Network& network, const ModelConfig& config, const Pi
         some.condition.defined() ? some.condition.to(network.device()) : Tensor();
     BitsOptions part = options;
     part.first = options.first + begin;
-    const std::vector<double> values =
-        bits_per_dim(process, denoiser_of(network, labels, condition),
-                     some.images.to(network.device()), part);
+    const std::vector<double> values = bits_per_dim(
+        process, denoiser_of(network, labels, condition), some.images.to(network.device()), part);
     bits.insert(bits.end(), values.begin(), values.end());
     if (progress) progress(begin + count, total);
   }

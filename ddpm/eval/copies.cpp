@@ -10,20 +10,19 @@
 namespace ddpm {
 namespace {
 
-constexpr int64_t kNearest = 50;
-constexpr double kCopy = 0.5;
+constexpr double kCopy = 1.0 / 3;
 
 }  // namespace
 
 NearCopies near_copies(const Tensor& generated, const Tensor& real) {
   check_feature_sets("near copies", generated, real, 1);
   check_feature_sets("near copies", real, real, kFewestForCopies);
-  const int64_t k = std::min(kNearest, real.size(0));
+  constexpr int64_t k = kFewestForCopies;
   NearCopies result{.neighbours = nearest(generated, real, k)};
   for (int64_t i = 0; i < generated.size(0); ++i) {
     double mean = 0;
-    for (int64_t place = 0; place < k; ++place)
-      mean += result.neighbours.distance(i, place) / static_cast<double>(k);
+    for (int64_t place = 1; place < k; ++place)
+      mean += result.neighbours.distance(i, place) / static_cast<double>(k - 1);
     result.ratios.push_back(mean > 0 ? result.neighbours.distance(i, 0) / mean : 1);
   }
   return result;

@@ -12,14 +12,16 @@
 namespace ddpm {
 
 // The generated vectors and the real ones nearest to them. A vector is a near copy if its nearest
-// real one is less than half as far away as the nearest 50 are on average. Carlini et al. 2023
-// (arXiv:2301.13188, section 5) find copies by this rule in the space of pixels; here it is that of
-// the features. A distance alone would call every plain picture a copy.
+// real one is less than a third as far away as the next five are on average. Gu et al. 2023
+// (arXiv:2310.02664) call a picture memorized if its nearest training picture is less than a third
+// as far away as the second nearest, in the space of pixels. Here the space is that of the
+// features, and the mean of five finds copies of training pictures that are there twice. A distance
+// alone would call every plain picture a copy.
 struct NearCopies {
-  // The distance of the nearest real vector, relative to the mean distance of the nearest 50 (or
-  // all, if there are fewer). 1 if all these distances are 0.
+  // The distance of the nearest real vector, relative to the mean distance of the next five. 1 if
+  // all are 0.
   std::vector<double> ratios;
-  // The nearest 50, or all if there are fewer.
+  // The nearest six.
   Neighbours neighbours;
 
   // Whether vector i is a near copy, and the share of those that are.
@@ -30,7 +32,7 @@ struct NearCopies {
 };
 
 // The fewest real vectors for which the rule says anything.
-inline constexpr int64_t kFewestForCopies = 10;
+inline constexpr int64_t kFewestForCopies = 6;
 
 // generated: float32 [M, D], real: float32 [N, D]. Throws Error unless N >= kFewestForCopies and
 // the widths are equal.

@@ -30,7 +30,7 @@ TEST(NearCopies, AreThoseCloseToOneVectorAlone) {
   EXPECT_EQ(got.closest(2), (std::vector<int64_t>{7, 9}));
   EXPECT_EQ(got.neighbours.index(7, 0), 100);
   EXPECT_EQ(got.neighbours.index(9, 0), 200);
-  EXPECT_EQ(got.neighbours.k, 50);
+  EXPECT_EQ(got.neighbours.k, 6);
 }
 
 TEST(NearCopies, OfPicturesThatAreThereTwice) {
@@ -43,9 +43,8 @@ TEST(NearCopies, OfPicturesThatAreThereTwice) {
 }
 
 TEST(NearCopies, NeedSomeRealOnes) {
-  const Tensor few = normal_set(1, 9, 4);
-  EXPECT_NE(test::message_of([&] { near_copies(few, few); }).find("at least 10"),
-            std::string::npos);
+  const Tensor few = normal_set(1, 5, 4);
+  EXPECT_NE(test::message_of([&] { near_copies(few, few); }).find("at least 6"), std::string::npos);
 }
 
 TEST(Duplicates, AreCountedOverAllParts) {

@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
@@ -89,18 +88,6 @@ double squared_distance(const Tensor& a, int64_t i, const Tensor& b, int64_t j) 
     sum += apart * apart;
   }
   return sum;
-}
-
-Tensor chosen_rows(const Tensor& x, const std::vector<int64_t>& indices) {
-  const int64_t width = x.size(1);
-  Tensor out({static_cast<int64_t>(indices.size()), width});
-  float* to = out.f32();
-  for (const int64_t index : indices) {
-    DDPM_CHECK(index >= 0 && index < x.size(0));
-    std::memcpy(to, x.f32() + index * width, static_cast<size_t>(width) * sizeof(float));
-    to += width;
-  }
-  return out;
 }
 
 }  // namespace ddpm

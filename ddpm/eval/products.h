@@ -26,9 +26,6 @@ std::vector<double> squared_norms(const Tensor& x);
 // The squared distance of row i of a and row j of b, summed in double.
 double squared_distance(const Tensor& a, int64_t i, const Tensor& b, int64_t j);
 
-// The rows of x [N, D] at these positions: [indices, D].
-Tensor chosen_rows(const Tensor& x, const std::vector<int64_t>& indices);
-
 // Throws Error unless both are float32 [N, D] with the same D, and N >= least. `what` names the
 // figure in the Error.
 void check_feature_sets(const char* what, const Tensor& a, const Tensor& b, int64_t least);
