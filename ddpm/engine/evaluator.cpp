@@ -30,18 +30,12 @@ Tensor bytes_of(const Pictures& pictures, const std::vector<int64_t>& indices) {
   return to_bytes(pictures.batch({.indices = indices, .flips = {}}).images);
 }
 
-// Everything that the features of the real pictures depend on.
-std::string cache_key(const EvaluationRequest& request, size_t count) {
-  const ImageSize size = request.real.image_size();
-  return fmt::format("{} {} {}x{}x{} {} {}", request.network.name(),
-                     request.real.fingerprint().hash(), size.height, size.width,
-                     request.real.channels(), count, version());
-}
-
 Tensor real_features(const EvaluationRequest& request, const std::vector<int64_t>& indices) {
   const auto count = static_cast<int64_t>(indices.size());
   const Shape shape{count, request.network.width()};
-  const std::string key = request.cache ? cache_key(request, indices.size()) : "";
+  const std::string key = request.cache ? fmt::format("{} {} {}", request.network.name(), count,
+                                                      source_key(request.real))
+                                        : "";
   if (request.cache) {
     if (const std::optional<Tensor> cached = request.cache->find(key, shape)) return *cached;
   }
@@ -125,6 +119,12 @@ void add_warnings(const EvaluationRequest& request, Evaluation& evaluation) {
 }
 
 }  // namespace
+
+std::string source_key(const Pictures& pictures) {
+  const ImageSize size = pictures.image_size();
+  return fmt::format("{} {}x{}x{} {}", pictures.fingerprint().hash(), size.height, size.width,
+                     pictures.channels(), version());
+}
 
 std::vector<int64_t> real_indices(int64_t size, int64_t count) {
   std::vector<int64_t> indices = random_subset(size, count, Philox(kChoiceSeed, kChoiceStream));

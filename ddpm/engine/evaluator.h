@@ -52,6 +52,10 @@ struct Evaluation {
   std::vector<int64_t> real_indices;
 };
 
+// Everything that the pictures depend on as they are loaded: their source, size and channels, and
+// the version of this program. For keys of a FeatureCache.
+std::string source_key(const Pictures& pictures);
+
 // Throws Error if pictures cannot be read, drawn or compared.
 Evaluation evaluate(const EvaluationRequest& request);
 

@@ -21,6 +21,8 @@ class FeatureCache {
   // is damaged or cannot be read or written: the caller then goes on without it.
   explicit FeatureCache(std::string folder, Warn warn = {});
 
+  const std::string& folder() const { return folder_; }
+
   // The tensor that was stored for this key, if it is there, sound and of this shape.
   std::optional<Tensor> find(const std::string& key, const Shape& shape) const;
   void store(const std::string& key, const Tensor& features) const;

@@ -1,0 +1,45 @@
+// ddpm eval: the two sets of pictures that are compared.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/cli/flags.h"
+#include "ddpm/data/pictures.h"
+#include "ddpm/engine/drawn_pictures.h"
+#include "ddpm/engine/generator.h"
+#include "ddpm/engine/model.h"
+
+namespace ddpm::cli {
+
+// The flags that choose the pictures.
+struct SetFlags {
+  std::string data, size, channels = "auto", background = "white", condition, labels;
+  bool classes = false;
+  // The real pictures must have classes, also if neither --classes nor --labels is given.
+  bool needs_classes = false;
+
+  void declare(Flags& flags);
+};
+
+struct Sets {
+  std::shared_ptr<const Pictures> real;
+  std::unique_ptr<JudgedPictures> judged;
+  // For the user, one sentence each.
+  std::vector<std::string> notes;
+};
+
+// Whether the argument MODEL names a source of pictures instead.
+bool names_pictures(const std::string& path);
+
+// The pictures that a model draws, as `generate` says; its size is set here. The sets keep a
+// reference to the model. Throws UsageError for flags that do not fit it.
+Sets sets_of_model(const Model& model, const SetFlags& flags, GenerateOptions& generate);
+
+// At most n pictures of a source. Both sets get the size of its first picture, unless another is
+// asked for, and the channels of the set that has more.
+Sets sets_of_pictures(const std::string& source, const SetFlags& flags, int64_t n);
+
+}  // namespace ddpm::cli
