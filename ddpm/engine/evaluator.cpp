@@ -66,7 +66,7 @@ Tensor generated_features(const EvaluationRequest& request, int64_t& duplicates)
     counter.add(pictures);
     Tensor rows = features.rows(begin, end);
     rows.copy_from(request.network(pictures));
-    tell(static_cast<double>(end - begin));
+    if (request.progress) request.progress("generated", static_cast<double>(end), count);
   }
   duplicates = counter.duplicates();
   return features;
