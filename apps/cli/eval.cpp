@@ -9,6 +9,7 @@
 #include "apps/cli/common.h"
 #include "apps/cli/eval_report.h"
 #include "apps/cli/eval_sets.h"
+#include "apps/cli/guide_flags.h"
 #include "apps/cli/output.h"
 #include "apps/cli/outputs.h"
 #include "apps/cli/progress.h"
@@ -17,6 +18,7 @@
 #include "ddpm/base/text.h"
 #include "ddpm/data/image.h"
 #include "ddpm/diffusion/sampler.h"
+#include "ddpm/diffusion/spacing.h"
 #include "ddpm/engine/evaluator.h"
 #include "ddpm/engine/feature_cache.h"
 #include "ddpm/engine/model_bits.h"
@@ -33,6 +35,7 @@ constexpr int64_t kNeighbourRows = 16, kNeighbourColumns = 5;
 
 struct Request {
   ModelFlags model;
+  GuideFlags guide;
   Machine machine;
   GenerateOptions generate = {.count = 5000};
   SetFlags sets;
@@ -157,6 +160,8 @@ int run(Request& request, const Flags& flags) {
   check_features(request.features);
   request.sets.needs_classes = request.features == "classifier";
   const std::optional<Model> model = load_model_of(request, flags, device);
+  const std::unique_ptr<const Model> guide =
+      model ? request.guide.load(flags, device, request.generate) : nullptr;
   Files files(request);
   const Sets sets =
       model ? sets_of_model(*model, request.sets, request.generate)
@@ -238,13 +243,19 @@ Action eval_command(Flags& flags) {
   flags.add_fields(
       request->generate, [](const Field& field) { return field.name() != "n"; },
       "How a model draws");
+  request->guide.declare(flags);
   request->machine.declare(flags);
   request->model.declare(flags);
+  std::vector<std::pair<std::string, std::string>> samplers, spacings;
+  for (const SamplerKind& kind : sampler_kinds()) samplers.emplace_back(kind.name, kind.help);
+  for (const SpacingKind& kind : spacing_kinds()) spacings.emplace_back(kind.name, kind.help);
   flags.list("Features",
              {{"random", "a fixed network with random weights, the same for everyone"},
               {"classifier", "a network that is trained on the classes of the real pictures"},
               {"FILE", "Inception-v3 with pytorch-fid's weights (.safetensors): the usual FID"}});
   flags.list("SOURCE is one of", source_rows());
+  flags.list("Samplers", samplers);
+  flags.list("Spacings", spacings);
   return [request, &flags] { return run(*request, flags); };
 }
 

@@ -104,6 +104,11 @@ RunObserver Training::observer() {
     const std::filesystem::path folder = std::filesystem::path(path).parent_path();
     kept_ = kept_ || folder.filename() == "checkpoints";
   };
+  observer.evaluated = [this](const RunEvaluation& evaluation) {
+    steps_.line(fmt::format("step {}: Frechet distance {:.4g} of {} pictures{}", evaluation.step,
+                            evaluation.frechet, evaluation.count,
+                            evaluation.best ? ", the best so far" : ""));
+  };
   observer.warned = [this](const std::string& text) {
     loading_.finish();
     steps_.line("warning: " + text);

@@ -167,14 +167,12 @@ class DrawnPictures : public JudgedPictures {
       for (int64_t k = begin; k < begin + count; ++k) plan.indices.push_back(item(k).source);
       options.condition = data_->batch(plan).condition;
     }
-    if (progress) {
-      options.progress = [&](const GenerateProgress& now) {
-        const double part = static_cast<double>(now.step) / static_cast<double>(now.steps);
-        progress(static_cast<double>(done + now.begin) +
-                 part * static_cast<double>(now.x->size(0)));
-        return true;
-      };
-    }
+    options.progress = [&](const GenerateProgress& now) {
+      const double part = static_cast<double>(now.step) / static_cast<double>(now.steps);
+      const double drawn = part * static_cast<double>(now.x->size(0));
+      if (progress) progress(static_cast<double>(done + now.begin) + drawn);
+      return !options_.progress || options_.progress(now);
+    };
     return to_bytes(generate(network_, config_, options).to(Device::kCpu));
   }
 

@@ -30,44 +30,53 @@ Tensor bytes_of(const Pictures& pictures, const std::vector<int64_t>& indices) {
   return to_bytes(pictures.batch({.indices = indices, .flips = {}}).images);
 }
 
+// The features of `count` pictures. read(begin, end) gives some of them.
+template <class Read>
+Tensor features_in_parts(const FeatureNetwork& network, int64_t count, int64_t part,
+                         const Read& read) {
+  Tensor features({count, network.width()});
+  for (int64_t begin = 0; begin < count; begin += part) {
+    const int64_t end = std::min(begin + part, count);
+    Tensor rows = features.rows(begin, end);
+    rows.copy_from(network(read(begin, end)));
+  }
+  return features;
+}
+
 Tensor real_features(const EvaluationRequest& request, const std::vector<int64_t>& indices) {
   const auto count = static_cast<int64_t>(indices.size());
-  const Shape shape{count, request.network.width()};
   const std::string key = request.cache ? fmt::format("{} {} {}", request.network.name(), count,
                                                       source_key(request.real))
                                         : "";
   if (request.cache) {
-    if (const std::optional<Tensor> cached = request.cache->find(key, shape)) return *cached;
+    const std::optional<Tensor> cached = request.cache->find(key, {count, request.network.width()});
+    if (cached) return *cached;
   }
-  Tensor features(shape);
-  const int64_t part = part_size(request.real);
-  for (int64_t begin = 0; begin < count; begin += part) {
-    const int64_t end = std::min(begin + part, count);
-    Tensor rows = features.rows(begin, end);
-    rows.copy_from(
-        request.network(bytes_of(request.real, {indices.begin() + begin, indices.begin() + end})));
-    if (request.progress) request.progress("real", static_cast<double>(end), count);
-  }
+  const Tensor features = features_in_parts(
+      request.network, count, part_size(request.real), [&](int64_t begin, int64_t end) {
+        if (request.progress) request.progress("real", static_cast<double>(end), count);
+        return bytes_of(request.real, {indices.begin() + begin, indices.begin() + end});
+      });
   if (request.cache) request.cache->store(key, features);
   return features;
 }
 
 Tensor generated_features(const EvaluationRequest& request, int64_t& duplicates) {
   const int64_t count = request.judged.count();
-  Tensor features({count, request.network.width()});
   DuplicateCounter counter;
-  const int64_t part = part_size(request.real);
-  for (int64_t begin = 0; begin < count; begin += part) {
-    const int64_t end = std::min(begin + part, count);
-    const auto tell = [&](double done) {
-      if (request.progress) request.progress("generated", static_cast<double>(begin) + done, count);
-    };
-    const Tensor pictures = request.judged.read(begin, end - begin, tell);
-    counter.add(pictures);
-    Tensor rows = features.rows(begin, end);
-    rows.copy_from(request.network(pictures));
-    if (request.progress) request.progress("generated", static_cast<double>(end), count);
-  }
+  const Tensor features = features_in_parts(
+      request.network, count, part_size(request.real), [&](int64_t begin, int64_t end) {
+        double told = -1;
+        const auto tell = [&](double done) {
+          if (request.progress && done > told)
+            request.progress("generated", static_cast<double>(begin) + done, count);
+          told = done;
+        };
+        const Tensor pictures = request.judged.read(begin, end - begin, tell);
+        tell(static_cast<double>(end - begin));
+        counter.add(pictures);
+        return pictures;
+      });
   duplicates = counter.duplicates();
   return features;
 }
@@ -131,6 +140,22 @@ std::vector<int64_t> real_indices(int64_t size, int64_t count) {
   // In the order of the source, which may read it faster so.
   std::sort(indices.begin(), indices.end());
   return indices;
+}
+
+Tensor real_features(const FeatureNetwork& network, const Pictures& pictures) {
+  const std::vector<int64_t> indices = real_indices(pictures.size(), kMostReal);
+  return features_in_parts(
+      network, static_cast<int64_t>(indices.size()), part_size(pictures),
+      [&](int64_t begin, int64_t end) {
+        return bytes_of(pictures, {indices.begin() + begin, indices.begin() + end});
+      });
+}
+
+Tensor drawn_features(const FeatureNetwork& network, JudgedPictures& pictures) {
+  constexpr int64_t kPart = 64;
+  return features_in_parts(network, pictures.count(), kPart, [&](int64_t begin, int64_t end) {
+    return pictures.read(begin, end - begin, {});
+  });
 }
 
 Evaluation evaluate(const EvaluationRequest& request) {

@@ -17,12 +17,15 @@ namespace ddpm {
 class FeatureCache;
 class FeatureNetwork;
 
+// Of a larger source this many pictures are compared, if no other number is asked for.
+inline constexpr int64_t kMostReal = 50'000;
+
 struct EvaluationRequest {
   const FeatureNetwork& network;
   const Pictures& real;
   JudgedPictures& judged;
   // The most real pictures. If there are more, it is a random choice that is always the same.
-  int64_t most_real = 50'000;
+  int64_t most_real = kMostReal;
   // Keeps the features of real pictures. May be null.
   const FeatureCache* cache = nullptr;
   // Called with the number of pictures that are done. `what` is "real" or "generated". May be
@@ -51,6 +54,11 @@ struct Evaluation {
   // The real pictures that `real` is of.
   std::vector<int64_t> real_indices;
 };
+
+// The features of the real pictures that evaluate() compares with, if there is no cache, and of
+// drawn ones: [N, width].
+Tensor real_features(const FeatureNetwork& network, const Pictures& pictures);
+Tensor drawn_features(const FeatureNetwork& network, JudgedPictures& pictures);
 
 // Everything that the pictures depend on as they are loaded: their source, size and channels, and
 // the version of this program. For keys of a FeatureCache.

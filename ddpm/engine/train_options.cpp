@@ -110,6 +110,14 @@ void RunOptions::fields(Fields& field) {
         "none")
       .range(0, kMostTrainedSteps)
       .may_change();
+  field("eval_every", eval_every,
+        "steps between evaluations: eval.png shows how far drawn pictures are from those of the "
+        "training, best.safetensors keeps the best weights; 0 for none")
+      .range(0, kMostTrainedSteps)
+      .may_change();
+  field("eval_n", eval_n, "pictures that are drawn for an evaluation")
+      .range(2, 1'000'000)
+      .may_change();
 }
 
 void TrainOptions::fields(Fields& field) {

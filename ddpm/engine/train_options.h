@@ -60,6 +60,8 @@ struct RunOptions {
   int64_t sample_steps = 50;
   int64_t keep_checkpoints = 2;
   int64_t snapshot_every = 0;
+  int64_t eval_every = 0;
+  int64_t eval_n = 1000;
 
   void fields(Fields& field);
 };

@@ -7,6 +7,9 @@
 //   snapshots/           the averaged weights of every snapshot_every-th step
 //   model.safetensors    the averaged weights with their configuration: enough for sampling
 //   loss.png             the loss curve so far
+//   eval.jsonl, eval.png, best.safetensors   with eval_every: the distances from the pictures so
+//   far,
+//                        their curve, and the averaged weights of the smallest
 //
 // One thread works: it creates the run and calls the functions that are not const. Other threads
 // may call snapshot() and averaged_model() at the same time. A run prints nothing, catches no
@@ -39,6 +42,18 @@ struct RunMetrics {
   double images_per_s = 0;
 };
 
+// An evaluation of the averaged weights, every RunOptions::eval_every steps.
+struct RunEvaluation {
+  int64_t step = 0;
+  // The Frechet distance of `count` drawn pictures and those of the training.
+  double frechet = 0;
+  int64_t count = 0;
+  // The network of features (eval/features.h).
+  std::string features;
+  // Whether no earlier distance was as small. Its weights are then in best.safetensors.
+  bool best = false;
+};
+
 // Callbacks, called on the thread that works. Every function may be empty.
 struct RunObserver {
   // A step is done. A snapshot, a save or a grid that is due comes after this call. If the function
@@ -46,9 +61,12 @@ struct RunObserver {
   std::function<void(const RunMetrics&)> stepped;
   // A checkpoint, a snapshot or a sample grid has been written.
   std::function<void(const std::string& path)> saved;
+  // The averaged weights were evaluated.
+  std::function<void(const RunEvaluation&)> evaluated;
   // Something went wrong but was repaired, or does not end the training.
   std::function<void(const std::string& text)> warned;
-  // Asked while a grid is drawn. True stops the drawing. A resumed run then draws the grid.
+  // Asked while a grid or pictures for an evaluation are drawn. True stops the drawing. A resumed
+  // run then draws them.
   std::function<bool()> stopping;
 };
 

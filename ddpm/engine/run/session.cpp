@@ -190,6 +190,7 @@ void RunSession::begin() {
   log_.emplace(directory_, first_step_);
   if (log_->damaged_lines() > 0)
     warn(fmt::format("metrics.jsonl is damaged; lines left out: {}", log_->damaged_lines()));
+  evaluations_.emplace(directory_, first_step_);
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
   if (first_step_ > 0) finish_last_save();
@@ -227,6 +228,7 @@ RunMetrics RunSession::step() {
   if (done()) return metrics;
   if (due(options_.run.save_every)) save();
   if (due(options_.run.sample_every)) draw_grid();
+  if (due(options_.run.eval_every)) evaluate();
   return metrics;
 }
 

@@ -18,6 +18,7 @@
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/run/directory.h"
+#include "ddpm/engine/run/evaluations.h"
 #include "ddpm/engine/run/metrics_log.h"
 #include "ddpm/engine/run/run.h"
 
@@ -72,6 +73,7 @@ class RunSession {
   std::string grid_path() const;
   bool has_grid() const;
   bool draw_grid();
+  bool evaluate();
 
   void warn(const std::string& text) const {
     if (observer_.warned) observer_.warned(text);
@@ -95,6 +97,8 @@ class RunSession {
   // Shares the trainer's averaged weights.
   std::unique_ptr<Network> averaged_;
   std::optional<MetricsLog> log_;
+  std::optional<EvaluationLog> evaluations_;
+  std::optional<RunJudge> judge_;
   int64_t first_step_ = 0;
   // The step of the newest checkpoint.
   int64_t saved_ = -1;

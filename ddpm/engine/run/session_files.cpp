@@ -49,6 +49,7 @@ void RunSession::finish_last_save() {
     seen_.model = model;
   }
   if (due(options_.run.sample_every) && !done() && !has_grid()) draw_grid();
+  if (due(options_.run.eval_every) && !done()) evaluate();
 }
 
 void RunSession::save() {
@@ -73,7 +74,7 @@ bool RunSession::finish() {
   save();
   if (!done()) return false;
   const bool has_last_grid = grid_ == steps() || (steps() == first_step_ && has_grid());
-  return has_last_grid || draw_grid();
+  return (has_last_grid || draw_grid()) && evaluate();
 }
 
 void RunSession::write_averaged(const std::string& path) {
@@ -139,6 +140,37 @@ bool RunSession::draw_grid() {
     seen_.samples = grid_path();
   }
   tell_saved(grid_path());
+  return true;
+}
+
+// Evaluates the averaged weights, unless that was done at this step. Returns false if the observer
+// stopped it. If it fails, this only warns, because a missing evaluation must not end a training.
+bool RunSession::evaluate() {
+  const RunOptions& run = options_.run;
+  if (run.eval_every == 0 || evaluations_->has(steps())) return true;
+  if (!judge_) {
+    judge_.emplace(pictures_, run.eval_n);
+    if (const std::string doubt = judge_->doubt(); !doubt.empty()) warn(doubt);
+  }
+  bool given_up = false;
+  RunEvaluation evaluation{.step = steps(), .count = run.eval_n, .features = judge_->features()};
+  const bool evaluated = attempt("the weights were not evaluated", [&] {
+    try {
+      evaluation.frechet = judge_->frechet(*averaged_, trainer_->config(), [&] {
+        given_up = observer_.stopping && observer_.stopping();
+        return given_up;
+      });
+    } catch (const Error&) {
+      if (!given_up) throw;
+      return;
+    }
+    evaluation.best = evaluations_->would_be_best(evaluation.frechet);
+    // Before its line: a run that continues evaluates again if there is no line.
+    if (evaluation.best) write_averaged(in_run(directory_, "best.safetensors"));
+    evaluations_->add(evaluation);
+  });
+  if (given_up) return false;
+  if (evaluated && observer_.evaluated) observer_.evaluated(evaluation);
   return true;
 }
 
