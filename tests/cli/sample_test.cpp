@@ -75,7 +75,7 @@ TEST_F(Sample, TakesAnotherSize) {
 }
 
 TEST_F(Sample, RefusesWhatCannotWork) {
-  expect_refused({model_, "--out", grid_, "--sampler", "dpm"}, 2, "choose ddpm, ddim");
+  expect_refused({model_, "--out", grid_, "--sampler", "dpm"}, 2, "choose auto, ddpm, ddim");
   expect_refused({model_, "--out", grid_, "--steps", "0"}, 2, "--steps is 0");
   expect_refused({model_, "--out", grid_, "--steps", "101"}, 2, "choose 1 to 100");
   expect_refused({model_, "--out", grid_, "--eta", "-0.1"}, 2, "eta is -0.1");
