@@ -48,7 +48,7 @@ TEST(Usage, EachCommandsHelpListsItsFlags) {
       {"train", "--data", "--out", "--size", "--dim", "--dim-mults", "--steps", "--batch", "--lr",
        "--seed", "--threads", "--schedule linear|cosine|sigmoid|quadratic", "--loss mse|l1|huber",
        "--save-every", "--sample-every", "--resume", "--config"},
-      {"sample", "MODEL", "--n", "--sampler ddpm|ddim", "--steps", "--eta", "--seed", "--out",
+      {"sample", "MODEL", "--n", "--sampler auto|ddpm|ddim", "--steps", "--eta", "--seed", "--out",
        "--each", "--trajectory"},
       {"forward", "MODEL", "--in", "--out", "--groups", "--heads", "--dim-head", "--theta"},
       {"info", "MODEL", "--json", "--batch"},
