@@ -37,7 +37,7 @@ class Generator : public ::testing::Test {
 };
 
 TEST_F(Generator, HandsOverTheSameImagesInBatches) {
-  GenerateOptions options{.count = 7, .seed = 3, .sampling = {.steps = 5}, .batch = 3};
+  GenerateOptions options{.count = 7, .seed = 3, .batch = 3, .sampling = {.steps = 5}};
   const Tensor all = generate(*network_, config_, options);
   std::vector<int64_t> which;
   const int64_t finished = generate(*network_, config_, options, [&](const GeneratedBatch& batch) {
@@ -51,7 +51,7 @@ TEST_F(Generator, HandsOverTheSameImagesInBatches) {
 }
 
 TEST_F(Generator, DrawsSomeOfTheImages) {
-  GenerateOptions options{.count = 6, .sampling = {.steps = 4}, .batch = 4};
+  GenerateOptions options{.count = 6, .batch = 4, .sampling = {.steps = 4}};
   const Tensor all = generate(*network_, config_, options);
   options.only = {1, 4, 5};
   const Tensor some = generate(*network_, config_, options);
@@ -67,7 +67,7 @@ TEST_F(Generator, DrawsSomeOfTheImages) {
 }
 
 TEST_F(Generator, ACancellationKeepsWhatIsFinished) {
-  GenerateOptions options{.count = 6, .sampling = {.steps = 4}, .batch = 2};
+  GenerateOptions options{.count = 6, .batch = 2, .sampling = {.steps = 4}};
   const Tensor all = generate(*network_, config_, options);
   const auto cancelled_at = [&](int64_t begin, int64_t step) {
     options.progress = [=](const GenerateProgress& now) {
@@ -99,7 +99,7 @@ TEST_F(Generator, PreviewsShowTheEstimate) {
 }
 
 TEST_F(Generator, RecordedNoiseIsUsedInItsOrder) {
-  GenerateOptions options{.count = 5, .sampling = {.sampler = "ddpm", .steps = 50}, .batch = 2};
+  GenerateOptions options{.count = 5, .batch = 2, .sampling = {.sampler = "ddpm", .steps = 50}};
   const Tensor all = generate(*network_, config_, options);
   // The draws of the seed, recorded: that of the start, then those of the steps, whose
   // streams count down to 1. The last adds no noise.
@@ -122,7 +122,7 @@ TEST_F(Generator, MemoryDoesNotGrowWithTheNumberOfImages) {
   const auto peak = [&](int64_t count) {
     reset_allocator_peak();
     const int64_t before = allocator_stats().bytes_in_use;
-    generate(*network, config, {.count = count, .sampling = {.steps = 2}, .batch = 4},
+    generate(*network, config, {.count = count, .batch = 4, .sampling = {.steps = 2}},
              [](const GeneratedBatch&) {});
     return allocator_stats().peak_bytes_in_use - before;
   };

@@ -8,7 +8,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
-#include "ddpm/base/options.h"
+#include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/process.h"
@@ -139,31 +139,50 @@ ModelConfig read_config(const SafetensorsFile& file) {
                                 "height, width, schedule, timesteps and objective there",
                                 kConfigKey));
   }
-  const JsonObject object =
-      JsonObject::parse(text->second, fmt::format("{} in {}", kConfigKey, file.path()));
-  ModelConfig config;
-  config.network = MixtureConfig{};
-  const Fields fields = fields_of(config);
+  const std::string what = fmt::format("{} in {}", kConfigKey, file.path());
+  ModelConfig config = model_config_from_json(text->second, what, {.network = MixtureConfig{}});
+  const JsonObject object = JsonObject::parse(text->second, what);
+  const JsonObject known = JsonObject::parse(to_json(config), what);
   for (const auto& [name, value] : object.members()) {
-    if (fields.find(name) == nullptr)
-      fail_file(file, fmt::format("{} has no member {}", kConfigKey, name));
+    if (known.find(name) == nullptr)
+      fail_file(file, fmt::format("{} has no member {}", kConfigKey, printable(name)));
   }
   for (const char* name : {"channels", "height", "width"}) {
     if (object.find(name) == nullptr) fail_file(file, fmt::format("{} lacks {}", kConfigKey, name));
   }
+  auto* mixture = config.network.get<MixtureConfig>();
+  if (mixture == nullptr)
+    fail_file(file, fmt::format("network in {} must be mixture, or be left out", kConfigKey));
+  if (config.height < 1 || config.width < 1)
+    fail_file(file, fmt::format("height or width in {} is 0", kConfigKey));
+  mixture->process = config.process;
+  mixture->height = config.height;
+  mixture->width = config.width;
   try {
-    read_options(object, config);
-    if (config.height < 1 || config.width < 1) fail("mixture", "height or width is 0");
-    auto* mixture = config.network.get<MixtureConfig>();
-    if (mixture == nullptr) fail("mixture", "network must be \"mixture\", or be left out");
-    mixture->process = config.process;
-    mixture->height = config.height;
-    mixture->width = config.width;
     config.check();
   } catch (const Error& error) {
     fail_file(file, fmt::format("{}: {}", kConfigKey, without_place(error.what())));
   }
   return config;
+}
+
+// [K, H * W * C] -> [K, C * H * W]
+Tensor channels_first(const GaussianMixture& mixture, int64_t channels) {
+  const auto count = static_cast<int64_t>(mixture.weights.size());
+  Tensor means({count, mixture.size});
+  const int64_t pixels = mixture.size / channels;
+  for (int64_t i = 0; i < means.elements(); ++i) {
+    const int64_t image = i / mixture.size * mixture.size, at = i % mixture.size;
+    means.f32()[image + at % channels * pixels + at / channels] =
+        static_cast<float>(mixture.means[static_cast<size_t>(i)]);
+  }
+  return means;
+}
+
+Tensor as_floats(const std::vector<double>& values) {
+  Tensor tensor({static_cast<int64_t>(values.size())});
+  std::copy(values.begin(), values.end(), tensor.f32());
+  return tensor;
 }
 
 }  // namespace
@@ -227,6 +246,14 @@ std::unique_ptr<Network> MixtureConfig::make(Device device) const {
 bool holds_mixture(const SafetensorsFile& file) {
   const auto family = file.metadata().find(kFamilyKey);
   return family != file.metadata().end() && family->second == MixtureConfig::kFamily;
+}
+
+void add_mixture(SafetensorsWriter& writer, const ModelConfig& config) {
+  const GaussianMixture& mixture = *config.network.get<MixtureConfig>()->mixture;
+  writer.set_metadata(kFamilyKey, MixtureConfig::kFamily);
+  writer.add("weights", as_floats(mixture.weights));
+  writer.add("means", channels_first(mixture, config.network.channels()));
+  writer.add("stds", as_floats(mixture.stds));
 }
 
 ModelConfig read_mixture(const SafetensorsFile& file, const JsonObject& given) {

@@ -66,4 +66,7 @@ bool holds_mixture(const SafetensorsFile& file);
 // weights are not positive or do not sum to 1, and UsageError if anything is `given`.
 ModelConfig read_mixture(const SafetensorsFile& file, const JsonObject& given);
 
+// Adds the tensors of a mixture in float32, and ddpm.family. ddpm.config is left to the caller.
+void add_mixture(SafetensorsWriter& writer, const ModelConfig& config);
+
 }  // namespace ddpm

@@ -124,7 +124,7 @@ TEST_F(MixtureModel, ReturnsTheTargetOfEveryObjective) {
     const Model model = load_model(write(mixture));
     const Process process(model.config.process);
     EXPECT_EQ(model.config.process.objective, objective);
-    const NoiseLevel level = sampling_levels({}, process)[25];
+    const NoiseLevel level = sampling_levels({.sampler = "ddim", .steps = 50}, process)[25];
     const Preconditioning use = process.preconditioning(level);
     Tensor x({2, 1, 2, 3});  // [N, H, W, C]
     for (int64_t i = 0; i < x.elements(); ++i) x.f32()[i] = 0.1f * static_cast<float>(i % 7) - 0.3f;
@@ -173,6 +173,20 @@ TEST_F(MixtureModel, DrawsPictures) {
   EXPECT_THROW(generate(*model.network, model.config, {.height = 4, .width = 4}), UsageError);
 }
 
+TEST_F(MixtureModel, IsSavedInFloat32) {
+  const Model model = load_model(write({}));
+  const std::string copy = folder_ / "copy.safetensors";
+  save_model(copy, model.config, *model.network, {}, -1);
+  const Model again = load_model(copy);
+  const auto& wanted = *model.config.network.get<MixtureConfig>()->mixture;
+  const auto& got = *again.config.network.get<MixtureConfig>()->mixture;
+  ASSERT_EQ(got.means.size(), wanted.means.size());
+  for (size_t i = 0; i < wanted.means.size(); ++i)
+    EXPECT_EQ(got.means[i], static_cast<float>(wanted.means[i])) << i;
+  EXPECT_EQ(got.stds[1], static_cast<float>(wanted.stds[1]));
+  EXPECT_EQ(to_json(again.config), to_json(model.config));
+}
+
 TEST_F(MixtureModel, RefusesFilesThatAreNoMixture) {
   const auto with = [](auto change) {
     MixtureFile mixture;
@@ -200,7 +214,7 @@ TEST_F(MixtureModel, RefusesFilesThatAreNoMixture) {
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"time_steps":10)"; })),
               HasSubstr("no member time_steps"));
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"network":"tutorial")"; })),
-              HasSubstr("network must be"));
+              HasSubstr("network in ddpm.config must be"));
   EXPECT_THROW(load_model(write({}), Device::kCpu, {{"heads", "2"}}), UsageError);
 }
 

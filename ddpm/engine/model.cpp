@@ -177,7 +177,10 @@ void save_model(const std::string& path, const ModelConfig& config, Network& net
   writer.set_metadata(kStepKey, std::to_string(trained_steps));
   writer.set_metadata(kConfigKey, to_json(config));
   if (!run.empty()) writer.set_metadata(kRunKey, run);
-  add_weights(writer, "", network, weights);
+  if (config.network.get<MixtureConfig>() != nullptr)
+    add_mixture(writer, config);
+  else
+    add_weights(writer, "", network, weights);
   writer.write(path);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/condition.h"
@@ -142,9 +143,10 @@ std::string to_json(const ModelConfig& config, int indent) {
   return object.dump(indent);
 }
 
-ModelConfig model_config_from_json(std::string_view json, std::string_view what) {
+ModelConfig model_config_from_json(std::string_view json, std::string_view what,
+                                   ModelConfig start) {
   const JsonObject object = JsonObject::parse(json, what);
-  ModelConfig config;
+  ModelConfig config = std::move(start);
   try {
     read_options(object, config);
     if (const std::string* names = object.find(kClassNames))

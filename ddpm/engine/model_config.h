@@ -47,6 +47,8 @@ struct ModelConfig {
 // Writes the configuration as one JSON object, and reads it. Throws Error naming `what` (such as a
 // path) if the JSON is damaged.
 std::string to_json(const ModelConfig& config, int indent = -1);
-ModelConfig model_config_from_json(std::string_view json, std::string_view what);
+// Members that the JSON does not name keep their value of `start`.
+ModelConfig model_config_from_json(std::string_view json, std::string_view what,
+                                   ModelConfig start = {});
 
 }  // namespace ddpm

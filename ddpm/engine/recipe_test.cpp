@@ -111,7 +111,7 @@ TEST_F(RecipeTest, DamageIsAnError) {
     EXPECT_THAT(refusal(changed(recipe, name, "[[]]")), HasSubstr("a.png")) << name;
   }
   EXPECT_THAT(refusal(changed(recipe, "kind", "\"film\"")), HasSubstr("film"));
-  EXPECT_THAT(refusal(changed(recipe, "sampler", "\"x\"")), HasSubstr("choose ddpm"));
+  EXPECT_THAT(refusal(changed(recipe, "sampler", "\"x\"")), HasSubstr("no sampler 'x'"));
   EXPECT_THAT(refusal(changed(recipe, "height", "-1")), HasSubstr("height"));
   EXPECT_THAT(refusal(changed(recipe, "magic", "1")), HasSubstr("knows no magic"));
   EXPECT_THAT(refusal("{"), HasSubstr("a.png"));

@@ -222,7 +222,7 @@ TEST_F(Outputs, AFailedWriteKeepsTheOldFileAndTheOtherOutputs) {
   Program program(
       sample({"--n", "4", "--size", "32", "--scale", "1", "--out", grid, "--each", each}),
       {.prepare = [] {
-        const rlimit limit{2000, 2000};
+        const rlimit limit{5000, 5000};
         setrlimit(RLIMIT_FSIZE, &limit);
       }});
   const Outcome outcome = program.wait();

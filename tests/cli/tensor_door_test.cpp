@@ -49,8 +49,9 @@ class TensorDoor : public ::testing::Test {
 
 TEST_F(TensorDoor, WritesTheStatesOfTheSampler) {
   write_noise({5, 3, 1, 2});
-  const Outcome outcome = sample({"--noise", noise_, "--tensors", out_, "--every-step", "--steps",
-                                  "4", "--batch", "2", "--each", folder_ / "each"});
+  const Outcome outcome =
+      sample({"--noise", noise_, "--tensors", out_, "--every-step", "--sampler", "ddim", "--steps",
+              "4", "--batch", "2", "--each", folder_ / "each"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const Tensor x = read("x"), trajectory = read("trajectory");
   ASSERT_EQ(x.shape(), (Shape{5, 3, 1, 2}));
@@ -121,7 +122,7 @@ TEST_F(TensorDoor, RefusesWhatCannotWork) {
 TEST_F(TensorDoor, APictureOfRecordedNoiseIsNotMadeAgainWithoutIt) {
   write_noise({1, 3, 1, 2});
   const std::string picture = folder_ / "a.png";
-  ASSERT_EQ(sample({"--noise", noise_, "--steps", "2", "--out", picture}).status, 0);
+  ASSERT_EQ(sample({"--noise", noise_, "--sampler", "ddim", "--out", picture}).status, 0);
   expect_refused({"--like", picture, "--out", folder_ / "b.png"}, "recorded noise");
 }
 
