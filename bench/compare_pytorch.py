@@ -97,8 +97,8 @@ def sampling(ddpm, threads, rounds):
              *SAMPLING_NETWORK.split(), "--batch", "1"])
 
         def ours(n, steps):
-            return run([ddpm, "sample", model, "--size", "32", "--sampler", "ddim", "--out",
-                        pictures[0], "--n", str(n), "--steps", str(steps), *threads])
+            return run([ddpm, "sample", model, "--size", "32", "--sampler", "ddim",
+                        "--spacing", "linspace", "--out", pictures[0], "--n", str(n), "--steps", str(steps), *threads])
 
         def theirs(n, steps, *more):
             return run(["/usr/bin/python3", os.path.join(TOOLS, "sample_unet.py"), model,

@@ -23,6 +23,7 @@ using Times = std::vector<double>;
 // Shares of the gap to the neighbour by which levels are moved, one round of trials each.
 constexpr double kShares[] = {0.5, 0.3, 0.3, 0.15, 0.15, 0.08};
 constexpr int64_t kFineEvaluations = 128;
+constexpr const char* kTunedSampler = "unipc";
 
 double distance_between(const Tensor& a, const Tensor& b) {
   const Tensor x = a.to(Device::kCpu), y = b.to(Device::kCpu);
@@ -92,7 +93,9 @@ TuneResult tune(const Network& network, const ModelConfig& config, const Generat
   ModelConfig plain = config;
   plain.tuned = {};
   GenerateOptions drawn = options;
-  drawn.sampling = completed(options.sampling, process);
+  // The default sampler adds noise.
+  if (drawn.sampling.sampler == "auto") drawn.sampling.sampler = kTunedSampler;
+  drawn.sampling = completed(drawn.sampling, process);
   check(drawn.sampling);
   plain.tuned = {.sampler = drawn.sampling.sampler, .order = drawn.sampling.order};
   Trials trials(network, plain, drawn);

@@ -31,8 +31,8 @@ using TuneProgress = std::function<bool(int64_t trial, int64_t most, double dist
 // from the same noise. The same is done by Xue et al. 2024 (arXiv:2402.17376) with a bound of the
 // error in place of the error. It moves one level at a time between its neighbours, by shares of
 // the gap that fall, and keeps what helps. If the result does not help on other pictures, the
-// levels are those of the spacing that it began with. Throws UsageError as generate(), and for a
-// sampler that adds noise.
+// levels are those of the spacing that it began with. The sampler "auto" is unipc here. Throws
+// UsageError as generate(), and for a sampler that adds noise.
 TuneResult tune(const Network& network, const ModelConfig& config, const GenerateOptions& options,
                 const TuneProgress& progress = {});
 
