@@ -2,8 +2,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
@@ -154,6 +157,34 @@ std::optional<Model> load_model_of(const Request& request, const Flags& flags, D
   return model;
 }
 
+// Throws UsageError if an output is one of the files that are read, or lies among the pictures.
+void refuse_to_overwrite(const Request& request, const Model* model, const Model* guide) {
+  std::vector<std::string> files = {request.features, request.sets.labels};
+  if (model != nullptr) files.push_back(model->path);
+  if (guide != nullptr) files.push_back(guide->path);
+  std::vector<std::string> folders;
+  for (const std::string& source :
+       {request.sets.data, request.sets.condition, request.model.path}) {
+    const bool judged_model = model != nullptr && source == request.model.path;
+    if (!judged_model && std::filesystem::is_directory(source)) folders.push_back(source);
+  }
+  const std::pair<const char*, std::string> outputs[] = {{"--save-features", request.save_features},
+                                                         {"--neighbours", request.neighbours}};
+  for (const auto& [flag, output] : outputs) {
+    if (output.empty()) continue;
+    for (const std::string& file : files) {
+      if (file.empty() || !exists(file) || !same_file(file, output)) continue;
+      fail_usage("eval",
+                 fmt::format("{} {} is a file that is read; choose another name", flag, output));
+    }
+    for (const std::string& folder : folders) {
+      if (!lies_inside(output, folder)) continue;
+      fail_usage("eval", fmt::format("{} {} lies among the pictures in {}; choose another folder",
+                                     flag, output, folder));
+    }
+  }
+}
+
 int run(Request& request, const Flags& flags) {
   const Device device = request.machine.apply();
   check(request);
@@ -162,6 +193,7 @@ int run(Request& request, const Flags& flags) {
   const std::optional<Model> model = load_model_of(request, flags, device);
   const std::unique_ptr<const Model> guide =
       model ? request.guide.load(flags, device, request.generate) : nullptr;
+  refuse_to_overwrite(request, model ? &*model : nullptr, guide.get());
   Files files(request);
   const Sets sets =
       model ? sets_of_model(*model, request.sets, request.generate)
@@ -171,6 +203,7 @@ int run(Request& request, const Flags& flags) {
                fmt::format("--n is {}, but {} holds {} picture{}", request.generate.count,
                            request.model.path, sets.judged->count(), plural(sets.judged->count())));
   }
+  const auto bits = bits_of(request, model ? &*model : nullptr, *sets.real);
   const FeatureCache cache(request.cache == "none" ? ""
                            : request.cache.empty() ? default_cache_folder()
                                                    : request.cache,
@@ -193,18 +226,22 @@ int run(Request& request, const Flags& flags) {
   progress.finish();
   for (const std::string& note : sets.notes) evaluation.figures.warnings.push_back(note);
   if (files.features) write_features(evaluation, *files.features);
-  if (files.neighbours) write_neighbours(evaluation, asked, *files.neighbours);
   const EvalReport report{.judged = request.model.path,
                           .real = sets.real->name(),
                           .evaluation = evaluation,
-                          .bits = bits_of(request, model ? &*model : nullptr, *sets.real)};
+                          .bits = bits};
+  // After the report, so that figures which took long are not lost.
+  const auto finish = [&] {
+    if (files.neighbours) write_neighbours(evaluation, asked, *files.neighbours);
+    return 0;
+  };
   if (request.json) {
     print(printable_json(json_of(report)) + "\n");
-    return 0;
+    return finish();
   }
   print(text_of(report));
   for (const std::string& warning : evaluation.figures.warnings) warn(warning);
-  return 0;
+  return finish();
 }
 
 void declare_figures(Flags& flags, Request& request) {

@@ -126,20 +126,25 @@ void PictureFolder::open_folder(int64_t k) {
 }
 
 void PictureFolder::open() {
-  const auto refuse_folder = [](const std::string& path) {
+  const auto refuse_others = [](const std::string& path) {
     const std::optional<FileStatus> found = find_file(path);
-    if (!found || found->type != FileType::kFolder) return;
+    if (!found || found->type == FileType::kRegular) return;
+    if (found->type == FileType::kOther) {
+      fail_usage("file", fmt::format("{} is neither a file nor a folder; remove it, or choose "
+                                     "another folder",
+                                     path));
+    }
     fail_system("file", fmt::format("cannot write {}: {}", path, std::strerror(EISDIR)), EISDIR);
   };
   for (int64_t k = 0; k < static_cast<int64_t>(names_.size()); ++k) {
     open_folder(k);
-    refuse_folder(file(k));
+    refuse_others(file(k));
   }
   if (!names_.empty()) return;
   open_folder(0);
   for (const std::string& name : names_in(path_)) {
     const std::string path = (fs::path(path_) / name).string();
-    if (holds(path)) refuse_folder(path);
+    if (holds(path)) refuse_others(path);
   }
 }
 

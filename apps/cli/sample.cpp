@@ -220,6 +220,10 @@ int run(SampleFlags& request, const Flags& flags) {
   if (!like) set_count(request, flags, model.config, inputs.get(), device);
   const double guidance = options.guidance;
   const std::unique_ptr<const Model> guide = request.guide.load(flags, device, options);
+  if (guide && !request.tensors.empty() && same_file(guide->path, request.tensors)) {
+    fail_usage("sample",
+               fmt::format("--tensors {} is the guide; choose another file", request.tensors));
+  }
   const RecipeModel of_guide = guide ? recipe_model(*guide, "average", {}) : RecipeModel{};
   if (like) {
     require_same_model(like->guide, of_guide, "--guide", request.like);

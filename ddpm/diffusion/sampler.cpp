@@ -22,9 +22,11 @@ int64_t evaluations_for(const SamplerKind& kind, int64_t levels) {
   return kind.two_evaluations ? 2 * levels - 1 : levels;
 }
 
-std::string own_spacing(const SamplerKind& kind, const Process& process) {
+std::string own_spacing(const SamplerKind& kind, const Process& process, int64_t levels) {
   if (process.kind() == ProcessKind::kEdm) return "karras";
-  return process.kind() == ProcessKind::kFlow ? "trailing" : kind.spacing;
+  // The spacings that leave the first time step out have one level less.
+  const bool all_steps = !kind.with_first && levels == process.most_steps();
+  return process.kind() == ProcessKind::kFlow || all_steps ? "trailing" : kind.spacing;
 }
 
 int64_t checked_evaluations(const SamplerKind& kind, const Process& process, int64_t asked) {
@@ -39,32 +41,39 @@ int64_t checked_evaluations(const SamplerKind& kind, const Process& process, int
   return evaluations_for(kind, levels_for(kind, evaluations));
 }
 
+// Whether nothing in the request speaks against the sampler and the levels that a model is tuned
+// for.
+bool fits_tuned(const SamplerOptions& options, const TunedLevels& tuned) {
+  const auto levels = static_cast<int64_t>(tuned.times.size());
+  return levels > 0 && (options.spacing == "auto" || options.spacing == "tuned") &&
+         (options.order == 0 || options.order == tuned.order) && options.eta <= 0 &&
+         options.churn.empty() &&
+         (options.steps == 0 ||
+          options.steps == evaluations_for(find_sampler(tuned.sampler), levels));
+}
+
 }  // namespace
 
 SamplerOptions completed(const SamplerOptions& options, const Process& process,
                          const TunedLevels& tuned) {
-  options.check();
   SamplerOptions all = options;
   const auto tuned_levels = static_cast<int64_t>(tuned.times.size());
   if (all.sampler == "auto") {
-    const bool takes_tuned = all.spacing == "auto" || all.spacing == "tuned";
     all.sampler = kDefaultSampler;
-    if (tuned_levels > 0 && takes_tuned && (all.order == 0 || all.order == tuned.order)) {
-      const int64_t evaluations = evaluations_for(find_sampler(tuned.sampler), tuned_levels);
-      if (all.steps == 0 || all.steps == evaluations) {
-        all.sampler = tuned.sampler;
-        all.order = tuned.order;
-        all.spacing = "tuned";
-      }
+    if (fits_tuned(options, tuned)) {
+      all.sampler = tuned.sampler;
+      all.order = tuned.order;
+      all.spacing = "tuned";
     }
-    all.check();
   }
+  all.check();
   const SamplerKind& kind = find_sampler(all.sampler);
-  if (all.spacing == "tuned" && all.steps == 0) all.steps = evaluations_for(kind, tuned_levels);
+  if (all.spacing == "tuned" && all.steps == 0 && tuned_levels > 0)
+    all.steps = evaluations_for(kind, tuned_levels);
   all.steps = checked_evaluations(kind, process, all.steps);
   if (all.order == 0) all.order = kind.default_order;
   if (all.eta == -1) all.eta = kind.eta.value_or(0);
-  if (all.spacing == "auto") all.spacing = own_spacing(kind, process);
+  if (all.spacing == "auto") all.spacing = own_spacing(kind, process, levels_for(kind, all.steps));
   return all;
 }
 

@@ -93,7 +93,8 @@ TEST_F(SamplersOfAProcess, ALearnedVarianceMakesFewStepsExact) {
     expected.covariance[i][i] -= kVariance * lowest.sigma_squared /
                                  (lowest.alpha_squared * kVariance + lowest.sigma_squared);
   }
-  const SampleRequest request = request_of("ddpm", 20000, kSteps);
+  SampleRequest request = request_of("ddpm", 20000, kSteps);
+  request.sampling.spacing = "linspace";
   expect_gaussian(sample(trained.process, both, request), expected, 0);
   const Gaussian fixed = statistics(sample(plain.process, mean, request));
   EXPECT_LT(fixed.covariance[0][0], 0.8 * kVariance);

@@ -153,9 +153,11 @@ inline SampleRequest request_of(const std::string& sampler, int64_t images,
   return request;
 }
 
-// The steps of a process between `count` levels of ddpm's own spacing.
+// The steps of a process between `count` levels.
 inline std::vector<NoiseStep> steps_of(const Process& process, int64_t count) {
-  return steps_between(sampling_levels({.sampler = "ddpm", .steps = count}, process));
+  SamplerOptions options{.sampler = "ddpm", .steps = count};
+  if (process.kind() == ProcessKind::kScheduled) options.spacing = "linspace";
+  return steps_between(sampling_levels(options, process));
 }
 
 inline double largest_difference(const Tensor& a, const Tensor& b) {

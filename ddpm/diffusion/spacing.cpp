@@ -24,17 +24,23 @@ double fraction(int64_t i, int64_t count) {
 }
 
 // Flow has a level for every time, so only the others are rounded.
-NoiseLevel at_time(const Process& process, double time) {
-  return process.at_time(process.kind() == ProcessKind::kFlow ? time : std::nearbyint(time));
+double rounded(const Process& process, double time) {
+  return process.kind() == ProcessKind::kFlow ? time : std::nearbyint(time);
+}
+
+// Throws UsageError unless there is a time step for each level, and for the one that is skipped.
+void check_room(const Process& process, const SpacingRequest& request, const char* spacing) {
+  const int64_t room = process.most_steps() - (request.with_first ? 0 : 1);
+  if (request.count <= room) return;
+  fail_usage("sample", fmt::format("{} levels, but the spacing {} has {} for this sampler and {} "
+                                   "time steps; choose 1 to {}, or the spacing trailing",
+                                   request.count, spacing, room, process.most_steps(), room));
 }
 
 Levels leading(const Process& process, const SpacingRequest& request) {
+  check_room(process, request, "leading");
   const int64_t skipped = request.with_first ? 0 : 1;
   const int64_t stride = process.most_steps() / (request.count + skipped);
-  if (stride < 1) {
-    fail_usage("sample", fmt::format("{} evaluations; the spacing leading has room for {}",
-                                     request.count, process.most_steps() - skipped));
-  }
   Levels levels;
   for (int64_t i = request.count - 1; i >= 0; --i)
     levels.push_back(process.at_time(static_cast<double>(stride * (i + skipped))));
@@ -46,16 +52,18 @@ Levels trailing(const Process& process, const SpacingRequest& request) {
   const double stride = all / static_cast<double>(request.count);
   Levels levels;
   for (int64_t i = 0; i < request.count; ++i)
-    levels.push_back(at_time(process, all - static_cast<double>(i) * stride - 1));
+    levels.push_back(process.at_time(rounded(process, all - static_cast<double>(i) * stride) - 1));
   return levels;
 }
 
 Levels linspace(const Process& process, const SpacingRequest& request) {
-  const int64_t skipped = request.with_first ? 0 : 1;
+  check_room(process, request, "linspace");
+  const int64_t gaps = request.count - 1 + (request.with_first ? 0 : 1);
   const auto last = static_cast<double>(process.most_steps() - 1);
-  Levels levels;
-  for (int64_t i = 0; i < request.count; ++i)
-    levels.push_back(at_time(process, last * (1 - fraction(i, request.count + skipped))));
+  const double stride = gaps == 0 ? 0 : last / static_cast<double>(gaps);
+  Levels levels = {process.at_time(last)};
+  for (int64_t i = gaps - 1; std::ssize(levels) < request.count; --i)
+    levels.push_back(process.at_time(rounded(process, static_cast<double>(i) * stride)));
   return levels;
 }
 
@@ -115,12 +123,13 @@ Levels balanced(const Process& process, const SpacingRequest& request) {
   const double most = std::min(kMost, process.noisiest().ratio());
   const double least = std::max(kLeast, process.cleanest().ratio());
   const double first = time_of(most), last = time_of(least);
+  const auto latest = static_cast<double>(process.most_steps() - 1);
   Levels levels;
   for (int64_t i = 0; i < request.count; ++i) {
     const double place = fraction(i, request.count);
     const double even = std::lerp(first, last, place);
     const double by_snr = time_of(std::exp(std::lerp(std::log(most), std::log(least), place)));
-    levels.push_back(process.at_time((even + by_snr) / 2));
+    levels.push_back(process.at_time(std::clamp((even + by_snr) / 2, 0.0, latest)));
   }
   // A network that was trained on noise alone must be asked about it first.
   if (std::isinf(process.noisiest().ratio())) levels.front() = process.noisiest();

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/hash.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/base/version.h"
 #include "ddpm/data/pixels.h"
@@ -130,9 +132,15 @@ void add_warnings(const EvaluationRequest& request, Evaluation& evaluation) {
 }  // namespace
 
 std::string source_key(const Pictures& pictures) {
+  // The pixels of some pictures stand for the options that they were read with, such as the colour
+  // behind transparent ones.
+  constexpr int64_t kLookedAt = 64;
+  const Tensor some = bytes_of(pictures, real_indices(pictures.size(), kLookedAt));
+  const std::string_view pixels(reinterpret_cast<const char*>(some.u8()),
+                                static_cast<size_t>(some.bytes()));
   const ImageSize size = pictures.image_size();
-  return fmt::format("{} {}x{}x{} {}", pictures.fingerprint().hash(), size.height, size.width,
-                     pictures.channels(), version());
+  return fmt::format("{} {} {}x{}x{} {}", pictures.fingerprint().hash(), hash_hex(pixels),
+                     size.height, size.width, pictures.channels(), version());
 }
 
 std::vector<int64_t> real_indices(int64_t size, int64_t count) {

@@ -12,6 +12,16 @@ namespace {
 
 constexpr double kCopy = 1.0 / 3;
 
+// Whether all rows of [N, D] are the same.
+bool all_equal(const Tensor& features) {
+  const int64_t width = features.size(1);
+  const float* first = features.f32();
+  for (int64_t n = 1; n < features.size(0); ++n) {
+    if (!std::equal(first, first + width, first + n * width)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 NearCopies near_copies(const Tensor& generated, const Tensor& real) {
@@ -19,11 +29,14 @@ NearCopies near_copies(const Tensor& generated, const Tensor& real) {
   check_feature_sets("near copies", real, real, kFewestForCopies);
   constexpr int64_t k = kFewestForCopies;
   NearCopies result{.neighbours = nearest(generated, real, k)};
+  // A picture that is there k times has k neighbours without a distance, and its copies are copies.
+  // Where all are equal there is nothing to learn.
+  const double of_none = all_equal(real) ? 1 : 0;
   for (int64_t i = 0; i < generated.size(0); ++i) {
     double mean = 0;
     for (int64_t place = 1; place < k; ++place)
       mean += result.neighbours.distance(i, place) / static_cast<double>(k - 1);
-    result.ratios.push_back(mean > 0 ? result.neighbours.distance(i, 0) / mean : 1);
+    result.ratios.push_back(mean > 0 ? result.neighbours.distance(i, 0) / mean : of_none);
   }
   return result;
 }

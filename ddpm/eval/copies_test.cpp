@@ -37,6 +37,8 @@ TEST(NearCopies, OfPicturesThatAreThereTwice) {
   Tensor real = normal_set(1, 100, 16);
   real.rows(3, 4).copy_from(real.rows(4, 5));
   EXPECT_TRUE(near_copies(real.rows(4, 5), real).is_copy(0));
+  for (int64_t n = 5; n < 12; ++n) real.rows(n, n + 1).copy_from(real.rows(4, 5));
+  EXPECT_TRUE(near_copies(real.rows(4, 5), real).is_copy(0));
   // Where all are equal there is nothing to learn.
   const Tensor same = Tensor::full({20, 4}, 0.5f);
   EXPECT_EQ(near_copies(same, same).share(), 0);

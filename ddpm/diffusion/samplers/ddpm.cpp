@@ -23,7 +23,7 @@ SamplerKind ddpm_sampler() {
           .help = "ancestral sampling with fresh noise in each step; best with all steps",
           .run = run,
           .default_steps = 0,
-          .spacing = "linspace"};
+          .spacing = "trailing"};
 }
 
 }  // namespace ddpm

@@ -66,7 +66,7 @@ SamplerKind ipndm_sampler() {
           .default_steps = 20,
           .spacing = "trailing",
           .most_order = static_cast<int64_t>(kMostEstimates),
-          .default_order = static_cast<int64_t>(kMostEstimates)};
+          .default_order = 3};
 }
 
 }  // namespace ddpm

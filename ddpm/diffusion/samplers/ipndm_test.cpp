@@ -56,6 +56,7 @@ TEST_F(Ipndm, IntegratesPolynomialsOfItsOrder) {
       return Tensor::full(x.shape(), std::pow(t.f32()[0], static_cast<float>(degree)), x.device());
     };
     SampleRequest request = request_of("ipndm", 1, kSteps);
+    request.sampling.order = 4;
     std::vector<double> values;
     request.progress = [&](const SampleProgress& progress) {
       if (progress.step > 0) values.push_back(progress.x->f32()[0]);
@@ -94,6 +95,7 @@ double error_of(const std::string& sampler, int count, double (*sigma_at)(double
   };
   const Process process({});
   SampleRequest request = request_of(sampler, 64, count);
+  if (sampler == "ipndm") request.sampling.order = 4;
   request.sampling = completed(request.sampling, process);
   const Tensor start = initial_noise(request.image_seeds, request.image, request.device);
   SampleLoop loop(process, steps, exact, request);

@@ -74,9 +74,11 @@ bool EvaluationLog::has(int64_t step) const {
                      [step](const RunEvaluation& each) { return each.step == step; });
 }
 
-bool EvaluationLog::would_be_best(double frechet) const {
-  return std::all_of(all_.begin(), all_.end(),
-                     [frechet](const RunEvaluation& each) { return frechet < each.frechet; });
+bool EvaluationLog::would_be_best(const RunEvaluation& evaluation) const {
+  return std::all_of(all_.begin(), all_.end(), [&evaluation](const RunEvaluation& each) {
+    const bool comparable = each.count == evaluation.count && each.features == evaluation.features;
+    return !comparable || evaluation.frechet < each.frechet;
+  });
 }
 
 void EvaluationLog::add(const RunEvaluation& evaluation) {

@@ -27,8 +27,8 @@ class EvaluationLog {
   EvaluationLog(const std::string& run, int64_t last_step);
 
   bool has(int64_t step) const;
-  // Whether no distance so far is as small.
-  bool would_be_best(double frechet) const;
+  // Whether no distance so far, of as many pictures and the same features, is as small.
+  bool would_be_best(const RunEvaluation& evaluation) const;
   // Appends a line and draws RUN/eval.png. Throws SystemError if that fails.
   void add(const RunEvaluation& evaluation);
 

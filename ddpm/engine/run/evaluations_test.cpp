@@ -103,14 +103,16 @@ TEST(EvaluationLog, IsRepaired) {
     for (const int64_t step : {2, 4, 6})
       log.add({.step = step, .frechet = 10.0 - static_cast<double>(step), .count = 9});
     EXPECT_TRUE(log.has(4));
-    EXPECT_FALSE(log.would_be_best(4));
-    EXPECT_TRUE(log.would_be_best(3.9));
+    EXPECT_FALSE(log.would_be_best({.frechet = 4, .count = 9}));
+    EXPECT_TRUE(log.would_be_best({.frechet = 3.9, .count = 9}));
+    // Distances of other numbers of pictures are not comparable.
+    EXPECT_TRUE(log.would_be_best({.frechet = 4, .count = 8}));
   }
   const std::string file = folder / "eval.jsonl", text = read_file(file);
   write_file_atomic(file, "nonsense\n" + text + "{\"step\":7");
   const EvaluationLog log(folder.path(), 4);
   EXPECT_FALSE(log.has(6));
-  EXPECT_TRUE(log.would_be_best(5.9));
+  EXPECT_TRUE(log.would_be_best({.frechet = 5.9, .count = 9}));
   EXPECT_EQ(read_file(file), text.substr(0, text.find("{\"step\":6")));
 }
 

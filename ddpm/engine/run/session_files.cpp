@@ -164,7 +164,7 @@ bool RunSession::evaluate() {
       if (!given_up) throw;
       return;
     }
-    evaluation.best = evaluations_->would_be_best(evaluation.frechet);
+    evaluation.best = evaluations_->would_be_best(evaluation);
     // Before its line: a run that continues evaluates again if there is no line.
     if (evaluation.best) write_averaged(in_run(directory_, "best.safetensors"));
     evaluations_->add(evaluation);
