@@ -99,8 +99,9 @@ void RunOptions::fields(Fields& field) {
       .range(0, kMostTrainedSteps)
       .may_change();
   field("sample_count", sample_count, "pictures in a sample grid").range(1, 4096).may_change();
-  field("sample_steps", sample_steps, "denoising steps for a sample grid")
-      .range(1, kMostTimesteps)
+  field("sample_steps", sample_steps,
+        "evaluations of the network for each picture of a sample grid, 0 for the sampler's own")
+      .range(0, kMostTimesteps)
       .may_change();
   field("keep_checkpoints", keep_checkpoints, "how many of the newest checkpoints are kept")
       .range(1, kMostTrainedSteps)
@@ -131,7 +132,7 @@ void TrainOptions::fields(Fields& field) {
 void TrainOptions::check() const {
   check_options("train", *this, "--");
   if (run.sample_steps > process.timesteps) {
-    fail_usage("train", fmt::format("sample-steps is {} but must lie between 1 and {}, the time "
+    fail_usage("train", fmt::format("sample-steps is {} but must lie between 0 and {}, the time "
                                     "steps of the schedule",
                                     run.sample_steps, process.timesteps));
   }

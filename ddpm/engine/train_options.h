@@ -57,7 +57,8 @@ struct RunOptions {
   int64_t save_every = 1000;
   int64_t sample_every = 1000;
   int64_t sample_count = 16;
-  int64_t sample_steps = 50;
+  // Evaluations of the network for each picture of a grid. 0: the sampler's own number.
+  int64_t sample_steps = 0;
   int64_t keep_checkpoints = 2;
   int64_t snapshot_every = 0;
   int64_t eval_every = 0;
