@@ -110,6 +110,12 @@ void SampleOutputs::begin_grid(const Tensor& conditions) {
   for (int64_t k = 0; k < layout_.count; ++k) {
     if (!finished_[static_cast<size_t>(k)] || trajectory_ || tensors_) continue;
     const Tensor picture = decode_image(read_file(each_.file(k)), {});
+    if (picture.size(0) != layout_.image[0] || picture.size(1) != layout_.image[1]) {
+      fail_usage("sample", fmt::format("{} is {}x{}, not {}x{} as its recipe says; remove it, or "
+                                       "give --overwrite",
+                                       each_.file(k), picture.size(0), picture.size(1),
+                                       layout_.image[0], layout_.image[1]));
+    }
     put(k, convert_channels(picture, layout_.image[2], kWhite));
   }
 }

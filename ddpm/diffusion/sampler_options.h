@@ -34,7 +34,7 @@ struct TunedLevels {
 };
 
 struct SamplerOptions {
-  // "auto": the one that the model is tuned for, or else kDefaultSampler of sampler.h.
+  // "auto": the one that the model is tuned for, or else kDefaultSampler of sampler_kind.h.
   std::string sampler = "auto";
   // Evaluations of the network. A second evaluation for guidance is not counted. 0: the sampler's
   // own number.

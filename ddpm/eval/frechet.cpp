@@ -124,7 +124,9 @@ double frechet_distance(const FeatureStatistics& a, const FeatureStatistics& b) 
   const Eigen::SelfAdjointEigenSolver<Matrix> solver(product, Eigen::EigenvaluesOnly);
   if (solver.info() != Eigen::Success) fail_to_converge();
   const double shared = roots(solver.eigenvalues()).sum();
-  return (mean_a - mean_b).squaredNorm() + cov_a.trace() + cov_b.trace() - 2 * shared;
+  // Of equal sets it would be a rounding error below 0.
+  return std::max((mean_a - mean_b).squaredNorm() + cov_a.trace() + cov_b.trace() - 2 * shared,
+                  0.0);
 }
 
 }  // namespace ddpm
