@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
     ddpm::bench::run(argc, argv);
     return 0;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "{}\n", error.what());
+    std::fprintf(stderr, "%s\n", error.what());
     return 1;
   }
 }
