@@ -27,6 +27,8 @@ struct SamplerKind {
   int64_t default_order = 0;
   // The noise that a request without eta adds. Empty if the sampler has no eta.
   std::optional<double> eta = {};
+  // Adds noise between the levels whatever eta says.
+  bool always_noisy = false;
   bool has_churn = false;
   // Evaluates the network twice in each step but the last.
   bool two_evaluations = false;

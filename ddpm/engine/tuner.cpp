@@ -77,8 +77,8 @@ Times moved(const Process& process, Times times, size_t i, bool up, double share
 
 void check(const SamplerOptions& sampling) {
   const SamplerKind& kind = find_sampler(sampling.sampler);
-  const bool draws_noise = sampling.eta > 0 || parse_churn(sampling.churn).amount > 0 ||
-                           sampling.sampler == std::string("ddpm");
+  const bool draws_noise =
+      kind.always_noisy || sampling.eta > 0 || parse_churn(sampling.churn).amount > 0;
   if (!draws_noise) return;
   fail_usage("tune", fmt::format("the sampler {} adds noise, so that its pictures are not those of "
                                  "a fine trajectory; choose another{}",

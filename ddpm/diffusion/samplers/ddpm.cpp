@@ -23,7 +23,8 @@ SamplerKind ddpm_sampler() {
           .help = "ancestral sampling with fresh noise in each step; best with all steps",
           .run = run,
           .default_steps = 0,
-          .spacing = "trailing"};
+          .spacing = "trailing",
+          .always_noisy = true};
 }
 
 }  // namespace ddpm

@@ -145,8 +145,7 @@ void SampleLoop::report(const Tensor& x0, const Tensor& x) {
 }
 
 void SampleLoop::call_progress(const Tensor* x0, const Tensor& x) const {
-  const auto steps = static_cast<int64_t>(steps_.size()) * (kind_.two_evaluations ? 2 : 1) -
-                     (kind_.two_evaluations ? 1 : 0);
+  const int64_t steps = request_.sampling.steps;
   if (request_.progress && !request_.progress({done_, steps, &x, x0}))
     fail("sample", fmt::format("cancelled after step {} of {}", done_, steps));
 }
