@@ -12,7 +12,9 @@
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/data/source.h"
+#include "ddpm/diffusion/sampler_kind.h"
 #include "ddpm/diffusion/schedule.h"
+#include "ddpm/diffusion/spacing.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm::cli {
@@ -102,6 +104,14 @@ void check_range(const char* command, const char* flag, int64_t value, int64_t l
                  int64_t highest) {
   if (value >= lowest && value <= highest) return;
   fail_usage(command, fmt::format("{} is {}; it must be {} to {}", flag, value, lowest, highest));
+}
+
+void list_samplers(Flags& flags) {
+  std::vector<std::pair<std::string, std::string>> samplers, spacings;
+  for (const SamplerKind& kind : sampler_kinds()) samplers.emplace_back(kind.name, kind.help);
+  for (const SpacingKind& kind : spacing_kinds()) spacings.emplace_back(kind.name, kind.help);
+  flags.list("Samplers", samplers);
+  flags.list("Spacings", spacings);
 }
 
 std::vector<std::pair<std::string, std::string>> source_rows() {

@@ -77,6 +77,9 @@ void check_range(const char* command, const char* flag, int64_t value, int64_t l
 // The largest --scale of grids.
 inline constexpr int64_t kMostScale = 1024;
 
+// Lists the samplers and the spacings with their meanings, in the help.
+void list_samplers(Flags& flags);
+
 // The forms of SOURCE and their meanings, for help.
 std::vector<std::pair<std::string, std::string>> source_rows();
 

@@ -20,8 +20,6 @@
 #include "ddpm/base/file.h"
 #include "ddpm/base/text.h"
 #include "ddpm/data/image.h"
-#include "ddpm/diffusion/sampler.h"
-#include "ddpm/diffusion/spacing.h"
 #include "ddpm/engine/evaluator.h"
 #include "ddpm/engine/feature_cache.h"
 #include "ddpm/engine/model_bits.h"
@@ -283,16 +281,12 @@ Action eval_command(Flags& flags) {
   request->guide.declare(flags);
   request->machine.declare(flags);
   request->model.declare(flags);
-  std::vector<std::pair<std::string, std::string>> samplers, spacings;
-  for (const SamplerKind& kind : sampler_kinds()) samplers.emplace_back(kind.name, kind.help);
-  for (const SpacingKind& kind : spacing_kinds()) spacings.emplace_back(kind.name, kind.help);
   flags.list("Features",
              {{"random", "a fixed network with random weights, the same for everyone"},
               {"classifier", "a network that is trained on the classes of the real pictures"},
               {"FILE", "Inception-v3 with pytorch-fid's weights (.safetensors): the usual FID"}});
   flags.list("SOURCE is one of", source_rows());
-  flags.list("Samplers", samplers);
-  flags.list("Spacings", spacings);
+  list_samplers(flags);
   return [request, &flags] { return run(*request, flags); };
 }
 

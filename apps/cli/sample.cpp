@@ -22,7 +22,6 @@
 #include "ddpm/data/pixels.h"
 #include "ddpm/diffusion/guidance.h"
 #include "ddpm/diffusion/sampler.h"
-#include "ddpm/diffusion/spacing.h"
 #include "ddpm/engine/memory_check.h"
 
 namespace ddpm::cli {
@@ -306,12 +305,7 @@ Action sample_command(Flags& flags) {
             "FILE.safetensors");
   request->machine.declare(flags);
   request->model.declare(flags);
-  std::vector<std::pair<std::string, std::string>> samplers;
-  for (const SamplerKind& kind : sampler_kinds()) samplers.emplace_back(kind.name, kind.help);
-  flags.list("Samplers", samplers);
-  std::vector<std::pair<std::string, std::string>> spacings;
-  for (const SpacingKind& kind : spacing_kinds()) spacings.emplace_back(kind.name, kind.help);
-  flags.list("Spacings", spacings);
+  list_samplers(flags);
   return [request, &flags] { return run(*request, flags); };
 }
 
