@@ -30,8 +30,8 @@ Tensor run(const Network& network, const NetworkInput& input, int64_t most) {
   return output;
 }
 
-// The network with these inputs, on at most `most` images at a time. Throws Error if its output is
-// not finite.
+}  // namespace
+
 Denoiser denoiser_for(const Network& network, const ImageInputs& inputs, int64_t most) {
   const auto denoise = [&network, inputs, most](const Tensor& x, const Tensor& t,
                                                 const Tensor& estimate) {
@@ -53,8 +53,6 @@ Denoiser denoiser_for(const Network& network, const ImageInputs& inputs, int64_t
   if (network.takes().estimate) return denoise;
   return [denoise](const Tensor& x, const Tensor& t) { return denoise(x, t, {}); };
 }
-
-}  // namespace
 
 Denoiser Denoisers::with(Labels labels, int64_t begin, int64_t count) const {
   return denoiser_for(

@@ -14,6 +14,10 @@ namespace ddpm {
 
 class Network;
 
+// The network with the inputs of a batch, on at most `most` images at a time. The network must
+// outlive the denoiser. It throws Error if the network's output is not finite.
+Denoiser denoiser_for(const Network& network, const ImageInputs& inputs, int64_t most);
+
 // The denoisers of the batches of a call of generate().
 class Denoisers {
  public:

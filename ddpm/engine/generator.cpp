@@ -32,6 +32,14 @@ ImagesAsked asked_by(const GenerateOptions& options) {
           .condition = options.condition};
 }
 
+std::vector<uint64_t> seeds_of(uint64_t seed, const ImagesAsked& asked, int64_t begin,
+                               int64_t count) {
+  std::vector<uint64_t> seeds;
+  for (const int64_t number : image_numbers(asked, begin, count))
+    seeds.push_back(image_seeds(seed, number, 1)[0]);
+  return seeds;
+}
+
 }  // namespace
 
 int64_t GenerateOptions::total() const {
@@ -40,10 +48,7 @@ int64_t GenerateOptions::total() const {
 
 std::vector<uint64_t> generated_seeds(const GenerateOptions& options, int64_t begin,
                                       int64_t count) {
-  std::vector<uint64_t> seeds;
-  for (const int64_t number : image_numbers(asked_by(options), begin, count))
-    seeds.push_back(image_seeds(options.seed, number, 1)[0]);
-  return seeds;
+  return seeds_of(options.seed, asked_by(options), begin, count);
 }
 
 void GenerateOptions::fields(Fields& field) {
@@ -209,7 +214,7 @@ class Generation {
   std::optional<Tensor> draw(int64_t begin, int64_t count) {
     SampleRequest request{.sampling = options_.sampling,
                           .image = image(),
-                          .image_seeds = generated_seeds(options_, begin, count),
+                          .image_seeds = seeds_of(options_.seed, asked_, begin, count),
                           .tuned = config_.tuned,
                           .noise = noise_of_rows(begin, count),
                           .device = network_.device()};

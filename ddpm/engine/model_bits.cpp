@@ -9,7 +9,7 @@
 
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
-#include "ddpm/engine/finite.h"
+#include "ddpm/engine/denoiser.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm {
@@ -37,26 +37,6 @@ void check_fit(const ModelConfig& config, const Pictures& pictures) {
   }
   const ImageSize size = pictures.image_size();
   config.network.check_image(size.height, size.width);
-}
-
-Denoiser denoiser_of(const Network& network, const Tensor& labels, const Tensor& condition) {
-  const auto denoise = [&network, labels, condition](const Tensor& x, const Tensor& t,
-                                                     const Tensor& estimate) {
-    Tensor output = network({.x = Variable(x),
-                             .t = t,
-                             .labels = labels,
-                             .condition = Variable(condition),
-                             .estimate = Variable(estimate)})
-                        .value();
-    if (const auto value = find_not_finite(output)) {
-      fail("bits", fmt::format("the network's output holds {}; its weights are damaged, or its "
-                               "training failed",
-                               *value));
-    }
-    return output;
-  };
-  if (network.takes().estimate) return denoise;
-  return [denoise](const Tensor& x, const Tensor& t) { return denoise(x, t, {}); };
 }
 
 }  // namespace
@@ -88,7 +68,8 @@ ModelBits model_bits(const Network& network, const ModelConfig& config, const Pi
     BitsOptions part = options;
     part.first = options.first + begin;
     const std::vector<double> values = bits_per_dim(
-        process, denoiser_of(network, labels, condition), some.images.to(network.device()), part);
+        process, denoiser_for(network, {.labels = labels, .condition = condition}, count),
+        some.images.to(network.device()), part);
     bits.insert(bits.end(), values.begin(), values.end());
     if (progress) progress(begin + count, total);
   }
