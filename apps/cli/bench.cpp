@@ -143,7 +143,7 @@ Measured measure(const Request& request, Device device) {
   // Checked before the weights take time and memory.
   config.network.check();
   config.network.check_image(size.height, size.width);
-  require_memory_for_training(config, options.optimizer.batch, options.optimizer.recompute, 0);
+  require_memory_for_training(config, options.optimizer, 0);
 
   Tensor images({options.optimizer.batch, size.height, size.width, request.channels},
                 DType::kFloat32, device);

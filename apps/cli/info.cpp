@@ -118,7 +118,9 @@ void print_text(const Report& report) {
                     printable(report.available.limit)));
   if (cost.training_bytes == 0) return;
   try {
-    require_memory_for_training(with_size(report), report.batch, false, 0);
+    OptimizerOptions options;
+    options.batch = report.batch;
+    require_memory_for_training(with_size(report), options, 0);
   } catch (const UsageError& error) {
     print(fmt::format("  {}\n", error.what()));
   }

@@ -91,7 +91,8 @@ struct Loss {
   Tensor weights;
   LossKind kind = LossKind::kMse;
   std::optional<Bound> bound;
-  void backward(Tape& tape) const;
+  // The gradients are multiplied by `share`: that of these images in a batch of several parts.
+  void backward(Tape& tape, double share = 1) const;
 };
 // The mean over all elements of weights[n] * loss(prediction - target). prediction and target are
 // [N, ...], weights [N] or empty. Throws Error if the shapes do not fit.

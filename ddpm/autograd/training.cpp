@@ -85,7 +85,8 @@ Loss hybrid_loss(LossKind kind, const Variable& output, const Tensor& target, co
   return loss;
 }
 
-void Loss::backward(Tape& tape) const {
+void Loss::backward(Tape& tape, double share) const {
+  const auto upstream = static_cast<float>(share);
   Tensor gradient = like(prediction.value());
   Backend& backend = backend_for(target.device());
   if (bound) {
@@ -97,12 +98,14 @@ void Loss::backward(Tape& tape) const {
                                        .weights = given(weights),
                                        .levels = bound->levels,
                                        .bound_weight = bound->weight,
+                                       .upstream = upstream,
                                        .doutput = gradient});
   } else {
     backend.run(op::LossBackward{.kind = kind,
                                  .prediction = prediction.value(),
                                  .target = target,
                                  .weights = given(weights),
+                                 .upstream = upstream,
                                  .dprediction = gradient});
   }
   tape.backward(prediction, std::move(gradient));

@@ -1,5 +1,7 @@
 #include "ddpm/engine/cost.h"
 
+#include <algorithm>
+#include <bit>
 #include <optional>
 
 #include "ddpm/autograd/inference.h"
@@ -22,6 +24,12 @@ Tensor dry_condition(const ModelConfig& config, int64_t count) {
   const int64_t channels = config.network.condition_channels();
   if (channels == 0) return {};
   return Tensor({count, config.height, config.width, channels}, DType::kFloat32, Device::kDry);
+}
+
+int64_t picture_bytes(const ModelConfig& config) {
+  const NetworkConfig& network = config.network;
+  return config.height * config.width * (network.channels() + network.condition_channels()) *
+         int64_t{sizeof(float)};
 }
 
 // One number for each image: time steps, labels.
@@ -56,7 +64,7 @@ int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_we
   return memory.peak_bytes_in_use();
 }
 
-int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute) {
+int64_t training_bytes(const ModelConfig& config, const OptimizerOptions& options) {
   config.network.check_image(config.height, config.width);
   // A network may predict more channels than an image has. A training step needs an output with the
   // image's shape.
@@ -64,14 +72,19 @@ int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute)
   if (!config.process.learned_variance) trained.network.output_dim() = config.network.channels();
   // Computing the table of a long schedule would only take time.
   trained.process.timesteps = 2;
-  OptimizerOptions options;
-  options.recompute = recompute;
+  // All chunks of a batch are alike, so two are enough. More of them hold more sums of gradients
+  // (GradientSum) and more pictures.
+  const int64_t batch = std::min(options.batch, 2 * options.chunk());
   DryMemory memory;
   Trainer trainer(
       options, trained, [&](int64_t) { return dry_batch(config, batch); }, Device::kDry);
   trainer.step();
   take_dry_flops();
-  return memory.peak_bytes_in_use();
+  const int64_t chunks = (options.batch + options.chunk() - 1) / options.chunk();
+  const auto depth = static_cast<int64_t>(std::bit_width(static_cast<uint64_t>(chunks))) - 1;
+  const int64_t weights = trainer.network().parameter_count() * int64_t{sizeof(float)};
+  return memory.peak_bytes_in_use() + std::max<int64_t>(depth - 1, 0) * weights +
+         (options.batch - batch) * picture_bytes(config);
 }
 
 Cost estimate_cost(const ModelConfig& config, int64_t batch) {
@@ -87,8 +100,11 @@ Cost estimate_cost(const ModelConfig& config, int64_t batch) {
   cost.sampling_bytes = sampling_bytes(config, batch);
   if (config.network.classes() > 0) cost.guided_bytes = sampling_bytes(config, 2 * batch);
   if (cost.parameters == 0) return cost;
-  cost.training_bytes = training_bytes(config, batch, false);
-  cost.recompute_bytes = training_bytes(config, batch, true);
+  OptimizerOptions options;
+  options.batch = batch;
+  cost.training_bytes = training_bytes(config, options);
+  options.recompute = true;
+  cost.recompute_bytes = training_bytes(config, options);
   return cost;
 }
 

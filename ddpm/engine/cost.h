@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "ddpm/engine/model_config.h"
+#include "ddpm/engine/train_options.h"
 
 namespace ddpm {
 
@@ -24,9 +25,10 @@ struct Cost {
   int64_t recompute_bytes = 0;
 };
 
-// The bytes of tensors at the peak of a training step, and of one forward pass of sampling without
-// the sampler's own tensors. `prepare_weights` as in GenerateOptions.
-int64_t training_bytes(const ModelConfig& config, int64_t batch, bool recompute);
+// The bytes of tensors at the peak of a training step.
+int64_t training_bytes(const ModelConfig& config, const OptimizerOptions& options);
+// The bytes of tensors at the peak of one forward pass of sampling, without the sampler's own
+// tensors. `prepare_weights` as in GenerateOptions.
 int64_t sampling_bytes(const ModelConfig& config, int64_t batch, bool prepare_weights = true);
 
 // The cost for batches of `batch` images of the configuration's size. It is computed by running the

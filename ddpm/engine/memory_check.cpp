@@ -146,43 +146,66 @@ AvailableMemory available_to_tensors() {
   return available;
 }
 
-void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
+void require_memory_for_training(const ModelConfig& config, const OptimizerOptions& options,
                                  int64_t data_bytes) {
-  require_memory_for_training(config, batch, recompute, data_bytes, available_to_tensors());
+  require_memory_for_training(config, options, data_bytes, available_to_tensors());
 }
 
-void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
+void require_memory_for_training(const ModelConfig& config, const OptimizerOptions& options,
                                  int64_t data_bytes, const AvailableMemory& available) {
   const double data = static_cast<double>(data_bytes);
-  const auto need = [&](const ModelConfig& asked, int64_t pictures, bool twice) {
-    return with_margin(bytes_or_too_much([&] { return training_bytes(asked, pictures, twice); }) +
-                       data);
+  const auto need = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
+    return with_margin(bytes_or_too_much([&] { return training_bytes(asked, changed); }) + data);
   };
-  const auto fits = [&](const ModelConfig& asked, int64_t pictures, bool twice) {
-    return need(asked, pictures, twice) <= static_cast<double>(available.bytes);
+  const auto fits = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
+    return need(asked, changed) <= static_cast<double>(available.bytes);
   };
-  if (fits(config, batch, recompute)) return;
+  if (fits(config, options)) return;
 
-  const auto most = [&](bool twice) {
-    return largest(batch, [&](int64_t pictures) { return fits(config, pictures, twice); });
+  OptimizerOptions twice = options;
+  twice.recompute = true;
+  const auto in_parts = [](OptimizerOptions changed) {
+    changed.micro_batch = std::min(changed.batch, OptimizerOptions::kChunk);
+    return changed;
   };
-  const int64_t plain = most(recompute), less = recompute ? plain : most(true);
-  std::string advice;
-  if (plain > 0) advice = fmt::format("--batch {} would fit", plain);
-  if (less > plain) {
-    advice += fmt::format("{}--recompute{} would fit", advice.empty() ? "" : ", or ",
-                          less < batch ? fmt::format(" with --batch {}", less) : "");
+  const auto with_batch = [](OptimizerOptions changed, int64_t batch) {
+    changed.batch = batch;
+    return changed;
+  };
+  std::vector<std::string> ways;
+  // The same training in less memory comes first.
+  const bool parted = options.micro_batch > 0 || options.batch <= OptimizerOptions::kChunk;
+  if (!parted && fits(config, in_parts(options))) {
+    ways.push_back(fmt::format("--micro-batch {}", OptimizerOptions::kChunk));
   }
-  if (less == 0) {
-    advice = smaller_size(config,
-                          [&](const ModelConfig& smaller) { return fits(smaller, 1, recompute); });
+  if (!options.recompute && fits(config, twice)) ways.push_back("--recompute");
+  if (!parted && ways.empty() && fits(config, in_parts(twice))) {
+    ways.push_back(fmt::format("--micro-batch {} with --recompute", OptimizerOptions::kChunk));
+  }
+  const auto most = [&](const OptimizerOptions& way) {
+    return largest(options.batch,
+                   [&](int64_t batch) { return fits(config, with_batch(way, batch)); });
+  };
+  const int64_t plain = most(options), less = options.recompute ? plain : most(twice);
+  if (plain > 0) ways.push_back(fmt::format("--batch {}", plain));
+  if (less > plain && less < options.batch)
+    ways.push_back(fmt::format("--recompute with --batch {}", less));
+  std::string advice;
+  for (const std::string& way : ways) advice += (advice.empty() ? "" : ", or ") + way;
+  advice += " would fit";
+  if (ways.empty()) {
+    advice = smaller_size(
+        config, [&](const ModelConfig& smaller) { return fits(smaller, with_batch(options, 1)); });
   }
   const std::string pictures =
       data_bytes > 0 ? fmt::format(" (with {} of pictures)", memory_text(data_bytes)) : "";
   refuse("train",
-         fmt::format("training on {}x{} pictures at --batch {}{}{}", config.height, config.width,
-                     batch, recompute ? " --recompute" : "", pictures),
-         need(config, batch, recompute), available, advice);
+         fmt::format(
+             "training on {}x{} pictures at --batch {}{}{}{}", config.height, config.width,
+             options.batch,
+             options.micro_batch > 0 ? fmt::format(" --micro-batch {}", options.micro_batch) : "",
+             options.recompute ? " --recompute" : "", pictures),
+         need(config, options), available, advice);
 }
 
 void require_memory_for_sampling(const ModelConfig& config, const SamplingMemory& sampling) {

@@ -5,13 +5,14 @@
 
 #include "ddpm/base/memory.h"
 #include "ddpm/engine/model_config.h"
+#include "ddpm/engine/train_options.h"
 
 namespace ddpm {
 
-// Throws UsageError if a training step on batches of `batch` pictures takes more memory than there
-// is. `data_bytes` is the memory of decoded pictures, which is added. The error names the largest
-// batch that fits, or a smaller size. config holds the size of the pictures.
-void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
+// Throws UsageError if a training step takes more memory than there is. `data_bytes` is the memory
+// of decoded pictures, which is added. The error names what would fit: micro-batches, recompute,
+// the largest batch, or a smaller size. config holds the size of the pictures.
+void require_memory_for_training(const ModelConfig& config, const OptimizerOptions& options,
                                  int64_t data_bytes);
 
 // The options that decide the memory of generate(), as in GenerateOptions (generator.h).
@@ -49,7 +50,7 @@ void require_memory_for_forward(const ModelConfig& config, int64_t batch);
 AvailableMemory available_to_tensors();
 
 // The same with a given amount of memory, for tests.
-void require_memory_for_training(const ModelConfig& config, int64_t batch, bool recompute,
+void require_memory_for_training(const ModelConfig& config, const OptimizerOptions& options,
                                  int64_t data_bytes, const AvailableMemory& available);
 void require_memory_for_sampling(const ModelConfig& asked, const SamplingMemory& sampling,
                                  const AvailableMemory& available);

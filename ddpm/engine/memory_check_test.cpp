@@ -29,6 +29,13 @@ const AvailableMemory kFourGigabytes{.bytes = 4'000'000'000, .limit = "a limit"}
 // The network that `ddpm train` uses without flags.
 ModelConfig default_config(int64_t side) { return TrainOptions().model_config(side, side, 3); }
 
+OptimizerOptions training_of(int64_t batch, bool recompute = false) {
+  OptimizerOptions options;
+  options.batch = batch;
+  options.recompute = recompute;
+  return options;
+}
+
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
@@ -40,50 +47,82 @@ int64_t number_after(const std::string& text, const std::string& flag) {
 
 TEST(MemoryForTraining, WhatFitsIsNotRefused) {
   EXPECT_EQ(refusal([] {
-              require_memory_for_training(default_config(8), 1, false, 1000, kFourGigabytes);
+              require_memory_for_training(default_config(8), training_of(1), 1000, kFourGigabytes);
             }),
             "");
 }
 
 TEST(MemoryForTraining, TheBatchThatIsNamedFits) {
   const ModelConfig config = default_config(32);
-  const std::string message =
-      refusal([&] { require_memory_for_training(config, 1 << 20, false, 0, kFourGigabytes); });
+  const std::string message = refusal(
+      [&] { require_memory_for_training(config, training_of(1 << 20), 0, kFourGigabytes); });
   const int64_t batch = number_after(message, "; --batch");
   ASSERT_GT(batch, 0) << message;
-  EXPECT_EQ(refusal([&] { require_memory_for_training(config, batch, false, 0, kFourGigabytes); }),
-            "");
-  EXPECT_NE(
-      refusal([&] { require_memory_for_training(config, batch + 1, false, 0, kFourGigabytes); }),
+  EXPECT_EQ(
+      refusal([&] { require_memory_for_training(config, training_of(batch), 0, kFourGigabytes); }),
       "");
+  EXPECT_NE(refusal([&] {
+              require_memory_for_training(config, training_of(batch + 1), 0, kFourGigabytes);
+            }),
+            "");
 }
 
 TEST(MemoryForTraining, CheckpointingIsNamedWhereItLetsMoreIn) {
   ModelConfig config = default_config(64);
   config.network = UnetConfig{.dim_mults = {1, 2}};
-  const std::string message =
-      refusal([&] { require_memory_for_training(config, 1 << 20, false, 0, kFourGigabytes); });
+  const std::string message = refusal(
+      [&] { require_memory_for_training(config, training_of(1 << 20), 0, kFourGigabytes); });
   EXPECT_TRUE(contains(message, "--recompute with --batch")) << message;
-  EXPECT_FALSE(contains(
-      refusal([&] { require_memory_for_training(config, 1 << 20, true, 0, kFourGigabytes); }),
-      "or --recompute"));
+  EXPECT_FALSE(contains(refusal([&] {
+                          require_memory_for_training(config, training_of(1 << 20, true), 0,
+                                                      kFourGigabytes);
+                        }),
+                        "or --recompute"));
+}
+
+TEST(MemoryForTraining, MicroBatchesAreNamedWhereTheyFit) {
+  const ModelConfig config = default_config(32);
+  OptimizerOptions options = training_of(512);
+  const std::string message =
+      refusal([&] { require_memory_for_training(config, options, 0, kFourGigabytes); });
+  EXPECT_TRUE(contains(message, "--micro-batch 4, or")) << message;
+  options.micro_batch = 4;
+  EXPECT_EQ(refusal([&] { require_memory_for_training(config, options, 0, kFourGigabytes); }), "");
+}
+
+// The estimate of many chunks is computed from two.
+TEST(MemoryForTraining, ChunksTakeWhatIsEstimated) {
+  const ModelConfig config = default_config(16);
+  OptimizerOptions options = training_of(64);
+  options.micro_batch = 4;
+  reset_allocator_peak();
+  const int64_t before = allocator_stats().bytes_in_use;
+  {
+    Trainer trainer(options, config, [](int64_t) { return Tensor::zeros({64, 16, 16, 3}); });
+    trainer.step();
+  }
+  const auto taken = static_cast<double>(allocator_stats().peak_bytes_in_use - before);
+  const auto estimated = static_cast<double>(training_bytes(config, options));
+  EXPECT_GT(taken, 0.95 * estimated);
+  EXPECT_LT(taken, 1.05 * estimated);
 }
 
 TEST(MemoryForTraining, ASmallerSizeIsNamedWhereNoBatchFits) {
-  const std::string message = refusal(
-      [] { require_memory_for_training(default_config(16384), 32, false, 0, kFourGigabytes); });
+  const std::string message = refusal([] {
+    require_memory_for_training(default_config(16384), training_of(32), 0, kFourGigabytes);
+  });
   const int64_t size = number_after(message, "--size");
   ASSERT_GT(size, 0) << message;
   EXPECT_EQ(size % 8, 0);
   EXPECT_EQ(refusal([&] {
-              require_memory_for_training(default_config(size), 1, false, 0, kFourGigabytes);
+              require_memory_for_training(default_config(size), training_of(1), 0, kFourGigabytes);
             }),
             "");
 }
 
 TEST(MemoryForTraining, PicturesCount) {
-  const std::string message =
-      refusal([] { require_memory_for_training(default_config(8), 1, false, int64_t{1} << 60); });
+  const std::string message = refusal(
+      [] { require_memory_for_training(default_config(8), training_of(1), int64_t{1} << 60); });
   EXPECT_TRUE(contains(message, "of pictures")) << message;
 }
 
@@ -102,7 +141,7 @@ TEST(MemoryForTraining, TheLargestNumbersAreRefusedAtOnce) {
   config.network = UnetConfig{.dim = 1 << 20, .dim_mults = std::vector<int64_t>(10, 1)};
   config.process.timesteps = 1'000'000;
   const std::string message =
-      refusal([&] { require_memory_for_training(config, 1 << 20, false, int64_t{1} << 62); });
+      refusal([&] { require_memory_for_training(config, training_of(1 << 20), int64_t{1} << 62); });
   EXPECT_TRUE(contains(message, "more memory than any machine has")) << message;
   EXPECT_LT(std::clock() - begin, 2 * kSlowdown * CLOCKS_PER_SEC);
 }
@@ -162,8 +201,9 @@ TEST(MemoryForSampling, GuidanceNeedsTwiceTheBatchOnlyWhereThereIsRoom) {
 
 TEST(MemoryOfThisMachine, IsWhatCounts) {
   EXPECT_GT(available_to_tensors().bytes, 0);
-  EXPECT_NE(refusal([] { require_memory_for_training(default_config(16384), 1 << 20, false, 0); }),
-            "");
+  EXPECT_NE(
+      refusal([] { require_memory_for_training(default_config(16384), training_of(1 << 20), 0); }),
+      "");
 }
 
 TEST(MemoryForSampling, WhatTheCallerKeepsCounts) {

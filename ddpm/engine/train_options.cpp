@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "ddpm/base/error.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/diffusion/level.h"
@@ -60,12 +62,20 @@ void DataOptions::fields(Fields& field) {
       .may_change();
 }
 
+int64_t OptimizerOptions::chunk() const {
+  return std::min(micro_batch == 0 ? batch : std::min(micro_batch, kChunk), batch);
+}
+
 void OptimizerOptions::fields(Fields& field) {
   field.group("The training");
   field("loss", loss, "how the difference between the target and the output is measured")
       .choices("loss", loss_names());
   field("steps", steps, "total number of training steps").range(1, kMostTrainedSteps).may_change();
   field("batch", batch, "pictures per step").range(1, kMostBatch);
+  field("micro_batch", micro_batch,
+        "pictures in memory at the same time, 0 for the whole batch; the same weights to the bit "
+        "for all values from 4")
+      .range(0, kMostBatch);
   field("lr", lr, "learning rate of Adam").above(0, 1).advice("2e-4 is usual");
   field("lr_warmup", lr_warmup, "steps over which the learning rate rises from 0")
       .range(0, kMostTrainedSteps);

@@ -39,6 +39,7 @@ struct OptimizerOptions {
   std::string loss = "mse";
   int64_t steps = 10000;
   int64_t batch = 32;
+  int64_t micro_batch = 0;
   double lr = 2e-4;
   int64_t lr_warmup = 100;
   double clip_norm = 1;
@@ -46,6 +47,13 @@ struct OptimizerOptions {
   double label_dropout = 0.1;
   bool recompute = false;
   uint64_t seed = 0;
+
+  // With micro-batches, gradients are computed of chunks of this many pictures, or of fewer if a
+  // micro-batch is smaller. The weights follow from the chunks to the bit. That is why a chunk does
+  // not depend on the size of a batch, a micro-batch or the memory.
+  static constexpr int64_t kChunk = 4;
+  // The number of pictures whose gradients are computed together.
+  int64_t chunk() const;
 
   void fields(Fields& field);
 };

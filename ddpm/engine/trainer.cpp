@@ -15,12 +15,16 @@
 namespace ddpm {
 namespace {
 
-std::vector<Variable> variables_of(Network& network, uint64_t seed) {
-  network.initialize(seed_of(seed, Stream::kInitialWeights));
+std::vector<Variable> trained_variables(Network& network) {
   std::vector<Variable> variables;
   for (const NamedParameter& named : network.parameters())
     variables.push_back(named.parameter->variable);
   return variables;
+}
+
+std::vector<Variable> initial_variables(Network& network, uint64_t seed) {
+  network.initialize(seed_of(seed, Stream::kInitialWeights));
+  return trained_variables(network);
 }
 
 // The labels [N] of pictures first ... first + N - 1 of a run, with some replaced by "no class".
@@ -36,6 +40,17 @@ Tensor drop_labels(const Tensor& labels, const OptimizerOptions& options, uint64
   return kept;
 }
 
+// Pictures [begin, end) of a batch. Shares storage.
+Batch part_of(const Batch& batch, int64_t begin, int64_t end) {
+  const auto rows = [&](const Tensor& all) {
+    return all.defined() ? all.rows(begin, end) : Tensor();
+  };
+  Batch part(rows(batch.images));
+  part.labels = rows(batch.labels);
+  part.condition = rows(batch.condition);
+  return part;
+}
+
 }  // namespace
 
 Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, BatchSource batches,
@@ -46,9 +61,10 @@ Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, Bat
       process_(config.process),
       loss_(loss_kind(options.loss)),
       network_(make_network(config.network, device)),
-      adam_(variables_of(*network_, options.seed), {.learning_rate = options.lr,
-                                                    .clip_norm = options.clip_norm,
-                                                    .ema_decay = options.ema_decay}) {
+      adam_(initial_variables(*network_, options.seed), {.learning_rate = options.lr,
+                                                         .clip_norm = options.clip_norm,
+                                                         .ema_decay = options.ema_decay}),
+      sum_(trained_variables(*network_)) {
   config_.network.check_image(config.height, config.width);
   check_predicts_images(config.network, config.process);
   network_->set_recompute(options.recompute);
@@ -87,28 +103,35 @@ Loss Trainer::loss_of(const NoisedBatch& noised, const Variable& output) const {
                       .target = noised.bound_target});
 }
 
-StepMetrics Trainer::step() {
-  const int64_t step = adam_.steps();
-  const Batch pictures = batches_(step);
-  const Tensor images = pictures.images.to(network_->device());  // [N, H, W, C]
-  const auto first = static_cast<uint64_t>(step * images.size(0));
+double Trainer::add_gradients(const Batch& part, uint64_t first, double share) {
   const auto seed = [&](Stream stream) { return seed_of(options_.seed, stream); };
   const NoisedBatch noised = noised_batch(process_,
                                           {.levels = seed(Stream::kLevels),
                                            .noise = seed(Stream::kNoise),
                                            .perturbation = seed(Stream::kInputPerturbation)},
-                                          first, images);
+                                          first, part.images.to(network_->device()));
 
   // Before the tape records, because an estimate has no gradient.
-  const NetworkInput input = input_of(pictures, noised, first);
+  const NetworkInput input = input_of(part, noised, first);
   Tape tape;
   Loss loss;
   {
     const Tape::Recording recording(tape);
     loss = loss_of(noised, (*network_)(input));
   }
+  if (std::isfinite(loss.value)) loss.backward(tape, share);
+  return loss.value;
+}
+
+StepMetrics Trainer::step() {
+  const int64_t step = adam_.steps();
+  const Batch pictures = batches_(step);
+  const int64_t count = pictures.images.size(0);
+  const int64_t chunk = options_.micro_batch > 0 ? options_.chunk() : count;
+  const auto first = static_cast<uint64_t>(step * count);
   const auto fail_if_not_finite = [&](const char* what, double value) {
     if (std::isfinite(value)) return;
+    sum_.clear();
     const bool standardizes = fields_of(config_.network).find("weight_standardization_eps");
     fail("train",
          fmt::format("the {} became {} at step {}; the weights of the previous step are unchanged. "
@@ -116,8 +139,16 @@ StepMetrics Trainer::step() {
                      what, value, step + 1, standardizes ? "," : " or",
                      standardizes ? " or a --weight-standardization-eps of 1e-5" : ""));
   };
-  fail_if_not_finite("loss", loss.value);
-  loss.backward(tape);
+  double loss = 0;
+  for (int64_t begin = 0; begin < count; begin += chunk) {
+    const int64_t end = std::min(begin + chunk, count);
+    const double share = static_cast<double>(end - begin) / static_cast<double>(count);
+    loss += share * add_gradients(part_of(pictures, begin, end),
+                                  first + static_cast<uint64_t>(begin), share);
+    fail_if_not_finite("loss", loss);
+    if (chunk < count) sum_.add();
+  }
+  if (chunk < count) sum_.finish();
   const double norm = adam_.gradient_norm();
   fail_if_not_finite("gradient", norm);
 
@@ -127,10 +158,8 @@ StepMetrics Trainer::step() {
           : 1.0;
   adam_.set_learning_rate(options_.lr * warmup);
   adam_.step(norm);
-  return {.step = step + 1,
-          .loss = loss.value,
-          .gradient_norm = norm,
-          .learning_rate = options_.lr * warmup};
+  return {
+      .step = step + 1, .loss = loss, .gradient_norm = norm, .learning_rate = options_.lr * warmup};
 }
 
 std::unique_ptr<Network> Trainer::averaged_network() {

@@ -15,6 +15,7 @@
 #include "ddpm/kernels/arguments.h"
 #include "ddpm/nn/network.h"
 #include "ddpm/optim/adam.h"
+#include "ddpm/optim/gradient_sum.h"
 
 namespace ddpm {
 
@@ -42,8 +43,9 @@ class Trainer {
   // gradients, Adam, average. The network gets labels and conditions if it takes them. A share
   // label_dropout of the labels, chosen at random, is replaced by "no class". A network that takes
   // an earlier estimate gets its own in every second step on average, computed without gradients
-  // (Chen et al. 2022, arXiv:2208.04202). Throws Error if the loss or the gradient is not finite.
-  // The weights are then unchanged.
+  // (Chen et al. 2022, arXiv:2208.04202). With micro-batches, the gradients of fixed chunks of the
+  // batch are added in a fixed order (options.micro_batch, options.chunk()). Throws Error if the
+  // loss or the gradient is not finite. The weights are then unchanged.
   StepMetrics step();
   // The number of steps done so far.
   int64_t steps() const { return adam_.steps(); }
@@ -58,6 +60,9 @@ class Trainer {
   // The input of the network in a step. Picture n is number first + n of the run.
   NetworkInput input_of(const Batch& pictures, const NoisedBatch& noised, uint64_t first) const;
   Loss loss_of(const NoisedBatch& noised, const Variable& output) const;
+  // Adds the gradients of a part of a batch, whose share in the batch is given, to those of the
+  // parameters. Returns the mean loss of the part. If it is not finite, there are no gradients.
+  double add_gradients(const Batch& part, uint64_t first, double share);
 
   OptimizerOptions options_;
   ModelConfig config_;
@@ -66,6 +71,7 @@ class Trainer {
   LossKind loss_;
   std::unique_ptr<Network> network_;
   Adam adam_;
+  GradientSum sum_;
 };
 
 }  // namespace ddpm

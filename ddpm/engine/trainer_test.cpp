@@ -65,6 +65,49 @@ TEST(Trainer, TheLossFalls) {
   EXPECT_DOUBLE_EQ(trainer.step().learning_rate, 2e-3);
 }
 
+struct FewSteps {
+  StepMetrics first;
+  std::vector<float> weights;
+};
+
+// A few steps of a network that learns its variance, in batches of ten.
+FewSteps few_steps(int64_t micro_batch) {
+  TrainOptions options = small_options();
+  options.optimizer.batch = 10;
+  options.optimizer.micro_batch = micro_batch;
+  options.process.learned_variance = true;
+  const auto ten = [](int64_t step) {
+    Tensor images({10, 4, 6, 1});
+    for (int64_t i = 0; i < images.elements(); ++i)
+      images.f32()[i] = std::sin(static_cast<float>(i + 7 * step));
+    return images;
+  };
+  Trainer trainer(options.optimizer, options.model_config(4, 6, 1), ten);
+  FewSteps done;
+  for (int i = 0; i < 4; ++i) {
+    const StepMetrics metrics = trainer.step();
+    if (i == 0) done.first = metrics;
+  }
+  for (const Tensor& weight : parameter_tensors(trainer.network())) {
+    const std::vector<float> values = weight.values();
+    done.weights.insert(done.weights.end(), values.begin(), values.end());
+  }
+  return done;
+}
+
+TEST(Trainer, TheBitsDoNotDependOnTheMicroBatch) {
+  const FewSteps ten = few_steps(10);
+  EXPECT_EQ(few_steps(8).weights, ten.weights);
+  EXPECT_EQ(few_steps(4).weights, ten.weights);
+  // Other chunks, and no chunks, differ by rounding alone.
+  for (const int64_t other : {3, 0}) {
+    const FewSteps done = few_steps(other);
+    EXPECT_NE(done.weights, ten.weights);
+    EXPECT_NEAR(done.first.loss, ten.first.loss, 1e-6 * ten.first.loss);
+    EXPECT_NEAR(done.first.gradient_norm, ten.first.gradient_norm, 1e-5 * ten.first.gradient_norm);
+  }
+}
+
 TEST(Trainer, TheLearningRateWarmsUp) {
   Trainer trainer = small_trainer();
   EXPECT_DOUBLE_EQ(trainer.step().learning_rate, 2e-3 / 5);

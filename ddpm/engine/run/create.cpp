@@ -20,8 +20,8 @@ void check(const TrainOptions& options) {
   const ImageSize size = parse_image_size(options.data.size);
   options.network.check_image(size.height, size.width);
   // Uses the fewest channels that pictures may have.
-  require_memory_for_training(options.model_config(size.height, size.width, 1),
-                              options.optimizer.batch, options.optimizer.recompute, 0);
+  require_memory_for_training(options.model_config(size.height, size.width, 1), options.optimizer,
+                              0);
 }
 
 // Sets size, channels and classes in the options to those of the given pictures.

@@ -164,7 +164,7 @@ void RunSession::make_trainer() {
                                        .seed = seed_of(options.seed, Stream::kPictureOrder),
                                        .flip = options_.data.flip});
   // The memory of the pictures is already in use, so only that of the training is checked.
-  require_memory_for_training(model(), options.batch, options.recompute, 0);
+  require_memory_for_training(model(), options, 0);
   trainer_ = std::make_unique<Trainer>(options, model(), [this](int64_t step) {
     return checked_batch(*pictures_, sampler_->at(step));
   });

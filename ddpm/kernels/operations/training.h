@@ -138,7 +138,7 @@ struct HybridLoss {
   std::string shape() const { return extents(output); }
 };
 
-// doutput = d(mean) / d(output). The bound counts as a function of the variance alone.
+// doutput = upstream * d(mean) / d(output). The bound counts as a function of the variance alone.
 struct HybridLossBackward {
   static constexpr const char* kName = "hybrid_loss backward";
   LossKind kind;
@@ -149,6 +149,7 @@ struct HybridLossBackward {
   const Tensor* weights = nullptr;
   const std::vector<BoundLevel>& levels;
   double bound_weight;
+  float upstream = 1;
   Tensor& doutput;  // [N, H, W, 2 C]
 
   std::string shape() const { return extents(output); }

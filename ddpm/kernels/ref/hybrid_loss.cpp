@@ -61,7 +61,7 @@ void RefBackend::run(const op::HybridLossBackward& o) {
   const float *output = o.output.f32(), *target = o.target.f32(), *x0 = o.x0.f32();
   const float* bound_target = bound_target_of(o);
   const int64_t channels = o.target.size(3);
-  const double share = 1 / static_cast<double>(o.target.elements());
+  const double share = o.upstream / static_cast<double>(o.target.elements());
   float* to = o.doutput.f32();
   for_each_image(o.target, [&](size_t n, int64_t begin, int64_t end) {
     const double weight = o.weights ? o.weights->f32()[n] : 1;
