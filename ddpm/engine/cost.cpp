@@ -1,7 +1,6 @@
 #include "ddpm/engine/cost.h"
 
 #include <algorithm>
-#include <bit>
 #include <optional>
 
 #include "ddpm/autograd/inference.h"
@@ -72,8 +71,8 @@ int64_t training_bytes(const ModelConfig& config, const OptimizerOptions& option
   if (!config.process.learned_variance) trained.network.output_dim() = config.network.channels();
   // Computing the table of a long schedule would only take time.
   trained.process.timesteps = 2;
-  // All chunks of a batch are alike, so two are enough. More of them hold more sums of gradients
-  // (GradientSum) and more pictures.
+  // All chunks of a batch are alike, so two are enough. More of them hold more pictures, and more
+  // sums of gradients: one for each further power of four (GradientSum).
   const int64_t batch = std::min(options.batch, 2 * options.chunk());
   DryMemory memory;
   Trainer trainer(
@@ -81,9 +80,11 @@ int64_t training_bytes(const ModelConfig& config, const OptimizerOptions& option
   trainer.step();
   take_dry_flops();
   const int64_t chunks = (options.batch + options.chunk() - 1) / options.chunk();
-  const auto depth = static_cast<int64_t>(std::bit_width(static_cast<uint64_t>(chunks))) - 1;
+  int64_t sums = 0;
+  for (int64_t rest = (chunks - 1) / GradientSum::kGroup; rest > 0; rest /= GradientSum::kGroup)
+    ++sums;
   const int64_t weights = trainer.network().parameter_count() * int64_t{sizeof(float)};
-  return memory.peak_bytes_in_use() + std::max<int64_t>(depth - 1, 0) * weights +
+  return memory.peak_bytes_in_use() + sums * weights +
          (options.batch - batch) * picture_bytes(config);
 }
 

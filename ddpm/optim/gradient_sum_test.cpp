@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace ddpm {
 namespace {
 
@@ -13,52 +15,69 @@ float sum_of(const std::vector<float>& parts) {
   for (const float part : parts) {
     p.slot()->accumulate(Tensor::of({1}, {part}));
     sum.add();
-    EXPECT_FALSE(p.grad().defined());
   }
   sum.finish();
   return p.grad().values()[0];
 }
 
+// The sum of parts [begin, end) in the promised order: groups of 4^k parts.
+float sum_in_groups(const std::vector<float>& parts, size_t begin, size_t end, size_t group) {
+  if (group == 1) return parts[begin];
+  float sum = 0;
+  for (size_t from = begin; from < end; from += group / 4) {
+    const float one = sum_in_groups(parts, from, std::min(from + group / 4, end), group / 4);
+    sum = from == begin ? one : sum + one;
+  }
+  return sum;
+}
+
+TEST(GradientSum, AddsInGroupsOfFour) {
+  std::vector<float> parts;
+  for (int n = 1; n <= 70; ++n) {
+    parts.push_back(std::sin(static_cast<float>(n)) * 1e3f);
+    EXPECT_EQ(sum_of(parts), sum_in_groups(parts, 0, parts.size(), 256)) << n;
+  }
+}
+
 // 1 + 2^-24 rounds to 1, but 2^-24 + 2^-24 is exact.
-TEST(GradientSum, AddsInPairs) {
+TEST(GradientSum, AGroupIsAddedBeforeItsSumIs) {
   const float tiny = 0x1p-24f;
-  EXPECT_EQ(sum_of({1, tiny, tiny, tiny}), 1 + 2 * tiny);
-  EXPECT_EQ(sum_of({1, tiny, tiny, tiny, 1, tiny}), 2 + 2 * tiny);
-  EXPECT_EQ(sum_of({3}), 3);
-  EXPECT_EQ(sum_of({1, 2, 4, 8, 16, 32, 64}), 127);
+  EXPECT_EQ(sum_of({1, 0, 0, 0, tiny, tiny, tiny, tiny}), 1 + 4 * tiny);
+  EXPECT_EQ(sum_of({1, tiny, tiny, tiny}), 1);
 }
 
 TEST(GradientSum, APartWithoutAGradientCountsAsZero) {
   const Variable a = parameter(), b = parameter(), never = parameter();
   GradientSum sum({a, b, never});
-  a.slot()->accumulate(Tensor::of({1}, {1}));
-  sum.add();
-  b.slot()->accumulate(Tensor::of({1}, {2}));
-  sum.add();
-  a.slot()->accumulate(Tensor::of({1}, {4}));
-  sum.add();
+  for (int part = 0; part < 6; ++part) {
+    const Variable& given = part % 4 == 1 ? b : a;
+    given.slot()->accumulate(Tensor::of({1}, {std::ldexp(1.0f, part)}));
+    sum.add();
+  }
   sum.finish();
-  EXPECT_EQ(a.grad().values()[0], 5);
-  EXPECT_EQ(b.grad().values()[0], 2);
+  EXPECT_EQ(a.grad().values()[0], 1 + 4 + 8 + 16);
+  EXPECT_EQ(b.grad().values()[0], 2 + 32);
   EXPECT_FALSE(never.grad().defined());
 }
 
 TEST(GradientSum, StartsAgainAfterTheEndAndAfterClear) {
   const Variable p = parameter();
   GradientSum sum({p});
-  for (const float part : {1.0f, 2.0f, 4.0f}) {
-    p.slot()->accumulate(Tensor::of({1}, {part}));
+  for (int part = 0; part < 7; ++part) {
+    p.slot()->accumulate(Tensor::of({1}, {1}));
     sum.add();
   }
-  p.slot()->accumulate(Tensor::of({1}, {8}));
   sum.clear();
   EXPECT_FALSE(p.grad().defined());
   sum.finish();
   EXPECT_FALSE(p.grad().defined());
-  p.slot()->accumulate(Tensor::of({1}, {16}));
-  sum.add();
-  sum.finish();
-  EXPECT_EQ(p.grad().values()[0], 16);
+  for (const float expected : {16.0f, 2.0f}) {
+    p.slot()->accumulate(Tensor::of({1}, {expected}));
+    sum.add();
+    sum.finish();
+    EXPECT_EQ(p.grad().values()[0], expected);
+    p.slot()->clear();
+  }
 }
 
 }  // namespace
