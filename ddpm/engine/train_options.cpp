@@ -75,7 +75,8 @@ void OptimizerOptions::fields(Fields& field) {
   field("micro_batch", micro_batch,
         "pictures in memory at the same time, 0 for the whole batch; the same weights to the bit "
         "for all values from 4")
-      .range(0, kMostBatch);
+      .range(0, kMostBatch)
+      .may_change();
   field("lr", lr, "learning rate of Adam").above(0, 1).advice("2e-4 is usual");
   field("lr_warmup", lr_warmup, "steps over which the learning rate rises from 0")
       .range(0, kMostTrainedSteps);
