@@ -86,6 +86,19 @@ std::vector<NoiseLevel> sampling_levels(const SamplerOptions& options, const Pro
       {.count = levels_for(kind, all.steps), .with_first = kind.with_first, .tuned = &tuned.times});
 }
 
+std::vector<std::string> fitting_spacings(const SamplerOptions& options, const Process& process) {
+  const SamplerOptions all = completed(options, process);
+  const SamplerKind& kind = find_sampler(all.sampler);
+  std::vector<std::string> names;
+  for (const SpacingKind& spacing : spacing_kinds()) {
+    const SpacingRequest wanted{.count = levels_for(kind, all.steps),
+                                .with_first = kind.with_first};
+    if (spacing.name != std::string("tuned") && has_room(process, spacing, wanted))
+      names.emplace_back(spacing.name);
+  }
+  return names;
+}
+
 Tensor sample(const Process& process, const Denoiser& network, const SampleRequest& request) {
   if (request.image.rank() != 3 || request.image.elements() < 1) {
     fail_usage("sample", fmt::format("the image has the shape {}; it must be [height, width, "

@@ -27,6 +27,10 @@ SamplerOptions completed(const SamplerOptions& options, const Process& process,
 std::vector<NoiseLevel> sampling_levels(const SamplerOptions& options, const Process& process,
                                         const TunedLevels& tuned = {});
 
+// The spacings, other than "tuned", that have as many levels as the sampler needs for this request.
+// Throws UsageError as completed().
+std::vector<std::string> fitting_spacings(const SamplerOptions& options, const Process& process);
+
 // Returns the images [N, H, W, C]. Throws UsageError for a request that cannot work (as
 // SamplerOptions::check() and sampling_levels(), a shape without pixels, too little noise), and
 // Error if it was cancelled or the network returns another shape.

@@ -28,17 +28,12 @@ double rounded(const Process& process, double time) {
   return process.kind() == ProcessKind::kFlow ? time : std::nearbyint(time);
 }
 
-// Throws UsageError unless there is a time step for each level, and for the one that is skipped.
-void check_room(const Process& process, const SpacingRequest& request, const char* spacing) {
-  const int64_t room = process.most_steps() - (request.with_first ? 0 : 1);
-  if (request.count <= room) return;
-  fail_usage("sample", fmt::format("{} levels, but the spacing {} has {} for this sampler and {} "
-                                   "time steps; choose 1 to {}, or the spacing trailing",
-                                   request.count, spacing, room, process.most_steps(), room));
+// The most levels of the spacing.
+int64_t room_of(const Process& process, const SpacingKind& kind, const SpacingRequest& request) {
+  return process.most_steps() - (kind.skips_first && !request.with_first ? 1 : 0);
 }
 
 Levels leading(const Process& process, const SpacingRequest& request) {
-  check_room(process, request, "leading");
   const int64_t skipped = request.with_first ? 0 : 1;
   const int64_t stride = process.most_steps() / (request.count + skipped);
   Levels levels;
@@ -57,7 +52,6 @@ Levels trailing(const Process& process, const SpacingRequest& request) {
 }
 
 Levels linspace(const Process& process, const SpacingRequest& request) {
-  check_room(process, request, "linspace");
   const int64_t gaps = request.count - 1 + (request.with_first ? 0 : 1);
   const auto last = static_cast<double>(process.most_steps() - 1);
   const double stride = gaps == 0 ? 0 : last / static_cast<double>(gaps);
@@ -155,19 +149,26 @@ Levels tuned(const Process& process, const SpacingRequest& request) {
 
 const std::vector<SpacingKind>& spacing_kinds() {
   static const std::vector<SpacingKind> kinds = {
-      {"leading", "every k-th time step from the first: less than all of the noise", true, leading},
-      {"trailing", "every k-th time step from the last", true, trailing},
-      {"linspace", "time steps from the last to the first", true, linspace},
-      {"karras", "evenly in the 7th root of sigma / alpha (Karras et al. 2022)", false, karras},
-      {"log-snr", "evenly in the logarithm of alpha / sigma", false, log_snr},
+      {"leading", "every k-th time step from the first: less than all of the noise", true, true,
+       leading},
+      {"trailing", "every k-th time step from the last", true, false, trailing},
+      {"linspace", "time steps from the last to the first", true, true, linspace},
+      {"karras", "evenly in the 7th root of sigma / alpha (Karras et al. 2022)", false, false,
+       karras},
+      {"log-snr", "evenly in the logarithm of alpha / sigma", false, false, log_snr},
       {"balanced", "halfway between even in time and even in the logarithm of alpha / sigma", true,
-       balanced},
-      {"tuned", "the levels that ddpm tune has stored in the model", false, tuned},
+       false, balanced},
+      {"tuned", "the levels that ddpm tune has stored in the model", false, false, tuned},
   };
   return kinds;
 }
 
 std::vector<std::string> spacing_names() { return names_of(spacing_kinds()); }
+
+bool has_room(const Process& process, const SpacingKind& kind, const SpacingRequest& request) {
+  if (kind.of_time_steps && process.kind() == ProcessKind::kEdm) return false;
+  return request.count >= 1 && request.count <= room_of(process, kind, request);
+}
 
 std::vector<NoiseLevel> spaced_levels(const Process& process, std::string_view spacing,
                                       const SpacingRequest& request) {
@@ -183,6 +184,12 @@ std::vector<NoiseLevel> spaced_levels(const Process& process, std::string_view s
   if (request.count < 1 || request.count > process.most_steps()) {
     fail_usage("sample", fmt::format("{} levels of a process of {} time steps; choose 1 to {}",
                                      request.count, process.most_steps(), process.most_steps()));
+  }
+  if (!has_room(process, kind, request)) {
+    const int64_t room = room_of(process, kind, request);
+    fail_usage("sample", fmt::format("{} levels, but the spacing {} has {} for this sampler and {} "
+                                     "time steps; choose 1 to {}, or the spacing trailing",
+                                     request.count, spacing, room, process.most_steps(), room));
   }
   return kind.levels(process, request);
 }

@@ -29,10 +29,16 @@ struct SpacingKind {
   const char* help;
   // Whether it counts time steps, which EDM does not have.
   bool of_time_steps;
+  // Whether it leaves the first time step out without SpacingRequest::with_first, so that it has
+  // one level less.
+  bool skips_first;
   std::vector<NoiseLevel> (*levels)(const Process& process, const SpacingRequest& request);
 };
 const std::vector<SpacingKind>& spacing_kinds();
 std::vector<std::string> spacing_names();
+
+// Whether the process has the levels of the spacing, and as many as the request asks for.
+bool has_room(const Process& process, const SpacingKind& kind, const SpacingRequest& request);
 
 // The levels of the spacing, from the most noise to the least. Throws UsageError for an unknown
 // name, for a count that the process does not have and for a spacing that does not fit the process,

@@ -9,10 +9,8 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
-#include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/diffusion/sampler.h"
-#include "ddpm/diffusion/spacing.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm {
@@ -108,12 +106,10 @@ TuneResult tune(const Network& network, const ModelConfig& config, const Generat
     if (progress && !progress(++trial, most, best)) fail("tune", "cancelled");
   };
   std::vector<std::pair<std::string, Times>> begins;
-  for (const SpacingKind& kind : spacing_kinds()) {
-    if (kind.name == std::string("tuned")) continue;
-    if (kind.of_time_steps && process.kind() == ProcessKind::kEdm) continue;
+  for (const std::string& spacing : fitting_spacings(drawn.sampling, process)) {
     SamplerOptions sampling = drawn.sampling;
-    sampling.spacing = kind.name;
-    begins.emplace_back(kind.name, times_of(sampling_levels(sampling, process)));
+    sampling.spacing = spacing;
+    begins.emplace_back(spacing, times_of(sampling_levels(sampling, process)));
   }
   const auto levels = static_cast<int64_t>(begins[0].second.size());
   most = static_cast<int64_t>(begins.size()) + 2 * levels * std::ssize(kShares);

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/mixture_model.h"
 #include "ddpm/nn/network.h"
 #include "tests/support/errors.h"
@@ -77,6 +81,23 @@ TEST_F(Tuner, RefusesSamplersThatAddNoise) {
   EXPECT_NE(test::refusal([&] { tune(*network_, config_, options_); }), "");
   options_.sampling = {.sampler = "ddim", .steps = 6, .eta = 0.5};
   EXPECT_NE(test::refusal([&] { tune(*network_, config_, options_); }), "");
+}
+
+// dpmpp-2m leaves the first time step out with some spacings, which then have one level too few.
+TEST_F(Tuner, LeavesOutSpacingsThatHaveTooFewLevels) {
+  config_.process.timesteps = 6;
+  config_.network.get<MixtureConfig>()->process = config_.process;
+  network_ = make_network(config_.network);
+  options_.count = 4;
+  options_.sampling.sampler = "dpmpp-2m";
+  const Process process(config_.process);
+  const std::vector<std::string> most = fitting_spacings(options_.sampling, process);
+  EXPECT_EQ(most, (std::vector<std::string>{"trailing", "karras", "log-snr", "balanced"}));
+  const TuneResult result = tune(*network_, config_, options_);
+  EXPECT_EQ(result.levels.times.size(), 6u);
+  EXPECT_NE(std::find(most.begin(), most.end(), result.began_with), most.end());
+  options_.sampling.steps = 5;
+  EXPECT_EQ(fitting_spacings(options_.sampling, process).size(), 6u);
 }
 
 TEST_F(Tuner, StopsWhenAsked) {
