@@ -14,23 +14,54 @@ namespace ddpm {
 
 namespace {
 
-// The steps in which a sampler makes so many evaluations, and the other way round.
-int64_t levels_for(const SamplerKind& kind, int64_t evaluations) {
-  return kind.two_evaluations ? (evaluations + 1) / 2 : evaluations;
-}
-int64_t evaluations_for(const SamplerKind& kind, int64_t levels) {
-  return kind.two_evaluations ? 2 * levels - 1 : levels;
+// Whether the first of so many levels is noise alone. There Heun's method takes a step of Euler,
+// with one evaluation; see samplers/heun.cpp. For flow it has a slope at every level.
+bool begins_without_slope(const Process& process, const std::string& spacing,
+                          const TunedLevels& tuned, int64_t levels) {
+  if (process.kind() == ProcessKind::kFlow || process.noisiest().alpha_squared > 0) return false;
+  if (spacing == "tuned")
+    return !tuned.times.empty() && process.level_told(tuned.times[0]).alpha_squared == 0;
+  return spaced_levels(process, spacing, {.count = levels}).front().alpha_squared == 0;
 }
 
-std::string own_spacing(const SamplerKind& kind, const Process& process, int64_t levels) {
+// How many evaluations a sampler makes on so many levels of a spacing, and the other way round.
+class Count {
+ public:
+  Count(const SamplerKind& kind, const Process& process, std::string spacing,
+        const TunedLevels& tuned)
+      : kind_(kind), process_(process), spacing_(std::move(spacing)), tuned_(tuned) {}
+
+  int64_t evaluations(int64_t levels) const {
+    if (!kind_.two_evaluations || levels == 1) return levels;
+    return 2 * levels - (begins_without_slope(process_, spacing_, tuned_, levels) ? 2 : 1);
+  }
+  // The most levels that take no more evaluations than these.
+  int64_t levels(int64_t evaluations) const {
+    if (!kind_.two_evaluations) return evaluations;
+    const int64_t most = evaluations / 2 + 1;
+    const bool fits = most <= process_.most_steps() && this->evaluations(most) <= evaluations;
+    return fits ? most : (evaluations + 1) / 2;
+  }
+
+ private:
+  const SamplerKind& kind_;
+  const Process& process_;
+  const std::string spacing_;
+  const TunedLevels& tuned_;
+};
+
+// all_levels: of a request for as many levels as there are time steps.
+std::string own_spacing(const SamplerKind& kind, const Process& process, bool all_levels) {
   if (process.kind() == ProcessKind::kEdm) return "karras";
   // The spacings that leave the first time step out have one level less.
-  const bool all_steps = !kind.with_first && levels == process.most_steps();
-  return process.kind() == ProcessKind::kFlow || all_steps ? "trailing" : kind.spacing;
+  const bool too_many = !kind.with_first && all_levels;
+  return process.kind() == ProcessKind::kFlow || too_many ? "trailing" : kind.spacing;
 }
 
-int64_t checked_evaluations(const SamplerKind& kind, const Process& process, int64_t asked) {
-  const int64_t most = evaluations_for(kind, process.most_steps());
+// The evaluations that are asked for, or else the sampler's own, as many as there can be.
+int64_t checked_evaluations(const SamplerKind& kind, const Process& process, const Count& count,
+                            int64_t asked) {
+  const int64_t most = count.evaluations(process.most_steps());
   const int64_t usual = kind.default_steps == 0 ? most : std::min(kind.default_steps, most);
   const int64_t evaluations = asked == 0 ? usual : asked;
   if (evaluations < 1 || evaluations > most) {
@@ -38,18 +69,19 @@ int64_t checked_evaluations(const SamplerKind& kind, const Process& process, int
                                      "with {} time steps, choose 1 to {}",
                                      evaluations, kind.name, process.most_steps(), most));
   }
-  return evaluations_for(kind, levels_for(kind, evaluations));
+  return count.evaluations(count.levels(evaluations));
 }
 
 // Whether nothing in the request speaks against the sampler and the levels that a model is tuned
 // for.
-bool fits_tuned(const SamplerOptions& options, const TunedLevels& tuned) {
+bool fits_tuned(const SamplerOptions& options, const Process& process, const TunedLevels& tuned) {
   const auto levels = static_cast<int64_t>(tuned.times.size());
   return levels > 0 && (options.spacing == "auto" || options.spacing == "tuned") &&
          (options.order == 0 || options.order == tuned.order) && options.eta <= 0 &&
          options.churn.empty() &&
          (options.steps == 0 ||
-          options.steps == evaluations_for(find_sampler(tuned.sampler), levels));
+          options.steps ==
+              Count(find_sampler(tuned.sampler), process, "tuned", tuned).evaluations(levels));
 }
 
 }  // namespace
@@ -60,7 +92,7 @@ SamplerOptions completed(const SamplerOptions& options, const Process& process,
   const auto tuned_levels = static_cast<int64_t>(tuned.times.size());
   if (all.sampler == "auto") {
     all.sampler = kDefaultSampler;
-    if (fits_tuned(options, tuned)) {
+    if (fits_tuned(options, process, tuned)) {
       all.sampler = tuned.sampler;
       all.order = tuned.order;
       all.spacing = "tuned";
@@ -68,12 +100,17 @@ SamplerOptions completed(const SamplerOptions& options, const Process& process,
   }
   all.check();
   const SamplerKind& kind = find_sampler(all.sampler);
+  const bool own = all.spacing == "auto";
+  // Of samplers that evaluate twice, the spacing decides the number of evaluations. Of samplers
+  // that leave the first time step out, the number decides the spacing. None is both.
+  if (own) all.spacing = own_spacing(kind, process, false);
+  const Count count(kind, process, all.spacing, tuned);
   if (all.spacing == "tuned" && all.steps == 0 && tuned_levels > 0)
-    all.steps = evaluations_for(kind, tuned_levels);
-  all.steps = checked_evaluations(kind, process, all.steps);
+    all.steps = count.evaluations(tuned_levels);
+  all.steps = checked_evaluations(kind, process, count, all.steps);
+  if (own) all.spacing = own_spacing(kind, process, all.steps == process.most_steps());
   if (all.order == 0) all.order = kind.default_order;
   if (all.eta == -1) all.eta = kind.eta.value_or(0);
-  if (all.spacing == "auto") all.spacing = own_spacing(kind, process, levels_for(kind, all.steps));
   return all;
 }
 
@@ -81,9 +118,9 @@ std::vector<NoiseLevel> sampling_levels(const SamplerOptions& options, const Pro
                                         const TunedLevels& tuned) {
   const SamplerOptions all = completed(options, process, tuned);
   const SamplerKind& kind = find_sampler(all.sampler);
-  return spaced_levels(
-      process, all.spacing,
-      {.count = levels_for(kind, all.steps), .with_first = kind.with_first, .tuned = &tuned.times});
+  const int64_t levels = Count(kind, process, all.spacing, tuned).levels(all.steps);
+  return spaced_levels(process, all.spacing,
+                       {.count = levels, .with_first = kind.with_first, .tuned = &tuned.times});
 }
 
 std::vector<std::string> fitting_spacings(const SamplerOptions& options, const Process& process) {
@@ -91,9 +128,9 @@ std::vector<std::string> fitting_spacings(const SamplerOptions& options, const P
   const SamplerKind& kind = find_sampler(all.sampler);
   std::vector<std::string> names;
   for (const SpacingKind& spacing : spacing_kinds()) {
-    const SpacingRequest wanted{.count = levels_for(kind, all.steps),
-                                .with_first = kind.with_first};
-    if (spacing.name != std::string("tuned") && has_room(process, spacing, wanted))
+    if (spacing.name == std::string("tuned")) continue;
+    const int64_t levels = Count(kind, process, all.spacing, {}).levels(all.steps);
+    if (has_room(process, spacing, {.count = levels, .with_first = kind.with_first}))
       names.emplace_back(spacing.name);
   }
   return names;

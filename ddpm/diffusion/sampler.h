@@ -18,7 +18,8 @@ namespace ddpm {
 
 // The request with a value in place of each "auto" and each default: the sampler, the number of
 // evaluations of the network, the order, eta and the spacing. Samplers that evaluate the network
-// twice in each step make an odd number of evaluations. Throws UsageError as
+// twice in each step make an odd number of evaluations, or an even one if they start from noise
+// alone (zero terminal SNR), where the second would be wasted. Throws UsageError as
 // SamplerOptions::check(), and for what the process cannot do.
 SamplerOptions completed(const SamplerOptions& options, const Process& process,
                          const TunedLevels& tuned = {});

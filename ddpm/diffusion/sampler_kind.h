@@ -30,7 +30,7 @@ struct SamplerKind {
   // Adds noise between the levels whatever eta says.
   bool always_noisy = false;
   bool has_churn = false;
-  // Evaluates the network twice in each step but the last.
+  // Evaluates the network twice in each step, but once in the last and in one from noise alone.
   bool two_evaluations = false;
   // Whether spacings of time steps include the first one; see SpacingRequest::with_first.
   bool with_first = true;

@@ -32,6 +32,40 @@ TEST_F(SamplersOfAProcess, ZeroSnrDrawsFromTheData) {
   }
 }
 
+// A step from noise alone has no slope, so that Heun's method evaluates once there.
+TEST_F(SamplersOfAProcess, HeunWastesNoEvaluationOnNoiseAlone) {
+  const Trained trained({.timesteps = 100, .objective = "v", .zero_snr = true});
+  const Denoiser exact = exact_denoiser(trained, kData);
+  const auto told = [&](int64_t steps, const std::string& spacing) {
+    std::vector<float> times;
+    SampleRequest request = request_of("heun", 2, steps);
+    request.sampling.spacing = spacing;
+    const int64_t evaluations = completed(request.sampling, trained.process).steps;
+    int64_t reported = 0;
+    request.progress = [&](const SampleProgress& progress) {
+      EXPECT_EQ(progress.steps, evaluations);
+      EXPECT_EQ(progress.step, reported++);
+      return true;
+    };
+    const Denoiser watched = [&](const Tensor& x, const Tensor& t) {
+      times.push_back(t.f32()[0]);
+      return exact(x, t);
+    };
+    sample(trained.process, watched, request);
+    EXPECT_EQ(std::ssize(times), evaluations) << spacing << " " << steps;
+    return times;
+  };
+  EXPECT_EQ(told(6, "linspace"), (std::vector<float>{99, 66, 33, 33, 0, 0}));
+  EXPECT_EQ(told(7, "linspace"), (std::vector<float>{99, 66, 33, 33, 0, 0}));
+  EXPECT_EQ(told(1, "linspace"), (std::vector<float>{99}));
+  EXPECT_EQ(told(2, "linspace"), (std::vector<float>{99, 0}));
+  EXPECT_EQ(std::ssize(told(0, "log-snr")), 34);
+  EXPECT_EQ(std::ssize(told(198, "trailing")), 198);
+  // These levels begin below noise alone.
+  EXPECT_EQ(told(7, "leading"), (std::vector<float>{75, 50, 50, 25, 25, 0, 0}));
+  EXPECT_EQ(told(6, "leading"), (std::vector<float>{66, 33, 33, 0, 0}));
+}
+
 // Pixels of a channel share a part of the noise: images [N, 1, 2, 2] hold channels 0, 1, 0, 1.
 TEST_F(SamplersOfAProcess, OffsetNoiseDrawsFromTheData) {
   constexpr double kOffset = 0.7;

@@ -137,7 +137,7 @@ Levels tuned(const Process& process, const SpacingRequest& request) {
                "another spacing");
   }
   if (static_cast<int64_t>(request.tuned->size()) != request.count) {
-    fail_usage("sample", fmt::format("the model's levels are tuned for {} evaluations, not {}",
+    fail_usage("sample", fmt::format("the model has {} tuned levels, but these steps need {}",
                                      request.tuned->size(), request.count));
   }
   Levels levels;

@@ -43,11 +43,17 @@ class Trials {
                      .steps = std::min(kFineEvaluations, config.process.timesteps - 1),
                      .clip = options.sampling.clip};
     exact_ = generate(network, config, fine);
+    // Of levels, only their number is fixed. Heun's method needs fewer evaluations on some.
     options_.sampling.spacing = "tuned";
+    options_.sampling.steps = 0;
+    most_ = options.sampling.steps;
   }
 
+  // Infinite for levels that need more evaluations than are asked for.
   double distance(const Times& times) {
     config_.tuned.times = times;
+    if (completed(options_.sampling, Process(config_.process), config_.tuned).steps > most_)
+      return std::numeric_limits<double>::infinity();
     return distance_between(generate(network_, config_, options_), exact_);
   }
 
@@ -55,6 +61,7 @@ class Trials {
   const Network& network_;
   ModelConfig config_;
   GenerateOptions options_;
+  int64_t most_ = 0;
   Tensor exact_;  // [N, H, W, C]
 };
 

@@ -57,7 +57,7 @@ TEST_F(Tuner, ComesCloserToTheFineTrajectoryOnOtherNoise) {
   EXPECT_EQ(drawn.values(), generate(*network_, tuned, plain).values());
   plain.sampling = {.steps = 7, .spacing = "tuned"};
   EXPECT_EQ(test::refusal([&] { generate(*network_, tuned, plain); }),
-            "[sample] the model's levels are tuned for 6 evaluations, not 7");
+            "[sample] the model has 6 tuned levels, but these steps need 7");
   plain.sampling = {.spacing = "tuned"};
   EXPECT_NE(test::refusal([&] { generate(*network_, config_, plain); }).find("ddpm tune"),
             std::string::npos);
@@ -98,6 +98,22 @@ TEST_F(Tuner, LeavesOutSpacingsThatHaveTooFewLevels) {
   EXPECT_NE(std::find(most.begin(), most.end(), result.began_with), most.end());
   options_.sampling.steps = 5;
   EXPECT_EQ(fitting_spacings(options_.sampling, process).size(), 6u);
+}
+
+// Heun's method takes one evaluation less on levels that begin at noise alone.
+TEST_F(Tuner, TakesNoMoreEvaluationsThanAsked) {
+  config_.process = {.schedule = "cosine", .timesteps = 50, .objective = "v", .zero_snr = true};
+  config_.network.get<MixtureConfig>()->process = config_.process;
+  network_ = make_network(config_.network);
+  options_.count = 4;
+  for (const int64_t steps : {4, 5}) {
+    options_.sampling = {.sampler = "heun", .steps = steps};
+    const TunedLevels levels = tune(*network_, config_, options_).levels;
+    const int64_t taken =
+        completed({.sampler = "heun", .spacing = "tuned"}, Process(config_.process), levels).steps;
+    EXPECT_LE(taken, steps);
+    EXPECT_GE(taken, steps - 1);
+  }
 }
 
 TEST_F(Tuner, StopsWhenAsked) {

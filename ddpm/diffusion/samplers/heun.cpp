@@ -51,7 +51,9 @@ Tensor run(SampleLoop& loop, bool second_order) {
     const double fall = step.to.sigma() / from.sigma();
     // Euler's step. In y it is tau_to / tau y + (1 - tau_to / tau) x0.
     const std::vector<Term> first = {{&x, fall}, {&x0, step.to.alpha() - fall * from.alpha()}};
-    if (!second_order || step.to.sigma_squared == 0) {
+    const double scale = scale_of(process, from), scale_to = scale_of(process, step.to);
+    // Noise alone has an infinite tau, and no slope to average.
+    if (!second_order || step.to.sigma_squared == 0 || scale == 0) {
       loop.advance(step, first, 0, x0, x);
       continue;
     }
@@ -59,13 +61,6 @@ Tensor run(SampleLoop& loop, bool second_order) {
     loop.sum(first, predicted);
     loop.report(x0, predicted);
     const Tensor x0_there = loop.predict_x0(predicted, step.to);  // [N, H, W, C]
-    const double scale = scale_of(process, from), scale_to = scale_of(process, step.to);
-    // Noise alone has an infinite tau, and no slope to average.
-    if (scale == 0) {
-      x = predicted;
-      loop.report(x0_there, x);
-      continue;
-    }
     const double tau = tau_of(process, from), tau_to = tau_of(process, step.to);
     // Halves of the step over tau at its ends.
     const double here = (tau_to - tau) / (2 * tau), there = (tau_to - tau) / (2 * tau_to);
