@@ -6,7 +6,6 @@
 #include <cctype>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -122,25 +121,25 @@ void PictureFolder::open_folder(int64_t k) {
   if (!known_.insert(folder).second) return;
   folders_.push_back(std::make_unique<OutputFolder>(folder));
   // Only a test whether files can be created: it is removed again.
-  const AtomicFile trial(file(k));
+  const AtomicFile trial(file(k), {.follow_links = false});
 }
 
 void PictureFolder::open() {
   const auto refuse_others = [](const std::string& path) {
+    if (is_link(path)) return;
     const std::optional<FileStatus> found = find_file(path);
     if (!found || found->type == FileType::kRegular) return;
-    if (found->type == FileType::kOther) {
-      fail_usage("file", fmt::format("{} is neither a file nor a folder; remove it, or choose "
-                                     "another folder",
-                                     path));
-    }
-    fail_system("file", fmt::format("cannot write {}: {}", path, std::strerror(EISDIR)), EISDIR);
+    fail_usage("file", fmt::format("{} is {}; remove it, or choose another folder", path,
+                                   found->type == FileType::kFolder
+                                       ? "a folder, where a picture must be written"
+                                       : "neither a file nor a folder"));
   };
   for (int64_t k = 0; k < static_cast<int64_t>(names_.size()); ++k) {
-    open_folder(k);
     refuse_others(file(k));
+    open_folder(k);
   }
   if (!names_.empty()) return;
+  refuse_others(file(0));
   open_folder(0);
   for (const std::string& name : names_in(path_)) {
     const std::string path = (fs::path(path_) / name).string();
@@ -151,7 +150,9 @@ void PictureFolder::open() {
 void PictureFolder::write(int64_t k, const Tensor& picture) { write(k, encode_png(picture)); }
 
 void PictureFolder::write(int64_t k, std::string_view png) {
-  write_file_atomic(file(k), png);
+  // A picture that is lost with the computer's power is simply made again, so that none needs to
+  // wait for the disk.
+  write_file_atomic(file(k), png, {.sync = false, .follow_links = false});
   for (const auto& folder : folders_) folder->keep();
 }
 

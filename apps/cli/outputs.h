@@ -62,9 +62,10 @@ class PictureFolder {
   // True if one of the pictures would have this path.
   bool holds(const std::string& file) const;
   // Creates the folder and those inside. Throws SystemError if the pictures cannot be written
-  // there.
+  // there, and UsageError if one would have the name of a folder, a device or a pipe.
   void open();
-  // Writes picture k, or the PNG file of it.
+  // Writes picture k, or the PNG file of it. A symbolic link of that name is replaced. Does not
+  // wait for the disk: see AtomicFileOptions::sync.
   void write(int64_t k, const Tensor& picture);
   void write(int64_t k, std::string_view png);
 

@@ -2,7 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <map>
+#include <system_error>
 
 #include "apps/cli/output.h"
 #include "ddpm/base/error.h"
@@ -27,17 +29,28 @@ std::string difference(const JsonObject& there, const JsonObject& here) {
   return "it has further options";
 }
 
-// Why a file is none of the pictures that are wanted. Empty if it is.
-std::string why_other(const std::string& path, const JsonObject& recipe) {
+// What lies at the name of a picture. If it is neither finished nor in the way, the picture must be
+// made (again).
+struct Found {
+  bool finished = false;
+  std::string in_the_way = {};
+};
+
+Found look_at(const std::string& path, const JsonObject& recipe) {
+  std::error_code error;
+  if (is_link(path) && !std::filesystem::is_regular_file(path, error))
+    return {.in_the_way = "is a link that leads to no file"};
+  const std::optional<FileStatus> status = find_file(path);
+  // What is left of a picture if the computer lost its power: see AtomicFileOptions::sync.
+  if (!status || (status->bytes == 0 && !is_link(path))) return {};
   try {
     const std::optional<JsonObject> found = recipe_in(path);
-    if (!found) return "does not say how it was made";
+    if (!found) return {.in_the_way = "does not say how it was made"};
     if (!same_recipe(*found, recipe))
-      return "was made in another way: " + difference(*found, recipe);
-    const std::string damage = png_damage(read_file(path));
-    return damage.empty() ? "" : "is damaged: " + damage;
+      return {.in_the_way = "was made in another way: " + difference(*found, recipe)};
+    return {.finished = png_damage(read_file(path)).empty()};
   } catch (const UsageError&) {
-    return "is none of these pictures";
+    return {.in_the_way = "is none of these pictures"};
   }
 }
 
@@ -98,14 +111,15 @@ std::vector<bool> find_finished(const PictureFolder& folder, int64_t count,
                                 const RecipeWriter& recipes, bool overwrite) {
   std::vector<bool> finished(static_cast<size_t>(count));
   for (int64_t k = 0; k < count; ++k) {
+    if (overwrite) continue;
     const std::string path = folder.file(k);
-    if (overwrite || !exists(path)) continue;
-    if (const std::string why = why_other(path, recipes.picture(k)); !why.empty()) {
+    const Found found = look_at(path, recipes.picture(k));
+    if (!found.in_the_way.empty()) {
       fail_usage("sample", fmt::format("{} {}; choose another folder for --each, or give "
                                        "--overwrite to replace it",
-                                       path, why));
+                                       path, found.in_the_way));
     }
-    finished[static_cast<size_t>(k)] = true;
+    finished[static_cast<size_t>(k)] = found.finished;
   }
   return finished;
 }

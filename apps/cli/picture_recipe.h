@@ -19,8 +19,10 @@ std::string png_with_recipe(const Tensor& picture, const JsonObject& recipe);
 // text is damaged.
 std::optional<JsonObject> recipe_in(const std::string& path);
 
-// Which pictures of the folder are finished: their files hold the same recipe. Throws UsageError
-// naming the first file that something else has made, unless these may be overwritten.
+// Which pictures of the folder are finished: their files are whole and hold the same recipe. Empty
+// files, and damaged ones of the same recipe, are unfinished. Throws UsageError naming the first
+// file that something else has made, or link that leads to no file, unless these may be
+// overwritten.
 std::vector<bool> find_finished(const PictureFolder& folder, int64_t count,
                                 const RecipeWriter& recipes, bool overwrite);
 

@@ -177,6 +177,11 @@ std::optional<FileStatus> find_file(const std::string& path) {
   fail_file("look for", path, errno);
 }
 
+bool is_link(const std::string& path) {
+  struct stat status {};
+  return retry([&] { return lstat(path.c_str(), &status); }) == 0 && S_ISLNK(status.st_mode);
+}
+
 bool exists(const std::string& path) { return find_file(path).has_value(); }
 
 std::vector<std::string> list_names(const std::string& folder) {
@@ -195,16 +200,24 @@ std::vector<std::string> list_names(const std::string& folder) {
   return names;
 }
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(follow_links(path_)) {
+AtomicFile::AtomicFile(std::string path, AtomicFileOptions options)
+    : options_(options),
+      path_(std::move(path)),
+      target_(options.follow_links ? follow_links(path_) : path_) {
   struct stat old {};
-  const bool there = retry([&] { return stat(target_.c_str(), &old); }) == 0;
+  const auto look = [&] {
+    return options_.follow_links ? stat(target_.c_str(), &old) : lstat(target_.c_str(), &old);
+  };
+  bool there = retry(look) == 0;
   if (!there && errno != ENOENT) fail_write("write", path_, errno);
   if (there && S_ISDIR(old.st_mode)) fail_write("write", path_, EISDIR);
-  if (there && !S_ISREG(old.st_mode)) {
+  if (there && !S_ISREG(old.st_mode) && !S_ISLNK(old.st_mode)) {
     open_directly();
     return;
   }
   if (there && !may_replace(target_, old)) fail_write("replace", path_, EPERM);
+  // A link has no owner or mode that a file could get.
+  if (there && S_ISLNK(old.st_mode)) there = false;
   open_temporary();
   // Only root can change the owner. For other users the new file has the right owner already.
   if (there && geteuid() == 0 && fchown(descriptor_, old.st_uid, old.st_gid) != 0) {
@@ -294,7 +307,7 @@ void AtomicFile::overwrite(int64_t position, std::string_view bytes) {
 
 void AtomicFile::commit() {
   // Devices and pipes cannot be synced.
-  if (retry([&] { return fsync(descriptor_); }) != 0 &&
+  if (options_.sync && retry([&] { return fsync(descriptor_); }) != 0 &&
       !(temporary_.empty() && (errno == EINVAL || errno == EROFS || errno == ENOTSUP)))
     fail_write("sync", path_, errno);
   const int closed = close(descriptor_);
@@ -306,6 +319,7 @@ void AtomicFile::commit() {
     fail_write("rename a temporary file to", path_, errno);
   temporary_.clear();
   free_slot(std::exchange(slot_, -1));
+  if (!options_.sync) return;
   const std::string name = folder_of(target_);
   const int folder = retry([&] { return open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   // A folder that may be written but not read cannot be opened, and some file systems cannot sync a
@@ -317,8 +331,9 @@ void AtomicFile::commit() {
   if (synced != 0 && synced != EINVAL) fail_write("sync the folder of", path_, synced);
 }
 
-void write_file_atomic(const std::string& path, std::string_view contents) {
-  AtomicFile file(path);
+void write_file_atomic(const std::string& path, std::string_view contents,
+                       AtomicFileOptions options) {
+  AtomicFile file(path, options);
   file.write(contents);
   file.commit();
 }

@@ -45,6 +45,9 @@ std::optional<FileStatus> find_file(const std::string& path);
 // instance because a folder of the path may not be entered.
 bool exists(const std::string& path);
 
+// True for a symbolic link, also for one that leads nowhere. False if it cannot be looked at.
+bool is_link(const std::string& path);
+
 // The path with symbolic links at its end resolved. The result need not exist. Throws SystemError
 // if the links form a circle.
 std::string follow_links(const std::string& path);
@@ -58,12 +61,20 @@ std::vector<std::string> list_names(const std::string& folder);
 //
 // The constructor creates the temporary file at once, in the target's folder. A program that
 // creates an AtomicFile before a long computation therefore knows early whether it can write the
-// result. Symbolic links are followed and kept. The new file gets the mode of the file that it
-// replaces and, if the system allows it, its owner. A device or a pipe is written directly. Throws
-// SystemError on any failure, for instance when the disk is full or the path is a folder.
+// result. Symbolic links are followed and kept, unless the options say so. The new file gets the
+// mode of the file that it replaces and, if the system allows it, its owner. A device or a pipe is
+// written directly. Throws SystemError on any failure, for instance when the disk is full or the
+// path is a folder.
+struct AtomicFileOptions {
+  // Without it commit() does not wait for the disk. The file is then whole for every program, but
+  // it may be lost or cut off if the computer itself fails in the seconds after.
+  bool sync = true;
+  // Without it a symbolic link of that name is replaced, and what it leads to stays.
+  bool follow_links = true;
+};
 class AtomicFile {
  public:
-  explicit AtomicFile(std::string path);
+  explicit AtomicFile(std::string path, AtomicFileOptions options = {});
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -80,6 +91,7 @@ class AtomicFile {
   void open_temporary();
   void open_directly();
 
+  AtomicFileOptions options_;
   // The path as the caller gave it, for error messages.
   std::string path_;
   // The path with symbolic links resolved.
@@ -92,7 +104,8 @@ class AtomicFile {
 };
 
 // Writes an AtomicFile in one call.
-void write_file_atomic(const std::string& path, std::string_view contents);
+void write_file_atomic(const std::string& path, std::string_view contents,
+                       AtomicFileOptions options = {});
 
 // Removes the temporary files of AtomicFile that killed processes left in the folder. Files that a
 // running process writes are kept. Throws SystemError if a file cannot be removed.

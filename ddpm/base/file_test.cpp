@@ -107,6 +107,21 @@ TEST_F(FileTest, LinksAreKeptAndTheirTargetReplaced) {
   EXPECT_EQ(read_file(path("d/absent")), "new");
 }
 
+TEST_F(FileTest, ALinkIsReplacedIfItIsNotFollowed) {
+  const std::string file = folder_ / "file", link = folder_ / "link", lost = folder_ / "lost";
+  write_file_atomic(file, "old");
+  std::filesystem::create_symlink("file", link);
+  std::filesystem::create_symlink("nothing", lost);
+  EXPECT_TRUE(is_link(link) && is_link(lost));
+  for (const std::string& path : {link, lost}) {
+    write_file_atomic(path, "new", {.sync = false, .follow_links = false});
+    EXPECT_FALSE(is_link(path));
+    EXPECT_EQ(read_file(path), "new");
+  }
+  EXPECT_EQ(read_file(file), "old");
+  EXPECT_FALSE(is_link(file) || exists(folder_ / "nothing"));
+}
+
 TEST_F(FileTest, ALinkThatLeadsInACircleIsAnError) {
   std::filesystem::create_symlink("b", path("a"));
   std::filesystem::create_symlink("a", path("b"));

@@ -71,7 +71,10 @@ TEST_F(Outputs, AFolderInThePlaceOfAFile) {
   std::filesystem::permissions(place_ + "/each", std::filesystem::perms::all);
   expect_known_before(sample({"--out", place_ + "/dir.png"}), 1, "Is a directory");
   expect_known_before(sample({"--trajectory", place_ + "/dir.webp"}), 1, "Is a directory");
-  expect_known_before(sample({"--n", "2", "--each", place_ + "/each"}), 1, "Is a directory");
+  expect_known_before(sample({"--n", "2", "--each", place_ + "/each"}), 2,
+                      "00001.png is a folder, where a picture must be written");
+  expect_known_before(sample({"--n", "2", "--each", place_ + "/each", "--overwrite"}), 2,
+                      "00001.png is a folder");
   expect_known_before({"data", pictures_, "--out", place_ + "/dir.png"}, 1, "Is a directory");
   EXPECT_THAT(names_in(place_ + "/each"), ElementsAre("00001.png"));
 }

@@ -159,10 +159,55 @@ TEST_F(CliRecipe, OtherFilesInTheWayAreNamed) {
   expect_refused({"--n", "2", "--steps", "4", "--each", each_}, "00001.png is none of these");
   write_file_atomic(each_ + "/00001.png", encode_png(decode_image(before, {})));
   expect_refused({"--n", "2", "--steps", "4", "--each", each_}, "00001.png does not say how");
-  write_file_atomic(each_ + "/00000.png", before.substr(0, before.size() - 9));
-  expect_refused({"--n", "2", "--steps", "4", "--each", each_}, "00000.png is damaged");
   expect_made({"--n", "2", "--steps", "4", "--each", each_, "--overwrite"});
   EXPECT_EQ(file("each/00000.png"), before);
+}
+
+// As after a loss of power, when a file has its name but not all of its contents.
+TEST_F(CliRecipe, PicturesThatAreCutOffAreMadeAgain) {
+  expect_made({"--n", "3", "--steps", "4", "--each", each_});
+  const std::string before = file("each/00000.png"), second = file("each/00001.png");
+  write_file_atomic(each_ + "/00000.png", before.substr(0, before.size() - 9));
+  write_file_atomic(each_ + "/00001.png", "");
+  const Outcome outcome = sample({"--n", "3", "--steps", "4", "--each", each_});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("wrote 2 pictures"));
+  EXPECT_EQ(file("each/00000.png"), before);
+  EXPECT_EQ(file("each/00001.png"), second);
+}
+
+TEST_F(CliRecipe, LinksAreNotWrittenThrough) {
+  namespace fs = std::filesystem;
+  const std::vector<std::string> flags = {"--n", "2", "--steps", "4", "--each", each_};
+  expect_made(flags);
+  const std::string first = file("each/00000.png"), other = folder_ / "other.png";
+  const auto link = [&](const std::string& to) {
+    fs::remove(each_ + "/00000.png");
+    fs::create_symlink(to, each_ + "/00000.png");
+  };
+  // To a picture of the same recipe: it is finished.
+  write_file_atomic(other, first);
+  link(other);
+  expect_made(flags);
+  EXPECT_TRUE(is_link(each_ + "/00000.png"));
+  write_file_atomic(other, "mine");
+  expect_refused(flags, "00000.png is none of these");
+  link(folder_ / "nothing");
+  expect_refused(flags, "00000.png is a link that leads to no file");
+  link("00000.png");  // in a circle
+  expect_refused(flags, "00000.png is a link that leads to no file");
+  link(folder_.path());
+  expect_refused(flags, "00000.png is a link that leads to no file");
+  for (const std::string& to : {other, folder_ / "nothing", folder_.path()}) {
+    link(to);
+    std::vector<std::string> anyway = flags;
+    anyway.emplace_back("--overwrite");
+    expect_made(anyway);
+    EXPECT_FALSE(is_link(each_ + "/00000.png"));
+    EXPECT_EQ(file("each/00000.png"), first);
+  }
+  EXPECT_EQ(read_file(other), "mine");
+  EXPECT_FALSE(exists(folder_ / "nothing"));
 }
 
 TEST_F(CliRecipe, AnInterruptedCommandKeepsWholePicturesAndGoesOn) {
