@@ -1,7 +1,9 @@
 #include "apps/cli/picture_recipe.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <system_error>
@@ -87,6 +89,29 @@ void check_flags(const SampleFlags& request, const Flags& flags, const Recipe& r
   }
 }
 
+// The guide's file of a recipe: where it was, or at the same path from the folder of the picture.
+// The first with the right hash, or else the first that exists.
+std::string find_guide(const RecipeModel& guide, const std::string& like) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> places = {guide.path};
+  if (fs::path(guide.path).is_relative())
+    places.push_back((fs::path(like).parent_path() / guide.path).string());
+  places.push_back((fs::path(like).parent_path() / fs::path(guide.path).filename()).string());
+  std::vector<std::string> there, tried;
+  for (const std::string& place : places) {
+    if (std::find(tried.begin(), tried.end(), place) != tried.end()) continue;
+    tried.push_back(place);
+    const std::optional<FileStatus> found = find_file(place);
+    if (!found || found->type != FileType::kRegular) continue;
+    if (hash_of_file(place) == guide.hash) return place;
+    there.push_back(place);
+  }
+  if (!there.empty()) return there.front();
+  fail_usage("sample", fmt::format("the guide of {} is not there any more; tried {}. Give it as "
+                                   "--guide",
+                                   like, fmt::join(tried, ", ")));
+}
+
 }  // namespace
 
 std::string png_with_recipe(const Tensor& picture, const JsonObject& recipe) {
@@ -158,7 +183,8 @@ Recipe take_like(SampleFlags& request, const Flags& flags) {
   request.model.weights = recipe.model.weights;
   request.columns = recipe.columns;
   request.scale = recipe.scale;
-  if (request.guide.path.empty()) request.guide.path = recipe.guide.path;
+  if (request.guide.path.empty() && !recipe.guide.path.empty())
+    request.guide.path = find_guide(recipe.guide, request.like);
   return recipe;
 }
 

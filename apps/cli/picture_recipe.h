@@ -26,8 +26,8 @@ std::optional<JsonObject> recipe_in(const std::string& path);
 std::vector<bool> find_finished(const PictureFolder& folder, int64_t count,
                                 const RecipeWriter& recipes, bool overwrite);
 
-// --like: reads the recipe, and sets the flags to it. Throws UsageError if the file has none, or if
-// other flags ask for something else.
+// --like: reads the recipe, and sets the flags to it. Throws UsageError if the file has none, if
+// other flags ask for something else, and if the guide of the recipe is not found.
 Recipe take_like(SampleFlags& request, const Flags& flags);
 // Throws UsageError unless a model is the one of the recipe. flag: how users give it.
 void require_same_model(const RecipeModel& recipe, const RecipeModel& model, const char* flag,

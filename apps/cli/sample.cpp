@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -231,7 +232,9 @@ int run(SampleFlags& request, const Flags& flags) {
     fail_usage("sample",
                fmt::format("--tensors {} is the guide; choose another file", request.tensors));
   }
-  const RecipeModel of_guide = guide ? recipe_model(*guide, "average", {}) : RecipeModel{};
+  RecipeModel of_guide = guide ? recipe_model(*guide, "average", {}) : RecipeModel{};
+  // --like looks for it there, from whichever folder.
+  if (guide) of_guide.path = std::filesystem::absolute(guide->path).lexically_normal().string();
   if (like) {
     require_same_model(like->guide, of_guide, "--guide", request.like);
     options.guidance = guidance;

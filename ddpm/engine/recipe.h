@@ -23,7 +23,7 @@ struct RecipeModel {
   // The values that were given because its file does not hold them; see load_model().
   JsonObject given = {};
 };
-// Reads the file to hash it.
+// Reads the file to hash it. `path` is as model.path.
 RecipeModel recipe_model(const Model& model, const std::string& weights, const JsonObject& given);
 
 // Writes the recipes of the pictures of one call of generate().

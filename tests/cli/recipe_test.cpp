@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -208,6 +209,53 @@ TEST_F(CliRecipe, LinksAreNotWrittenThrough) {
   }
   EXPECT_EQ(read_file(other), "mine");
   EXPECT_FALSE(exists(folder_ / "nothing"));
+}
+
+// The guide is given by a path from another folder than the one in which --like runs.
+TEST_F(CliRecipe, LikeFindsTheGuide) {
+  MixtureFile worse;
+  worse.stds = {0.3, 0.3};
+  const std::string guide = folder_ / "guides/worse.safetensors";
+  make_folder(folder_ / "guides");
+  make_folder(folder_ / "away");
+  write_file_atomic(guide, worse.bytes());
+  const auto in = [&](const std::string& folder, std::vector<std::string> words) {
+    words.insert(words.begin(), {"sample", model_});
+    return Program(words, {.prepare =
+                               [&] {
+                                 if (chdir(folder.c_str()) != 0) _exit(126);
+                               }})
+        .wait();
+  };
+  const Outcome made = in(folder_.path(), {"--guide", "guides/worse.safetensors", "--steps", "4",
+                                           "--n", "1", "--out", grid_});
+  ASSERT_EQ(made.status, 0) << made.err;
+  const std::vector<std::string> like = {"--like", grid_, "--out", folder_ / "again.png"};
+  const auto expect_same = [&](const std::vector<std::string>& words) {
+    const Outcome again = in(folder_ / "away", words);
+    EXPECT_EQ(again.status, 0) << again.err;
+    EXPECT_EQ(decode_image(file("again.png"), {}).shape(),
+              decode_image(file("grid.png"), {}).shape());
+    EXPECT_EQ(*recipe("again.png").find("guide_hash"), *recipe("grid.png").find("guide_hash"));
+  };
+  expect_same(like);
+  EXPECT_EQ(file("again.png"), file("grid.png"));
+  // Beside the picture.
+  std::filesystem::rename(guide, folder_ / "worse.safetensors");
+  expect_same(like);
+  std::filesystem::rename(folder_ / "worse.safetensors", folder_ / "moved.safetensors");
+  const auto expect_error = [&](const std::string& says) {
+    const Outcome outcome = in(folder_ / "away", like);
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_THAT(outcome.err, HasSubstr(says));
+  };
+  expect_error("tried " + guide + ", " + (folder_ / "worse.safetensors") + ". Give it as --guide");
+  std::vector<std::string> with = like;
+  with.insert(with.end(), {"--guide", folder_ / "moved.safetensors"});
+  expect_same(with);
+  // Another file of the name.
+  write_file_atomic(guide, MixtureFile().bytes());
+  expect_error("made with another --guide");
 }
 
 TEST_F(CliRecipe, AnInterruptedCommandKeepsWholePicturesAndGoesOn) {
