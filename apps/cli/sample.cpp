@@ -65,6 +65,16 @@ void check(const SampleFlags& request, const Flags& flags) {
   check_tensors(request);
 }
 
+// shape: of each draw in memory, [N, H, W, C].
+void check_size_of_noise(const std::string& file, const Shape& shape, ImageSize size) {
+  if (ImageSize{shape[1], shape[2]} == size) return;
+  const Shape given{shape[0], shape[3], shape[1], shape[2]};
+  const Shape wanted{shape[0], shape[3], size.height, size.width};
+  fail_usage("sample", fmt::format("the noise in {} is {} for pictures of {}x{}; they need {}, as "
+                                   "[N, C, H, W]",
+                                   file, given.str(), size.height, size.width, wanted.str()));
+}
+
 // Sets the size (that of the inputs, of the noise, the one asked for, or that of the training) and
 // the steps (those asked for, or the sampler's default).
 void complete(const SampleFlags& request, const ModelConfig& config, const Inputs* inputs,
@@ -81,6 +91,7 @@ void complete(const SampleFlags& request, const ModelConfig& config, const Input
   if (size.height < 1 || size.width < 1) {
     fail_usage("sample", "the model's file does not say how large its pictures are; give --size");
   }
+  if (!options.noise.empty()) check_size_of_noise(request.noise, options.noise[0].shape(), size);
   config.network.check_image(size.height, size.width);
   options.height = size.height;
   options.width = size.width;

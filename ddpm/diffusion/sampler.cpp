@@ -136,6 +136,39 @@ std::vector<std::string> fitting_spacings(const SamplerOptions& options, const P
   return names;
 }
 
+namespace {
+
+// The sampler itself counts, on a device that computes nothing.
+int64_t draws_needed(const SamplerOptions& all, const Process& process, const TunedLevels& tuned) {
+  SampleRequest request{.sampling = all,
+                        .image = {1, 1, 1},
+                        .image_seeds = {0},
+                        .tuned = tuned,
+                        .device = Device::kDry};
+  request.sampling.clip = "none";
+  const Denoiser nothing = [&](const Tensor& x, const Tensor&) {
+    const int64_t outputs = process.learned_variance() ? 2 : 1;
+    return Tensor({1, 1, 1, outputs}, DType::kFloat32, x.device());
+  };
+  SampleLoop loop(process, steps_between(sampling_levels(all, process, tuned)), nothing, request);
+  find_sampler(all.sampler).run(loop);
+  return loop.draws();
+}
+
+}  // namespace
+
+void check_draws(const SamplerOptions& options, const Process& process, const TunedLevels& tuned,
+                 int64_t draws) {
+  const SamplerOptions all = completed(options, process, tuned);
+  const int64_t needed = draws_needed(all, process, tuned);
+  if (draws >= needed) return;
+  fail_usage("sample",
+             fmt::format("there {} {} draw{} of noise, but the sampler {} needs {} for {} "
+                         "evaluation{}: one for the start and one for each step that adds noise",
+                         draws == 1 ? "is" : "are", draws, draws == 1 ? "" : "s", all.sampler,
+                         needed, all.steps, all.steps == 1 ? "" : "s"));
+}
+
 Tensor sample(const Process& process, const Denoiser& network, const SampleRequest& request) {
   if (request.image.rank() != 3 || request.image.elements() < 1) {
     fail_usage("sample", fmt::format("the image has the shape {}; it must be [height, width, "
@@ -153,6 +186,8 @@ Tensor sample(const Process& process, const Denoiser& network, const SampleReque
                                        shape.str(), request.image.str()));
     }
   }
+  if (!request.noise.empty())
+    check_draws(request.sampling, process, request.tuned, std::ssize(request.noise));
   SampleRequest whole = request;
   whole.sampling = completed(request.sampling, process, request.tuned);
   SampleLoop loop(process, steps_between(sampling_levels(whole.sampling, process, whole.tuned)),

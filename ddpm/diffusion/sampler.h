@@ -32,6 +32,11 @@ std::vector<NoiseLevel> sampling_levels(const SamplerOptions& options, const Pro
 // Throws UsageError as completed().
 std::vector<std::string> fitting_spacings(const SamplerOptions& options, const Process& process);
 
+// Throws UsageError if recorded noise has fewer draws than the request needs: one for the start,
+// and one for each step that adds noise. draws: how many there are, SampleRequest::noise.
+void check_draws(const SamplerOptions& options, const Process& process, const TunedLevels& tuned,
+                 int64_t draws);
+
 // Returns the images [N, H, W, C]. Throws UsageError for a request that cannot work (as
 // SamplerOptions::check() and sampling_levels(), a shape without pixels, too little noise), and
 // Error if it was cancelled or the network returns another shape.

@@ -298,6 +298,40 @@ TEST_F(Samplers, ReportEveryStepAndStopWhenAsked) {
   }
 }
 
+// As many draws as the sampler counts are enough, and one less is refused before it begins.
+TEST_F(Samplers, CountTheDrawsOfNoiseBefore) {
+  const Trained schedule("linear", 20), edm(ProcessConfig{.timesteps = 20, .objective = "edm"});
+  const auto expect_draws = [&](const Trained& trained, SamplerOptions sampling, int64_t draws) {
+    SampleRequest request = request_of(sampling.sampler, 2, {});
+    request.sampling = std::move(sampling);
+    for (int64_t d = 0; d < draws; ++d)
+      request.noise.push_back(
+          noise_of({1, 2}, static_cast<uint64_t>(d), 0, request.image, request.device));
+    int evaluations = 0;
+    const Denoiser exact = exact_denoiser(trained, kData);
+    const Denoiser watched = [&](const Tensor& x, const Tensor& t) {
+      ++evaluations;
+      return exact(x, t);
+    };
+    EXPECT_NO_THROW(sample(trained.process, watched, request)) << request.sampling.sampler;
+    evaluations = 0;
+    if (draws == 1) return;  // none means that noise comes from the seeds
+    request.noise.pop_back();
+    const std::string error = test::refusal([&] { sample(trained.process, watched, request); });
+    EXPECT_NE(error.find("needs " + std::to_string(draws)), std::string::npos) << error;
+    EXPECT_EQ(evaluations, 0);
+  };
+  for (const char* sampler : {"ddim", "ipndm", "dpmpp-3m", "unipc", "heun", "euler"})
+    expect_draws(schedule, {.sampler = sampler, .steps = 5}, 1);
+  for (const char* sampler : {"ddpm", "dpmpp-2m-sde", "euler-ancestral"})
+    expect_draws(schedule, {.sampler = sampler, .steps = 5}, 5);
+  expect_draws(schedule, {.sampler = "ddim", .steps = 5, .eta = 0.5}, 5);
+  expect_draws(schedule, {.sampler = "ddpm", .steps = 5, .clip = "dynamic"}, 5);
+  // Churn acts at each of 5 levels, or at the levels with sigma <= 1.
+  expect_draws(edm, {.sampler = "heun", .steps = 9, .churn = "4"}, 6);
+  expect_draws(edm, {.sampler = "euler", .steps = 9, .churn = "4,0,1,1"}, 5);
+}
+
 std::string usage_error(const SampleRequest& request) {
   const Trained trained("linear", 10);
   return test::refusal([&] { sample(trained.process, exact_denoiser(trained, kData), request); });

@@ -135,6 +135,8 @@ void GenerateOptions::check_for(const ModelConfig& config) const {
     fail_usage("sample", fmt::format("the noise is {}; these images need {}", draw.shape().str(),
                                      wanted.str()));
   }
+  if (!noise.empty())
+    check_draws(sampling, Process(config.process), config.tuned, std::ssize(noise));
 }
 
 namespace {

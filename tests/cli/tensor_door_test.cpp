@@ -16,6 +16,7 @@ namespace ddpm::test {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class TensorDoor : public ::testing::Test {
  protected:
@@ -84,7 +85,8 @@ TEST_F(TensorDoor, UsesTheDrawsInTheirOrder) {
   std::filesystem::remove(out_);
   const Outcome outcome = sample(flags);
   EXPECT_EQ(outcome.status, 2);
-  EXPECT_THAT(outcome.err, HasSubstr("3 draws"));
+  EXPECT_THAT(outcome.err, HasSubstr("there are 3 draws of noise, but the sampler ddpm needs 4"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("step 1")));
   EXPECT_FALSE(exists(out_));
 }
 
@@ -106,7 +108,10 @@ TEST_F(TensorDoor, TakesAnyChannels) {
 TEST_F(TensorDoor, RefusesWhatCannotWork) {
   write_noise({5, 3, 1, 2});
   expect_refused({"--noise", noise_, "--tensors", out_, "--n", "4"}, "noise for 5 pictures");
-  expect_refused({"--noise", noise_, "--tensors", out_, "--size", "4"}, "4x4");
+  expect_refused({"--noise", noise_, "--tensors", out_, "--size", "4"},
+                 "is [5, 3, 1, 2] for pictures of 4x4; they need [5, 3, 4, 4]");
+  expect_refused({"--noise", noise_, "--tensors", out_, "--sampler", "ddpm", "--steps", "7"},
+                 "there is 1 draw of noise, but the sampler ddpm needs 7 for 7 evaluations");
   expect_refused({"--noise", noise_, "--tensors", noise_}, "both");
   expect_refused({"--tensors", model_}, "is the model");
   expect_refused({"--tensors", folder_ / "out.npy"}, "must end in .safetensors");

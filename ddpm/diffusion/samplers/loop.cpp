@@ -39,16 +39,13 @@ Tensor SampleLoop::start() {
 }
 
 Tensor SampleLoop::next_noise(uint64_t stream) {
+  const auto draw = static_cast<size_t>(drawn_++);
   if (request_.noise.empty()) {
     return noise_of(request_.image_seeds, stream, process_.offset_noise(), request_.image,
                     request_.device);
   }
-  if (drawn_ == request_.noise.size()) {
-    fail_usage("sample", fmt::format("the noise that was given has {} draws; the sampler needs "
-                                     "more, {} for this request at most",
-                                     drawn_, steps_.size() + 1));
-  }
-  return request_.noise[drawn_++].clone();
+  DDPM_CHECK(draw < request_.noise.size());
+  return request_.noise[draw].clone();
 }
 
 void SampleLoop::sum(const std::vector<Term>& terms, Tensor& out) const {

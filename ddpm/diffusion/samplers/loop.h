@@ -53,6 +53,9 @@ class SampleLoop {
   // predicted in the last call of predict_x0().
   void advance_by_variance(const NoiseStep& step, std::vector<Term> terms, const Tensor& x0,
                            Tensor& x);
+  // How many draws of noise were used, that of the start among them.
+  int64_t draws() const { return drawn_; }
+
   // Reports the x that follows from an evaluation. advance() does this too.
   void report(const Tensor& x0, const Tensor& x);
 
@@ -67,9 +70,9 @@ class SampleLoop {
   const Denoiser& network_;
   const SampleRequest& request_;
   Churn churn_;
-  // Evaluations done, and the draws of the request's noise that were used.
+  // Evaluations done, and draws of noise used.
   int64_t done_ = 0;
-  size_t drawn_ = 0;
+  int64_t drawn_ = 0;
   // [N, H, W, C]: the network's output for the variance if it is learned, and the estimate that the
   // network gets next if it takes one.
   Tensor variance_;
