@@ -59,6 +59,23 @@ void check_eta(const SamplerKind& kind, double eta) {
   }
 }
 
+// The highest numbers of a churn. EDM uses up to 80, 0.05, 50 and 1.007.
+constexpr double kMostChurn = 1e6, kMostRatio = 1e6, kMostChurnNoise = 10;
+
+void check_churn(const Churn& churn, const std::string& text) {
+  const auto check = [&](const char* name, double value, double lowest, double highest,
+                         const char* or_else) {
+    if (value >= lowest && value <= highest) return;
+    fail_usage("sample", fmt::format("{} of churn '{}' is {}; it must be {} to {}{}", name, text,
+                                     value, lowest, highest, or_else));
+  };
+  check("S", churn.amount, 0, kMostChurn, "; 40 is usual");
+  check("MIN", churn.lowest, 0, kMostRatio, "; 0.05 is usual");
+  if (!(std::isinf(churn.highest) && churn.highest > 0))
+    check("MAX", churn.highest, churn.lowest, kMostRatio, ", or inf; 50 is usual");
+  check("NOISE", churn.noise, 0, kMostChurnNoise, "; 1 to 1.01 is usual");
+}
+
 }  // namespace
 
 Churn parse_churn(const std::string& text) {
@@ -83,14 +100,7 @@ Churn parse_churn(const std::string& text) {
     if (error != std::errc() || stop != end) fail_text();
   }
   if (count != 1 && count != 4) fail_text();
-  const bool finite = std::isfinite(churn.amount) && std::isfinite(churn.lowest) &&
-                      std::isfinite(churn.noise) && !std::isnan(churn.highest);
-  if (!finite || churn.amount < 0 || churn.lowest < 0 || churn.noise < 0 ||
-      churn.highest < churn.lowest) {
-    fail_usage("sample", fmt::format("churn is '{}'; S, MIN and NOISE must be numbers of at least "
-                                     "0, and MAX at least MIN or inf",
-                                     text));
-  }
+  check_churn(churn, text);
   return churn;
 }
 

@@ -19,8 +19,8 @@ struct Churn {
   double highest = std::numeric_limits<double>::infinity();
   double noise = 1;
 };
-// Reads "S" or "S,MIN,MAX,NOISE", where MAX may be inf. Empty: none. Throws UsageError for text of
-// another form and for values out of range.
+// Reads "S" or "S,MIN,MAX,NOISE". S and MIN are 0 to a million, MAX is MIN to a million or inf, and
+// NOISE is 0 to 10. Empty: none. Throws UsageError for text of another form and for other numbers.
 Churn parse_churn(const std::string& text);
 
 // Levels of noise at which few evaluations of one network come close to many; see engine/tuner.h.

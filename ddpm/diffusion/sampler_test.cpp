@@ -366,6 +366,25 @@ TEST_F(Samplers, RefuseWhatCannotWork) {
   EXPECT_NE(usage_error(request), "");
 }
 
+TEST_F(Samplers, RefuseChurnThatIsOutOfRange) {
+  const auto refused = [](const std::string& churn) {
+    return test::refusal([&] { parse_churn(churn); });
+  };
+  EXPECT_EQ(parse_churn("40,0.05,inf,1.003").noise, 1.003);
+  EXPECT_EQ(parse_churn("1000000,0,1000000,10").highest, 1e6);
+  EXPECT_EQ(
+      refused("40,0.05,50,1e300"),
+      "[sample] NOISE of churn '40,0.05,50,1e300' is 1e+300; it must be 0 to 10; 1 to 1.01 is "
+      "usual");
+  EXPECT_NE(refused("1e9").find("S of churn '1e9' is 1000000000; it must be 0 to 1000000"),
+            std::string::npos);
+  EXPECT_NE(refused("1,2,1,1").find("MAX of churn '1,2,1,1' is 1; it must be 2 to 1000000, or inf"),
+            std::string::npos);
+  for (const char* churn : {"-1", "nan", "inf", "1,-1,2,1", "1,inf,inf,1", "1,0,nan,1",
+                            "1,0,-inf,1", "1,0,2,nan", "1,0,2,-1", "1,2", "a"})
+    EXPECT_NE(refused(churn), "") << churn;
+}
+
 TEST_F(Samplers, RefuseANetworkOfAnotherShape) {
   const Trained trained("linear", 10);
   const Denoiser wider = [](const Tensor& x, const Tensor&) {

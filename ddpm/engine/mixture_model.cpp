@@ -20,6 +20,8 @@ namespace ddpm {
 namespace {
 
 constexpr char kFamilyKey[] = "ddpm.family";
+// Of means and standard deviations. Far larger ones overflow float.
+constexpr double kMostNumber = 1e6;
 
 class MixtureNetwork : public Network {
  public:
@@ -72,10 +74,12 @@ std::vector<double> read_numbers(const SafetensorsFile& file, const char* name,
     fail_file(file, fmt::format("{} has the type {}; F64 and F32 can be used", name, entry.dtype));
   }
   std::vector<double> values = file.read_doubles(name);
-  const auto bad =
-      std::find_if(values.begin(), values.end(), [](double v) { return !std::isfinite(v); });
-  if (bad != values.end()) {
-    fail_file(file, fmt::format("{} holds {}; all numbers must be finite", name, *bad));
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::abs(values[i]) <= kMostNumber) continue;
+    fail_file(file,
+              fmt::format("{}[{}] is {}; numbers of a mixture must be finite and not above {} "
+                          "in size, and those of pictures lie between -1 and 1",
+                          name, i, values[i], kMostNumber));
   }
   return values;
 }

@@ -62,8 +62,9 @@ bool holds_mixture(const SafetensorsFile& file);
 // Reads the tensors weights [K], means [K, C * H * W] (each mean in the order [C, H, W]) and stds
 // [K], float64 or float32, and from the metadata ddpm.config: channels, height, width, and members
 // of ProcessConfig such as schedule, timesteps and objective. make_network() of the result's
-// network then makes the denoiser. Throws Error for a file that does not hold these, or whose
-// weights are not positive or do not sum to 1, and UsageError if anything is `given`.
+// network then makes the denoiser. Throws Error for a file that does not hold these, whose weights
+// are not positive or do not sum to 1, whose stds are not positive, or whose means or stds are
+// above a million in size, and UsageError if anything is `given`.
 ModelConfig read_mixture(const SafetensorsFile& file, const JsonObject& given);
 
 // Adds the tensors of a mixture in float32, and ddpm.family. ddpm.config is left to the caller.

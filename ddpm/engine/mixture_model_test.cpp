@@ -211,6 +211,12 @@ TEST_F(MixtureModel, RefusesFilesThatAreNoMixture) {
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.objective = "w"; })), HasSubstr("choose eps"));
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"offset_noise":0.1)"; })),
               HasSubstr("offset noise"));
+  EXPECT_THAT(refusal(with([](MixtureFile& m) {
+                m.stds = {0.1, 1e200};
+              })),
+              HasSubstr("stds[1] is 1e+200; numbers of a mixture must be finite and not above"));
+  EXPECT_THAT(refusal(with([](MixtureFile& m) { m.means[4] = -1e30; })),
+              HasSubstr("means[4] is -1e+30"));
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"time_steps":10)"; })),
               HasSubstr("no member time_steps"));
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"network":"tutorial")"; })),
