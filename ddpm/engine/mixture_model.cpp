@@ -171,22 +171,15 @@ ModelConfig read_config(const SafetensorsFile& file) {
 }
 
 // [K, H * W * C] -> [K, C * H * W]
-Tensor channels_first(const GaussianMixture& mixture, int64_t channels) {
-  const auto count = static_cast<int64_t>(mixture.weights.size());
-  Tensor means({count, mixture.size});
-  const int64_t pixels = mixture.size / channels;
-  for (int64_t i = 0; i < means.elements(); ++i) {
-    const int64_t image = i / mixture.size * mixture.size, at = i % mixture.size;
-    means.f32()[image + at % channels * pixels + at / channels] =
-        static_cast<float>(mixture.means[static_cast<size_t>(i)]);
+std::vector<double> channels_first(const GaussianMixture& mixture, int64_t channels) {
+  std::vector<double> means(mixture.means.size());
+  const auto size = static_cast<size_t>(mixture.size), c_count = static_cast<size_t>(channels);
+  const size_t pixels = size / c_count;
+  for (size_t i = 0; i < means.size(); ++i) {
+    const size_t image = i / size * size, at = i % size;
+    means[image + at % c_count * pixels + at / c_count] = mixture.means[i];
   }
   return means;
-}
-
-Tensor as_floats(const std::vector<double>& values) {
-  Tensor tensor({static_cast<int64_t>(values.size())});
-  std::copy(values.begin(), values.end(), tensor.f32());
-  return tensor;
 }
 
 }  // namespace
@@ -254,10 +247,12 @@ bool holds_mixture(const SafetensorsFile& file) {
 
 void add_mixture(SafetensorsWriter& writer, const ModelConfig& config) {
   const GaussianMixture& mixture = *config.network.get<MixtureConfig>()->mixture;
+  const auto count = static_cast<int64_t>(mixture.weights.size());
   writer.set_metadata(kFamilyKey, MixtureConfig::kFamily);
-  writer.add("weights", as_floats(mixture.weights));
-  writer.add("means", channels_first(mixture, config.network.channels()));
-  writer.add("stds", as_floats(mixture.stds));
+  writer.add_doubles("weights", {count}, mixture.weights);
+  writer.add_doubles("means", {count, mixture.size},
+                     channels_first(mixture, config.network.channels()));
+  writer.add_doubles("stds", {count}, mixture.stds);
 }
 
 ModelConfig read_mixture(const SafetensorsFile& file, const JsonObject& given) {

@@ -67,7 +67,8 @@ bool holds_mixture(const SafetensorsFile& file);
 // above a million in size, and UsageError if anything is `given`.
 ModelConfig read_mixture(const SafetensorsFile& file, const JsonObject& given);
 
-// Adds the tensors of a mixture in float32, and ddpm.family. ddpm.config is left to the caller.
+// Adds the tensors of a mixture, with all their digits, and ddpm.family. ddpm.config is left to the
+// caller.
 void add_mixture(SafetensorsWriter& writer, const ModelConfig& config);
 
 }  // namespace ddpm

@@ -173,18 +173,23 @@ TEST_F(MixtureModel, DrawsPictures) {
   EXPECT_THROW(generate(*model.network, model.config, {.height = 4, .width = 4}), UsageError);
 }
 
-TEST_F(MixtureModel, IsSavedInFloat32) {
-  const Model model = load_model(write({}));
+TEST_F(MixtureModel, IsSavedWithAllItsDigits) {
+  MixtureFile file;
+  file.stds = {0.25, 0.5};  // exact in float32
+  const Model model = load_model(write(file));
   const std::string copy = folder_ / "copy.safetensors";
   save_model(copy, model.config, *model.network, {}, -1);
   const Model again = load_model(copy);
   const auto& wanted = *model.config.network.get<MixtureConfig>()->mixture;
   const auto& got = *again.config.network.get<MixtureConfig>()->mixture;
-  ASSERT_EQ(got.means.size(), wanted.means.size());
-  for (size_t i = 0; i < wanted.means.size(); ++i)
-    EXPECT_EQ(got.means[i], static_cast<float>(wanted.means[i])) << i;
-  EXPECT_EQ(got.stds[1], static_cast<float>(wanted.stds[1]));
+  EXPECT_EQ(got.means, wanted.means);
+  EXPECT_EQ(got.stds, wanted.stds);
+  EXPECT_EQ(got.weights, wanted.weights);
   EXPECT_EQ(to_json(again.config), to_json(model.config));
+  // Nothing takes more bytes than it needs.
+  const SafetensorsFile saved = SafetensorsFile::open(copy);
+  EXPECT_EQ(saved.entry("means").dtype, "F64");
+  EXPECT_EQ(saved.entry("stds").dtype, "F32");
 }
 
 TEST_F(MixtureModel, RefusesFilesThatAreNoMixture) {
@@ -206,17 +211,17 @@ TEST_F(MixtureModel, RefusesFilesThatAreNoMixture) {
               })),
               HasSubstr("stds[1] is 0; it must be above 0"));
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.stds = {0.1}; })), HasSubstr("needs [2]"));
-  EXPECT_THAT(refusal(with([](MixtureFile& m) { m.means.resize(6); })), HasSubstr("needs [2, 6]"));
-  EXPECT_THAT(refusal(with([](MixtureFile& m) { m.means[3] = NAN; })), HasSubstr("finite"));
-  EXPECT_THAT(refusal(with([](MixtureFile& m) { m.objective = "w"; })), HasSubstr("choose eps"));
-  EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"offset_noise":0.1)"; })),
-              HasSubstr("offset noise"));
   EXPECT_THAT(refusal(with([](MixtureFile& m) {
                 m.stds = {0.1, 1e200};
               })),
               HasSubstr("stds[1] is 1e+200; numbers of a mixture must be finite and not above"));
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.means[4] = -1e30; })),
               HasSubstr("means[4] is -1e+30"));
+  EXPECT_THAT(refusal(with([](MixtureFile& m) { m.means.resize(6); })), HasSubstr("needs [2, 6]"));
+  EXPECT_THAT(refusal(with([](MixtureFile& m) { m.means[3] = NAN; })), HasSubstr("finite"));
+  EXPECT_THAT(refusal(with([](MixtureFile& m) { m.objective = "w"; })), HasSubstr("choose eps"));
+  EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"offset_noise":0.1)"; })),
+              HasSubstr("offset noise"));
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"time_steps":10)"; })),
               HasSubstr("no member time_steps"));
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"network":"tutorial")"; })),

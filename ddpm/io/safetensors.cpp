@@ -248,7 +248,7 @@ void SafetensorsWriter::set_metadata(std::string name, std::string value) {
   metadata_[std::move(name)] = std::move(value);
 }
 
-void SafetensorsWriter::add(std::string name, Tensor tensor, Layout layout) {
+void SafetensorsWriter::add_item(std::string name, Item item) {
   if (name == "__metadata__") fail("safetensors", "no tensor may be called \"__metadata__\"");
   if (find_invalid_utf8(name) != std::string::npos) {
     fail("safetensors", fmt::format("the tensor name {} is not UTF-8", in_quotes(name)));
@@ -256,11 +256,34 @@ void SafetensorsWriter::add(std::string name, Tensor tensor, Layout layout) {
   if (items_.contains(name)) {
     fail("safetensors", fmt::format("tensor {} was added twice", in_quotes(name)));
   }
+  names_.push_back(name);
+  items_.emplace(std::move(name), std::move(item));
+}
+
+void SafetensorsWriter::add(std::string name, Tensor tensor, Layout layout) {
   // These calls throw for another type and for a rank that does not fit.
   tensor.f32();
-  to_pytorch(tensor.shape(), layout);
-  names_.push_back(name);
-  items_.emplace(std::move(name), Item{std::move(tensor), layout});
+  Shape shape = to_pytorch(tensor.shape(), layout);
+  add_item(std::move(name), {.tensor = std::move(tensor), .layout = layout, .shape = shape});
+}
+
+void SafetensorsWriter::add_doubles(std::string name, const Shape& shape,
+                                    std::vector<double> values) {
+  if (shape.elements() != std::ssize(values)) {
+    fail("safetensors", fmt::format("{} values for tensor {} of the shape {}", values.size(),
+                                    in_quotes(name), shape.str()));
+  }
+  const bool exact = std::all_of(values.begin(), values.end(), [](double value) {
+    return double{static_cast<float>(value)} == value;
+  });
+  if (!exact) {
+    add_item(std::move(name), {.shape = shape, .doubles = std::move(values)});
+    return;
+  }
+  Tensor tensor(shape);
+  std::transform(values.begin(), values.end(), tensor.f32(),
+                 [](double value) { return static_cast<float>(value); });
+  add(std::move(name), std::move(tensor));
 }
 
 std::string SafetensorsWriter::header() const {
@@ -270,10 +293,10 @@ std::string SafetensorsWriter::header() const {
   std::string text = "{\"__metadata__\":" + nlohmann::json(metadata).dump();
   int64_t offset = 0;
   for (const std::string& name : names_) {
-    const auto& [tensor, layout] = items_.find(name)->second;
-    text += fmt::format(R"(,{}:{{"dtype":"F32","shape":{},"data_offsets":[{},{}]}})", json(name),
-                        to_pytorch(tensor.shape(), layout).str(), offset, offset + tensor.bytes());
-    offset += tensor.bytes();
+    const Item& item = items_.find(name)->second;
+    text += fmt::format(R"(,{}:{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})", json(name),
+                        item.dtype(), item.shape.str(), offset, offset + item.bytes());
+    offset += item.bytes();
   }
   text += "}";
   // Padding, so that the data starts at a multiple of 8.
@@ -297,12 +320,16 @@ void SafetensorsWriter::write(AtomicFile& file) const {
   file.write(text);
   Hasher hasher;
   hasher.update(text);
+  const auto put = [&](const void* data, int64_t bytes) {
+    file.write(data, static_cast<size_t>(bytes));
+    hasher.update(data, static_cast<size_t>(bytes));
+  };
   for (const std::string& name : names_) {
-    const auto& [tensor, layout] = items_.find(name)->second;
-    const Tensor translated = to_pytorch(tensor, layout);
-    const auto bytes = static_cast<size_t>(translated.bytes());
-    file.write(translated.f32(), bytes);
-    hasher.update(translated.f32(), bytes);
+    const Item& item = items_.find(name)->second;
+    if (item.tensor.defined())
+      put(to_pytorch(item.tensor, item.layout).f32(), item.bytes());
+    else
+      put(item.doubles.data(), item.bytes());
   }
   file.overwrite(static_cast<int64_t>(sizeof length + find_checksum(text)), checksum_text(hasher));
   file.commit();

@@ -73,6 +73,9 @@ class SafetensorsWriter {
   // another type, for a name that was added before or that the format reserves, and for a rank that
   // does not fit the layout.
   void add(std::string name, Tensor tensor, Layout layout = Layout::kAsIs);
+  // Numbers in the order of the file, as F64, or as F32 if that keeps all of them exactly. Throws
+  // as add(), and if their number does not fit the shape.
+  void add_doubles(std::string name, const Shape& shape, std::vector<double> values);
   // Writes the whole file or nothing (AtomicFile), with a checksum of its bytes in the metadata.
   // Throws Error on any failure. An old file then stays as it was.
   void write(const std::string& path) const;
@@ -80,10 +83,17 @@ class SafetensorsWriter {
   void write(AtomicFile& file) const;
 
  private:
+  // A tensor, or doubles in its place.
   struct Item {
     Tensor tensor;
-    Layout layout;
+    Layout layout = Layout::kAsIs;
+    Shape shape = {};  // in the file
+    std::vector<double> doubles = {};
+
+    const char* dtype() const { return tensor.defined() ? "F32" : "F64"; }
+    int64_t bytes() const { return shape.elements() * (tensor.defined() ? 4 : 8); }
   };
+  void add_item(std::string name, Item item);
   std::string header() const;
 
   SafetensorsMetadata metadata_;

@@ -51,6 +51,23 @@ SafetensorsMetadata metadata_of(const SafetensorsFile& file) {
   return metadata;
 }
 
+TEST_F(SafetensorsTest, DoublesKeepAllTheirDigits) {
+  const std::vector<double> fine = {0.1, -1e-300, 1e300}, coarse = {0.5, -2, 1024, 0};
+  SafetensorsWriter writer;
+  writer.add_doubles("coarse", {2, 2}, coarse);
+  writer.add("between", Tensor::of({1}, {7}));
+  writer.add_doubles("fine", {3}, fine);
+  EXPECT_NE(message_of([&] { writer.add_doubles("more", {2}, fine); }), "");
+  EXPECT_NE(message_of([&] { writer.add_doubles("fine", {3}, fine); }), "");
+  writer.write(path());
+  const SafetensorsFile file = SafetensorsFile::open(path());
+  EXPECT_EQ(file.entry("fine").dtype, "F64");
+  EXPECT_EQ(file.entry("coarse").dtype, "F32");
+  EXPECT_EQ(file.read_doubles("fine"), fine);
+  EXPECT_EQ(file.read_doubles("coarse"), coarse);
+  EXPECT_EQ(file.read("between").values(), (std::vector<float>{7}));
+}
+
 TEST_F(SafetensorsTest, RoundTripKeepsEveryBit) {
   const float odd[] = {0.0f,           -0.0f, 1e-45f, std::numeric_limits<float>::infinity(),
                        std::nanf("7"), -3.25f};
