@@ -106,6 +106,19 @@ void check_range(const char* command, const char* flag, int64_t value, int64_t l
   fail_usage(command, fmt::format("{} is {}; it must be {} to {}", flag, value, lowest, highest));
 }
 
+void check_sampling_flags(const char* command, const Flags& flags, const SamplerOptions& sampling) {
+  const auto refuse = [&](const char* flag, const std::string& is, const char* range) {
+    fail_usage(command, fmt::format("--{} is {}; it must be {}. Leave it out for the sampler's own",
+                                    flag, is, range));
+  };
+  if (flags.given("steps") && sampling.steps < 1)
+    refuse("steps", std::to_string(sampling.steps), "at least 1");
+  if (flags.given("order") && sampling.order < 1)
+    refuse("order", std::to_string(sampling.order), "at least 1");
+  if (flags.given("eta") && !(sampling.eta >= 0 && sampling.eta <= 1))
+    refuse("eta", fmt::format("{}", sampling.eta), "from 0 to 1");
+}
+
 void list_samplers(Flags& flags) {
   std::vector<std::pair<std::string, std::string>> samplers, spacings;
   for (const SamplerKind& kind : sampler_kinds()) samplers.emplace_back(kind.name, kind.help);

@@ -77,6 +77,10 @@ void check_range(const char* command, const char* flag, int64_t value, int64_t l
 // The largest --scale of grids.
 inline constexpr int64_t kMostScale = 1024;
 
+// Throws UsageError if a flag was given a number that means "the sampler's own" to the library,
+// such as --eta -1. Users leave the flag out.
+void check_sampling_flags(const char* command, const Flags& flags, const SamplerOptions& sampling);
+
 // Lists the samplers and the spacings with their meanings, in the help.
 void list_samplers(Flags& flags);
 

@@ -185,6 +185,7 @@ void refuse_to_overwrite(const Request& request, const Model* model, const Model
 
 int run(Request& request, const Flags& flags) {
   const Device device = request.machine.apply();
+  check_sampling_flags("eval", flags, request.generate.sampling);
   check(request);
   check_features(request.features);
   request.sets.needs_classes = request.features == "classifier";

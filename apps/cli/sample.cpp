@@ -51,10 +51,7 @@ void check(const SampleFlags& request, const Flags& flags) {
                "no output for the pictures; give --out grid.png, --each DIR, --trajectory t.webp "
                "or --tensors FILE.safetensors");
   }
-  if (flags.given("steps") && request.generate.sampling.steps < 1) {
-    fail_usage("sample", fmt::format("--steps is {}; it must be at least 1",
-                                     request.generate.sampling.steps));
-  }
+  check_sampling_flags("sample", flags, request.generate.sampling);
   request.generate.check();
   check_range("sample", "--columns", request.columns, 0, 1'000'000);
   check_range("sample", "--scale", request.scale, 0, kMostScale);

@@ -28,6 +28,7 @@ struct Request {
 int run(Request& request, const Flags& flags) {
   const Device device = request.machine.apply();
   check_output_name(request.out, "--out", ".safetensors");
+  check_sampling_flags("tune", flags, request.draw.sampling);
   request.draw.check();
   const Model model = request.model.load(flags, device);
   if (same_file(request.out, model.path)) {

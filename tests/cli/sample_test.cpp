@@ -79,6 +79,10 @@ TEST_F(Sample, RefusesWhatCannotWork) {
   expect_refused({model_, "--out", grid_, "--steps", "0"}, 2, "--steps is 0");
   expect_refused({model_, "--out", grid_, "--steps", "101"}, 2, "choose 1 to 100");
   expect_refused({model_, "--out", grid_, "--eta", "-0.1"}, 2, "eta is -0.1");
+  expect_refused({model_, "--out", grid_, "--eta", "-1"}, 2, "eta is -1; it must be from 0 to 1");
+  expect_refused({model_, "--out", grid_, "--sampler", "unipc", "--order", "0"}, 2,
+                 "--order is 0; it must be at least 1. Leave it out for the sampler's own");
+  expect_refused({model_, "--out", grid_, "--order", "-1"}, 2, "--order is -1");
   expect_refused({model_, "--out", grid_, "--objective", "flow"}, 2,
                  "says that objective is \"eps\"");
   expect_refused({model_, "--out", grid_, "--n", "0"}, 2, "--n is 0");
