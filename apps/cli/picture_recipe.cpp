@@ -119,6 +119,11 @@ std::string png_with_recipe(const Tensor& picture, const JsonObject& recipe) {
 }
 
 std::optional<JsonObject> recipe_in(const std::string& path) {
+  if (const std::optional<FileStatus> found = find_file(path);
+      found && found->type == FileType::kFolder) {
+    fail_usage("sample",
+               fmt::format("{} is a folder; give a PNG that ddpm sample has written", path));
+  }
   try {
     const std::optional<std::string> text = png_text(read_file(path), kKeyword, kMostJsonBytes);
     if (!text) return std::nullopt;

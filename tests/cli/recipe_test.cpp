@@ -211,6 +211,11 @@ TEST_F(CliRecipe, LinksAreNotWrittenThrough) {
   EXPECT_FALSE(exists(folder_ / "nothing"));
 }
 
+TEST_F(CliRecipe, LikeTakesNoFolder) {
+  make_folder(each_);
+  expect_refused({"--like", each_, "--out", grid_}, "is a folder");
+}
+
 // The guide is given by a path from another folder than the one in which --like runs.
 TEST_F(CliRecipe, LikeFindsTheGuide) {
   MixtureFile worse;
