@@ -3,6 +3,9 @@
 // The slope of dpmpp-3m falls to 2 in the end: the term of its second derivative has half the
 // factor of a Taylor expansion, here as in the program of its authors. Its error is a third of
 // dpmpp-2m's.
+//
+// The weights of ipndm are those of levels that are even in sigma / alpha, and on others its order
+// is at most 2. samplers/ipndm_test.cpp tests its orders 3 and 4 on even levels.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -60,6 +63,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Order{"dpmpp_2m", {.sampler = "dpmpp-2m"}, 1.8, 2.3},
                     Order{"dpmpp_3m", {.sampler = "dpmpp-3m"}, 2.2, 3.4},
                     Order{"dpmpp_2m_sde_eta0", {.sampler = "dpmpp-2m-sde", .eta = 0}, 1.8, 2.3},
+                    Order{"ipndm_1", {.sampler = "ipndm", .order = 1}, 0.8, 1.2},
+                    Order{"ipndm_2", {.sampler = "ipndm", .order = 2}, 1.8, 2.3},
                     Order{"unipc_1", {.sampler = "unipc", .order = 1}, 1.8, 2.3},
                     Order{"unipc_2", {.sampler = "unipc", .order = 2}, 2.7, 3.4},
                     Order{"unipc_3", {.sampler = "unipc", .order = 3}, 3.5, 4.5},
