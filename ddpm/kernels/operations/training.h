@@ -32,6 +32,15 @@ struct AdamParameter {
   Tensor moment1;  // updated
   Tensor moment2;  // updated
   Tensor ema;      // updated; may be empty
+  // The weight is multiplied by this before the update: 1 - rate * decay for a decay that is
+  // decoupled from the gradient (Loshchilov & Hutter 2017, arXiv:1711.05101), 1 for none.
+  double keep = 1;
+};
+
+// A tensor, and an average over its past values. Both have one shape.
+struct AveragedTensor {
+  Tensor value;    // read
+  Tensor average;  // updated
 };
 
 }  // namespace ddpm
@@ -184,6 +193,15 @@ struct Adam {
   std::string shape() const { return std::to_string(parameters.size()) + " tensors"; }
 };
 
+// average = decay * average + (1 - decay) * value for all of them: the same bits as Adam's ema.
+struct MoveAverages {
+  static constexpr const char* kName = "move_averages";
+  double decay = 0;
+  std::vector<AveragedTensor>& tensors;
+
+  std::string shape() const { return std::to_string(tensors.size()) + " tensors"; }
+};
+
 }  // namespace ddpm::op
 
 #define DDPM_TRAINING_OPERATIONS(F) \
@@ -198,4 +216,5 @@ struct Adam {
   F(HybridLossBackward)             \
   F(ScaleByDeviation)               \
   F(SumOfSquares)                   \
-  F(Adam)
+  F(Adam)                           \
+  F(MoveAverages)

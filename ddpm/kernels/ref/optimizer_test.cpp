@@ -46,6 +46,22 @@ TEST(RefAdam, LaterStepsScaleTheGradientAndFollowWithTheAverage) {
   EXPECT_FLOAT_EQ(parameters[0].ema.f32()[0], 7.5f + 5.0f / 12);
 }
 
+TEST(RefAdam, AWeightThatDecaysIsMultipliedBeforeTheUpdate) {
+  RefBackend ref;
+  std::vector<AdamParameter> parameters = {{Tensor::of({1}, {2}), Tensor::of({1}, {8}),
+                                            Tensor::zeros({1}), Tensor::zeros({1}), Tensor(), 0.5}};
+  ref.run(op::Adam{.args = {.learning_rate = 0.25}, .parameters = parameters});
+  EXPECT_NEAR(parameters[0].weight.f32()[0], 0.5 * 2 - 0.25, 1e-7);
+  EXPECT_FLOAT_EQ(parameters[0].moment1.f32()[0], 0.8f);  // without the decay
+}
+
+TEST(RefMoveAverages, MovesByTheShareOfTheDistance) {
+  RefBackend ref;
+  std::vector<AveragedTensor> tensors = {{Tensor::of({2}, {1, 2}), Tensor::of({2}, {5, 2})}};
+  ref.run(op::MoveAverages{.decay = 0.75, .tensors = tensors});
+  EXPECT_EQ(tensors[0].average.values(), (std::vector<float>{4, 2}));
+}
+
 TEST(RefSumOfSquares, SpansAllTensors) {
   RefBackend ref;
   EXPECT_EQ(sum_of_squares(ref, {Tensor::of({2}, {3, 4}), Tensor::full({2, 2}, 0.5)}), 26);

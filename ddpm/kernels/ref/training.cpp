@@ -129,12 +129,23 @@ void RefBackend::run(const op::Adam& o) {
         const double second = o.args.beta2 * v[i] + (1 - o.args.beta2) * g * g;
         m[i] = static_cast<float>(first);
         v[i] = static_cast<float>(second);
-        w[i] =
-            static_cast<float>(w[i] - rate * first / (std::sqrt(second) / correction + o.args.eps));
+        const double change = rate * first / (std::sqrt(second) / correction + o.args.eps);
+        w[i] = static_cast<float>(parameter.keep * w[i] - change);
         if (ema) {
           ema[i] = static_cast<float>(o.args.ema_decay * ema[i] + (1 - o.args.ema_decay) * w[i]);
         }
       }
+    });
+  }
+}
+
+void RefBackend::run(const op::MoveAverages& o) {
+  for (AveragedTensor& tensor : o.tensors) {
+    const float* value = tensor.value.f32();
+    float* average = tensor.average.f32();
+    parallel_for(tensor.value.elements(), ref::grain(8), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        average[i] = static_cast<float>(o.decay * average[i] + (1 - o.decay) * value[i]);
     });
   }
 }

@@ -55,6 +55,7 @@ class CpuBackend : public RefBackend {
   void run(const op::LossBackward& o) override;
   void run(const op::SumOfSquares& o) override;
   void run(const op::Adam& o) override;
+  void run(const op::MoveAverages& o) override;
 
   std::string algorithm(const op::Conv2d& o) const override;
   std::string algorithm(const op::Conv2dBackwardData& o) const override;

@@ -24,7 +24,11 @@ struct AdamStep {
   float rate;                // learning rate over the first moment's bias correction
   float inverse_correction;  // of the root of the second moment
   float eps;
-  float ema_decay, ema_share;
+};
+
+// How an average moves: the weight of the past, and that of the new value.
+struct AverageStep {
+  float decay, share;
 };
 
 // A parameter, or a part of one.
@@ -35,6 +39,14 @@ struct AdamSpan {
   float* moment1;
   float* moment2;
   float* ema;  // or null
+  float keep;  // the weight is multiplied by this first
+};
+
+// A tensor and its average, or a part of them.
+struct AverageSpan {
+  int64_t count;
+  const float* value;
+  float* average;
 };
 
 }  // namespace
@@ -54,8 +66,14 @@ HWY_BEFORE_NAMESPACE();
 namespace ddpm::cpu::HWY_NAMESPACE {
 namespace {
 
+HWY_INLINE Vec moved(const AverageStep& step, Vec average, Vec value) {
+  const Vec distance = hn::Sub(value, average);
+  return step.share < 0.5f ? hn::MulAdd(distance, set(step.share), average)
+                           : hn::NegMulAdd(distance, set(step.decay), value);
+}
+
 template <bool kEma>
-void update(const AdamStep& step, const AdamSpan& span) {
+void update(const AdamStep& step, const AverageStep& average, const AdamSpan& span) {
   for_each_vector(span.count, [&](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
     const Vec grad = hn::Mul(lanes.load(span.grad + i), set(step.grad_scale));
     Vec first = lanes.load(span.moment1 + i), second = lanes.load(span.moment2 + i);
@@ -63,22 +81,23 @@ void update(const AdamStep& step, const AdamSpan& span) {
     second = hn::MulAdd(hn::Sub(hn::Mul(grad, grad), second), set(step.share2), second);
     const Vec size = hn::MulAdd(hn::Sqrt(second), set(step.inverse_correction), set(step.eps));
     const Vec change = hn::Div(hn::Mul(first, set(step.rate)), size);
-    const Vec weight = hn::Sub(lanes.load(span.weight + i), change);
+    const Vec weight = hn::MulSub(lanes.load(span.weight + i), set(span.keep), change);
     lanes.store(first, span.moment1 + i);
     lanes.store(second, span.moment2 + i);
     lanes.store(weight, span.weight + i);
-    if (kEma) {
-      const Vec ema = lanes.load(span.ema + i);
-      const Vec distance = hn::Sub(weight, ema);
-      lanes.store(step.ema_share < 0.5f ? hn::MulAdd(distance, set(step.ema_share), ema)
-                                        : hn::NegMulAdd(distance, set(step.ema_decay), weight),
-                  span.ema + i);
-    }
+    if (kEma) lanes.store(moved(average, lanes.load(span.ema + i), weight), span.ema + i);
   });
 }
 
-void adam_span(const AdamStep& step, const AdamSpan& span) {
-  span.ema ? update<true>(step, span) : update<false>(step, span);
+void adam_span(const AdamStep& step, const AverageStep& average, const AdamSpan& span) {
+  span.ema ? update<true>(step, average, span) : update<false>(step, average, span);
+}
+
+void average_span(const AverageStep& step, const AverageSpan& span) {
+  for_each_vector(span.count, [&](int64_t i, auto lanes) DDPM_SIMD_LAMBDA {
+    const Vec average = lanes.load(span.average + i);
+    lanes.store(moved(step, average, lanes.load(span.value + i)), span.average + i);
+  });
 }
 
 double square_sum(const float* x, int64_t count) {
@@ -107,6 +126,7 @@ HWY_AFTER_NAMESPACE();
 namespace ddpm::cpu {
 
 DDPM_SIMD_TABLE(adam_span);
+DDPM_SIMD_TABLE(average_span);
 DDPM_SIMD_TABLE(square_sum);
 
 namespace {
@@ -156,19 +176,38 @@ double sum_of_squares(const std::vector<Span>& spans) {
   return sum;
 }
 
-void adam(const AdamStep& step, const std::vector<AdamSpan>& parameters) {
+void adam(const AdamStep& step, const AverageStep& average,
+          const std::vector<AdamSpan>& parameters) {
   const auto kernel = DDPM_SIMD_CHOOSE(adam_span);
   const std::vector<Chunk> chunks = chunks_of(parameters);
   for_each_task(static_cast<int64_t>(chunks.size()), work_of(chunks), [&](int64_t i) {
     const Chunk& chunk = chunks[i];
     const AdamSpan& p = parameters[chunk.array];
-    kernel(step, {.count = chunk.count,
-                  .weight = p.weight + chunk.first,
-                  .grad = p.grad + chunk.first,
-                  .moment1 = p.moment1 + chunk.first,
-                  .moment2 = p.moment2 + chunk.first,
-                  .ema = p.ema ? p.ema + chunk.first : nullptr});
+    kernel(step, average,
+           {.count = chunk.count,
+            .weight = p.weight + chunk.first,
+            .grad = p.grad + chunk.first,
+            .moment1 = p.moment1 + chunk.first,
+            .moment2 = p.moment2 + chunk.first,
+            .ema = p.ema ? p.ema + chunk.first : nullptr,
+            .keep = p.keep});
   });
+}
+
+void move_averages(const AverageStep& step, const std::vector<AverageSpan>& tensors) {
+  const auto kernel = DDPM_SIMD_CHOOSE(average_span);
+  const std::vector<Chunk> chunks = chunks_of(tensors);
+  for_each_task(static_cast<int64_t>(chunks.size()), work_of(chunks), [&](int64_t i) {
+    const Chunk& chunk = chunks[i];
+    const AverageSpan& t = tensors[chunk.array];
+    kernel(
+        step,
+        {.count = chunk.count, .value = t.value + chunk.first, .average = t.average + chunk.first});
+  });
+}
+
+AverageStep average_step(double decay) {
+  return {.decay = static_cast<float>(decay), .share = static_cast<float>(1 - decay)};
 }
 
 AdamStep adam_step(const AdamArgs& args) {
@@ -178,9 +217,7 @@ AdamStep adam_step(const AdamArgs& args) {
           .share2 = static_cast<float>(1 - args.beta2),
           .rate = static_cast<float>(args.learning_rate / (1 - std::pow(args.beta1, t))),
           .inverse_correction = static_cast<float>(1 / std::sqrt(1 - std::pow(args.beta2, t))),
-          .eps = static_cast<float>(args.eps),
-          .ema_decay = static_cast<float>(args.ema_decay),
-          .ema_share = static_cast<float>(1 - args.ema_decay)};
+          .eps = static_cast<float>(args.eps)};
 }
 
 }  // namespace
@@ -202,9 +239,17 @@ void CpuBackend::run(const op::Adam& o) {
                      .grad = p.grad.f32(),
                      .moment1 = p.moment1.f32(),
                      .moment2 = p.moment2.f32(),
-                     .ema = p.ema.defined() ? p.ema.f32() : nullptr});
+                     .ema = p.ema.defined() ? p.ema.f32() : nullptr,
+                     .keep = static_cast<float>(p.keep)});
   }
-  cpu::adam(cpu::adam_step(o.args), spans);
+  cpu::adam(cpu::adam_step(o.args), cpu::average_step(o.args.ema_decay), spans);
+}
+
+void CpuBackend::run(const op::MoveAverages& o) {
+  std::vector<cpu::AverageSpan> spans;
+  for (AveragedTensor& tensor : o.tensors)
+    spans.push_back({tensor.value.elements(), tensor.value.f32(), tensor.average.f32()});
+  cpu::move_averages(cpu::average_step(o.decay), spans);
 }
 
 }  // namespace ddpm

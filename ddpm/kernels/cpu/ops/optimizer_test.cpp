@@ -7,7 +7,7 @@ namespace {
 
 using namespace ddpm::testing;
 
-// Several steps over tensors of several sizes; the second has no moving average.
+// Several steps over tensors of several sizes; the second has no moving average, the third a decay.
 std::vector<Output> train(Backend& on, double ema_decay) {
   std::vector<AdamParameter> parameters;
   for (int64_t size : {40001, 1, 7, 64}) {
@@ -15,6 +15,7 @@ std::vector<Output> train(Backend& on, double ema_decay) {
                           Tensor::zeros({size}), normal_tensor({size}, 2)});
   }
   parameters[1].ema = Tensor();
+  parameters[2].keep = 0.75;
   for (int64_t step = 1; step <= 3; ++step) {
     for (AdamParameter& p : parameters) {
       p.grad = normal_tensor(p.weight.shape(), static_cast<uint64_t>(10 + step));
@@ -33,6 +34,16 @@ std::vector<Output> train(Backend& on, double ema_decay) {
   return outputs;
 }
 
+std::vector<Output> move_averages(Backend& on, double decay) {
+  std::vector<AveragedTensor> tensors;
+  for (int64_t size : {40001, 1, 0, 65})
+    tensors.push_back({normal_tensor({size}, 1), normal_tensor({size}, 2)});
+  on.run(op::MoveAverages{.decay = decay, .tensors = tensors});
+  std::vector<Output> outputs;
+  for (AveragedTensor& tensor : tensors) outputs.push_back({"average", tensor.average});
+  return outputs;
+}
+
 double sum_of_squares(Backend& on, const std::vector<Tensor>& tensors) {
   double sum = NAN;
   on.run(op::SumOfSquares{.tensors = tensors, .sum = sum});
@@ -45,6 +56,27 @@ TEST_P(OptimizerTest, AdamAgreesWithRef) {
   for (double decay : {0.0, 0.3, 0.995}) {
     expect_agrees_with_ref([&](Backend& on) { return train(on, decay); },
                            "decay " + std::to_string(decay));
+  }
+}
+
+TEST_P(OptimizerTest, AveragesAgreeWithRef) {
+  for (double decay : {0.0, 0.3, 0.995}) {
+    expect_agrees_with_ref([&](Backend& on) { return move_averages(on, decay); },
+                           "decay " + std::to_string(decay));
+  }
+}
+
+TEST_P(OptimizerTest, AveragesHaveTheBitsOfThoseInAdam) {
+  CpuBackend cpu;
+  for (double decay : {0.3, 0.995}) {
+    const Tensor before = normal_tensor({77}, 2);
+    std::vector<AdamParameter> parameters = {{normal_tensor({77}, 1), normal_tensor({77}, 3),
+                                              Tensor::zeros({77}), Tensor::zeros({77}),
+                                              before.clone()}};
+    cpu.run(op::Adam{.args = {.ema_decay = decay}, .parameters = parameters});
+    std::vector<AveragedTensor> averages = {{parameters[0].weight, before.clone()}};
+    cpu.run(op::MoveAverages{.decay = decay, .tensors = averages});
+    EXPECT_TRUE(same_bits(averages[0].average, parameters[0].ema));
   }
 }
 
@@ -74,6 +106,7 @@ TEST_P(OptimizerTest, SumOfSquaresAgreesForEveryLength) {
 
 TEST_P(OptimizerTest, BitsDoNotDependOnTheThreadCount) {
   expect_same_bits_for_any_thread_count([](Backend& on) { return train(on, 0.9); });
+  expect_same_bits_for_any_thread_count([](Backend& on) { return move_averages(on, 0.9); });
   CpuBackend cpu;
   const std::vector<Tensor> tensors = {normal_tensor({70001}, 1), normal_tensor({40001}, 2)};
   set_num_threads(1);
