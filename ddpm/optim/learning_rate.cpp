@@ -1,0 +1,66 @@
+#include "ddpm/optim/learning_rate.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
+
+namespace ddpm {
+namespace {
+
+// p in the header's formulas.
+double progress(const RateSchedule& schedule, int64_t start, int64_t step) {
+  if (step <= start || schedule.steps <= start) return 0;
+  const auto done = static_cast<double>(step - start);
+  return std::min(1.0, done / static_cast<double>(schedule.steps - start));
+}
+
+double constant(const RateSchedule& /*schedule*/, int64_t /*start*/, int64_t /*step*/) { return 1; }
+
+double cosine(const RateSchedule& schedule, int64_t start, int64_t step) {
+  return (1 + std::cos(std::numbers::pi * progress(schedule, start, step))) / 2;
+}
+
+double linear(const RateSchedule& schedule, int64_t start, int64_t step) {
+  return 1 - progress(schedule, start, step);
+}
+
+double rsqrt(const RateSchedule& /*schedule*/, int64_t start, int64_t step) {
+  const auto from = static_cast<double>(std::max<int64_t>(start, 1));
+  return std::sqrt(from / std::max(static_cast<double>(step + 1), from));
+}
+
+struct NamedSchedule {
+  const char* name;
+  double (*factor)(const RateSchedule& schedule, int64_t start, int64_t step);
+};
+constexpr NamedSchedule kSchedules[] = {
+    {"constant", constant}, {"cosine", cosine}, {"linear", linear}, {"rsqrt", rsqrt}};
+
+}  // namespace
+
+std::vector<std::string> rate_schedule_names() {
+  std::vector<std::string> names;
+  for (const NamedSchedule& schedule : kSchedules) names.emplace_back(schedule.name);
+  return names;
+}
+
+double learning_rate_at(const RateSchedule& schedule, int64_t step) {
+  const double warmup =
+      schedule.warmup > 0
+          ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(schedule.warmup))
+          : 1.0;
+  const int64_t start = std::max(schedule.decay_start, schedule.warmup);
+  for (const NamedSchedule& named : kSchedules) {
+    if (schedule.schedule == named.name)
+      return schedule.rate * (warmup * named.factor(schedule, start, step));
+  }
+  fail_usage("train", fmt::format("there is no schedule of the learning rate \"{}\"; choose {}",
+                                  schedule.schedule, join_choices(rate_schedule_names())));
+}
+
+}  // namespace ddpm

@@ -1,0 +1,121 @@
+#include "ddpm/optim/post_hoc.h"
+
+#include <fmt/core.h>
+
+#include <Eigen/Core>
+#include <Eigen/QR>
+#include <algorithm>
+#include <cmath>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/threads.h"
+
+namespace ddpm {
+namespace {
+
+constexpr int64_t kGrain = 16384;
+
+// The integral of the product of two profiles, from 0 to the earlier of their times.
+double overlap(const PowerProfile& a, const PowerProfile& b) {
+  const PowerProfile& early = a.time < b.time ? a : b;
+  const PowerProfile& late = a.time < b.time ? b : a;
+  return (a.gamma + 1) * (b.gamma + 1) / (a.gamma + b.gamma + 1) / late.time *
+         std::pow(early.time / late.time, late.gamma);
+}
+
+void check_time(double time) {
+  if (std::isfinite(time) && time > 0) return;
+  fail_usage("average", fmt::format("an average at the time {}; times must be above 0", time));
+}
+
+void check_same_network(const std::vector<AverageSnapshot>& snapshots) {
+  const std::vector<Tensor>& first = snapshots.front().weights;
+  for (const AverageSnapshot& snapshot : snapshots) {
+    bool same = snapshot.weights.size() == first.size();
+    for (size_t i = 0; same && i < first.size(); ++i)
+      same = snapshot.weights[i].shape() == first[i].shape();
+    if (!same) {
+      fail_usage("average", fmt::format("the snapshots at {} and {} are of different networks",
+                                        snapshots.front().time, snapshot.time));
+    }
+  }
+}
+
+}  // namespace
+
+double power_width(double gamma) { return std::sqrt((gamma + 1) / (gamma + 3)) / (gamma + 2); }
+
+double power_gamma(double width) {
+  if (!(width > 0 && width <= power_width(0))) {
+    fail_usage("average", fmt::format("the width is {} but must lie above 0 and be at most {:.4f}; "
+                                      "0.05 to 0.15 is usual",
+                                      width, power_width(0)));
+  }
+  // The width falls with gamma, and is below 1 / (gamma + 2).
+  double low = 0, high = 1 / width;
+  for (int i = 0; i < 200 && low < high; ++i) {
+    const double middle = (low + high) / 2;
+    if (middle == low || middle == high) break;
+    (power_width(middle) > width ? low : high) = middle;
+  }
+  return high;
+}
+
+std::vector<double> post_hoc_coefficients(const std::vector<PowerProfile>& stored,
+                                          const PowerProfile& wanted) {
+  if (stored.empty()) fail_usage("average", "there are no stored averages to combine");
+  check_time(wanted.time);
+  for (const PowerProfile& profile : stored) check_time(profile.time);
+  const auto count = static_cast<Eigen::Index>(stored.size());
+  Eigen::MatrixXd products(count, count);
+  Eigen::VectorXd right(count);
+  for (Eigen::Index i = 0; i < count; ++i) {
+    const PowerProfile& of = stored[static_cast<size_t>(i)];
+    right[i] = overlap(of, wanted);
+    for (Eigen::Index j = 0; j < count; ++j)
+      products(i, j) = overlap(of, stored[static_cast<size_t>(j)]);
+  }
+  // Profiles of unit length make the matrix well scaled. A decomposition that finds the rank also
+  // takes profiles that are stored twice.
+  const Eigen::VectorXd scale = products.diagonal().cwiseSqrt().cwiseInverse();
+  const Eigen::MatrixXd scaled = scale.asDiagonal() * products * scale.asDiagonal();
+  const Eigen::CompleteOrthogonalDecomposition<Eigen::MatrixXd> solver(scaled);
+  const Eigen::VectorXd solution = solver.solve(scale.cwiseProduct(right)).cwiseProduct(scale);
+  return {solution.data(), solution.data() + count};
+}
+
+void add_scaled(double coefficient, const Tensor& x, std::vector<double>& total) {
+  DDPM_CHECK(static_cast<int64_t>(total.size()) == x.elements());
+  const float* from = x.f32();
+  parallel_for(x.elements(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) total[static_cast<size_t>(i)] += coefficient * from[i];
+  });
+}
+
+std::vector<Tensor> post_hoc_average(const std::vector<AverageSnapshot>& snapshots, double width,
+                                     double time) {
+  std::vector<PowerProfile> stored;
+  double last = 0;
+  for (const AverageSnapshot& snapshot : snapshots) {
+    stored.push_back({snapshot.time, power_gamma(snapshot.width)});
+    last = std::max(last, snapshot.time);
+  }
+  if (time > last && !snapshots.empty()) {
+    fail_usage("average",
+               fmt::format("an average at {}, but the last snapshot is of {}", time, last));
+  }
+  const PowerProfile wanted{time == 0 && last > 0 ? last : time, power_gamma(width)};
+  const std::vector<double> coefficients = post_hoc_coefficients(stored, wanted);
+  check_same_network(snapshots);
+  std::vector<Tensor> average;
+  for (size_t i = 0; i < snapshots.front().weights.size(); ++i) {
+    const Shape& shape = snapshots.front().weights[i].shape();
+    std::vector<double> total(static_cast<size_t>(shape.elements()));
+    for (size_t k = 0; k < snapshots.size(); ++k)
+      add_scaled(coefficients[k], snapshots[k].weights[i], total);
+    average.push_back(Tensor::of(shape, {total.begin(), total.end()}));
+  }
+  return average;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,55 @@
+// Averages of the weights whose width is chosen after the training (Karras et al. 2023,
+// arXiv:2312.02696, section 3 and appendix C).
+//
+// A power-function average at time t weights the weights at an earlier time u by p(u) = (gamma + 1)
+// u^gamma / t^(gamma + 1). Its relative width sigma_rel is the standard deviation of that
+// distribution divided by t. Any other such average is nearly a combination of stored ones, whose
+// coefficients are found by least squares between the distributions (algorithm 3).
+//
+// Times are counts of steps or of pictures: only their ratios matter.
+#pragma once
+
+#include <vector>
+
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm {
+
+// The exponent of the average of a relative width: the root above 0 of sigma_rel^2 = (gamma + 1)
+// (gamma + 2)^-2 (gamma + 3)^-1. The width must lie above 0 and be at most 0.288, which is that of
+// gamma = 0, the mean of all weights. Throws UsageError otherwise.
+double power_gamma(double width);
+// The opposite.
+double power_width(double gamma);
+
+// When an average was stored, and its exponent.
+struct PowerProfile {
+  double time = 0;
+  double gamma = 0;
+};
+
+// The coefficient of each stored average in the best approximation of `wanted`: those that minimise
+// the integral of (sum of coefficient * p - p_wanted)^2 over time. In double. Throws UsageError if
+// there are none, or a time is not above 0.
+std::vector<double> post_hoc_coefficients(const std::vector<PowerProfile>& stored,
+                                          const PowerProfile& wanted);
+
+// A stored average: one tensor per parameter.
+struct AverageSnapshot {
+  // When it was stored.
+  double time = 0;
+  // Its relative width.
+  double width = 0;
+  std::vector<Tensor> weights;
+};
+
+// The average of relative width `width` at the time `time` (0: that of the last snapshot), summed
+// in double and rounded to float32. Throws UsageError as above, for a time after the last snapshot,
+// and if the snapshots are of different networks.
+std::vector<Tensor> post_hoc_average(const std::vector<AverageSnapshot>& snapshots, double width,
+                                     double time = 0);
+
+// Sums that are too large to hold all their terms at once: total += coefficient * x, elementwise.
+void add_scaled(double coefficient, const Tensor& x, std::vector<double>& total);
+
+}  // namespace ddpm
