@@ -15,6 +15,7 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/engine/run/run.h
   ddpm/engine/train_options.h
   ddpm/nn/network_config.h
+  ddpm/optim/update_options.h
   ddpm/tensor/device.h
   ddpm/tensor/shape.h
   ddpm/tensor/tensor.h)

@@ -15,6 +15,7 @@
 #include "ddpm/engine/run/run.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/nn/network_config.h"
+#include "ddpm/optim/update_options.h"
 #include "ddpm/tensor/device.h"
 #include "ddpm/tensor/shape.h"
 #include "ddpm/tensor/tensor.h"

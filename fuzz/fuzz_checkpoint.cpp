@@ -6,6 +6,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/nn/tutorial/unet.h"
+#include "ddpm/optim/adam.h"
 #include "fuzz/support.h"
 
 namespace {

@@ -43,36 +43,34 @@ Checkpoint Checkpoint::open(const std::string& path) {
   return checkpoint;
 }
 
-void Checkpoint::load(Network& network, Adam& adam) const {
-  std::vector<Tensor> weights = parameter_tensors(network), ema = adam.ema(), m = adam.moment1(),
-                      v = adam.moment2();
+void Checkpoint::load(Network& network, Optimizer& optimizer) const {
+  std::vector<Tensor> weights = parameter_tensors(network), ema = optimizer.ema();
   read_weights(file_, "model.", network, weights);
   read_weights(file_, "ema.", network, ema);
-  read_weights(file_, "adam.m.", network, m);
-  read_weights(file_, "adam.v.", network, v);
-  adam.set_steps(step_);
+  read_tensors(file_, state_tensors(network, optimizer));
+  optimizer.set_steps(step_);
 }
 
 void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
-                     const Adam& adam, const CheckpointMarks& marks) {
+                     const Optimizer& optimizer, const CheckpointMarks& marks) {
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
   writer.set_metadata(kKindKey, "checkpoint");
   writer.set_metadata(kVersionKey, version());
-  writer.set_metadata(kStepKey, std::to_string(adam.steps()));
+  writer.set_metadata(kStepKey, std::to_string(optimizer.steps()));
   writer.set_metadata(kConfigKey, to_json(config));
   writer.set_metadata(kRunKey, marks.run);
   writer.set_metadata(kDataKey, marks.data);
   writer.set_metadata(kOptionsKey, marks.options);
   add_weights(writer, "model.", network, parameter_tensors(network));
-  add_weights(writer, "ema.", network, adam.ema());
-  add_weights(writer, "adam.m.", network, adam.moment1());
-  add_weights(writer, "adam.v.", network, adam.moment2());
+  add_weights(writer, "ema.", network, optimizer.ema());
+  for (const FileTensor& state : state_tensors(network, optimizer))
+    writer.add(state.name, state.tensor, state.layout);
   writer.write(path);
 }
 
-void load_checkpoint(const std::string& path, Network& network, Adam& adam) {
-  Checkpoint::open(path).load(network, adam);
+void load_checkpoint(const std::string& path, Network& network, Optimizer& optimizer) {
+  Checkpoint::open(path).load(network, optimizer);
 }
 
 void prune_checkpoints(const std::string& run, const PruneOptions& options) {

@@ -1,5 +1,5 @@
 // The state of a training run in one file, with which a resumed run continues as if it had never
-// stopped. It holds the weights, their average, the optimizer's moments and step, and the options
+// stopped. It holds the weights, their average, the optimizer's state and step, and the options
 // with the seed. Randomness is counter-based, so seed and step are its whole state.
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/step_files.h"
 #include "ddpm/io/safetensors.h"
-#include "ddpm/optim/adam.h"
+#include "ddpm/optim/optimizer.h"
 
 namespace ddpm {
 
@@ -34,7 +34,7 @@ class Checkpoint {
   const CheckpointMarks& marks() const { return marks_; }
   // Reads everything into a network of its configuration and the network's optimizer. Throws Error
   // if it does not fit.
-  void load(Network& network, Adam& adam) const;
+  void load(Network& network, Optimizer& optimizer) const;
 
  private:
   explicit Checkpoint(SafetensorsFile file) : file_(std::move(file)) {}
@@ -47,9 +47,9 @@ class Checkpoint {
 
 // Atomic: an older file of the same name stays complete until the new one is complete.
 void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
-                     const Adam& adam, const CheckpointMarks& marks = {});
+                     const Optimizer& optimizer, const CheckpointMarks& marks = {});
 // Checkpoint::open() and load() in one call.
-void load_checkpoint(const std::string& path, Network& network, Adam& adam);
+void load_checkpoint(const std::string& path, Network& network, Optimizer& optimizer);
 
 struct PruneOptions {
   // The step that was saved last. Checkpoints with higher steps are not removed.

@@ -10,6 +10,7 @@
 #include "ddpm/engine/model_test_support.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/tutorial/unet.h"
+#include "ddpm/optim/adam.h"
 #include "tests/support/compare.h"
 #include "tests/support/errors.h"
 #include "tests/support/fixture.h"

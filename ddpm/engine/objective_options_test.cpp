@@ -182,8 +182,8 @@ TEST(ObjectiveOptions, ABreakChangesNoBit) {
     after(straight, 3);
     after(first, 3);
     const std::string path = folder / fmt::format("{}.safetensors", one.name);
-    save_checkpoint(path, first.config(), first.network(), first.adam(), {});
-    load_checkpoint(path, second.network(), second.adam());
+    save_checkpoint(path, first.config(), first.network(), first.optimizer(), {});
+    load_checkpoint(path, second.network(), second.optimizer());
     EXPECT_EQ(after(second, 3), after(straight, 3)) << one.name;
   }
 }

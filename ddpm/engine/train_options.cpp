@@ -8,6 +8,7 @@
 #include "ddpm/data/condition.h"
 #include "ddpm/diffusion/level.h"
 #include "ddpm/kernels/arguments.h"
+#include "ddpm/optim/learning_rate.h"
 
 namespace ddpm {
 namespace {
@@ -77,9 +78,17 @@ void OptimizerOptions::fields(Fields& field) {
         "for all values from 4")
       .range(0, kMostBatch)
       .may_change();
-  field("lr", lr, "learning rate of Adam").above(0, 1).advice("2e-4 is usual");
+  field("lr", lr, "learning rate").above(0, 1).advice("2e-4 is usual");
   field("lr_warmup", lr_warmup, "steps over which the learning rate rises from 0")
       .range(0, kMostTrainedSteps);
+  field("lr_schedule", lr_schedule,
+        "the learning rate after its rise: constant; cosine or linear, which fall to 0 until the "
+        "end; or rsqrt, which falls with the root of the steps")
+      .choices("schedule of the learning rate", rate_schedule_names());
+  field("lr_decay_start", lr_decay_start,
+        "step from which the learning rate falls, 0 for the end of its rise")
+      .range(0, kMostTrainedSteps);
+  update.fields(field);
   field("clip_norm", clip_norm, "largest norm of the gradient, 0 for no limit").at_least(0);
   field("ema_decay", ema_decay,
         "decay of the moving average of the weights, which samples are drawn with")
@@ -149,6 +158,13 @@ void TrainOptions::check() const {
   }
   network.check();
   process.check();
+  optimizer.update.check();
+  if (optimizer.lr_decay_start > 0 && optimizer.lr_schedule == "constant") {
+    fail_usage("train",
+               fmt::format("--lr-decay-start {} needs an --lr-schedule that falls: cosine, "
+                           "linear or rsqrt",
+                           optimizer.lr_decay_start));
+  }
   if (network.output_dim() != 0) {
     fail_usage("train",
                fmt::format("output_dim is {}; it must be 0 in a training, for the channels "

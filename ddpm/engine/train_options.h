@@ -9,6 +9,7 @@
 
 #include "ddpm/base/options.h"
 #include "ddpm/engine/model_config.h"
+#include "ddpm/optim/update_options.h"
 
 namespace ddpm {
 
@@ -42,6 +43,9 @@ struct OptimizerOptions {
   int64_t micro_batch = 0;
   double lr = 2e-4;
   int64_t lr_warmup = 100;
+  std::string lr_schedule = "constant";
+  int64_t lr_decay_start = 0;
+  UpdateOptions update;
   double clip_norm = 1;
   double ema_decay = 0.9995;
   double label_dropout = 0.1;

@@ -9,7 +9,10 @@
 #include "ddpm/autograd/functions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
+#include "ddpm/engine/parameter_roles.h"
 #include "ddpm/engine/streams.h"
+#include "ddpm/optim/learning_rate.h"
+#include "ddpm/optim/update_options.h"
 #include "ddpm/tensor/memory.h"
 
 namespace ddpm {
@@ -22,9 +25,12 @@ std::vector<Variable> trained_variables(Network& network) {
   return variables;
 }
 
-std::vector<Variable> initial_variables(Network& network, uint64_t seed) {
-  network.initialize(seed_of(seed, Stream::kInitialWeights));
-  return trained_variables(network);
+std::unique_ptr<Optimizer> optimizer_of(Network& network, const OptimizerOptions& options) {
+  network.initialize(seed_of(options.seed, Stream::kInitialWeights));
+  return make_optimizer(optimized_parameters(network), options.update,
+                        {.learning_rate = options.lr,
+                         .clip_norm = options.clip_norm,
+                         .ema_decay = options.ema_decay});
 }
 
 // The labels [N] of pictures first ... first + N - 1 of a run, with some replaced by "no class".
@@ -61,9 +67,7 @@ Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, Bat
       process_(config.process),
       loss_(loss_kind(options.loss)),
       network_(make_network(config.network, device)),
-      adam_(initial_variables(*network_, options.seed), {.learning_rate = options.lr,
-                                                         .clip_norm = options.clip_norm,
-                                                         .ema_decay = options.ema_decay}),
+      optimizer_(optimizer_of(*network_, options)),
       sum_(trained_variables(*network_)) {
   config_.network.check_image(config.height, config.width);
   check_predicts_images(config.network, config.process);
@@ -80,7 +84,7 @@ NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& noised,
   const Philox coin(seed_of(options_.seed, Stream::kSelfConditioning));
   // A device without values only counts memory: the most that a step needs.
   const bool shown = !noised.input.memory().holds_values() ||
-                     coin.uniform(static_cast<uint64_t>(adam_.steps())) < 0.5f;
+                     coin.uniform(static_cast<uint64_t>(optimizer_->steps())) < 0.5f;
   // This pass drops nothing, as in sampling: the input has no dropout seeds yet.
   if (taken.estimate && shown)
     input.estimate = Variable(estimate_of(noised, (*network_)(input).value()));
@@ -124,7 +128,7 @@ double Trainer::add_gradients(const Batch& part, uint64_t first, double share) {
 }
 
 StepMetrics Trainer::step() {
-  const int64_t step = adam_.steps();
+  const int64_t step = optimizer_->steps();
   const Batch pictures = batches_(step);
   const int64_t count = pictures.images.size(0);
   const int64_t chunk = options_.micro_batch > 0 ? options_.chunk() : count;
@@ -149,24 +153,25 @@ StepMetrics Trainer::step() {
     if (chunk < count) sum_.add();
   }
   if (chunk < count) sum_.finish();
-  const double norm = adam_.gradient_norm();
+  const double norm = optimizer_->gradient_norm();
   fail_if_not_finite("gradient", norm);
 
-  const double warmup =
-      options_.lr_warmup > 0
-          ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(options_.lr_warmup))
-          : 1.0;
-  adam_.set_learning_rate(options_.lr * warmup);
-  adam_.step(norm);
-  return {
-      .step = step + 1, .loss = loss, .gradient_norm = norm, .learning_rate = options_.lr * warmup};
+  const double rate = learning_rate_at({.schedule = options_.lr_schedule,
+                                        .rate = options_.lr,
+                                        .warmup = options_.lr_warmup,
+                                        .decay_start = options_.lr_decay_start,
+                                        .steps = options_.steps},
+                                       step);
+  optimizer_->set_learning_rate(rate);
+  optimizer_->step(norm);
+  return {.step = step + 1, .loss = loss, .gradient_norm = norm, .learning_rate = rate};
 }
 
 std::unique_ptr<Network> Trainer::averaged_network() {
   auto averaged = make_network(config_.network, network_->device());
   const std::vector<NamedParameter> parameters = averaged->parameters();
   for (size_t i = 0; i < parameters.size(); ++i)
-    parameters[i].parameter->variable = Variable(adam_.ema()[i]);
+    parameters[i].parameter->variable = Variable(optimizer_->ema()[i]);
   return averaged;
 }
 

@@ -14,8 +14,8 @@
 #include "ddpm/engine/train_options.h"
 #include "ddpm/kernels/arguments.h"
 #include "ddpm/nn/network.h"
-#include "ddpm/optim/adam.h"
 #include "ddpm/optim/gradient_sum.h"
+#include "ddpm/optim/optimizer.h"
 
 namespace ddpm {
 
@@ -40,7 +40,7 @@ class Trainer {
           Device device = Device::kCpu);
 
   // Does one step (Ho et al. 2020, algorithm 1): random noise levels, noised images, loss,
-  // gradients, Adam, average. The network gets labels and conditions if it takes them. A share
+  // gradients, optimizer, average. The network gets labels and conditions if it takes them. A share
   // label_dropout of the labels, chosen at random, is replaced by "no class". A network that takes
   // an earlier estimate gets its own in every second step on average, computed without gradients
   // (Chen et al. 2022, arXiv:2208.04202). With micro-batches, the gradients of fixed chunks of the
@@ -48,11 +48,11 @@ class Trainer {
   // loss or the gradient is not finite. The weights are then unchanged.
   StepMetrics step();
   // The number of steps done so far.
-  int64_t steps() const { return adam_.steps(); }
+  int64_t steps() const { return optimizer_->steps(); }
 
   const ModelConfig& config() const { return config_; }
   Network& network() { return *network_; }
-  Adam& adam() { return adam_; }
+  Optimizer& optimizer() { return *optimizer_; }
   // A network that shares the storage of the averaged weights. Samples are drawn with it.
   std::unique_ptr<Network> averaged_network();
 
@@ -70,7 +70,7 @@ class Trainer {
   Process process_;
   LossKind loss_;
   std::unique_ptr<Network> network_;
-  Adam adam_;
+  std::unique_ptr<Optimizer> optimizer_;
   GradientSum sum_;
 };
 

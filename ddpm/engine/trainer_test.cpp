@@ -15,6 +15,7 @@
 #include "ddpm/engine/streams.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/tutorial/unet.h"
+#include "ddpm/optim/adam.h"
 #include "ddpm/tensor/allocator.h"
 #include "tests/support/errors.h"
 #include "tests/support/gradients.h"

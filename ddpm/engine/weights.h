@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "ddpm/io/layout.h"
 #include "ddpm/io/safetensors.h"
 #include "ddpm/nn/module.h"
+#include "ddpm/optim/optimizer.h"
 
 namespace ddpm {
 
@@ -22,6 +24,18 @@ void read_weights(const SafetensorsFile& file, const std::string& prefix, Module
 // Adds weights[i] with the name prefix + path for every parameter, in the network's order.
 void add_weights(SafetensorsWriter& writer, const std::string& prefix, Module& network,
                  const std::vector<Tensor>& weights);
+
+// A tensor and its place in a file.
+struct FileTensor {
+  std::string name;
+  Layout layout = Layout::kAsIs;
+  Tensor tensor;
+};
+
+// What an optimizer keeps besides the weights and their average, with the names of its parameters.
+std::vector<FileTensor> state_tensors(Module& network, const Optimizer& optimizer);
+// Reads all of them. Throws Error as read_weights() does.
+void read_tensors(const SafetensorsFile& file, std::vector<FileTensor> targets);
 
 // The tensors of the network's parameters, in its order. They share storage with the network.
 std::vector<Tensor> parameter_tensors(Module& network);

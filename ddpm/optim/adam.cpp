@@ -1,59 +1,79 @@
 #include "ddpm/optim/adam.h"
 
-#include <algorithm>
-#include <cmath>
+#include <fmt/core.h>
 
 #include "ddpm/kernels/backend.h"
 
 namespace ddpm {
+namespace {
 
-double ema_decay_at(double decay, int64_t step) {
-  return std::min(decay, (1.0 + static_cast<double>(step)) / (10.0 + static_cast<double>(step)));
+std::vector<OptimizedParameter> without_decay(const std::vector<Variable>& variables) {
+  std::vector<OptimizedParameter> parameters;
+  for (const Variable& variable : variables) parameters.push_back({variable});
+  return parameters;
 }
 
-Adam::Adam(std::vector<Variable> parameters, const AdamOptions& options)
-    : parameters_(std::move(parameters)), options_(options) {
-  for (const Variable& parameter : parameters_) {
-    const Tensor& value = parameter.value();
-    moment1_.push_back(Tensor::zeros(value.shape(), value.device()));
-    moment2_.push_back(Tensor::zeros(value.shape(), value.device()));
-    if (options.ema_decay > 0) ema_.push_back(value.clone());
+std::vector<size_t> all_of(const std::vector<OptimizedParameter>& parameters) {
+  return members_where(parameters, [](const OptimizedParameter&) { return true; });
+}
+
+}  // namespace
+
+AdamMoments::AdamMoments(const std::vector<OptimizedParameter>& parameters,
+                         std::vector<size_t> members)
+    : members_(std::move(members)) {
+  for (const size_t i : members_) {
+    const Tensor& value = parameters[i].variable.value();
+    first_.push_back(Tensor::zeros(value.shape(), value.device()));
+    second_.push_back(Tensor::zeros(value.shape(), value.device()));
   }
 }
 
-double Adam::gradient_norm() const {
-  std::vector<Tensor> gradients;
-  for (const Variable& parameter : parameters_) {
-    if (parameter.grad().defined()) gradients.push_back(parameter.grad());
-  }
-  if (gradients.empty()) return 0;
-  double sum = 0;
-  backend_for(gradients.front().device()).run(op::SumOfSquares{.tensors = gradients, .sum = sum});
-  return std::sqrt(sum);
+void AdamMoments::add_to(std::vector<StateTensor>& state, const std::string& name) const {
+  for (size_t k = 0; k < members_.size(); ++k)
+    state.push_back({name + ".m.", members_[k], first_[k]});
+  for (size_t k = 0; k < members_.size(); ++k)
+    state.push_back({name + ".v.", members_[k], second_[k]});
 }
 
-void Adam::step(double gradient_norm) {
-  ++steps_;
-  AdamArgs args{.learning_rate = options_.learning_rate,
-                .beta1 = options_.beta1,
-                .beta2 = options_.beta2,
-                .eps = options_.eps,
-                .step = steps_,
-                .ema_decay = ema_decay_at(options_.ema_decay, steps_)};
-  if (options_.clip_norm > 0)
-    args.grad_scale = std::min(1.0, options_.clip_norm / (gradient_norm + 1e-6));
+PartlyAdam::PartlyAdam(std::vector<OptimizedParameter> parameters, const AdamOptions& options,
+                       std::vector<size_t> members)
+    : Optimizer(std::move(parameters), options),
+      moments_(Optimizer::parameters(), std::move(members)) {}
+
+void PartlyAdam::apply(const std::vector<Tensor>& gradients, const AdamArgs& args) {
   std::vector<AdamParameter> updates;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    Variable& parameter = parameters_[i];
-    Tensor gradient = parameter.grad();
-    if (!gradient.defined())
-      gradient = Tensor::zeros(parameter.shape(), parameter.value().device());
-    updates.push_back(
-        {parameter.value(), gradient, moment1_[i], moment2_[i], ema_.empty() ? Tensor() : ema_[i]});
+  for (size_t k = 0; k < moments_.members().size(); ++k) {
+    const size_t i = moments_.members()[k];
+    updates.push_back({.weight = weight(i),
+                       .grad = gradients[i],
+                       .moment1 = moments_.first()[k],
+                       .moment2 = moments_.second()[k],
+                       .ema = average(i),
+                       .keep = keep(i)});
   }
   if (updates.empty()) return;
   backend_for(updates.front().weight.device()).run(op::Adam{.args = args, .parameters = updates});
-  for (Variable& parameter : parameters_) parameter.clear_grad();
+}
+
+std::vector<StateTensor> PartlyAdam::state() const {
+  std::vector<StateTensor> state;
+  moments_.add_to(state);
+  return state;
+}
+
+Adam::Adam(std::vector<OptimizedParameter> parameters, const AdamOptions& options)
+    : PartlyAdam(parameters, options, all_of(parameters)) {}
+
+Adam::Adam(const std::vector<Variable>& parameters, const AdamOptions& options)
+    : Adam(without_decay(parameters), options) {}
+
+std::string Adam::describe() const {
+  const double decay = options().weight_decay;
+  const std::string of_decay =
+      decay > 0 ? fmt::format(", weight decay {} for matrices and filters", decay) : "";
+  return fmt::format("{} (betas {} and {}){}", decay > 0 ? "AdamW" : "Adam", options().beta1,
+                     options().beta2, of_decay);
 }
 
 }  // namespace ddpm

@@ -54,6 +54,9 @@ struct Tolerance {
   // A sum in double against the same sum in another order, relative to its terms.
   static constexpr double kDoubleSum = 1e-13;
 
+  // Weights after 20 steps of an optimizer in float32, and averages, against float64.
+  static constexpr double kOptimizer = 1e-5;
+
   // An operation's gradient against finite differences of its float32 forward pass, whose rounding
   // dominates: with the five-point stencil of worst_gradient_error(), relative to the largest
   // gradient. A wrong formula is off by 1e-2 or more.

@@ -187,8 +187,8 @@ TEST_F(Resume, ACheckpointWithoutMarksIsNotTakenByARunThatLeavesThem) {
   const std::string newest = path("checkpoints/step-00000006.safetensors");
   const ModelConfig config = load_model(folder_ / "a").config;
   Trainer other(options_.optimizer, config, [](int64_t) { return Tensor(); });
-  other.adam().set_steps(6);
-  save_checkpoint(newest, config, other.network(), other.adam());
+  other.optimizer().set_steps(6);
+  save_checkpoint(newest, config, other.network(), other.optimizer());
   EXPECT_TRUE(resume().finished);
   EXPECT_THAT(warnings_, HasSubstr("does not say which run"));
   EXPECT_EQ(files(), whole);

@@ -234,7 +234,7 @@ RunMetrics RunSession::step() {
 
 std::vector<Tensor> RunSession::copy_of_average() const {
   std::vector<Tensor> copy;
-  for (const Tensor& tensor : trainer_->adam().ema()) copy.push_back(tensor.clone());
+  for (const Tensor& tensor : trainer_->optimizer().ema()) copy.push_back(tensor.clone());
   return copy;
 }
 

@@ -57,7 +57,7 @@ void RunSession::save() {
   if (steps() == 0 || saved_ == steps()) return;
   log_->sync();
   const std::string path = checkpoint_path(directory_, steps());
-  save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->adam(),
+  save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->optimizer(),
                   marks_of(config_));
   saved_ = steps();
   write_averaged(in_run(directory_, "model.safetensors"));
@@ -78,7 +78,7 @@ bool RunSession::finish() {
 }
 
 void RunSession::write_averaged(const std::string& path) {
-  save_model(path, trainer_->config(), trainer_->network(), trainer_->adam().ema(), steps(),
+  save_model(path, trainer_->config(), trainer_->network(), trainer_->optimizer().ema(), steps(),
              config_.id);
 }
 

@@ -29,7 +29,7 @@ std::string load_or_why_not(const StepFile& entry, const RunConfig& config, Trai
     if (const std::string why = why_foreign(checkpoint.marks(), config); !why.empty()) return why;
     if (!same_model(checkpoint.config(), trainer.config()))
       return "its network, condition, schedule or picture size differs";
-    checkpoint.load(trainer.network(), trainer.adam());
+    checkpoint.load(trainer.network(), trainer.optimizer());
     return "";
   } catch (const SystemError& error) {
     const int code = error.code();

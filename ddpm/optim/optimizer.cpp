@@ -1,0 +1,73 @@
+#include "ddpm/optim/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ddpm/kernels/backend.h"
+
+namespace ddpm {
+
+double ema_decay_at(double decay, int64_t step) {
+  return std::min(decay, (1.0 + static_cast<double>(step)) / (10.0 + static_cast<double>(step)));
+}
+
+Optimizer::Optimizer(std::vector<OptimizedParameter> parameters, const AdamOptions& options)
+    : parameters_(std::move(parameters)), options_(options) {
+  if (options.ema_decay == 0) return;
+  for (const OptimizedParameter& parameter : parameters_)
+    ema_.push_back(parameter.variable.value().clone());
+}
+
+double Optimizer::gradient_norm() const {
+  std::vector<Tensor> gradients;
+  for (const OptimizedParameter& parameter : parameters_) {
+    if (parameter.variable.grad().defined()) gradients.push_back(parameter.variable.grad());
+  }
+  if (gradients.empty()) return 0;
+  double sum = 0;
+  backend_for(gradients.front().device()).run(op::SumOfSquares{.tensors = gradients, .sum = sum});
+  return std::sqrt(sum);
+}
+
+void Optimizer::step(double gradient_norm) {
+  ++steps_;
+  AdamArgs args{.learning_rate = options_.learning_rate,
+                .beta1 = options_.beta1,
+                .beta2 = options_.beta2,
+                .eps = options_.eps,
+                .step = steps_,
+                .ema_decay = ema_decay_at(options_.ema_decay, steps_)};
+  if (options_.clip_norm > 0)
+    args.grad_scale = std::min(1.0, options_.clip_norm / (gradient_norm + 1e-6));
+  if (parameters_.empty()) return;
+  std::vector<Tensor> gradients;
+  for (const OptimizedParameter& parameter : parameters_) {
+    const Tensor& value = parameter.variable.value();
+    const Tensor gradient = parameter.variable.grad();
+    gradients.push_back(gradient.defined() ? gradient
+                                           : Tensor::zeros(value.shape(), value.device()));
+  }
+  apply(gradients, args);
+  for (OptimizedParameter& parameter : parameters_) parameter.variable.clear_grad();
+}
+
+double Optimizer::keep(size_t i) const {
+  if (parameters_[i].role == ParameterRole::kOther) return 1;
+  return 1 - options_.learning_rate * options_.weight_decay;
+}
+
+void Optimizer::move_averages(const std::vector<size_t>& members, double decay) {
+  if (ema_.empty() || members.empty()) return;
+  std::vector<AveragedTensor> tensors;
+  for (const size_t i : members) tensors.push_back({weight(i), ema_[i]});
+  backend_for(tensors.front().value.device())
+      .run(op::MoveAverages{.decay = decay, .tensors = tensors});
+}
+
+int64_t Optimizer::count(const std::vector<size_t>& members) const {
+  int64_t weights = 0;
+  for (const size_t i : members) weights += parameters_[i].variable.value().elements();
+  return weights;
+}
+
+}  // namespace ddpm
