@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,6 +86,117 @@ TEST(Frechet, OfKnownCovariances) {
   b.covariance = {1, 0, 0, 0};
   EXPECT_EQ(b.constant_features(), 1);
   EXPECT_NEAR(frechet_distance(a, b), 4 + 1 + 9, 1e-12);
+}
+
+// S = Q diag(values) Q with the reflection Q = I - 2 u u^T, in long double until the last rounding.
+FeatureStatistics reflected(const std::vector<long double>& values) {
+  const size_t width = values.size();
+  std::vector<long double> u(width);
+  long double length = 0;
+  for (size_t i = 0; i < width; ++i) {
+    u[i] = 1 + static_cast<long double>(i % 5);
+    length += u[i] * u[i];
+  }
+  const auto q = [&](size_t i, size_t j) {
+    return (i == j ? 1.0L : 0.0L) - 2 * u[i] * u[j] / length;
+  };
+  FeatureStatistics result{.count = 1000, .mean = std::vector<double>(width)};
+  for (size_t i = 0; i < width; ++i) {
+    for (size_t j = 0; j < width; ++j) {
+      long double sum = 0;
+      for (size_t k = 0; k < width; ++k) sum += q(i, k) * values[k] * q(k, j);
+      result.covariance.push_back(static_cast<double>(sum));
+    }
+  }
+  return result;
+}
+
+// Where both covariances have the same eigenvectors, the distance is the sum of the squared
+// differences of the roots of their eigenvalues.
+TEST(Frechet, OfEigenvaluesOverTwelveOrdersOfMagnitude) {
+  constexpr size_t kValues = 48;
+  std::vector<long double> a, near, reversed;
+  for (size_t i = 0; i < kValues; ++i) {
+    a.push_back(std::pow(10.0L, -12.0L * static_cast<long double>(i) / (kValues - 1)));
+    near.push_back(a[i] * (i % 2 == 0 ? 1.02L : 0.99L));
+  }
+  reversed.assign(a.rbegin(), a.rend());
+  const auto expect = [](const std::vector<long double>& x, const std::vector<long double>& y) {
+    long double want = 0;
+    for (size_t i = 0; i < x.size(); ++i)
+      want += (std::sqrt(x[i]) - std::sqrt(y[i])) * (std::sqrt(x[i]) - std::sqrt(y[i]));
+    EXPECT_NEAR(frechet_distance(reflected(x), reflected(y)) / static_cast<double>(want), 1, 1e-9);
+  };
+  expect(a, near);
+  expect(a, reversed);
+  // The last ones are exactly zero.
+  for (size_t i = kValues - 8; i < kValues; ++i) a[i] = 0;
+  expect(a, near);
+  expect(near, reversed);
+}
+
+using Rows = std::vector<std::vector<long double>>;
+
+long double dot(const std::vector<long double>& a, const std::vector<long double>& b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0L);
+}
+
+// The sum of the singular values, by rotations that make the rows orthogonal (Hestenes 1958).
+long double sum_of_singular_values(Rows rows) {
+  for (int sweep = 0; sweep < 12; ++sweep) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      for (size_t j = i + 1; j < rows.size(); ++j) {
+        const long double angle =
+            std::atan2(2 * dot(rows[i], rows[j]), dot(rows[i], rows[i]) - dot(rows[j], rows[j])) /
+            2;
+        const long double c = std::cos(angle), s = std::sin(angle);
+        for (size_t k = 0; k < rows[i].size(); ++k) {
+          const long double x = rows[i][k], y = rows[j][k];
+          rows[i][k] = c * x + s * y;
+          rows[j][k] = c * y - s * x;
+        }
+      }
+    }
+  }
+  long double sum = 0;
+  for (const auto& row : rows) sum += std::sqrt(dot(row, row));
+  return sum;
+}
+
+// The vectors of a set minus their mean, divided by the square root of their number minus 1.
+Rows centred(const Tensor& set, std::vector<long double>& mean) {
+  const auto count = static_cast<size_t>(set.size(0)), width = static_cast<size_t>(set.size(1));
+  Rows rows(count, std::vector<long double>(width));
+  mean.assign(width, 0);
+  for (size_t i = 0; i < count * width; ++i) mean[i % width] += set.f32()[i];
+  for (size_t i = 0; i < count * width; ++i) {
+    rows[i / width][i % width] =
+        (set.f32()[i] - mean[i % width] / static_cast<long double>(count)) /
+        std::sqrt(static_cast<long double>(count - 1));
+  }
+  for (long double& each : mean) each /= static_cast<long double>(count);
+  return rows;
+}
+
+// With fewer vectors than features: the trace of the root is the sum of the singular values of the
+// product of both sets of centred vectors, [N, D] [D, M].
+TEST(Frechet, OfFewerVectorsThanFeatures) {
+  const Tensor a = normal_set(11, 24, 90), b = normal_set(12, 31, 90, 0.9f, 0.1f);
+  std::vector<long double> mean_a, mean_b;
+  const Rows x = centred(a, mean_a), y = centred(b, mean_b);
+  Rows products(x.size(), std::vector<long double>(y.size()));
+  long double want = -2 * sum_of_singular_values([&] {
+    for (size_t i = 0; i < x.size(); ++i)
+      for (size_t j = 0; j < y.size(); ++j) products[i][j] = dot(x[i], y[j]);
+    return products;
+  }());
+  for (const auto& row : x) want += dot(row, row);
+  for (const auto& row : y) want += dot(row, row);
+  for (size_t d = 0; d < mean_a.size(); ++d)
+    want += (mean_a[d] - mean_b[d]) * (mean_a[d] - mean_b[d]);
+  EXPECT_NEAR(
+      frechet_distance(feature_statistics(a), feature_statistics(b)) / static_cast<double>(want), 1,
+      1e-10);
 }
 
 TEST(Frechet, OfFewVectorsToItself) {

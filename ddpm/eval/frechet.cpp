@@ -4,8 +4,9 @@
 
 #include <fmt/core.h>
 
+#include <Eigen/Cholesky>
 #include <Eigen/Core>
-#include <Eigen/Eigenvalues>
+#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -19,6 +20,7 @@ namespace ddpm {
 namespace {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using ColumnMatrix = Eigen::MatrixXd;
 using FloatMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Eigen::Index;
 
@@ -28,28 +30,38 @@ Eigen::Map<const Matrix> covariance_of(const FeatureStatistics& statistics) {
   return {statistics.covariance.data(), width, width};
 }
 
-// What is this small relative to the largest eigenvalue is rounding.
-double threshold(const Eigen::VectorXd& eigenvalues) {
-  return static_cast<double>(eigenvalues.size()) * std::numeric_limits<double>::epsilon() *
-         eigenvalues.cwiseAbs().maxCoeff();
+// A matrix A [D, R] with A A^T = S for a covariance S of rank R: the standard deviations times the
+// factor of the correlations by Cholesky's algorithm with pivots. So the rounding of each feature
+// is relative to its own range.
+ColumnMatrix factor_of(const FeatureStatistics& statistics) {
+  const auto covariance = covariance_of(statistics);
+  const Index width = statistics.width();
+  const Eigen::VectorXd deviations = covariance.diagonal().cwiseMax(0).cwiseSqrt();
+  const Eigen::VectorXd inverse =
+      deviations.unaryExpr([](double v) { return v > 0 ? 1 / v : 0.0; });
+  const Eigen::LDLT<ColumnMatrix> solver(inverse.asDiagonal() * covariance * inverse.asDiagonal());
+  // The pivots fall. At the end come those that are zero but for rounding. `count` vectors have at
+  // most the rank count - 1.
+  const Eigen::VectorXd pivots = solver.vectorD();
+  const double zero = static_cast<double>(width) * std::numeric_limits<double>::epsilon();
+  const Index most = std::min<Index>(width, statistics.count - 1);
+  Index rank = 0;
+  while (rank < most && pivots[rank] > zero) ++rank;
+  const ColumnMatrix lower =
+      ColumnMatrix(solver.matrixL()).leftCols(rank) * pivots.head(rank).cwiseSqrt().asDiagonal();
+  return deviations.asDiagonal() * (solver.transpositionsP().transpose() * lower);
 }
 
-Eigen::VectorXd roots(const Eigen::VectorXd& eigenvalues) {
-  const double zero = threshold(eigenvalues);
-  return eigenvalues.unaryExpr([zero](double v) { return v > zero ? std::sqrt(v) : 0.0; });
-}
-
-[[noreturn]] void fail_to_converge() {
-  fail("eval",
-       "the eigenvalues of a covariance did not converge; the features may hold values that "
-       "are too large");
-}
-
-Matrix root_of(const Matrix& covariance) {
-  const Eigen::SelfAdjointEigenSolver<Matrix> solver(covariance);
-  if (solver.info() != Eigen::Success) fail_to_converge();
-  const Matrix& vectors = solver.eigenvectors();
-  return vectors * roots(solver.eigenvalues()).asDiagonal() * vectors.transpose();
+// The sum of the singular values.
+double nuclear_norm(const ColumnMatrix& matrix) {
+  if (matrix.size() == 0) return 0;
+  const Eigen::BDCSVD<ColumnMatrix> solver(matrix);
+  if (solver.info() != Eigen::Success) {
+    fail("eval",
+         "the singular values of two covariances did not converge; the features may hold values "
+         "that are too large");
+  }
+  return solver.singularValues().sum();
 }
 
 void check_finite(const FeatureStatistics& statistics) {
@@ -118,12 +130,7 @@ double frechet_distance(const FeatureStatistics& a, const FeatureStatistics& b) 
   const Eigen::Map<const Eigen::VectorXd> mean_a(a.mean.data(), a.width());
   const Eigen::Map<const Eigen::VectorXd> mean_b(b.mean.data(), b.width());
   const auto cov_a = covariance_of(a), cov_b = covariance_of(b);
-  const Matrix root = root_of(cov_a);
-  Matrix product = root * cov_b * root;
-  product = (0.5 * (product + product.transpose())).eval();
-  const Eigen::SelfAdjointEigenSolver<Matrix> solver(product, Eigen::EigenvaluesOnly);
-  if (solver.info() != Eigen::Success) fail_to_converge();
-  const double shared = roots(solver.eigenvalues()).sum();
+  const double shared = nuclear_norm(factor_of(a).transpose() * factor_of(b));
   // Of equal sets it would be a rounding error below 0.
   return std::max((mean_a - mean_b).squaredNorm() + cov_a.trace() + cov_b.trace() - 2 * shared,
                   0.0);

@@ -26,10 +26,13 @@ struct FeatureStatistics {
 // threads. Throws Error for fewer vectors.
 FeatureStatistics feature_statistics(const Tensor& features);
 
-// |m1 - m2|^2 + trace(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2). The trace of the last root is the sum of
-// the square roots of the eigenvalues of S1^1/2 S2 S1^1/2, a symmetric matrix, so that no root is
-// complex. Eigenvalues that are zero but for rounding count as zero. Symmetric in both arguments
-// but for rounding. Throws Error if the widths differ or a value is not finite.
+// |m1 - m2|^2 + trace(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2). If S1 = A A^T and S2 = B B^T, the trace
+// of the last root is the sum of the singular values of A^T B. It is computed so, because the roots
+// of small eigenvalues of the product would magnify their rounding: with 2048 features, those below
+// 1e-6 of the largest eigenvalue of S1 would be lost. The factors come from Cholesky's algorithm
+// with pivots. A pivot at or below D times the machine epsilon, relative to the variance of its
+// feature, counts as zero, and so do all behind the rank that `count` vectors can have. Symmetric
+// in both arguments but for rounding. Throws Error if the widths differ or a value is not finite.
 double frechet_distance(const FeatureStatistics& a, const FeatureStatistics& b);
 
 }  // namespace ddpm
