@@ -168,7 +168,7 @@ class Bound {
         const double apart = level.scale * (x - double{estimate.f32()[i]});
         const double v = variance.defined() ? double{variance.f32()[i]} : -1;
         sum += level.to_image ? decoder_nats(x, apart, log_variance(level, v))
-                              : divergence(level, apart, v).bits;
+                              : divergence(level, apart, v).nats;
       }
       nats_[n] += terms[n].weight * sum;
     }

@@ -236,7 +236,7 @@ TEST(Peers, TheHybridLossIsThatOfGuidedDiffusion) {
       const size_t mean = i / kChannels * 2 * kChannels + i % kChannels,
                    variance = mean + kChannels;
       const double difference = noise[i] - output[mean];
-      const BoundTerm term = variational_bound(given.process.bound(given.level(i)), difference,
+      const BoundBits term = variational_bound(given.process.bound(given.level(i)), difference,
                                                output[variance], x0[i]);
       errors[i / kImage] += difference * difference / kImage;
       bounds[i / kImage] += weight * term.bits / kImage;

@@ -16,24 +16,31 @@ inline double log_variance(const BoundLevel& level, double v) {
   return level.log_low + (level.log_high - level.log_low) * (v + 1) / 2;
 }
 
-struct BoundTerm {
+// In nats.
+struct BoundNats {
+  double nats = 0;
+  double slope = 0;  // d nats / d log sigma^2
+};
+
+// In bits.
+struct BoundBits {
   double bits = 0;
   double slope = 0;  // d bits / d v
 };
 
 // KL(posterior || step). Both are normal, and `apart` is the distance of their means. The
 // posterior's variance is the lowest that the network can choose.
-inline BoundTerm divergence(const BoundLevel& level, double apart, double v) {
+inline BoundNats divergence(const BoundLevel& level, double apart, double v) {
   const double log_ratio = level.log_low - log_variance(level, v);
   const double ratio = std::exp(log_ratio);
   const double square = apart * apart * std::exp(-log_variance(level, v));
-  return {.bits = 0.5 * (-1 - log_ratio + ratio + square), .slope = 0.5 * (1 - ratio - square)};
+  return {.nats = 0.5 * (-1 - log_ratio + ratio + square), .slope = 0.5 * (1 - ratio - square)};
 }
 
 // Minus the log-likelihood of an 8-bit value: the mass of its bin of width 2 / 255 under the normal
 // distribution. The first and the last bin also hold everything beyond them. `apart` is x0 minus
 // the mean. The distribution function is the approximation by tanh that the authors use.
-inline BoundTerm likelihood(const BoundLevel& level, double apart, double v, double x0) {
+inline BoundNats likelihood(const BoundLevel& level, double apart, double v, double x0) {
   constexpr double kLeast = 1e-12, kCubic = 0.044715;
   const double scale = std::exp(-log_variance(level, v) / 2);
   const double factor = std::sqrt(2 / std::numbers::pi);
@@ -51,18 +58,18 @@ inline BoundTerm likelihood(const BoundLevel& level, double apart, double v, dou
   if (x0 < -0.999) mass = upper.mass, slope = upper.slope;
   if (x0 > 0.999) mass = 1 - lower.mass, slope = -lower.slope;
   // NaN stays NaN.
-  if (mass < kLeast) return {.bits = -std::log(kLeast)};
-  return {.bits = -std::log(mass), .slope = -slope / mass};
+  if (mass < kLeast) return {.nats = -std::log(kLeast)};
+  return {.nats = -std::log(mass), .slope = -slope / mass};
 }
 
 // difference: target minus output, for the half of the output that gives the mean.
-inline BoundTerm variational_bound(const BoundLevel& level, double difference, double v,
+inline BoundBits variational_bound(const BoundLevel& level, double difference, double v,
                                    double x0) {
   const double apart = level.scale * difference;
-  BoundTerm term = level.to_image ? likelihood(level, apart, v, x0) : divergence(level, apart, v);
-  term.bits /= std::numbers::ln2;
-  term.slope *= (level.log_high - level.log_low) / 2 / std::numbers::ln2;
-  return term;
+  const BoundNats term =
+      level.to_image ? likelihood(level, apart, v, x0) : divergence(level, apart, v);
+  return {.bits = term.nats / std::numbers::ln2,
+          .slope = term.slope * ((level.log_high - level.log_low) / 2 / std::numbers::ln2)};
 }
 
 }  // namespace ddpm

@@ -51,7 +51,7 @@ TEST(RefHybridLoss, EachKindOfLossIsThatOfTheFirstHalfPlusTheBound) {
   const BoundLevel level{.scale = 0.3, .log_low = -3, .log_high = -1};
   for (const LossKind kind : kKinds) {
     for (const float output : {-3.0f, -0.5f, 0.0f, 0.5f, 3.0f}) {
-      const BoundTerm bound = variational_bound(level, 0.25 - double{output}, 0.5, 0);
+      const BoundBits bound = variational_bound(level, 0.25 - double{output}, 0.5, 0);
       const Element got = element(kind, level, output, 0.5f, 0.25f, 0);
       EXPECT_NEAR(got.bits, bound.bits, 1e-12) << output;
       EXPECT_FLOAT_EQ(static_cast<float>(got.slope), static_cast<float>(bound.slope)) << output;
@@ -68,6 +68,16 @@ TEST(RefHybridLoss, TheTrueStepHasNoDivergence) {
     EXPECT_NEAR(exact.slope, 0, 1e-7);
     EXPECT_GT(element(kind, level, 0.5f, 0, 0.5f, 0).bits, 0.1);
   }
+}
+
+// Two normal distributions of variance 1 whose means are 2 apart: 4 / 2 nats.
+TEST(RefHybridLoss, TheDivergenceIsInNatsAndTheBoundInBits) {
+  const BoundLevel level{.scale = 1, .log_low = 0, .log_high = 1};
+  EXPECT_NEAR(divergence(level, 2, -1).nats, 2, 1e-12);
+  EXPECT_NEAR(variational_bound(level, 2, -1, 0).bits, 2 / std::numbers::ln2, 1e-12);
+  // By the logarithm of the variance, and by v, of which that is half.
+  EXPECT_NEAR(divergence(level, 2, -1).slope, -2, 1e-12);
+  EXPECT_NEAR(variational_bound(level, 2, -1, 0).slope, -1 / std::numbers::ln2, 1e-12);
 }
 
 // The best variance is that of the posterior plus the square of the distance of the means.
