@@ -90,18 +90,14 @@ std::vector<Item> items_of_pictures(const ModelConfig& config, const Pictures& d
                                     int64_t count) {
   const std::vector<int64_t> order =
       random_subset(data.size(), data.size(), Philox(kOrderSeed, kOrderStream));
-  const std::vector<std::string> names = class_names_of(data, order);
-  std::vector<std::string> known;
-  for (int64_t label = 0; label < config.network.classes(); ++label)
-    known.push_back(config.class_name(label));
+  const std::vector<int64_t> labels = data.labels();
+  const std::vector<int64_t> by_name = config.labels_of_classes(data.class_names());
   std::vector<Item> items;
   for (int64_t k = 0; k < count; ++k) {
     const auto place = static_cast<size_t>(k % data.size());
     Item item{.source = order[place]};
-    if (!names.empty()) {
-      const auto found = std::find(known.begin(), known.end(), names[place]);
-      if (found != known.end()) item.label = found - known.begin();
-    }
+    const int64_t label = labels.empty() ? -1 : labels[static_cast<size_t>(item.source)];
+    if (label >= 0) item.label = by_name[static_cast<size_t>(label)];
     items.push_back(item);
   }
   number_within_classes(items);

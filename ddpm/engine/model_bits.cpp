@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
-#include <string>
 
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
@@ -14,17 +13,6 @@
 
 namespace ddpm {
 namespace {
-
-// The model's label for each label of the pictures, -1 where it has no class of that name.
-std::vector<float> labels_by_name(const ModelConfig& config, const Pictures& pictures) {
-  std::vector<float> labels;
-  for (const std::string& name : pictures.class_names()) {
-    labels.push_back(-1);
-    for (int64_t label = 0; label < config.network.classes(); ++label)
-      if (config.class_name(label) == name) labels.back() = static_cast<float>(label);
-  }
-  return labels;
-}
 
 void check_fit(const ModelConfig& config, const Pictures& pictures) {
   check_has_bound(config.process);
@@ -46,7 +34,7 @@ ModelBits model_bits(const Network& network, const ModelConfig& config, const Pi
                      const std::function<void(int64_t done, int64_t total)>& progress) {
   check_fit(config, pictures);
   const Process process(config.process);
-  const std::vector<float> by_name = labels_by_name(config, pictures);
+  const std::vector<int64_t> by_name = config.labels_of_classes(pictures.class_names());
   const auto total = static_cast<int64_t>(indices.size());
   const Inference scope;
   std::vector<double> bits;
@@ -59,7 +47,7 @@ ModelBits model_bits(const Network& network, const ModelConfig& config, const Pi
       labels = Tensor::full({count}, -1);
       for (int64_t n = 0; some.labels.defined() && n < count; ++n) {
         const auto label = static_cast<int64_t>(some.labels.f32()[n]);
-        if (label >= 0) labels.f32()[n] = by_name[static_cast<size_t>(label)];
+        if (label >= 0) labels.f32()[n] = static_cast<float>(by_name[static_cast<size_t>(label)]);
       }
       labels = labels.to(network.device());
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -97,6 +98,18 @@ std::string ModelConfig::class_name(int64_t label) const {
   if (label < 0) return "none";
   const auto index = static_cast<size_t>(label);
   return index < class_names.size() ? class_names[index] : fmt::format("#{}", label);
+}
+
+std::vector<int64_t> ModelConfig::labels_of_classes(const std::vector<std::string>& names) const {
+  std::map<std::string, int64_t> known;
+  for (int64_t label = 0; label < network.classes(); ++label)
+    known.emplace(class_name(label), label);
+  std::vector<int64_t> labels;
+  for (const std::string& name : names) {
+    const auto found = known.find(name);
+    labels.push_back(found == known.end() ? -1 : found->second);
+  }
+  return labels;
 }
 
 void ModelConfig::fields(Fields& field) {

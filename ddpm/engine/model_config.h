@@ -36,6 +36,9 @@ struct ModelConfig {
 
   // The name of a class of the network: "#3" where it has none, "none" for -1.
   std::string class_name(int64_t label) const;
+  // The network's label of each of these classes, such as those of a set of pictures. -1 where it
+  // has no class of that name.
+  std::vector<int64_t> labels_of_classes(const std::vector<std::string>& names) const;
 
   void fields(Fields& field);
 

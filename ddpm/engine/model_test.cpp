@@ -66,6 +66,8 @@ TEST(ModelFile, KeepsClassesAndTheirNames) {
   EXPECT_EQ(model.config.class_counts, config.class_counts);
   EXPECT_EQ(model.config.class_name(1), "dog");
   EXPECT_EQ(model.config.class_name(-1), "none");
+  EXPECT_EQ(model.config.labels_of_classes({"dog", "none", "#0", "a \"cat\", \xff"}),
+            (std::vector<int64_t>{1, -1, -1, 0}));
 
   // PyTorch's embedding has its rows as they are, the last for no class.
   const SafetensorsFile file = SafetensorsFile::open(folder / "m.safetensors");
@@ -77,6 +79,8 @@ TEST(ModelFile, KeepsClassesAndTheirNames) {
   const Model recognised = load_model(folder / "bare.safetensors", Device::kCpu, {{"groups", "2"}});
   EXPECT_EQ(recognised.config.network.classes(), 2);
   EXPECT_EQ(recognised.config.class_name(1), "#1");
+  EXPECT_EQ(recognised.config.labels_of_classes({"#1", "dog", "#2"}),
+            (std::vector<int64_t>{1, -1, -1}));
   const std::vector<Tensor> loaded = parameter_tensors(*recognised.network);
   for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(loaded[i].values(), weights[i].values());
 }
