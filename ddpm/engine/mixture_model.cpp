@@ -8,6 +8,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
+#include "ddpm/base/options.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/diffusion/objective.h"
@@ -19,7 +20,6 @@
 namespace ddpm {
 namespace {
 
-constexpr char kFamilyKey[] = "ddpm.family";
 // Of means and standard deviations. Far larger ones overflow float.
 constexpr double kMostNumber = 1e6;
 
@@ -242,7 +242,14 @@ std::unique_ptr<Network> MixtureConfig::make(Device device) const {
 
 bool holds_mixture(const SafetensorsFile& file) {
   const auto family = file.metadata().find(kFamilyKey);
-  return family != file.metadata().end() && family->second == MixtureConfig::kFamily;
+  if (family == file.metadata().end()) return false;
+  std::vector<std::string> known = network_names();
+  known.emplace_back(MixtureConfig::kFamily);
+  if (std::find(known.begin(), known.end(), family->second) == known.end()) {
+    fail_file(file, fmt::format("its {} is '{}', which this version does not know; it knows {}",
+                                kFamilyKey, printable(family->second), join_choices(known)));
+  }
+  return family->second == MixtureConfig::kFamily;
 }
 
 void add_mixture(SafetensorsWriter& writer, const ModelConfig& config) {

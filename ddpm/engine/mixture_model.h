@@ -56,7 +56,8 @@ struct MixtureConfig {
   std::unique_ptr<Network> make(Device device) const;
 };
 
-// True if the metadata of the file says that it holds a mixture: ddpm.family = mixture.
+// True if the metadata of the file says that it holds a mixture: ddpm.family = mixture. False if it
+// names a family of networks, or none. Throws Error for another value, naming the families.
 bool holds_mixture(const SafetensorsFile& file);
 
 // Reads the tensors weights [K], means [K, C * H * W] (each mean in the order [C, H, W]) and stds

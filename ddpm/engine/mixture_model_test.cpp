@@ -17,7 +17,10 @@
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/mixture_model_test_support.h"
 #include "ddpm/engine/model.h"
+#include "ddpm/engine/model_test_support.h"
+#include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
+#include "tests/support/errors.h"
 #include "tests/support/folder.h"
 
 namespace ddpm {
@@ -227,6 +230,33 @@ TEST_F(MixtureModel, RefusesFilesThatAreNoMixture) {
   EXPECT_THAT(refusal(with([](MixtureFile& m) { m.more = R"(,"network":"tutorial")"; })),
               HasSubstr("network in ddpm.config must be"));
   EXPECT_THROW(load_model(write({}), Device::kCpu, {{"heads", "2"}}), UsageError);
+}
+
+TEST_F(MixtureModel, HasNoRawWeights) {
+  EXPECT_THAT(test::refusal([&] { load_model(write({}), Device::kCpu, {}, WeightKind::kRaw); }),
+              HasSubstr("leave out --weights raw"));
+}
+
+// A file that says that it is something else is not taken for the network that it looks like.
+TEST_F(MixtureModel, OtherFamiliesAreRefused) {
+  const ModelConfig config = test::small_config(20);
+  const auto network = make_network(config.network);
+  network->initialize(1);
+  const auto load = [&](const char* family) {
+    SafetensorsWriter writer;
+    writer.set_metadata(kFamilyKey, family);
+    writer.set_metadata(kConfigKey, to_json(config));
+    add_weights(writer, "", *network, parameter_tensors(*network));
+    const std::string path = folder_ / "other.safetensors";
+    writer.write(path);
+    return test::message_of([&] { load_model(path); });
+  };
+  for (const char* family : {"mixtures", "", "gan"}) {
+    EXPECT_THAT(load(family), HasSubstr(fmt::format("ddpm.family is '{}'", family)));
+    EXPECT_THAT(load(family), HasSubstr("it knows tutorial, lucidrains or mixture"));
+  }
+  EXPECT_THAT(load("lucidrains"), HasSubstr("holds a network of the family tutorial"));
+  EXPECT_EQ(load("tutorial"), "");
 }
 
 }  // namespace

@@ -140,6 +140,11 @@ Model load_model(const std::string& path, Device device, const JsonObject& given
   model.path = find_model_file(path, weights);
   const SafetensorsFile file = SafetensorsFile::open(model.path);
   if (holds_mixture(file)) {
+    if (weights == WeightKind::kRaw) {
+      fail_usage("model", fmt::format("{} holds a mixture, which has no weights of a training; "
+                                      "leave out --weights raw",
+                                      model.path));
+    }
     model.config = read_mixture(file, given);
     model.network = make_network(model.config.network, device);
     return model;
@@ -157,6 +162,11 @@ Model load_model(const std::string& path, Device device, const JsonObject& given
   }
   const std::string prefix = !is_checkpoint ? "" : raw ? "model." : "ema.";
   model.config = read_config(file, prefix, given);
+  if (const auto family = metadata.find(kFamilyKey);
+      family != metadata.end() && family->second != model.config.network.family()) {
+    fail_model(model.path, fmt::format("its {} is {}, but it holds a network of the family {}",
+                                       kFamilyKey, family->second, model.config.network.family()));
+  }
   model.trained_steps = read_step(file);
   const std::unique_ptr<Network> plan = make_network(model.config.network, Device::kDry);
   check_shapes(file, prefix, *plan);

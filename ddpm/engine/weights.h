@@ -42,6 +42,8 @@ std::vector<Tensor> parameter_tensors(Module& network);
 
 // Keys in the metadata of our files.
 inline constexpr char kConfigKey[] = "ddpm.config";
+// The family of the model, if it is not that of a network; see mixture_model.h.
+inline constexpr char kFamilyKey[] = "ddpm.family";
 inline constexpr char kStepKey[] = "ddpm.step";
 // The id of the run that the file belongs to.
 inline constexpr char kRunKey[] = "ddpm.run";
