@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "apps/cli/classes.h"
+#include "apps/cli/output.h"
 #include "apps/cli/suggestions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
@@ -12,6 +13,8 @@
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/data/source.h"
+#include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/sampler.h"
 #include "ddpm/diffusion/sampler_kind.h"
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/diffusion/spacing.h"
@@ -117,6 +120,16 @@ void check_sampling_flags(const char* command, const Flags& flags, const Sampler
     refuse("order", std::to_string(sampling.order), "at least 1");
   if (flags.given("eta") && !(sampling.eta >= 0 && sampling.eta <= 1))
     refuse("eta", fmt::format("{}", sampling.eta), "from 0 to 1");
+}
+
+void complete_sampling(SamplerOptions& options, const ModelConfig& config) {
+  const bool left_to_us = options.sampler == "auto" && options.spacing == "auto";
+  options = completed(options, Process(config.process), config.tuned);
+  if (config.tuned.times.empty() || !left_to_us || options.spacing == "tuned") return;
+  say(
+      fmt::format("warning: the model is tuned for {} levels of the sampler {}; with these flags "
+                  "its levels are not used\n",
+                  config.tuned.times.size(), config.tuned.sampler));
 }
 
 void list_samplers(Flags& flags) {

@@ -80,6 +80,9 @@ inline constexpr int64_t kMostScale = 1024;
 // Throws UsageError if a flag was given a number that means "the sampler's own" to the library,
 // such as --eta -1. Users leave the flag out.
 void check_sampling_flags(const char* command, const Flags& flags, const SamplerOptions& sampling);
+// Puts a value in place of each "auto" and each default. Warns where the model has tuned levels and
+// these options leave it open to use them, but do not fit them.
+void complete_sampling(SamplerOptions& options, const ModelConfig& config);
 
 // Lists the samplers and the spacings with their meanings, in the help.
 void list_samplers(Flags& flags);

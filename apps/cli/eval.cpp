@@ -10,6 +10,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/eval_flags.h"
 #include "apps/cli/eval_report.h"
 #include "apps/cli/eval_sets.h"
 #include "apps/cli/guide_flags.h"
@@ -31,42 +32,9 @@
 namespace ddpm::cli {
 namespace {
 
-constexpr int64_t kMostPictures = 1'000'000;
 constexpr int64_t kNeighbourRows = 16, kNeighbourColumns = 5;
 
-struct Request {
-  ModelFlags model;
-  GuideFlags guide;
-  Machine machine;
-  GenerateOptions generate = {.count = 5000};
-  SetFlags sets;
-  bool json = false;
-  std::string features = "random", cache, save_features, neighbours;
-  int64_t real = 50'000, bits = 0, bits_steps = 20;
-};
-
 void warn(const std::string& text) { say(fmt::format("warning: {}\n", printable(text))); }
-
-void check(const Request& request) {
-  request.generate.check();
-  check_range("eval", "--n", request.generate.count, 2, kMostPictures);
-  check_range("eval", "--real", request.real, 2, kMostPictures);
-  check_range("eval", "--bits", request.bits, 0, kMostPictures);
-  check_range("eval", "--bits-steps", request.bits_steps, 0, kMostTimesteps);
-  if (!request.neighbours.empty()) check_output_name(request.neighbours, "--neighbours", ".png");
-  if (!request.save_features.empty())
-    check_output_name(request.save_features, "--save-features", ".safetensors");
-}
-
-// Throws UsageError if there are no such features, before any work.
-void check_features(const std::string& features) {
-  if (features == "random" || features == "classifier") return;
-  const std::optional<FileStatus> status = find_file(features);
-  if (status && status->type == FileType::kRegular) return;
-  fail_usage("eval", fmt::format("there are no features '{}' and no such file; choose random, "
-                                 "classifier, or a file of Inception-v3's weights",
-                                 features));
-}
 
 // Trained on the real pictures, or loaded if that was done before.
 std::unique_ptr<FeatureNetwork> classifier_of(const Pictures& real, const FeatureCache& cache) {
@@ -98,7 +66,7 @@ std::unique_ptr<FeatureNetwork> classifier_of(const Pictures& real, const Featur
   return classifier;
 }
 
-std::unique_ptr<FeatureNetwork> network_of(const Request& request, const Pictures& real,
+std::unique_ptr<FeatureNetwork> network_of(const EvalFlags& request, const Pictures& real,
                                            const FeatureCache& cache) {
   if (request.features == "random") return random_features();
   if (request.features == "classifier") return classifier_of(real, cache);
@@ -107,7 +75,7 @@ std::unique_ptr<FeatureNetwork> network_of(const Request& request, const Picture
 
 // The files that are written at the end. They are opened before the work begins.
 struct Files {
-  explicit Files(const Request& request) {
+  explicit Files(const EvalFlags& request) {
     if (!request.save_features.empty())
       features = std::make_unique<OutputFile>(request.save_features);
     if (!request.neighbours.empty()) neighbours = std::make_unique<OutputFile>(request.neighbours);
@@ -132,7 +100,8 @@ void write_neighbours(const Evaluation& evaluation, const EvaluationRequest& ask
   file.write(encode_png(make_grid(pictures, grid)));
 }
 
-std::optional<ModelBits> bits_of(const Request& request, const Model* model, const Pictures& real) {
+std::optional<ModelBits> bits_of(const EvalFlags& request, const Model* model,
+                                 const Pictures& real) {
   if (request.bits == 0) return std::nullopt;
   Progress progress("picture");
   const ModelBits bits = model_bits(
@@ -144,55 +113,36 @@ std::optional<ModelBits> bits_of(const Request& request, const Model* model, con
 }
 
 // Nothing if the argument names pictures.
-std::optional<Model> load_model_of(const Request& request, const Flags& flags, Device device) {
-  if (names_pictures(request.model.path)) {
-    if (request.bits == 0) return std::nullopt;
-    fail_usage("eval",
-               fmt::format("--bits needs a model, but {} holds pictures", request.model.path));
-  }
+std::optional<Model> load_model_of(const EvalFlags& request, const Flags& flags, Device device) {
+  if (names_pictures(request.model.path)) return std::nullopt;
   Model model = request.model.load(flags, device);
-  if (request.bits > 0) check_has_bound(model.config.process);
+  check_flags_of_model(request, flags, model.config);
   return model;
 }
 
-// Throws UsageError if an output is one of the files that are read, or lies among the pictures.
-void refuse_to_overwrite(const Request& request, const Model* model, const Model* guide) {
-  std::vector<std::string> files = {request.features, request.sets.labels};
-  if (model != nullptr) files.push_back(model->path);
-  if (guide != nullptr) files.push_back(guide->path);
-  std::vector<std::string> folders;
-  for (const std::string& source :
-       {request.sets.data, request.sets.condition, request.model.path}) {
-    const bool judged_model = model != nullptr && source == request.model.path;
-    if (!judged_model && std::filesystem::is_directory(source)) folders.push_back(source);
-  }
-  const std::pair<const char*, std::string> outputs[] = {{"--save-features", request.save_features},
-                                                         {"--neighbours", request.neighbours}};
-  for (const auto& [flag, output] : outputs) {
-    if (output.empty()) continue;
-    for (const std::string& file : files) {
-      if (file.empty() || !exists(file) || !same_file(file, output)) continue;
-      fail_usage("eval",
-                 fmt::format("{} {} is a file that is read; choose another name", flag, output));
-    }
-    for (const std::string& folder : folders) {
-      if (!lies_inside(output, folder)) continue;
-      fail_usage("eval", fmt::format("{} {} lies among the pictures in {}; choose another folder",
-                                     flag, output, folder));
-    }
-  }
+// Completes how the model draws, and refuses what it cannot do before any picture is read or drawn.
+void check_drawing(const Model& model, const Flags& flags, GenerateOptions& options) {
+  complete_sampling(options.sampling, model.config);
+  GenerateOptions one = options;
+  one.count = 1;
+  if (const int64_t channels = model.config.network.condition_channels(); channels > 0)
+    one.condition = Tensor::zeros({1, options.height, options.width, channels});
+  one.check_for(model.config);
+  warn_of_idle_guidance(flags, options, model);
 }
 
-int run(Request& request, const Flags& flags) {
+int run(EvalFlags& request, const Flags& flags) {
   const Device device = request.machine.apply();
-  check_sampling_flags("eval", flags, request.generate.sampling);
-  check(request);
-  check_features(request.features);
+  check_flags(request, flags);
   request.sets.needs_classes = request.features == "classifier";
   const std::optional<Model> model = load_model_of(request, flags, device);
   const std::unique_ptr<const Model> guide =
       model ? request.guide.load(flags, device, request.generate) : nullptr;
   refuse_to_overwrite(request, model ? &*model : nullptr, guide.get());
+  if (model) {
+    set_size(*model, request.sets, request.generate);
+    check_drawing(*model, flags, request.generate);
+  }
   Files files(request);
   const Sets sets =
       model ? sets_of_model(*model, request.sets, request.generate)
@@ -243,45 +193,11 @@ int run(Request& request, const Flags& flags) {
   return finish();
 }
 
-void declare_figures(Flags& flags, Request& request) {
-  flags.group("What is compared");
-  flags.add("data", request.sets.data, "the real pictures, see below", "SOURCE");
-  flags.require();
-  flags.add("n", request.generate.count,
-            "pictures that the model draws, or the most of a folder that are compared");
-  flags.add("real", request.real, "the most real pictures; of more, a random choice is compared");
-  flags.add("features", request.features, "the network in whose features pictures are compared",
-            "random|classifier|FILE");
-  flags.add("bits", request.bits,
-            "also bits per dimension of so many real pictures: of models of eps, x0 and v");
-  flags.add("bits-steps", request.bits_steps,
-            "time steps that stand for all of a picture's bits, 0 for all");
-  flags.add("json", request.json, "print one JSON object");
-  flags.add(
-      "neighbours", request.neighbours,
-      "file for a grid: in each row one of the pictures that are nearest to being copies, and "
-      "the real pictures nearest to it",
-      "FILE.png");
-  flags.add("save-features", request.save_features,
-            "file for the features of both sets: real and generated, [N, width]",
-            "FILE.safetensors");
-  flags.add("cache", request.cache,
-            "folder that keeps the features of real pictures, or none; ~/.cache/ddpm if not given",
-            "DIR|none");
-}
-
 }  // namespace
 
 Action eval_command(Flags& flags) {
-  const auto request = std::make_shared<Request>();
-  declare_figures(flags, *request);
-  request->sets.declare(flags);
-  flags.add_fields(
-      request->generate, [](const Field& field) { return field.name() != "n"; },
-      "How a model draws");
-  request->guide.declare(flags);
-  request->machine.declare(flags);
-  request->model.declare(flags);
+  const auto request = std::make_shared<EvalFlags>();
+  request->declare(flags);
   flags.list("Features",
              {{"random", "a fixed network with random weights, the same for everyone"},
               {"classifier", "a network that is trained on the classes of the real pictures"},

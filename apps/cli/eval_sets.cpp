@@ -111,7 +111,7 @@ bool names_pictures(const std::string& path) {
   return true;
 }
 
-Sets sets_of_model(const Model& model, const SetFlags& flags, GenerateOptions& generate) {
+void set_size(const Model& model, const SetFlags& flags, GenerateOptions& generate) {
   const ModelConfig& config = model.config;
   const ImageSize size =
       flags.size.empty() ? ImageSize{config.height, config.width} : parse_image_size(flags.size);
@@ -121,8 +121,12 @@ Sets sets_of_model(const Model& model, const SetFlags& flags, GenerateOptions& g
   config.network.check_image(size.height, size.width);
   generate.height = size.height;
   generate.width = size.width;
+}
+
+Sets sets_of_model(const Model& model, const SetFlags& flags, const GenerateOptions& generate) {
+  const ModelConfig& config = model.config;
   const ImageCondition condition = condition_for(flags, config);
-  const SourceOptions options{.size = size,
+  const SourceOptions options{.size = {generate.height, generate.width},
                               .channels = std::to_string(config.network.channels()),
                               .background = flags.background};
   Sets sets;

@@ -34,9 +34,13 @@ struct Sets {
 // Whether the argument MODEL names a source of pictures instead.
 bool names_pictures(const std::string& path);
 
-// The pictures that a model draws, as `generate` says; its size is set here. The sets keep a
-// reference to the model. Throws UsageError for flags that do not fit it.
-Sets sets_of_model(const Model& model, const SetFlags& flags, GenerateOptions& generate);
+// Sets the size that a model draws: the one asked for, or else that of its training. Throws
+// UsageError if there is none, and for a size that it cannot draw.
+void set_size(const Model& model, const SetFlags& flags, GenerateOptions& generate);
+
+// The pictures that a model draws, as `generate` says. The sets keep a reference to the model.
+// Throws UsageError for flags that do not fit it.
+Sets sets_of_model(const Model& model, const SetFlags& flags, const GenerateOptions& generate);
 
 // At most n pictures of a source. Both sets get the size of its first picture, unless another is
 // asked for, and the channels of the set that has more.

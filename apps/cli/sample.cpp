@@ -22,7 +22,6 @@
 #include "ddpm/base/text.h"
 #include "ddpm/data/pixels.h"
 #include "ddpm/diffusion/guidance.h"
-#include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/memory_check.h"
 
 namespace ddpm::cli {
@@ -92,15 +91,7 @@ void complete(const SampleFlags& request, const ModelConfig& config, const Input
   config.network.check_image(size.height, size.width);
   options.height = size.height;
   options.width = size.width;
-  const SamplerOptions asked = options.sampling;
-  options.sampling = completed(asked, Process(config.process), config.tuned);
-  const bool left_to_us = asked.sampler == "auto" && asked.spacing == "auto";
-  if (!config.tuned.times.empty() && left_to_us && options.sampling.spacing != "tuned") {
-    say(
-        fmt::format("warning: the model is tuned for {} levels of the sampler {}; with these flags "
-                    "its levels are not used\n",
-                    config.tuned.times.size(), config.tuned.sampler));
-  }
+  complete_sampling(options.sampling, config);
   const int64_t channels = config.network.channels();
   if (request.makes_pictures() && channels != 1 && channels != 3 && channels != 4) {
     fail("sample", fmt::format("the model makes pictures of {} channels; pictures can be written "

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <utility>
 
 #include "ddpm/base/file.h"
 #include "ddpm/base/json.h"
@@ -114,6 +115,49 @@ TEST_F(Eval, RefusesWhatCannotWork) {
   expect_refused({model_, "--data", real_, "--neighbours", "x.jpg"}, ".png");
   expect_refused({model_, "--data", real_, "--sampler", "none"}, "there is no sampler");
   test::expect_refused({"eval", folder_ / "nothing", "--data", real_}, 1, "nothing");
+}
+
+TEST_F(Eval, OfPicturesRefusesTheFlagsOfDrawing) {
+  const std::pair<const char*, const char*> flags[] = {{"--seed", "1"},
+                                                       {"--sampler", "ddim"},
+                                                       {"--steps", "5"},
+                                                       {"--order", "2"},
+                                                       {"--eta", "0.5"},
+                                                       {"--churn", "1"},
+                                                       {"--spacing", "linspace"},
+                                                       {"--clip", "none"},
+                                                       {"--guidance", "2"},
+                                                       {"--batch", "4"},
+                                                       {"--guidance-rescale", "1"},
+                                                       {"--guidance-interval", "1,2"},
+                                                       {"--guide", "x"},
+                                                       {"--weights", "raw"},
+                                                       {"--device", "ref"},
+                                                       {"--condition", "x"},
+                                                       {"--timesteps", "10"},
+                                                       {"--bits", "2"},
+                                                       {"--bits-steps", "2"}};
+  for (const auto& [flag, value] : flags) {
+    expect_refused({real_, "--data", real_, flag, value},
+                   std::string(flag) + " needs a model, but " + real_ + " holds pictures");
+  }
+  expect_refused({real_, "--data", real_, "--labels", "x.csv"}, "give --classes or that");
+}
+
+TEST_F(Eval, OfAModelRefusesFlagsThatChangeNothing) {
+  expect_refused({model_, "--data", real_, "--channels", "3"}, "get the 3 of the model");
+  expect_refused({model_, "--data", real_, "--bits-steps", "3"}, "give that too");
+  expect_refused({model_, "--data", real_, "--classes"}, "this one draws none");
+  expect_refused({model_, "--data", real_, "--labels", "x.csv"}, "give --features classifier");
+  expect_refused({model_, "--data", real_, "--steps", "0"}, "--steps is 0; it must be at least 1");
+  expect_refused({model_, "--data", real_, "--guidance", "2"}, "trained without classes");
+}
+
+TEST_F(Eval, WarnsOfGuidanceThatChangesNothing) {
+  const Outcome outcome = run_ddpm(
+      {"eval", model_, "--data", real_, "--n", "6", "--steps", "1", "--guide", model_, "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("warning: --guide is the model itself"));
 }
 
 }  // namespace
