@@ -24,6 +24,7 @@
 #include "ddpm/engine/evaluator.h"
 #include "ddpm/engine/feature_cache.h"
 #include "ddpm/engine/model_bits.h"
+#include "ddpm/engine/recipe.h"
 #include "ddpm/eval/classifier.h"
 #include "ddpm/eval/features.h"
 #include "ddpm/eval/inception.h"
@@ -131,6 +132,23 @@ void check_drawing(const Model& model, const Flags& flags, GenerateOptions& opti
   warn_of_idle_guidance(flags, options, model);
 }
 
+// How the pictures are drawn, with the names of a recipe in a PNG file, except for `weights` and
+// `size`, which have those of the flags: `width` is the number of features.
+JsonObject drawing(const EvalFlags& request, const Flags& flags, const Model& model,
+                   const Model* guide) {
+  const RecipeModel judged = recipe_model(model, request.model.weights, request.model.given(flags));
+  const RecipeModel by = guide ? recipe_model(*guide, "average", {}) : RecipeModel{};
+  const RecipeWriter recipe(model, judged, by, request.generate);
+  JsonObject members;
+  for (const auto& [name, value] : recipe.common().members()) {
+    if (name == "height" || name == "width") continue;
+    members.set(name == "model_weights" ? "weights" : name, value);
+  }
+  members.set("size", json_value::write(
+                          fmt::format("{}x{}", request.generate.height, request.generate.width)));
+  return members;
+}
+
 int run(EvalFlags& request, const Flags& flags) {
   const Device device = request.machine.apply();
   check_flags(request, flags);
@@ -143,6 +161,7 @@ int run(EvalFlags& request, const Flags& flags) {
     set_size(*model, request.sets, request.generate);
     check_drawing(*model, flags, request.generate);
   }
+  const JsonObject how = model ? drawing(request, flags, *model, guide.get()) : JsonObject();
   Files files(request);
   const Sets sets =
       model ? sets_of_model(*model, request.sets, request.generate)
@@ -177,6 +196,7 @@ int run(EvalFlags& request, const Flags& flags) {
   if (files.features) write_features(evaluation, *files.features);
   const EvalReport report{.judged = request.model.path,
                           .real = sets.real->name(),
+                          .drawing = how,
                           .evaluation = evaluation,
                           .bits = bits};
   // After the report, so that figures which took long are not lost.

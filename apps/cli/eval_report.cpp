@@ -62,6 +62,7 @@ std::string json_of(const EvalReport& report) {
   JsonObject object;
   object.set("judged", json_value::write(report.judged));
   object.set("data", json_value::write(report.real));
+  for (const auto& [name, value] : report.drawing.members()) object.set(name, value);
   object.set("features", json_value::write(evaluation.features));
   object.set("width", json_value::write(evaluation.width));
   set_figures(evaluation.figures, object);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "ddpm/base/json.h"
 #include "ddpm/engine/evaluator.h"
 #include "ddpm/engine/model_bits.h"
 
@@ -12,6 +13,8 @@ namespace ddpm::cli {
 struct EvalReport {
   // What is judged, and with what it is compared, for users.
   std::string judged, real;
+  // How the judged pictures were drawn. Empty for those of a folder.
+  JsonObject drawing;
   const Evaluation& evaluation;
   std::optional<ModelBits> bits;
 };

@@ -36,6 +36,8 @@ class RecipeWriter {
   // Adds a member to every recipe.
   void add(const std::string& name, const std::string& json) { common_.set(name, json); }
 
+  // What the recipes of all images and grids have in common.
+  const JsonObject& common() const { return common_; }
   // Of image k of all.
   JsonObject picture(int64_t k) const;
   // Of a grid of all.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <set>
 #include <utility>
 
 #include "ddpm/base/file.h"
@@ -151,6 +152,37 @@ TEST_F(Eval, OfAModelRefusesFlagsThatChangeNothing) {
   expect_refused({model_, "--data", real_, "--labels", "x.csv"}, "give --features classifier");
   expect_refused({model_, "--data", real_, "--steps", "0"}, "--steps is 0; it must be at least 1");
   expect_refused({model_, "--data", real_, "--guidance", "2"}, "trained without classes");
+}
+
+TEST_F(Eval, TellsHowPicturesWereDrawn) {
+  const JsonObject got =
+      figures({model_, "--n", "6", "--steps", "4", "--seed", "7", "--guide", model_});
+  EXPECT_NE(*got.find("sampler"), "\"auto\"");
+  EXPECT_NE(*got.find("spacing"), "\"auto\"");
+  EXPECT_EQ(number(got, "steps"), 4);
+  EXPECT_EQ(number(got, "seed"), 7);
+  EXPECT_EQ(number(got, "guidance"), 1.5);
+  EXPECT_EQ(*got.find("weights"), "\"average\"");
+  EXPECT_EQ(number(got, "n"), 6);
+  EXPECT_EQ(*got.find("size"), "\"8x8\"");
+  EXPECT_EQ(number(got, "width"), 256);  // of the features
+  // As in the recipe of a PNG file.
+  const Outcome outcome = run_ddpm({"sample", model_, "--out", folder_ / "grid.png", "--n", "1",
+                                    "--steps", "4", "--seed", "7", "--guide", model_});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const JsonObject recipe =
+      JsonObject::parse(run_ddpm({"info", folder_ / "grid.png", "--json"}).out, "the recipe");
+  for (const auto& [name, value] : recipe.members()) {
+    if (std::set<std::string>{"n", "kind", "columns", "scale", "height", "width"}.contains(name))
+      continue;
+    const std::string* here = got.find(name == "model_weights" ? "weights" : name);
+    ASSERT_NE(here, nullptr) << name;
+    EXPECT_EQ(*here, value) << name;
+  }
+  // Pictures that are there already were not drawn.
+  const JsonObject given = figures({real_});
+  for (const char* key : {"sampler", "steps", "seed", "weights", "model_hash"})
+    EXPECT_EQ(given.find(key), nullptr) << key;
 }
 
 TEST_F(Eval, WarnsOfGuidanceThatChangesNothing) {
