@@ -95,6 +95,7 @@ PictureLoader Training::pictures() {
 RunObserver Training::observer() {
   RunObserver observer;
   observer.stepped = [this](const RunMetrics& metrics) {
+    if (metrics.skipped) return;
     steps_.update(metrics.step, options_.optimizer.steps,
                   fmt::format("loss {:.4f}  {:.3g} images/s", smooth_.add(metrics.loss),
                               metrics.images_per_s));

@@ -6,6 +6,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/version.h"
+#include "ddpm/engine/finite.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
 
@@ -13,6 +14,8 @@ namespace ddpm {
 namespace {
 
 constexpr char kDataKey[] = "ddpm.data", kOptionsKey[] = "ddpm.options";
+// Only in checkpoints of runs that skipped steps.
+constexpr char kSkippedKey[] = "ddpm.skipped_steps";
 
 // The value of a key. Empty if there is none.
 std::string value_of(const SafetensorsFile& file, const char* key) {
@@ -35,6 +38,14 @@ Checkpoint Checkpoint::open(const std::string& path) {
     fail("checkpoint", fmt::format("{} says that it was saved after step {}, which is impossible",
                                    path, checkpoint.step_));
   }
+  int64_t skipped = 0;
+  if (const std::string text = value_of(file, kSkippedKey); !text.empty())
+    json_value::read(text, kSkippedKey, skipped);
+  if (skipped < 0 || skipped > checkpoint.step_) {
+    fail("checkpoint", fmt::format("{} says that {} of {} steps were skipped, which is impossible",
+                                   path, skipped, checkpoint.step_));
+  }
+  checkpoint.updates_ = checkpoint.step_ - skipped;
   checkpoint.config_ = model_config_from_json(value_of(file, kConfigKey),
                                               fmt::format("the configuration in {}", path));
   checkpoint.marks_ = {.run = value_of(file, kRunKey),
@@ -48,16 +59,24 @@ void Checkpoint::load(Network& network, Optimizer& optimizer) const {
   read_weights(file_, "model.", network, weights);
   read_weights(file_, "ema.", network, ema);
   read_tensors(file_, state_tensors(network, optimizer));
-  optimizer.set_steps(step_);
+  for (const std::vector<Tensor>& tensors : {weights, ema}) {
+    for (const Tensor& tensor : tensors) {
+      if (const auto value = find_not_finite(tensor))
+        fail("checkpoint", fmt::format("the weights in {} contain {}", file_.path(), *value));
+    }
+  }
+  optimizer.set_steps(updates_);
 }
 
 void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
-                     const Optimizer& optimizer, const CheckpointMarks& marks) {
+                     const Optimizer& optimizer, const CheckpointMarks& marks,
+                     int64_t skipped_steps) {
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
   writer.set_metadata(kKindKey, "checkpoint");
   writer.set_metadata(kVersionKey, version());
-  writer.set_metadata(kStepKey, std::to_string(optimizer.steps()));
+  writer.set_metadata(kStepKey, std::to_string(optimizer.steps() + skipped_steps));
+  if (skipped_steps > 0) writer.set_metadata(kSkippedKey, std::to_string(skipped_steps));
   writer.set_metadata(kConfigKey, to_json(config));
   writer.set_metadata(kRunKey, marks.run);
   writer.set_metadata(kDataKey, marks.data);

@@ -33,7 +33,7 @@ class Checkpoint {
   const ModelConfig& config() const { return config_; }
   const CheckpointMarks& marks() const { return marks_; }
   // Reads everything into a network of its configuration and the network's optimizer. Throws Error
-  // if it does not fit.
+  // if it does not fit, or if a weight is not finite.
   void load(Network& network, Optimizer& optimizer) const;
 
  private:
@@ -41,13 +41,17 @@ class Checkpoint {
 
   SafetensorsFile file_;
   int64_t step_ = 0;
+  // The steps of the optimizer.
+  int64_t updates_ = 0;
   ModelConfig config_;
   CheckpointMarks marks_;
 };
 
-// Atomic: an older file of the same name stays complete until the new one is complete.
+// Atomic: an older file of the same name stays complete until the new one is complete. The
+// step of the file counts skipped steps as well, which the optimizer does not.
 void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
-                     const Optimizer& optimizer, const CheckpointMarks& marks = {});
+                     const Optimizer& optimizer, const CheckpointMarks& marks = {},
+                     int64_t skipped_steps = 0);
 // Checkpoint::open() and load() in one call.
 void load_checkpoint(const std::string& path, Network& network, Optimizer& optimizer);
 

@@ -60,13 +60,7 @@ std::vector<std::vector<float>> weights_after(const TrainOptions& options, int s
 
 TEST(Families, OnlyOptionsOfTheFamilyAreAdvised) {
   const TrainOptions options = options_with(kFull);
-  Trainer trainer(options.optimizer, options.model_config(4, 6, 1), [](int64_t) {
-    return Tensor::full({4, 4, 6, 1}, NAN);
-  });
-  EXPECT_EQ(
-      test::message_of([&] { trainer.step(); }),
-      "[train] the loss became nan at step 1; the weights of the previous step are unchanged. "
-      "A lower --lr or a --clip-norm of 1 usually helps");
+  EXPECT_EQ(trainer_of(options).advice(), "a lower --lr or a --clip-norm of 1 usually helps");
 }
 
 TEST(Families, TheLossFallsWithDropoutAndEarlierEstimates) {

@@ -4,11 +4,13 @@
 
 #include <cmath>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "ddpm/autograd/functions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
+#include "ddpm/engine/finite.h"
 #include "ddpm/engine/parameter_roles.h"
 #include "ddpm/engine/streams.h"
 #include "ddpm/optim/learning_rate.h"
@@ -83,8 +85,8 @@ NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& noised,
   if (taken.condition) input.condition = Variable(pictures.condition.to(device));
   const Philox coin(seed_of(options_.seed, Stream::kSelfConditioning));
   // A device without values only counts memory: the most that a step needs.
-  const bool shown = !noised.input.memory().holds_values() ||
-                     coin.uniform(static_cast<uint64_t>(optimizer_->steps())) < 0.5f;
+  const bool shown =
+      !noised.input.memory().holds_values() || coin.uniform(static_cast<uint64_t>(steps_)) < 0.5f;
   // This pass drops nothing, as in sampling: the input has no dropout seeds yet.
   if (taken.estimate && shown)
     input.estimate = Variable(estimate_of(noised, (*network_)(input).value()));
@@ -127,44 +129,77 @@ double Trainer::add_gradients(const Batch& part, uint64_t first, double share) {
   return loss.value;
 }
 
-StepMetrics Trainer::step() {
-  const int64_t step = optimizer_->steps();
-  const Batch pictures = batches_(step);
+double Trainer::add_all_gradients(const Batch& pictures) {
   const int64_t count = pictures.images.size(0);
-  const int64_t chunk = options_.micro_batch > 0 ? options_.chunk() : count;
-  const auto first = static_cast<uint64_t>(step * count);
-  const auto fail_if_not_finite = [&](const char* what, double value) {
-    if (std::isfinite(value)) return;
-    sum_.clear();
-    const bool standardizes = fields_of(config_.network).find("weight_standardization_eps");
-    fail("train",
-         fmt::format("the {} became {} at step {}; the weights of the previous step are unchanged. "
-                     "A lower --lr{} a --clip-norm of 1{} usually helps",
-                     what, value, step + 1, standardizes ? "," : " or",
-                     standardizes ? " or a --weight-standardization-eps of 1e-5" : ""));
-  };
+  const auto first = static_cast<uint64_t>(steps_ * count);
+  if (options_.micro_batch == 0) return add_gradients(pictures, first, 1);
+  const int64_t chunk = options_.chunk();
   double loss = 0;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t end = std::min(begin + chunk, count);
     const double share = static_cast<double>(end - begin) / static_cast<double>(count);
     loss += share * add_gradients(part_of(pictures, begin, end),
                                   first + static_cast<uint64_t>(begin), share);
-    fail_if_not_finite("loss", loss);
-    if (chunk < count) sum_.add();
+    if (!std::isfinite(loss)) return loss;
+    sum_.add();
   }
-  if (chunk < count) sum_.finish();
-  const double norm = optimizer_->gradient_norm();
-  fail_if_not_finite("gradient", norm);
+  sum_.finish();
+  return loss;
+}
 
-  const double rate = learning_rate_at({.schedule = options_.lr_schedule,
-                                        .rate = options_.lr,
-                                        .warmup = options_.lr_warmup,
-                                        .decay_start = options_.lr_decay_start,
-                                        .steps = options_.steps},
-                                       step);
-  optimizer_->set_learning_rate(rate);
-  optimizer_->step(norm);
-  return {.step = step + 1, .loss = loss, .gradient_norm = norm, .learning_rate = rate};
+StepMetrics Trainer::step() {
+  const Batch pictures = batches_(steps_);
+  StepMetrics metrics{.step = steps_ + 1};
+  const auto skipped = [&](const char* what, double value) {
+    sum_.clear();
+    ++steps_;
+    metrics.skipped = fmt::format("{} {}", what, value);
+    return metrics;
+  };
+  for (const auto& [what, tensor] : {std::pair{"the pictures contain", &pictures.images},
+                                     std::pair{"the conditions contain", &pictures.condition}}) {
+    if (!tensor->defined()) continue;
+    if (const auto value = find_not_finite(*tensor)) return skipped(what, *value);
+  }
+  metrics.loss = add_all_gradients(pictures);
+  if (!std::isfinite(metrics.loss)) return skipped("the loss became", metrics.loss);
+  metrics.gradient_norm = optimizer_->gradient_norm();
+  if (!std::isfinite(metrics.gradient_norm))
+    return skipped("the gradient became", metrics.gradient_norm);
+
+  metrics.learning_rate = rate_factor_ * learning_rate_at({.schedule = options_.lr_schedule,
+                                                           .rate = options_.lr,
+                                                           .warmup = options_.lr_warmup,
+                                                           .decay_start = options_.lr_decay_start,
+                                                           .steps = options_.steps},
+                                                          steps_);
+  optimizer_->set_learning_rate(metrics.learning_rate);
+  optimizer_->step(metrics.gradient_norm);
+  ++steps_;
+  return metrics;
+}
+
+std::string Trainer::advice() const {
+  const bool standardizes = fields_of(config_.network).find("weight_standardization_eps");
+  return fmt::format("a lower --lr{} a --clip-norm of 1{} usually helps",
+                     standardizes ? "," : " or",
+                     standardizes ? " or a --weight-standardization-eps of 1e-5" : "");
+}
+
+void Trainer::restart() {
+  Trainer fresh(options_, config_, batches_, network_->device());
+  const std::vector<NamedParameter> weights = network_->parameters();
+  const std::vector<NamedParameter> initial = fresh.network_->parameters();
+  for (size_t i = 0; i < weights.size(); ++i)
+    weights[i].parameter->variable.value().copy_from(initial[i].parameter->variable.value());
+  std::vector<Tensor> averages = optimizer_->ema();
+  for (size_t i = 0; i < averages.size(); ++i) averages[i].copy_from(fresh.optimizer_->ema()[i]);
+  std::vector<StateTensor> state = optimizer_->state();
+  const std::vector<StateTensor> initial_state = fresh.optimizer_->state();
+  for (size_t i = 0; i < state.size(); ++i) state[i].tensor.copy_from(initial_state[i].tensor);
+  sum_.clear();
+  optimizer_->set_steps(0);
+  steps_ = 0;
 }
 
 std::unique_ptr<Network> Trainer::averaged_network() {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "ddpm/autograd/functions.h"
@@ -26,6 +28,8 @@ struct StepMetrics {
   // Before clipping.
   double gradient_norm = 0;
   double learning_rate = 0;
+  // Why the step was skipped, and empty if it was not.
+  std::string skipped;
 };
 
 // Returns the pictures of step 0, 1, ... They must depend on the step alone, so that a resumed run
@@ -44,11 +48,20 @@ class Trainer {
   // label_dropout of the labels, chosen at random, is replaced by "no class". A network that takes
   // an earlier estimate gets its own in every second step on average, computed without gradients
   // (Chen et al. 2022, arXiv:2208.04202). With micro-batches, the gradients of fixed chunks of the
-  // batch are added in a fixed order (options.micro_batch, options.chunk()). Throws Error if the
-  // loss or the gradient is not finite. The weights are then unchanged.
+  // batch are added in a fixed order (options.micro_batch, options.chunk()). If the pictures, the
+  // loss or the gradient are not finite, the step is skipped: it counts, but changes nothing else.
   StepMetrics step();
-  // The number of steps done so far.
-  int64_t steps() const { return optimizer_->steps(); }
+  // Skips a step without computing it.
+  void skip() { ++steps_; }
+  // The number of steps done or skipped so far.
+  int64_t steps() const { return steps_; }
+  void set_steps(int64_t steps) { steps_ = steps; }
+  // The learning rate of the following steps is that of the options times this.
+  void set_rate_factor(double factor) { rate_factor_ = factor; }
+  // Goes back to the state before the first step. The tensors keep their storage.
+  void restart();
+  // What usually helps if the loss or the gradient is not finite.
+  std::string advice() const;
 
   const ModelConfig& config() const { return config_; }
   Network& network() { return *network_; }
@@ -60,6 +73,9 @@ class Trainer {
   // The input of the network in a step. Picture n is number first + n of the run.
   NetworkInput input_of(const Batch& pictures, const NoisedBatch& noised, uint64_t first) const;
   Loss loss_of(const NoisedBatch& noised, const Variable& output) const;
+  // Adds the gradients of all pictures. Returns their mean loss, or NaN or infinity as soon as
+  // that of a part is not finite.
+  double add_all_gradients(const Batch& pictures);
   // Adds the gradients of a part of a batch, whose share in the batch is given, to those of the
   // parameters. Returns the mean loss of the part. If it is not finite, there are no gradients.
   double add_gradients(const Batch& part, uint64_t first, double share);
@@ -72,6 +88,8 @@ class Trainer {
   std::unique_ptr<Network> network_;
   std::unique_ptr<Optimizer> optimizer_;
   GradientSum sum_;
+  int64_t steps_ = 0;
+  double rate_factor_ = 1;
 };
 
 }  // namespace ddpm

@@ -22,11 +22,6 @@ void check_tensor(const char* name, const Tensor& tensor, const Shape& shape) {
     fail("train", fmt::format("Pictures::batch() gave {} of shape {}; it must be {}", name,
                               tensor.shape().str(), shape.str()));
   }
-  if (const auto value = find_not_finite(tensor)) {
-    fail("train", fmt::format("Pictures::batch() gave {} that contain {}; all numbers must be "
-                              "finite",
-                              name, *value));
-  }
 }
 
 }  // namespace
@@ -57,7 +52,14 @@ Batch checked_batch(const Pictures& pictures, const BatchPlan& plan) {
   const auto count = static_cast<int64_t>(plan.indices.size());
   const ImageSize size = pictures.image_size();
   check_tensor("images", batch.images, {count, size.height, size.width, pictures.channels()});
-  if (!pictures.class_names().empty()) check_tensor("labels", batch.labels, {count});
+  if (!pictures.class_names().empty()) {
+    check_tensor("labels", batch.labels, {count});
+    if (const auto value = find_not_finite(batch.labels)) {
+      fail("train", fmt::format("Pictures::batch() gave labels that contain {}; they are whole "
+                                "numbers, or -1 for no class",
+                                *value));
+    }
+  }
   if (pictures.condition_channels() > 0) {
     check_tensor("conditions", batch.condition,
                  {count, size.height, size.width, pictures.condition_channels()});

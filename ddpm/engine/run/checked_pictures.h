@@ -11,7 +11,8 @@ namespace ddpm {
 void check_pictures(const DataOptions& options, const Pictures& pictures);
 
 // The batch of the plan. Throws Error if it does not have the type and the shapes that Pictures
-// promises, or holds NaN or infinity.
+// promises, or if a label is NaN or infinity. Images and conditions may hold them: the step is then
+// skipped.
 Batch checked_batch(const Pictures& pictures, const BatchPlan& plan);
 
 }  // namespace ddpm

@@ -7,6 +7,7 @@
 //   snapshots/           the averaged weights of every snapshot_every-th step
 //   model.safetensors    the averaged weights with their configuration: enough for sampling
 //   loss.png             the loss curve so far
+//   guard.jsonl          the steps that were skipped because their loss or gradient was not finite
 //   eval.jsonl, eval.png, best.safetensors   with eval_every: the distances from the pictures so
 //   far,
 //                        their curve, and the averaged weights of the smallest
@@ -40,6 +41,9 @@ struct RunMetrics {
   double gradient_norm = 0;
   double learning_rate = 0;
   double images_per_s = 0;
+  // The step changed no weights, because its pictures, loss or gradient were not finite. The values
+  // above may then be NaN.
+  bool skipped = false;
 };
 
 // An evaluation of the averaged weights, every RunOptions::eval_every steps.
@@ -147,9 +151,12 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  // Does one step, then writes its line in metrics.jsonl, and the snapshot, the save and the grid
-  // if they are due. After the last step, finish() writes the save and the grid. Throws Error if
-  // done(), if the loss is not finite, and if a file cannot be written.
+  // Does one step. A step whose pictures, loss or gradient are not finite is skipped. After three
+  // of them in a row the run returns to its newest sound checkpoint and halves the learning rate,
+  // so that steps() falls. guard.jsonl tells of both, and a resumed run decides the same. Then
+  // writes its line in metrics.jsonl, and the snapshot, the save and the grid if they are due.
+  // After the last step, finish() writes the save and the grid. Throws Error if done(), if it would
+  // return to the same checkpoint for the fourth time, and if a file cannot be written.
   RunMetrics step();
   // Saves the state now, unless it is already saved.
   void save();

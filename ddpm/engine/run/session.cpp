@@ -191,6 +191,7 @@ void RunSession::begin() {
   if (log_->damaged_lines() > 0)
     warn(fmt::format("metrics.jsonl is damaged; lines left out: {}", log_->damaged_lines()));
   evaluations_.emplace(directory_, first_step_);
+  guard_.emplace(directory_);
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
   if (first_step_ > 0) finish_last_save();
@@ -199,21 +200,24 @@ void RunSession::begin() {
 RunMetrics RunSession::step() {
   if (done()) fail("train", fmt::format("all {} steps are done", options_.optimizer.steps));
   const Clock::time_point begin = Clock::now();
-  StepMetrics done_step;
-  {
-    const Stepping stepping(*this);
-    done_step = trainer_->step();
-  }
+  const StepMetrics done_step = guarded_step();
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto batch = static_cast<double>(options_.optimizer.batch);
   const RunMetrics metrics{.step = done_step.step,
                            .loss = done_step.loss,
                            .gradient_norm = done_step.gradient_norm,
                            .learning_rate = done_step.learning_rate,
-                           .images_per_s = batch / seconds};
+                           .images_per_s = batch / seconds,
+                           .skipped = !done_step.skipped.empty()};
+  if (steps() < metrics.step) {
+    // The run returned to an earlier step.
+    const std::lock_guard lock(mutex_);
+    seen_.steps = steps();
+    return metrics;
+  }
   images_since_line_ += batch;
   seconds_since_line_ += seconds;
-  if (due(options_.run.log_every) || done()) {
+  if (!metrics.skipped && (due(options_.run.log_every) || done())) {
     log_->append(done_step, images_since_line_ / seconds_since_line_);
     images_since_line_ = seconds_since_line_ = 0;
   }
@@ -226,7 +230,8 @@ RunMetrics RunSession::step() {
   // Before the checkpoint: a run that continues from the checkpoint has the snapshot.
   if (due(options_.run.snapshot_every)) save_snapshot();
   if (done()) return metrics;
-  if (due(options_.run.save_every)) save();
+  // In a row of skipped steps the weights may be what is wrong.
+  if (due(options_.run.save_every) && guard_->in_a_row(steps() + 1) == 0) save();
   if (due(options_.run.sample_every)) draw_grid();
   if (due(options_.run.eval_every)) evaluate();
   return metrics;

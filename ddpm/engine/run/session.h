@@ -19,6 +19,7 @@
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/evaluations.h"
+#include "ddpm/engine/run/guard.h"
 #include "ddpm/engine/run/metrics_log.h"
 #include "ddpm/engine/run/run.h"
 
@@ -64,6 +65,11 @@ class RunSession {
   void make_trainer();
   ModelConfig model() const;
 
+  StepMetrics guarded_step();
+  void report_skipped(const StepMetrics& metrics);
+  void return_to_checkpoint(const StepMetrics& metrics);
+  std::vector<std::string> names_of_pictures(int64_t step);
+  bool has_finite_weights() const;
   void finish_last_save();
   void write_averaged(const std::string& path);
   void save_snapshot();
@@ -99,6 +105,7 @@ class RunSession {
   std::optional<MetricsLog> log_;
   std::optional<EvaluationLog> evaluations_;
   std::optional<RunJudge> judge_;
+  std::optional<Guard> guard_;
   int64_t first_step_ = 0;
   // The step of the newest checkpoint.
   int64_t saved_ = -1;

@@ -55,10 +55,14 @@ void RunSession::finish_last_save() {
 void RunSession::save() {
   // Before the first step there is nothing to save: a resumed run starts from the beginning.
   if (steps() == 0 || saved_ == steps()) return;
+  if (guard_->in_a_row(steps() + 1) > 0 && !has_finite_weights()) {
+    warn("nothing was saved, because the weights are not finite; the last save is kept");
+    return;
+  }
   log_->sync();
   const std::string path = checkpoint_path(directory_, steps());
   save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->optimizer(),
-                  marks_of(config_));
+                  marks_of(config_), steps() - trainer_->optimizer().steps());
   saved_ = steps();
   write_averaged(in_run(directory_, "model.safetensors"));
   tidy_up();

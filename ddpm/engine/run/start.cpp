@@ -30,6 +30,7 @@ std::string load_or_why_not(const StepFile& entry, const RunConfig& config, Trai
     if (!same_model(checkpoint.config(), trainer.config()))
       return "its network, condition, schedule or picture size differs";
     checkpoint.load(trainer.network(), trainer.optimizer());
+    trainer.set_steps(checkpoint.step());
     return "";
   } catch (const SystemError& error) {
     const int code = error.code();

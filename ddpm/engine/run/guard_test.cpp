@@ -1,0 +1,175 @@
+#include "ddpm/engine/run/guard.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <set>
+
+#include "ddpm/data/dataset.h"
+#include "ddpm/engine/run/run_test_support.h"
+
+namespace ddpm {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(Guard, DecidesAfterReadingAsBefore) {
+  const test::TemporaryFolder folder;
+  Guard guard(folder.path());
+  guard.skipped(7, "the loss became nan", {"a.png", "b.png"});
+  guard.skipped(8, "the loss became inf", {"c.png", "d.png"});
+  guard.returned(9, 7);
+  guard.skipped(10, "the loss became inf", {"c.png", "d.png"});
+  guard.returned(12, 9);
+  write_file_atomic(folder / "guard.jsonl", read_file(folder / "guard.jsonl") + "{\"step\": 1");
+  for (const Guard& each : {guard, Guard(folder.path())}) {
+    EXPECT_EQ(each.why(7), "the loss became nan");
+    EXPECT_FALSE(each.skips(8));
+    EXPECT_FALSE(each.skips(10));
+    EXPECT_EQ(each.in_a_row(8), 1);
+    EXPECT_EQ(each.in_a_row(7), 0);
+    EXPECT_EQ(each.rate(7), 1);
+    EXPECT_EQ(each.rate(8), 0.5);
+    EXPECT_EQ(each.rate(9), 0.5);
+    EXPECT_EQ(each.rate(10), 0.25);
+    EXPECT_EQ(each.returns_to(7), 1);
+    EXPECT_EQ(each.returns_to(8), 0);
+  }
+  Guard(folder.path()).skipped(11, "the loss became nan", {});
+  EXPECT_TRUE(Guard(folder.path()).skips(11));
+}
+
+// Pictures of which some hold NaN, in some of the steps.
+class FaultyPictures : public Pictures {
+ public:
+  using Faulty = std::function<bool(const BatchPlan&)>;
+  explicit FaultyPictures(Faulty faulty) : faulty_(std::move(faulty)) {}
+  int64_t size() const override { return 6; }
+  ImageSize image_size() const override { return {8, 8}; }
+  int64_t channels() const override { return 1; }
+  std::string name() const override { return "faulty"; }
+  DataFingerprint fingerprint() const override { return {}; }
+  Batch batch(const BatchPlan& plan) const override {
+    const auto count = static_cast<int64_t>(plan.indices.size());
+    Tensor images({count, 8, 8, 1});
+    for (int64_t i = 0; i < images.elements(); ++i) {
+      images.f32()[i] = std::sin(static_cast<float>(plan.indices[static_cast<size_t>(i / 64)] + i));
+    }
+    if (faulty_(plan)) images.f32()[5] = std::numeric_limits<float>::quiet_NaN();
+    return images;
+  }
+
+ private:
+  Faulty faulty_;
+};
+
+class GuardedRun : public test::RunTest {
+ protected:
+  GuardedRun() {
+    options_.data.channels = "1";
+    options_.optimizer.steps = 9;
+    options_.run.save_every = 3;
+    options_.run.sample_every = 0;
+  }
+
+  // Does at most `most` steps of a run, in which the steps with these numbers, counted by calls and
+  // not by the run, have faulty pictures. Returns the error, if one ended it.
+  std::string train(const std::string& name, const std::set<int>& faulty, int most = 100) {
+    int calls = 0;
+    const auto pictures = std::make_shared<FaultyPictures>(
+        [&](const BatchPlan&) { return faulty.contains(++calls); });
+    RunObserver observer;
+    observer.warned = [this](const std::string& text) { warnings_ += text + "\n"; };
+    return test::message_of([&] {
+      const std::string directory = folder_ / name;
+      const auto run = exists(directory)
+                           ? Run::resume(directory, pictures, {.options = options_}, observer)
+                           : Run::create(directory, options_, pictures, observer);
+      for (int done = 0; !run->done(); ++done) {
+        // As if it was killed.
+        if (done == most) return;
+        run->step();
+      }
+      run->finish();
+    });
+  }
+
+  std::string log(const std::string& name) { return read_file(folder_ / (name + "/guard.jsonl")); }
+
+  std::string warnings_;
+};
+
+TEST_F(GuardedRun, ABadStepIsSkippedAndItsPicturesAreNamed) {
+  EXPECT_EQ(train("a", {5}), "");
+  EXPECT_THAT(log("a"), HasSubstr(R"({"step":5,"event":"skipped","why":"the pictures contain nan",)"
+                                  R"("pictures":["picture )"));
+  EXPECT_THAT(warnings_, HasSubstr("step 5 was skipped, because the pictures contain nan"));
+  EXPECT_EQ(metrics("a").size(), 8);
+  EXPECT_EQ(train("b", {}), "");
+  EXPECT_FALSE(exists(folder_ / "b/guard.jsonl"));
+  EXPECT_NE(weights("a"), weights("b"));
+}
+
+// A fault may not occur again, such as one of the memory. The resumed run must still skip the step.
+TEST_F(GuardedRun, AResumedRunSkipsTheSameSteps) {
+  EXPECT_EQ(train("a", {5, 8}), "");
+  EXPECT_EQ(train("b", {5}, 5), "");
+  EXPECT_EQ(train("b", {4}), "");
+  EXPECT_EQ(weights("b"), weights("a"));
+  EXPECT_EQ(log("b"), log("a"));
+}
+
+TEST_F(GuardedRun, ThreeBadStepsInARowReturnToTheCheckpointWithHalfTheRate) {
+  EXPECT_EQ(train("a", {5, 6, 7}), "");
+  EXPECT_THAT(log("a"), HasSubstr(R"({"step":7,"event":"returned","to":3,"rate":0.5})"));
+  EXPECT_THAT(warnings_, HasSubstr("the run returns to step 3"));
+  // Killed after the return, and before the next save.
+  EXPECT_EQ(train("b", {5, 6, 7}, 8), "");
+  EXPECT_EQ(train("b", {}), "");
+  EXPECT_EQ(weights("b"), weights("a"));
+  EXPECT_EQ(metrics("a").size(), 9);
+  EXPECT_EQ(metrics("b").size(), 9);
+}
+
+TEST_F(GuardedRun, WithoutACheckpointItReturnsToTheStart) {
+  EXPECT_EQ(train("a", {1, 2, 3}), "");
+  options_.optimizer.lr /= 2;
+  EXPECT_EQ(train("b", {}), "");
+  EXPECT_EQ(weights("a"), weights("b"));
+}
+
+TEST_F(GuardedRun, StopsWhenReturningDoesNotHelp) {
+  std::set<int> all;
+  for (int call = 5; call < 100; ++call) all.insert(call);
+  const std::string message = train("a", all);
+  EXPECT_THAT(message, HasSubstr("3 returns to step 3"));
+  EXPECT_THAT(message, HasSubstr("--clip-norm"));
+  // Nothing is computed again, and the reason is the same.
+  EXPECT_EQ(train("a", {}), message);
+  std::filesystem::remove(folder_ / "a/guard.jsonl");
+  EXPECT_EQ(train("a", {}), "");
+}
+
+TEST_F(GuardedRun, ACheckpointWithoutNumbersIsPassedOver) {
+  EXPECT_EQ(train("a", {}, 6), "");
+  const std::string newest = *newest_checkpoint(folder_ / "a");
+  {
+    const Checkpoint checkpoint = Checkpoint::open(newest);
+    Trainer trainer(options_.optimizer, checkpoint.config(), [](int64_t) { return Batch(); });
+    checkpoint.load(trainer.network(), trainer.optimizer());
+    trainer.network().parameters()[0].parameter->variable.value().f32()[0] = NAN;
+    save_checkpoint(newest, checkpoint.config(), trainer.network(), trainer.optimizer(),
+                    checkpoint.marks());
+  }
+  EXPECT_EQ(train("a", {}), "");
+  EXPECT_THAT(warnings_, HasSubstr("contain nan; trying the previous one"));
+  EXPECT_EQ(train("b", {}), "");
+  EXPECT_EQ(weights("a"), weights("b"));
+}
+
+}  // namespace
+}  // namespace ddpm

@@ -1,0 +1,96 @@
+// What a session does about steps whose loss or gradient is not finite.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
+#include "ddpm/engine/finite.h"
+#include "ddpm/engine/run/session.h"
+#include "ddpm/engine/run/start.h"
+#include "ddpm/engine/weights.h"
+
+namespace ddpm {
+
+// The names of the files, or the numbers of the pictures if a file holds several.
+std::vector<std::string> RunSession::names_of_pictures(int64_t step) {
+  std::vector<std::string> names;
+  const std::vector<SourceFile>& files = fingerprint_.files;
+  const bool one_file_each = std::ssize(files) == pictures_->size();
+  for (const int64_t index : sampler_->at(step - 1).indices) {
+    names.push_back(one_file_each ? files[static_cast<size_t>(index)].name
+                                  : fmt::format("picture {}", index));
+  }
+  return names;
+}
+
+bool RunSession::has_finite_weights() const {
+  const std::vector<Tensor> weights = parameter_tensors(trainer_->network());
+  return std::none_of(weights.begin(), weights.end(),
+                      [](const Tensor& weight) { return find_not_finite(weight).has_value(); });
+}
+
+void RunSession::report_skipped(const StepMetrics& metrics) {
+  const std::vector<std::string> pictures = names_of_pictures(metrics.step);
+  guard_->skipped(metrics.step, metrics.skipped, pictures);
+  constexpr size_t kNamed = 4;
+  std::string named;
+  for (size_t i = 0; i < std::min(kNamed, pictures.size()); ++i)
+    named += (i == 0 ? "" : ", ") + printable(pictures[i]);
+  if (pictures.size() > kNamed) named += fmt::format(" and {} more", pictures.size() - kNamed);
+  warn(fmt::format("step {} was skipped, because {}; guard.jsonl tells its pictures: {}",
+                   metrics.step, metrics.skipped, named));
+}
+
+// A step, or what the guard does instead.
+StepMetrics RunSession::guarded_step() {
+  const int64_t step = steps() + 1;
+  const bool skipped_before = guard_->skips(step);
+  StepMetrics metrics{.step = step, .skipped = guard_->why(step)};
+  {
+    const Stepping stepping(*this);
+    if (skipped_before) {
+      trainer_->skip();
+    } else {
+      trainer_->set_rate_factor(guard_->rate(step));
+      metrics = trainer_->step();
+    }
+  }
+  if (metrics.skipped.empty()) return metrics;
+  if (!skipped_before) report_skipped(metrics);
+  if (guard_->in_a_row(step + 1) >= Guard::kInARow) return_to_checkpoint(metrics);
+  return metrics;
+}
+
+void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
+  int64_t to = 0;
+  {
+    const Stepping stepping(*this);
+    to = std::max<int64_t>(
+        load_newest_checkpoint(directory_, config_, *trainer_,
+                               [this](const std::string& text) { warn(text); }),
+        0);
+    if (to == 0) trainer_->restart();
+  }
+  if (guard_->returns_to(to) >= Guard::kReturns) {
+    fail("train",
+         fmt::format("{} at step {}, and {} returns to step {} with ever lower learning rates did "
+                     "not help. {} is sound up to that step. Look at the pictures in guard.jsonl, "
+                     "or start a new run: {}. To try again, remove guard.jsonl and add --resume",
+                     metrics.skipped, metrics.step, Guard::kReturns, to, directory_,
+                     trainer_->advice()));
+  }
+  guard_->returned(metrics.step, to);
+  log_.emplace(directory_, to);
+  evaluations_.emplace(directory_, to);
+  saved_ = to > 0 ? to : -1;
+  images_since_line_ = seconds_since_line_ = 0;
+  warn(fmt::format("{} steps in a row were skipped, so the run returns to step {} and goes on with "
+                   "{} of the learning rate",
+                   Guard::kInARow, to, guard_->rate(to + 1)));
+}
+
+}  // namespace ddpm
