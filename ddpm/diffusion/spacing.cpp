@@ -120,7 +120,8 @@ Levels balanced(const Process& process, const SpacingRequest& request) {
   const auto latest = static_cast<double>(process.most_steps() - 1);
   Levels levels;
   for (int64_t i = 0; i < request.count; ++i) {
-    const double place = fraction(i, request.count);
+    // The end at kLeast is left out, as trailing leaves out time step 0: there is nothing to see.
+    const double place = static_cast<double>(i) / static_cast<double>(request.count);
     const double even = std::lerp(first, last, place);
     const double by_snr = time_of(std::exp(std::lerp(std::log(most), std::log(least), place)));
     levels.push_back(process.at_time(std::clamp((even + by_snr) / 2, 0.0, latest)));

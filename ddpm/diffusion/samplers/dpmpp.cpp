@@ -99,7 +99,7 @@ SamplerKind dpmpp_2m_sampler() {
           .help = "DPM-Solver++ of order 2, which looks at two estimates",
           .run = run,
           .default_steps = 20,
-          .spacing = "linspace",
+          .spacing = "balanced",
           .most_order = 2,
           .default_order = 2,
           .with_first = false};
@@ -110,7 +110,7 @@ SamplerKind dpmpp_3m_sampler() {
           .help = "DPM-Solver++ of order 3, which looks at three estimates",
           .run = run,
           .default_steps = 20,
-          .spacing = "linspace",
+          .spacing = "balanced",
           .most_order = 3,
           .default_order = 3,
           .with_first = false};

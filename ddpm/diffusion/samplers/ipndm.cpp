@@ -64,7 +64,7 @@ SamplerKind ipndm_sampler() {
           .help = "ddim that looks at its last estimates of the noise",
           .run = run,
           .default_steps = 20,
-          .spacing = "trailing",
+          .spacing = "balanced",
           .most_order = static_cast<int64_t>(kMostEstimates),
           .default_order = 3};
 }

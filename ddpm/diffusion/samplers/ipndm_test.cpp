@@ -31,9 +31,13 @@ std::vector<Tensor> trajectory(const Trained& trained, SampleRequest request) {
 TEST_F(Ipndm, TheFirstStepIsDdim) {
   for (const std::string& objective : objective_names()) {
     const Trained trained("cosine", 1000, objective);
-    const Tensor ipndm = trajectory(trained, request_of("ipndm", 4, 10))[0];
-    EXPECT_EQ(ipndm.values(), trajectory(trained, request_of("ddim", 4, 10))[0].values())
-        << objective;
+    const auto first_step = [&](const char* sampler) {
+      SampleRequest request = request_of(sampler, 4, 10);
+      // The process of edm has no time steps.
+      request.sampling.spacing = objective == "edm" ? "karras" : "trailing";
+      return trajectory(trained, request)[0].values();
+    };
+    EXPECT_EQ(first_step("ipndm"), first_step("ddim")) << objective;
   }
 }
 

@@ -141,7 +141,7 @@ SamplerKind unipc_sampler() {
           .help = "looks at its last estimates and corrects each step by the next estimate",
           .run = run,
           .default_steps = 20,
-          .spacing = "linspace",
+          .spacing = "balanced",
           .most_order = static_cast<int64_t>(kMostOrder),
           .default_order = 2,
           .with_first = false};
