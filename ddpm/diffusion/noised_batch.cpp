@@ -9,6 +9,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/initial_noise.h"
+#include "ddpm/diffusion/training/pairing.h"
 #include "ddpm/kernels/backend.h"
 #include "ddpm/tensor/memory.h"
 
@@ -117,12 +118,34 @@ std::vector<uint64_t> seeds_of(uint64_t seed, uint64_t first, const Tensor& imag
   return image_seeds(seed, static_cast<int64_t>(first), count);
 }
 
+// The rows of the noise in the order in which the images get them.
+Tensor paired(const Process& process, const Tensor& x0, const Tensor& noise,
+              const std::vector<Tensor>& told) {
+  if (process.pairing() == Pairing::kNone || !x0.memory().holds_values()) return noise;
+  const auto host = [](const Tensor& tensor) {
+    return tensor.defined() ? tensor.to(Device::kCpu) : Tensor();
+  };
+  std::vector<Tensor> told_on_host;
+  for (const Tensor& one : told) told_on_host.push_back(host(one));
+  const Tensor drawn = host(noise);
+  const std::vector<int64_t> order =
+      paired_noise(process.pairing(), host(x0), drawn, sets_told_apart(told_on_host, x0.size(0)));
+  Tensor ordered(noise.shape());
+  for (int64_t n = 0; n < x0.size(0); ++n) {
+    Tensor row = ordered.rows(n, n + 1);
+    row.copy_from(drawn.rows(order[n], order[n] + 1));
+  }
+  return ordered.to(noise.device());
+}
+
 BatchNoise drawn_noise(const Process& process, const NoiseSeeds& seeds, uint64_t first,
-                       const Tensor& x0) {
+                       const Tensor& x0, const std::vector<Tensor>& told) {
   const Shape image = {x0.size(1), x0.size(2), x0.size(3)};
   BatchNoise noise;
-  noise.target =
-      noise_of(seeds_of(seeds.noise, first, x0), 0, process.offset_noise(), image, x0.device());
+  noise.target = paired(
+      process, x0,
+      noise_of(seeds_of(seeds.noise, first, x0), 0, process.offset_noise(), image, x0.device()),
+      told);
   noise.input = noise.target;
   if (process.input_perturbation() == 0) return noise;
   const Tensor further =
@@ -132,6 +155,24 @@ BatchNoise drawn_noise(const Process& process, const NoiseSeeds& seeds, uint64_t
   for (size_t n = 0; n < mix.x0.size(); ++n) mix.set(n, 1, process.input_perturbation());
   mix.apply(noise.target, further, noise.input);
   return noise;
+}
+
+std::vector<NoiseLevel> drawn_levels(const Process& process, uint64_t seed, const ImageRange& part,
+                                     const ImageRange& batch, const Tensor& x0) {
+  const auto images = static_cast<size_t>(part.count);
+  const Philox random(seed);
+  std::vector<NoiseLevel> levels(images, process.draw(random, part.first));
+  // Without this check, a batch of millions on a device without values would take time for nothing.
+  if (!x0.memory().holds_values()) return levels;
+  if (process.low_discrepancy()) {
+    const std::vector<double> quantiles =
+        stratified_quantiles(seed, batch.count > 0 ? batch : part, part);
+    std::transform(quantiles.begin(), quantiles.end(), levels.begin(),
+                   [&](double q) { return process.at_quantile(q); });
+    return levels;
+  }
+  for (size_t n = 0; n < images; ++n) levels[n] = process.draw(random, part.first + n);
+  return levels;
 }
 
 }  // namespace
@@ -161,14 +202,10 @@ NoisedBatch noised_batch(const Process& process, const std::vector<NoiseLevel>& 
 }
 
 NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64_t first,
-                         const Tensor& x0) {
-  const auto images = static_cast<size_t>(x0.size(0));
-  const Philox random(seeds.levels);
-  std::vector<NoiseLevel> levels(images, process.draw(random, first));
-  // Without this check, a batch of millions on a device without values would take time for nothing.
-  for (size_t n = 0; x0.memory().holds_values() && n < images; ++n)
-    levels[n] = process.draw(random, first + n);
-  return batch_of(process, levels, x0, drawn_noise(process, seeds, first, x0));
+                         const Tensor& x0, const DrawnTogether& together) {
+  const ImageRange part{.first = first, .count = x0.size(0)};
+  return batch_of(process, drawn_levels(process, seeds.levels, part, together.batch, x0), x0,
+                  drawn_noise(process, seeds, first, x0, together.told));
 }
 
 Tensor estimate_of(const NoisedBatch& batch, const Tensor& output) {

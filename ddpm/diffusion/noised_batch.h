@@ -6,6 +6,7 @@
 
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/training/strata.h"
 #include "ddpm/kernels/arguments.h"
 #include "ddpm/tensor/tensor.h"
 
@@ -65,11 +66,23 @@ struct NoiseSeeds {
   uint64_t perturbation = 0;
 };
 
+// Images of a training that are used together.
+struct DrawnTogether {
+  // Of each image, what the network is told besides its noisy form: classes, conditions,
+  // augmentations, each [N, ...] or empty. Pairing exchanges noises only between images of which it
+  // is told the same.
+  std::vector<Tensor> told = {};
+  // The batch that shares low-discrepancy levels, if the images are a part of it. By default they
+  // are the batch.
+  ImageRange batch = {};
+};
+
 // The same with random levels and noise, with offset noise (Guttenberg 2023,
 // https://www.crosslabs.org/blog/diffusion-with-offset-noise) and input perturbation (Ning et al.
 // 2023, arXiv:2301.11706) if the process has them. Image n uses the random numbers at position
-// (first + n), whatever the size of the batch.
+// (first + n), whatever the size of the batch. With ProcessConfig::low_discrepancy its level also
+// depends on the batch, and with a pairing its noise depends on the images of this call.
 NoisedBatch noised_batch(const Process& process, const NoiseSeeds& seeds, uint64_t first,
-                         const Tensor& x0);
+                         const Tensor& x0, const DrawnTogether& together = {});
 
 }  // namespace ddpm

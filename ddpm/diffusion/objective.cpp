@@ -1,7 +1,6 @@
 // The table of objectives. Each objective is a function and a row.
 #include "ddpm/diffusion/objective.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "ddpm/diffusion/named_rows.h"
@@ -28,7 +27,6 @@ Preconditioning velocity_at(const NoiseLevel& level) {
 // Karras et al. 2022, table 1. The target (x0 - c_skip x) / c_out is written without differences of
 // nearly equal numbers. Its weight in the loss is 1 at every level.
 Preconditioning edm_at(const NoiseLevel& level) {
-  constexpr double kSigmaData = 0.5;
   const double sigma = level.sigma();
   const double total = std::sqrt(level.sigma_squared + kSigmaData * kSigmaData);
   return {.c_in = 1 / total,
@@ -63,12 +61,6 @@ std::vector<std::string> objective_names() { return names_of(objective_kinds());
 
 const ObjectiveKind& find_objective(std::string_view name) {
   return find_by_name(objective_kinds(), name, "objective", "objective");
-}
-
-std::vector<std::string> weighting_names() { return {"none", "min-snr"}; }
-
-double min_snr_weight(const Preconditioning& use, const NoiseLevel& level, double gamma) {
-  return std::min(level.alpha_squared / level.sigma_squared, gamma) * use.c_out * use.c_out;
 }
 
 }  // namespace ddpm

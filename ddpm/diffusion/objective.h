@@ -11,6 +11,9 @@
 
 namespace ddpm {
 
+// The standard deviation of the data that EDM assumes (Karras et al. 2022, table 1).
+inline constexpr double kSigmaData = 0.5;
+
 // How the network is used at one level, where x = alpha x0 + sigma noise:
 //   output = network(c_in x, t)
 //   target = target_x0 x0 + target_noise noise   the output that training aims at
@@ -47,13 +50,5 @@ const std::vector<ObjectiveKind>& objective_kinds();
 std::vector<std::string> objective_names();
 // Throws UsageError naming the choices.
 const ObjectiveKind& find_objective(std::string_view name);
-
-// How much each level counts in the loss: as its objective says, or by Min-SNR.
-std::vector<std::string> weighting_names();
-// Min-SNR weighting (Hang et al. 2023, arXiv:2303.09556): an error of the image counts min(SNR,
-// gamma), SNR = alpha^2 / sigma^2. An error of the output counts c_out^2 times that: for eps
-// min(SNR, gamma) / SNR, for x0 min(SNR, gamma), for v min(SNR, gamma) / (SNR + 1), and by the same
-// rule for edm and flow.
-double min_snr_weight(const Preconditioning& use, const NoiseLevel& level, double gamma);
 
 }  // namespace ddpm

@@ -10,6 +10,7 @@
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/diffusion/time_sampling.h"
+#include "ddpm/diffusion/training/pairing.h"
 #include "ddpm/kernels/arguments.h"
 
 namespace ddpm {
@@ -18,6 +19,8 @@ class ProcessLevels {
  public:
   virtual ~ProcessLevels() = default;
   virtual NoiseLevel draw(const Philox& random, uint64_t position) const = 0;
+  virtual NoiseLevel at_quantile(double q) const = 0;
+  virtual double inverse_density(const NoiseLevel& level) const = 0;
   virtual NoiseLevel noisiest() const = 0;
   virtual NoiseLevel cleanest() const = 0;
   virtual NoiseLevel at_time(double time) const = 0;
@@ -39,6 +42,19 @@ class ScheduledLevels : public ProcessLevels {
   NoiseLevel draw(const Philox& random, uint64_t position) const override {
     const uint64_t steps = static_cast<uint64_t>(schedule_.steps());
     return schedule_.level(static_cast<int64_t>(random.below(steps, position)));
+  }
+
+  NoiseLevel at_quantile(double q) const override {
+    const int64_t last = schedule_.steps() - 1;
+    const auto i = static_cast<int64_t>(q * static_cast<double>(schedule_.steps()));
+    return schedule_.level(std::min(i, last));
+  }
+
+  double inverse_density(const NoiseLevel& level) const override {
+    const auto steps = static_cast<double>(schedule_.steps());
+    const NoiseLevel cleaner = at_time(std::max(level.t - 0.5, 0.0));
+    const NoiseLevel noisier = at_time(std::min(level.t + 0.5, steps - 1));
+    return steps * (cleaner.log_snr() - noisier.log_snr());
   }
 
   NoiseLevel noisiest() const override { return schedule_.level(schedule_.steps() - 1); }
@@ -93,12 +109,15 @@ class ScheduledLevels : public ProcessLevels {
 // Noise is added to an image that is not scaled, alpha = 1 (Karras et al. 2022, table 1).
 class EdmLevels : public ProcessLevels {
  public:
-  // ln sigma is normally distributed.
   NoiseLevel draw(const Philox& random, uint64_t position) const override {
-    constexpr double kMean = -1.2, kDeviation = 1.2;
     float normal = 0;
     random.normal(position, 1, &normal);
-    return at_ratio(std::exp(kMean + kDeviation * double{normal}));
+    return at_normal(normal);
+  }
+  NoiseLevel at_quantile(double q) const override { return at_normal(normal_quantile(q)); }
+  double inverse_density(const NoiseLevel& level) const override {
+    const double z = (std::log(level.sigma()) - kMean) / kDeviation;
+    return 2 * kDeviation / normal_density(z);
   }
 
   NoiseLevel noisiest() const override { return at_ratio(80); }
@@ -113,6 +132,11 @@ class EdmLevels : public ProcessLevels {
   NoiseLevel level_told(double t) const override {
     return {.alpha_squared = 1, .sigma_squared = std::exp(8 * t), .t = t};
   }
+
+ private:
+  // ln sigma is normally distributed.
+  static constexpr double kMean = -1.2, kDeviation = 1.2;
+  NoiseLevel at_normal(double z) const { return at_ratio(std::exp(kMean + kDeviation * z)); }
 };
 
 // The line from image to noise, alpha = 1 - t and sigma = t (Liu et al. 2022, arXiv:2209.03003).
@@ -129,6 +153,15 @@ class FlowLevels : public ProcessLevels {
     float normal = 0;
     random.normal(position, 1, &normal);
     return at(1 / (1 + std::exp(-double{normal})));
+  }
+  NoiseLevel at_quantile(double q) const override {
+    if (sampling_ == TimeSampling::kUniform) return at(1 - q);
+    return at(1 / (1 + std::exp(-normal_quantile(q))));
+  }
+  // log SNR is twice ln((1 - t) / t).
+  double inverse_density(const NoiseLevel& level) const override {
+    if (sampling_ == TimeSampling::kUniform) return 2 / (level.alpha() * level.sigma());
+    return 2 / normal_density(std::log(level.sigma() / level.alpha()));
   }
 
   NoiseLevel noisiest() const override { return at(1); }
@@ -172,7 +205,10 @@ const ProcessConfig& checked(const ProcessConfig& config) {
 
 Process::Process(const ProcessConfig& config)
     : objective_(&find_objective(checked(config).objective)),
-      min_snr_gamma_(config.weighting == "min-snr" ? config.min_snr_gamma : 0),
+      weighting_(&find_weighting(config.weighting)),
+      weighting_options_{.gamma = config.min_snr_gamma, .bias = config.sigmoid_bias},
+      low_discrepancy_(config.low_discrepancy),
+      pairing_(find_pairing(config.pairing)),
       learned_variance_(config.learned_variance),
       offset_noise_(config.offset_noise),
       input_perturbation_(config.input_perturbation),
@@ -181,12 +217,25 @@ Process::Process(const ProcessConfig& config)
 
 Preconditioning Process::preconditioning(const NoiseLevel& level) const {
   Preconditioning use = objective_->at(level);
-  if (min_snr_gamma_ > 0) use.weight = min_snr_weight(use, level, min_snr_gamma_);
+  if (weighting_->of_image == nullptr) return use;
+  const double snr = level.alpha_squared / level.sigma_squared;
+  const double inverse_density = weighting_->uses_density ? levels_->inverse_density(level) : 0;
+  use.weight =
+      weighting_->of_image(snr, inverse_density, weighting_options_) * use.c_out * use.c_out;
   return use;
 }
 
 NoiseLevel Process::draw(const Philox& random, uint64_t position) const {
   return levels_->draw(random, position);
+}
+
+NoiseLevel Process::at_quantile(double q) const {
+  DDPM_CHECK(q > 0 && q < 1);
+  return levels_->at_quantile(q);
+}
+
+double Process::inverse_density(const NoiseLevel& level) const {
+  return levels_->inverse_density(level);
 }
 
 BoundLevel Process::bound(const NoiseLevel& level) const {

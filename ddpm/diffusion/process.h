@@ -8,12 +8,14 @@
 
 #include "ddpm/diffusion/level.h"
 #include "ddpm/diffusion/process_config.h"
+#include "ddpm/diffusion/weighting.h"
 
 namespace ddpm {
 
 class Philox;
 struct BoundLevel;
 struct ObjectiveKind;
+enum class Pairing;
 enum class ProcessKind;
 struct Preconditioning;
 
@@ -33,12 +35,24 @@ class Process {
   // A random level for training on one image. The same position of a stream of random numbers
   // always gives the same level.
   NoiseLevel draw(const Philox& random, uint64_t position) const;
+  // The level at a quantile, 0 < q < 1, of the distribution that draw() draws from. For a q that is
+  // uniform, the level has this distribution.
+  NoiseLevel at_quantile(double q) const;
+  // The reciprocal of the density of log SNR at a level from draw(). For time steps: their number
+  // times half the distance between both neighbours in log SNR, and at the ends half the distance
+  // to the only one, so that its mean over all steps is the trapezoidal rule for the integral over
+  // log SNR.
+  double inverse_density(const NoiseLevel& level) const;
 
   // Noise has a part that all pixels of a channel share. This is its size relative to that of each
   // pixel.
   double offset_noise() const { return offset_noise_; }
   // The size of the further noise that the input has in training, relative to that of the target.
   double input_perturbation() const { return input_perturbation_; }
+
+  // How the levels and the noises of a batch depend on each other.
+  bool low_discrepancy() const { return low_discrepancy_; }
+  Pairing pairing() const { return pairing_; }
 
   // Whether the network's output also holds the variance of a step, in as many further channels.
   bool learned_variance() const { return learned_variance_; }
@@ -69,8 +83,10 @@ class Process {
 
  private:
   const ObjectiveKind* objective_;
-  // Of Min-SNR weighting, 0 where every level counts as the objective says.
-  double min_snr_gamma_;
+  const WeightingKind* weighting_;
+  WeightingOptions weighting_options_;
+  bool low_discrepancy_;
+  Pairing pairing_;
   bool learned_variance_;
   double offset_noise_;
   double input_perturbation_;

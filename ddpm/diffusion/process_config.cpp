@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "ddpm/base/error.h"
@@ -11,6 +10,8 @@
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/diffusion/time_sampling.h"
+#include "ddpm/diffusion/training/pairing.h"
+#include "ddpm/diffusion/weighting.h"
 
 namespace ddpm {
 namespace {
@@ -40,10 +41,12 @@ void check_zero_snr(const ProcessConfig& config) {
         "zero-snr makes the last time step noise alone, and the objective eps cannot tell the "
         "image from noise alone; choose the objective v or x0");
   }
-  if (config.weighting == "min-snr") {
+  if (find_weighting(config.weighting).zero_without_image) {
     refuse(
-        "zero-snr and the weighting min-snr together would give the last time step, where sampling "
-        "starts, the weight 0, so that it would not be trained; leave one of them out");
+        fmt::format("zero-snr and the weighting {} together would give the last time step, where "
+                    "sampling starts, the weight 0, so that it would not be trained; leave one of "
+                    "them out",
+                    config.weighting));
   }
 }
 
@@ -71,13 +74,25 @@ void ProcessConfig::fields(Fields& field) {
         "weight of each level of noise in the loss; min-snr gives an error of the image the weight "
         "min(SNR, gamma)")
       .choices("weighting", weighting_names());
-  field("min_snr_gamma", min_snr_gamma, "the gamma of the weighting min-snr")
+  field("min_snr_gamma", min_snr_gamma, "the gamma of the weightings min-snr and soft-min-snr")
       .above(0, kMost)
       .advice("5 is usual");
+  field("sigmoid_bias", sigmoid_bias,
+        "the bias of the weighting sigmoid: the log SNR above which an error of the noise counts "
+        "less than half")
+      .range(-100, 100)
+      .advice("2 is usual for small pictures");
   field("time_sampling", time_sampling,
         "distribution of the levels of noise in training; auto is log-normal for the objective edm "
         "and uniform for others")
       .choices("time sampling", time_sampling_names());
+  field("low_discrepancy", low_discrepancy,
+        "spread the levels of noise of each batch evenly over their distribution, so that the loss "
+        "varies less");
+  field("pairing", pairing,
+        "which noise of a batch belongs to which picture: as drawn, or so that the sum of the "
+        "distances (immiscible) or of their squares (ot, optimal transport) is least")
+      .choices("pairing", pairing_names());
   field("offset_noise", offset_noise,
         "noise that all pixels of a channel share, relative to that of each pixel; helps with very "
         "dark and very bright pictures")
@@ -92,18 +107,25 @@ void ProcessConfig::fields(Fields& field) {
 }
 
 void ProcessConfig::check() const {
-  const std::vector<std::string> weightings = weighting_names();
-  if (std::find(weightings.begin(), weightings.end(), weighting) == weightings.end()) {
-    refuse(
-        fmt::format("there is no weighting '{}'; choose {}", weighting, join_choices(weightings)));
-  }
-  if (min_snr_gamma != ProcessConfig().min_snr_gamma && weighting != "min-snr") {
+  const WeightingKind& kind = find_weighting(weighting);
+  if (min_snr_gamma != ProcessConfig().min_snr_gamma && !kind.uses_gamma) {
     refuse(
         fmt::format("min-snr-gamma is {}, but the weighting {} has no gamma; leave it out, or "
-                    "choose the weighting min-snr",
+                    "choose the weighting min-snr or soft-min-snr",
                     min_snr_gamma, weighting));
   }
+  if (sigmoid_bias != ProcessConfig().sigmoid_bias && weighting != "sigmoid") {
+    refuse(
+        fmt::format("sigmoid-bias is {}, but the weighting {} has no bias; leave it out, or choose "
+                    "the weighting sigmoid",
+                    sigmoid_bias, weighting));
+  }
+  if (kind.uses_density && timesteps < 2) {
+    refuse(fmt::format("the weighting {} needs 2 time steps or more, but timesteps is {}",
+                       weighting, timesteps));
+  }
   static_cast<void>(find_time_sampling(time_sampling, objective));
+  static_cast<void>(find_pairing(pairing));
   if (zero_snr) check_zero_snr(*this);
   if (learned_variance) check_has_schedule("learned-variance", "eps, x0 or v", *this);
 }

@@ -17,7 +17,10 @@ struct ProcessConfig {
   bool learned_variance = false;
   std::string weighting = "none";
   double min_snr_gamma = 5;
+  double sigmoid_bias = 2;
   std::string time_sampling = "auto";
+  bool low_discrepancy = false;
+  std::string pairing = "none";
   double offset_noise = 0;
   double input_perturbation = 0;
 

@@ -19,10 +19,10 @@ TEST(ProcessConfig, ListsItsFieldsInTheOrderOfTheFiles) {
     names.push_back(field.name());
     field.check("test");
   }
-  EXPECT_EQ(names,
-            (std::vector<std::string>{"schedule", "timesteps", "objective", "zero_snr",
-                                      "learned_variance", "weighting", "min_snr_gamma",
-                                      "time_sampling", "offset_noise", "input_perturbation"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"schedule", "timesteps", "objective", "zero_snr",
+                                             "learned_variance", "weighting", "min_snr_gamma",
+                                             "sigmoid_bias", "time_sampling", "low_discrepancy",
+                                             "pairing", "offset_noise", "input_perturbation"}));
   config.objective = "no";
   EXPECT_THROW(fields_of(config).find("objective")->check("test"), UsageError);
 }
@@ -48,7 +48,15 @@ TEST(ProcessConfig, WhatDoesNotFitTogetherIsRefused) {
       {{.objective = "flow", .learned_variance = true},
        {"learned-variance", "flow", "eps, x0 or v"}},
       {{.timesteps = 1, .learned_variance = true}, {"learned-variance", "2 time steps"}},
-      {{.weighting = "no"}, {"'no'", "none or min-snr"}},
+      {{.objective = "v", .zero_snr = true, .weighting = "soft-min-snr"},
+       {"zero-snr", "soft-min-snr", "leave one of them out"}},
+      {{.objective = "x0", .zero_snr = true, .weighting = "sigmoid"},
+       {"zero-snr", "sigmoid", "leave one of them out"}},
+      {{.weighting = "edm", .min_snr_gamma = 3}, {"edm", "min-snr or soft-min-snr"}},
+      {{.weighting = "min-snr", .sigmoid_bias = 1}, {"sigmoid-bias is 1", "weighting sigmoid"}},
+      {{.timesteps = 1, .weighting = "sigmoid"}, {"sigmoid", "2 time steps"}},
+      {{.weighting = "no"}, {"'no'", "none, min-snr, soft-min-snr, edm or sigmoid"}},
+      {{.pairing = "no"}, {"'no'", "none, immiscible or ot"}},
       {{.time_sampling = "no"}, {"'no'", "auto, uniform, log-normal or logit-normal"}},
   };
   for (const auto& [config, words] : mistakes) {
@@ -68,6 +76,10 @@ TEST(ProcessConfig, WhatFitsTogetherIsTaken) {
        {ProcessConfig{.objective = "x0", .zero_snr = true},
         ProcessConfig{.objective = "edm", .weighting = "min-snr", .time_sampling = "log-normal"},
         ProcessConfig{.objective = "flow", .weighting = "min-snr", .time_sampling = "uniform"},
+        ProcessConfig{.objective = "v", .zero_snr = true, .weighting = "edm"},
+        ProcessConfig{.weighting = "soft-min-snr", .min_snr_gamma = 4},
+        ProcessConfig{.weighting = "sigmoid", .sigmoid_bias = -1},
+        ProcessConfig{.low_discrepancy = true, .pairing = "ot"},
         ProcessConfig{.time_sampling = "uniform"}}) {
     EXPECT_NO_THROW(Process{config}) << config.objective;
   }

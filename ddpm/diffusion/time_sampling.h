@@ -21,4 +21,9 @@ std::vector<std::string> time_sampling_names();
 // none, or if the two do not fit together.
 TimeSampling find_time_sampling(std::string_view name, std::string_view objective);
 
+// The density of the standard normal distribution, and its quantile function for 0 < q < 1. The
+// relative error of the quantile is below 1e-14 outside a neighbourhood of 1/2.
+double normal_density(double z);
+double normal_quantile(double q);
+
 }  // namespace ddpm

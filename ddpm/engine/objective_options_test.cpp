@@ -42,6 +42,20 @@ const std::vector<Case>& cases() {
       {"edm", [](TrainOptions& o, UnetConfig&) { o.process.objective = "edm"; }},
       {"flow", [](TrainOptions& o, UnetConfig&) { o.process.objective = "flow"; }},
       {"weighting", [](TrainOptions& o, UnetConfig&) { o.process.weighting = "min-snr"; }},
+      {"soft_min_snr", [](TrainOptions& o, UnetConfig&) { o.process.weighting = "soft-min-snr"; }},
+      {"edm_weighting",
+       [](TrainOptions& o, UnetConfig&) {
+         o.process.objective = "v";
+         o.process.weighting = "edm";
+       }},
+      {"sigmoid", [](TrainOptions& o, UnetConfig&) { o.process.weighting = "sigmoid"; }},
+      {"low_discrepancy", [](TrainOptions& o, UnetConfig&) { o.process.low_discrepancy = true; }},
+      {"immiscible", [](TrainOptions& o, UnetConfig&) { o.process.pairing = "immiscible"; }},
+      {"ot",
+       [](TrainOptions& o, UnetConfig&) {
+         o.process.objective = "flow";
+         o.process.pairing = "ot";
+       }},
       {"time_sampling",
        [](TrainOptions& o, UnetConfig&) {
          o.process.objective = "flow";

@@ -171,6 +171,12 @@ void TrainOptions::check() const {
                            "of the pictures",
                            network.output_dim()));
   }
+  if (data.condition != "none" && process.pairing != "none") {
+    fail_usage("train",
+               fmt::format("pairing is {}, but with a condition each picture keeps its own noise, "
+                           "or the noise would depend on the condition; leave one of them out",
+                           process.pairing));
+  }
   if (data.condition != "none") {
     const int64_t channels = data.channels == "1" ? 1 : 0;
     check_condition(parse_condition(data.condition), parse_image_size(data.size), channels);

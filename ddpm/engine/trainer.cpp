@@ -100,6 +100,14 @@ NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& noised,
   return input;
 }
 
+std::vector<Tensor> Trainer::told(const Batch& pictures) const {
+  const OptionalInputs taken = network_->takes();
+  std::vector<Tensor> all;
+  if (taken.labels) all.push_back(pictures.labels);
+  if (taken.condition) all.push_back(pictures.condition);
+  return all;
+}
+
 Loss Trainer::loss_of(const NoisedBatch& noised, const Variable& output) const {
   if (!process_.learned_variance()) return mean_loss(loss_, output, noised.target, noised.weights);
   return hybrid_loss(loss_, output, noised.target, noised.weights,
@@ -109,13 +117,14 @@ Loss Trainer::loss_of(const NoisedBatch& noised, const Variable& output) const {
                       .target = noised.bound_target});
 }
 
-double Trainer::add_gradients(const Batch& part, uint64_t first, double share) {
+double Trainer::add_gradients(const Batch& part, uint64_t first, const ImageRange& batch) {
   const auto seed = [&](Stream stream) { return seed_of(options_.seed, stream); };
   const NoisedBatch noised = noised_batch(process_,
                                           {.levels = seed(Stream::kLevels),
                                            .noise = seed(Stream::kNoise),
                                            .perturbation = seed(Stream::kInputPerturbation)},
-                                          first, part.images.to(network_->device()));
+                                          first, part.images.to(network_->device()),
+                                          {.told = told(part), .batch = batch});
 
   // Before the tape records, because an estimate has no gradient.
   const NetworkInput input = input_of(part, noised, first);
@@ -125,21 +134,24 @@ double Trainer::add_gradients(const Batch& part, uint64_t first, double share) {
     const Tape::Recording recording(tape);
     loss = loss_of(noised, (*network_)(input));
   }
-  if (std::isfinite(loss.value)) loss.backward(tape, share);
-  return loss.value;
+  if (!std::isfinite(loss.value)) return loss.value;
+  const double share =
+      static_cast<double>(part.images.size(0)) / static_cast<double>(batch.count);
+  loss.backward(tape, share);
+  return share * loss.value;
 }
 
 double Trainer::add_all_gradients(const Batch& pictures) {
   const int64_t count = pictures.images.size(0);
   const auto first = static_cast<uint64_t>(steps_ * count);
-  if (options_.micro_batch == 0) return add_gradients(pictures, first, 1);
+  const ImageRange batch{.first = first, .count = count};
+  if (options_.micro_batch == 0) return add_gradients(pictures, first, batch);
   const int64_t chunk = options_.chunk();
   double loss = 0;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t end = std::min(begin + chunk, count);
-    const double share = static_cast<double>(end - begin) / static_cast<double>(count);
-    loss += share * add_gradients(part_of(pictures, begin, end),
-                                  first + static_cast<uint64_t>(begin), share);
+    loss += add_gradients(part_of(pictures, begin, end), first + static_cast<uint64_t>(begin),
+                          batch);
     if (!std::isfinite(loss)) return loss;
     sum_.add();
   }

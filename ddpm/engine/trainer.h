@@ -72,13 +72,16 @@ class Trainer {
  private:
   // The input of the network in a step. Picture n is number first + n of the run.
   NetworkInput input_of(const Batch& pictures, const NoisedBatch& noised, uint64_t first) const;
+  // What the network is told of each picture besides its noisy form.
+  std::vector<Tensor> told(const Batch& pictures) const;
   Loss loss_of(const NoisedBatch& noised, const Variable& output) const;
   // Adds the gradients of all pictures. Returns their mean loss, or NaN or infinity as soon as
   // that of a part is not finite.
   double add_all_gradients(const Batch& pictures);
-  // Adds the gradients of a part of a batch, whose share in the batch is given, to those of the
-  // parameters. Returns the mean loss of the part. If it is not finite, there are no gradients.
-  double add_gradients(const Batch& part, uint64_t first, double share);
+  // Adds the gradients of a part of a batch to those of the parameters. `first` is the number of its
+  // first picture in the run. Returns what the part adds to the mean loss of the batch. If that is
+  // not finite, there are no gradients.
+  double add_gradients(const Batch& part, uint64_t first, const ImageRange& batch);
 
   OptimizerOptions options_;
   ModelConfig config_;
