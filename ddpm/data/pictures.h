@@ -33,6 +33,9 @@ struct Batch {
   Tensor labels;
   // float32 [B, H, W, Cc] in [-1, 1]. May be empty.
   Tensor condition;
+  // float32 [B, 9]: how each picture was augmented, as told_of() of data/augment.h. The training
+  // makes it.
+  Tensor augment;
 };
 
 // A file from which pictures were read.

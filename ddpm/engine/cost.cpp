@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ddpm/autograd/inference.h"
+#include "ddpm/data/augment.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/kernels/dry/dry_backend.h"
 #include "ddpm/nn/network.h"
@@ -69,6 +70,8 @@ int64_t training_bytes(const ModelConfig& config, const OptimizerOptions& option
   // image's shape.
   ModelConfig trained = config;
   if (!config.process.learned_variance) trained.network.output_dim() = config.network.channels();
+  // A training step tells a network of this many numbers.
+  if (trained.network.augment_channels() > 0) trained.network.augment_channels() = kAugmentChannels;
   // Computing the table of a long schedule would only take time.
   trained.process.timesteps = 2;
   // All chunks of a batch are alike, so two are enough. More of them hold more pictures, and more

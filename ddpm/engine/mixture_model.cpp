@@ -224,6 +224,7 @@ void MixtureConfig::check() const {
   };
   if (classes != 0) refuse("classes");
   if (condition_channels != 0) refuse("condition");
+  if (augment_channels != 0) refuse("augmentation");
   if (output_dim != 0 && output_dim != channels) refuse("other channels in its output");
   if (process.learned_variance) refuse("learned variance");
   if (process.offset_noise != 0) refuse("offset noise");

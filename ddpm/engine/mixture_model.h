@@ -44,10 +44,11 @@ struct MixtureConfig {
   int64_t output_dim = 0;
   int64_t condition_channels = 0;
   int64_t classes = 0;
+  int64_t augment_channels = 0;
 
   void fields(Fields&) {}
-  // Throws UsageError for a condition, classes, learned variance and offset noise, for which the
-  // formula does not hold.
+  // Throws UsageError for a condition, classes, augmentation, learned variance and offset noise,
+  // for which the formula does not hold.
   void check() const;
   // Throws UsageError for another size than that of the mixture.
   void check_image(int64_t image_height, int64_t image_width) const;

@@ -125,6 +125,9 @@ void ModelConfig::fields(Fields& field) {
   field("condition", condition, "what the condition shows: none, downscale:N, grey or pairs");
   field("classes", network.classes(), "classes that the network is told, 0 for none")
       .range(0, kMostClasses);
+  field("augment_channels", network.augment_channels(),
+        "numbers that tell the network how an image was augmented, 0 for none")
+      .range(0, kMostChannels);
   field("height", height, "height of the images in pixels, 0 for unknown").range(0, kLargestSide);
   field("width", width, "width of the images in pixels, 0 for unknown").range(0, kLargestSide);
   process.fields(field);

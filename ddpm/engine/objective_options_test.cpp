@@ -56,6 +56,7 @@ const std::vector<Case>& cases() {
          o.process.objective = "flow";
          o.process.pairing = "ot";
        }},
+      {"augment", [](TrainOptions& o, UnetConfig&) { o.optimizer.augment = 0.5; }},
       {"time_sampling",
        [](TrainOptions& o, UnetConfig&) {
          o.process.objective = "flow";

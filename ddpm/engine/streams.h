@@ -21,6 +21,7 @@ enum class Stream : uint64_t {
   kInputPerturbation = 7,
   kLabelDropout = 10,
   kGridPictures = 12,
+  kAugmentation = 20,
 };
 
 inline uint64_t seed_of(uint64_t run_seed, Stream stream) {

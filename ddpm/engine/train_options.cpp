@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ddpm/base/error.h"
+#include "ddpm/data/augment.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/diffusion/level.h"
 #include "ddpm/kernels/arguments.h"
@@ -98,6 +99,11 @@ void OptimizerOptions::fields(Fields& field) {
         "share of pictures that are shown without their class; guidance needs some")
       .range_below(0, 1)
       .advice("0.1 is usual");
+  field("augment", augment,
+        "probability of scaling, turning, stretching, shifting and turning over each picture, of "
+        "which the network is told, so that it draws pictures as they are; for few pictures")
+      .range(0, 1)
+      .advice("0.12 is usual");
   field("recompute", recompute,
         "keep only the inputs of blocks and compute the rest again: less memory, about a third "
         "more time, the same weights to the bit")
@@ -198,6 +204,7 @@ ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t ch
   ModelConfig config{.network = network, .height = height, .width = width, .process = process};
   config.network.channels() = channels;
   if (process.learned_variance) config.network.output_dim() = 2 * channels;
+  if (optimizer.augment > 0) config.network.augment_channels() = kAugmentChannels;
   const ImageCondition condition = parse_condition(data.condition);
   if (condition.computed()) {
     config.condition = condition.name();

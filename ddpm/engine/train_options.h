@@ -49,6 +49,7 @@ struct OptimizerOptions {
   double clip_norm = 1;
   double ema_decay = 0.9995;
   double label_dropout = 0.1;
+  double augment = 0;
   bool recompute = false;
   uint64_t seed = 0;
 

@@ -10,6 +10,7 @@
 #include "ddpm/autograd/functions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
+#include "ddpm/data/augment.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/parameter_roles.h"
 #include "ddpm/engine/streams.h"
@@ -35,6 +36,17 @@ std::unique_ptr<Optimizer> optimizer_of(Network& network, const OptimizerOptions
                          .ema_decay = options.ema_decay});
 }
 
+// A network is told of kAugmentChannels numbers, or of none. If it is told of none, no picture may
+// be augmented.
+void check_augmentation(const OptimizerOptions& options, const NetworkConfig& network) {
+  const int64_t told = network.augment_channels();
+  if (told == kAugmentChannels || (told == 0 && options.augment == 0)) return;
+  fail_usage("train",
+             fmt::format("the network takes {} numbers about the augmentation of a picture, "
+                         "but augment is {}; augment_channels must be {}, or both 0",
+                         told, options.augment, kAugmentChannels));
+}
+
 // The labels [N] of pictures first ... first + N - 1 of a run, with some replaced by "no class".
 Tensor drop_labels(const Tensor& labels, const OptimizerOptions& options, uint64_t first) {
   if (!labels.defined()) fail("train", "the network is told classes, but the pictures have none");
@@ -56,6 +68,7 @@ Batch part_of(const Batch& batch, int64_t begin, int64_t end) {
   Batch part(rows(batch.images));
   part.labels = rows(batch.labels);
   part.condition = rows(batch.condition);
+  part.augment = rows(batch.augment);
   return part;
 }
 
@@ -73,6 +86,7 @@ Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, Bat
       sum_(trained_variables(*network_)) {
   config_.network.check_image(config.height, config.width);
   check_predicts_images(config.network, config.process);
+  check_augmentation(options_, config.network);
   network_->set_recompute(options.recompute);
 }
 
@@ -83,6 +97,7 @@ NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& noised,
   NetworkInput input{.x = Variable(noised.input), .t = noised.t};
   if (taken.labels) input.labels = drop_labels(pictures.labels, options_, first).to(device);
   if (taken.condition) input.condition = Variable(pictures.condition.to(device));
+  if (taken.augment) input.augment = pictures.augment.to(device);
   const Philox coin(seed_of(options_.seed, Stream::kSelfConditioning));
   // A device without values only counts memory: the most that a step needs.
   const bool shown =
@@ -105,6 +120,7 @@ std::vector<Tensor> Trainer::told(const Batch& pictures) const {
   std::vector<Tensor> all;
   if (taken.labels) all.push_back(pictures.labels);
   if (taken.condition) all.push_back(pictures.condition);
+  if (taken.augment) all.push_back(pictures.augment);
   return all;
 }
 
@@ -141,9 +157,13 @@ double Trainer::add_gradients(const Batch& part, uint64_t first, const ImageRang
   return share * loss.value;
 }
 
-double Trainer::add_all_gradients(const Batch& pictures) {
+double Trainer::add_all_gradients(Batch pictures) {
   const int64_t count = pictures.images.size(0);
   const auto first = static_cast<uint64_t>(steps_ * count);
+  if (network_->takes().augment) {
+    pictures = augmented(pictures, options_.augment,
+                         seed_of(options_.seed, Stream::kAugmentation), first);
+  }
   const ImageRange batch{.first = first, .count = count};
   if (options_.micro_batch == 0) return add_gradients(pictures, first, batch);
   const int64_t chunk = options_.chunk();

@@ -11,6 +11,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/data/augment.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/generator.h"
@@ -216,6 +217,42 @@ TEST(Trainer, AdvisesWhatTheNetworkHas) {
   EXPECT_EQ(small_trainer().advice(),
             "a lower --lr, a --clip-norm of 1 or a --weight-standardization-eps of 1e-5 usually "
             "helps");
+}
+
+// The network learns from the augmented pictures, and from what it is told of them.
+TEST(Trainer, AugmentedPicturesAreToldToTheNetwork) {
+  TrainOptions options = small_options();
+  options.optimizer.augment = 0.5;
+  Trainer trainer = small_trainer(options);
+  EXPECT_EQ(trainer.config().network.augment_channels(), kAugmentChannels);
+  const auto layer = [&] {
+    for (const NamedParameter& named : trainer.network().parameters()) {
+      if (named.path == "time_mlp.map_augment.weight") return named.parameter->variable.value();
+    }
+    return Tensor();
+  };
+  ASSERT_EQ(layer().shape(), Shape({kAugmentChannels, 8}));
+  const std::vector<float> before = layer().values();
+  for (int i = 0; i < 8; ++i) trainer.step();
+  const std::vector<float> after = layer().values();
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_NE(after[i], before[i]) << i;
+  // Sampling tells it nothing.
+  EXPECT_EQ(generate(trainer.network(), trainer.config(), {.count = 2}).shape(),
+            Shape({2, 4, 6, 1}));
+}
+
+TEST(Trainer, AugmentationAndNetworkMustFit) {
+  TrainOptions options = small_options();
+  options.optimizer.augment = 0.1;
+  ModelConfig config = options.model_config(4, 6, 1);
+  for (const int64_t channels : {0, 5}) {
+    config.network.augment_channels() = channels;
+    EXPECT_THROW(Trainer(options.optimizer, config, pictures), UsageError);
+  }
+  // A network that is told, but whose pictures are not augmented.
+  config.network.augment_channels() = kAugmentChannels;
+  options.optimizer.augment = 0;
+  EXPECT_EQ(Trainer(options.optimizer, config, pictures).step().step, 1);
 }
 
 // The first step of a training with self-conditioning, done by hand: its loss and the norm of its

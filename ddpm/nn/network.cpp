@@ -30,6 +30,7 @@ NetworkInput NetworkInput::rows(int64_t begin, int64_t end) const {
           .labels = rows_of(labels, begin, end),
           .condition = Variable(rows_of(condition.value(), begin, end)),
           .estimate = Variable(rows_of(estimate.value(), begin, end)),
+          .augment = rows_of(augment, begin, end),
           .dropout_seeds = dropout_seeds.empty()
                                ? dropout_seeds
                                : std::vector<uint64_t>(dropout_seeds.begin() + begin,
@@ -53,6 +54,7 @@ void Network::check_input(const NetworkInput& input, int64_t channels) const {
   check_optional("labels", input.labels.defined(), taken.labels);
   check_optional("condition", input.condition.defined(), taken.condition);
   check_optional("estimate", input.estimate.defined(), taken.estimate, false);
+  check_optional("augment", input.augment.defined(), taken.augment, false);
   check_optional("dropout_seeds", !input.dropout_seeds.empty(), taken.dropout, false);
 }
 
@@ -84,6 +86,13 @@ void Network::check_condition(const NetworkInput& input, int64_t channels) const
                               input.condition.shape().str(), wanted.str()));
 }
 
+void Network::check_augment(const NetworkInput& input, int64_t channels) const {
+  const Shape wanted{input.x.shape()[0], channels};
+  if (!input.augment.defined() || input.augment.shape() == wanted) return;
+  fail("network",
+       fmt::format("augment is {} but must be {}", input.augment.shape().str(), wanted.str()));
+}
+
 Variable concat_defined(std::initializer_list<Variable> maps) {
   Variable all;
   for (const Variable& map : maps) {
@@ -104,7 +113,8 @@ bool operator==(const NetworkConfig& a, const NetworkConfig& b) {
   write_options(b, of_b);
   return of_a.members() == of_b.members() && a.channels() == b.channels() &&
          a.output_channels() == b.output_channels() &&
-         a.condition_channels() == b.condition_channels() && a.classes() == b.classes();
+         a.condition_channels() == b.condition_channels() && a.classes() == b.classes() &&
+         a.augment_channels() == b.augment_channels();
 }
 
 std::unique_ptr<Network> make_network(const NetworkConfig& config, Device device) {

@@ -32,6 +32,9 @@ struct NetworkInput {
   // [N, H, W, channels]: an earlier estimate of the clean images (Chen et al. 2022,
   // arXiv:2208.04202). Zeros if a network takes one and there is none yet.
   Variable estimate = {};
+  // [N, augment channels]: the numbers that tell how each image was augmented (data/augment.h).
+  // Empty means zeros: no image was.
+  Tensor augment = {};
   // For training only. If not empty, a network with dropout drops activations; dropout_seeds[n]
   // gives the random numbers of image n.
   std::vector<uint64_t> dropout_seeds = {};
@@ -45,6 +48,7 @@ struct OptionalInputs {
   bool labels = false;
   bool condition = false;
   bool estimate = false;
+  bool augment = false;
   bool dropout = false;
 };
 
@@ -68,14 +72,16 @@ class Network : public Module {
   // it outlives the pass.
   Variable run(const std::function<Variable()>& block) const;
   // For implementations: throws Error if the input does not fit. x must be [N, H, W, channels] and
-  // t [N]. Labels and condition must be there exactly if takes() lists them; estimate and dropout
-  // seeds may be there only then.
+  // t [N]. Labels and condition must be there exactly if takes() lists them; estimate, augment and
+  // dropout seeds may be there only then.
   void check_input(const NetworkInput& input, int64_t channels) const;
   // For implementations: the output [N, H, W, outputs] of a batch in parts of at most `most`
   // images.
   Variable in_parts(const NetworkInput& input, int64_t most, int64_t outputs) const;
   // For implementations: throws Error for a condition that is not [N, H, W, channels].
   void check_condition(const NetworkInput& input, int64_t channels) const;
+  // For implementations: throws Error for an augment that is not [N, channels].
+  void check_augment(const NetworkInput& input, int64_t channels) const;
 
  private:
   Device device_;

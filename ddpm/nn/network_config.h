@@ -17,8 +17,9 @@ class Network;
 // The options of a family: a plain struct that lists its fields, checks the sizes of images, and
 // makes a network. `channels` is the number of channels of the images. `output_dim` is that of the
 // output, where 0 means the same. `condition_channels` is that of an image that is the condition, 0
-// for none. `classes` is the number of classes that the network is told, 0 for none. A family that
-// takes no condition, or no classes, refuses every other number in check(). The check for
+// for none. `classes` is the number of classes that the network is told, 0 for none, and
+// `augment_channels` that of the numbers which tell of an augmentation. A family that takes no
+// condition, no classes or no augmentation refuses every other number in check(). The check for
 // std::copyable comes last, because it tries the conversion to NetworkConfig and would otherwise
 // ask for this concept again.
 template <class T>
@@ -29,6 +30,7 @@ concept FamilyOptions = requires(T options, Fields& fields, const T& read, const
   { options.output_dim } -> std::convertible_to<int64_t>;
   { options.condition_channels } -> std::convertible_to<int64_t>;
   { options.classes } -> std::convertible_to<int64_t>;
+  { options.augment_channels } -> std::convertible_to<int64_t>;
   options.fields(fields);
   read.check();
   read.check_image(side, side);
@@ -87,6 +89,9 @@ class NetworkConfig {
   // Classes of images that it is told, 0 for none.
   int64_t& classes() { return held_->classes(); }
   int64_t classes() const { return held_->classes(); }
+  // Numbers that tell it how an image was augmented, 0 for none.
+  int64_t& augment_channels() { return held_->augment_channels(); }
+  int64_t augment_channels() const { return held_->augment_channels(); }
 
   friend bool operator==(const NetworkConfig& a, const NetworkConfig& b);
 
@@ -110,6 +115,7 @@ class NetworkConfig {
     virtual int64_t& output_dim() = 0;
     virtual int64_t& condition_channels() = 0;
     virtual int64_t& classes() = 0;
+    virtual int64_t& augment_channels() = 0;
     virtual void take_given(const JsonObject& given) = 0;
     virtual std::unique_ptr<Network> make(Device device) const = 0;
   };
@@ -126,6 +132,7 @@ class NetworkConfig {
     int64_t& output_dim() override { return options.output_dim; }
     int64_t& condition_channels() override { return options.condition_channels; }
     int64_t& classes() override { return options.classes; }
+    int64_t& augment_channels() override { return options.augment_channels; }
     void take_given(const JsonObject& given) override { options.take_given(given); }
     std::unique_ptr<Network> make(Device device) const override { return options.make(device); }
     Options options;

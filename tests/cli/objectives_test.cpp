@@ -35,10 +35,10 @@ class Objectives : public ::testing::Test {
 };
 
 TEST_F(Objectives, AreKeptInTheModelAndSampledWithoutAFlag) {
-  const Outcome trained =
-      run_ddpm(train({"--objective", "v", "--weighting", "min-snr", "--min-snr-gamma", "4",
-                      "--learned-variance", "--offset-noise", "0.1", "--input-perturbation", "0.2",
-                      "--self-condition", "--dropout", "0.1"}));
+  const Outcome trained = run_ddpm(train(
+      {"--objective", "v", "--weighting", "min-snr", "--min-snr-gamma", "4", "--learned-variance",
+       "--offset-noise", "0.1", "--input-perturbation", "0.2", "--self-condition", "--dropout",
+       "0.1", "--low-discrepancy", "--pairing", "immiscible", "--augment", "0.3"}));
   ASSERT_EQ(trained.status, 0) << trained.err;
   const Outcome info = run_ddpm({"info", run_, "--json"});
   const Json config = Json::parse(info.out)["config"];
@@ -46,11 +46,14 @@ TEST_F(Objectives, AreKeptInTheModelAndSampledWithoutAFlag) {
   const std::pair<const char*, Json> expected[] = {
       {"objective", "v"},         {"weighting", "min-snr"}, {"min_snr_gamma", 4.0},
       {"learned_variance", true}, {"offset_noise", 0.1},    {"input_perturbation", 0.2},
-      {"self_condition", true},   {"dropout", 0.1}};
+      {"self_condition", true},   {"dropout", 0.1},         {"low_discrepancy", true},
+      {"pairing", "immiscible"}};
   for (const auto& [key, value] : expected) {
     EXPECT_EQ(config[key], value) << key;
     EXPECT_EQ(file[key], value) << key;
   }
+  EXPECT_EQ(config["augment_channels"], 9);
+  EXPECT_EQ(file["augment"], 0.3);
   EXPECT_EQ(config["output_dim"], 2 * config["channels"].get<int>());
   for (const std::string sampler : {"ddpm", "ddim", "ipndm"}) {
     const Outcome sampled = run_ddpm({"sample", run_, "--sampler", sampler, "--steps", "4", "--n",
@@ -82,6 +85,7 @@ TEST_F(Objectives, WhatDoesNotFitTogetherIsRefusedWithWhatWould) {
       {{"--sigmoid-bias", "1"}, "choose the weighting sigmoid"},
       {{"--pairing", "nearest"}, "choose none, immiscible or ot"},
       {{"--pairing", "ot", "--condition", "grey"}, "leave one of them out"},
+      {{"--augment", "1.5"}, "--augment is 1.5"},
       {{"--dropout", "1"}, "--dropout is 1"},
       {{"--offset-noise", "-1"}, "--offset-noise is -1"},
       {{"--input-perturbation", "nan"}, "--input-perturbation"},

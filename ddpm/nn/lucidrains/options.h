@@ -23,6 +23,7 @@ struct UnetConfig {
   int64_t output_dim = 0;
   int64_t condition_channels = 0;
   int64_t classes = 0;
+  int64_t augment_channels = 0;
   // One number for each level, or one for all.
   std::vector<int64_t> heads = {4};
   std::vector<int64_t> dim_head = {32};

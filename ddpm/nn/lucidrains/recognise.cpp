@@ -60,6 +60,7 @@ std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const Json
   if (outputs != config.channels) config.output_dim = outputs;
   read_levels(shapes, config);
   config.classes = read_classes(shapes, kWhose);
+  config.augment_channels = read_augment_channels(shapes, kWhose);
   if (shapes.contains("time_mlp.0.weights")) {
     config.learned_sinusoidal_cond = true;
     config.learned_sinusoidal_dim = 2 * find(shapes, "time_mlp.0.weights", 1)[0];

@@ -20,6 +20,7 @@ struct UnetConfig {
   int64_t output_dim = 0;
   int64_t condition_channels = 0;
   int64_t classes = 0;
+  int64_t augment_channels = 0;
   int64_t groups = 4;
   int64_t heads = 4;
   int64_t dim_head = 32;

@@ -23,6 +23,7 @@ std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const Json
   config.output_dim = shape_of(shapes, "final_conv.weight", 4, kWhose)[3];
   config.dim_mults = read_dim_mults(shapes, "down_layers", config.dim, kWhose);
   config.classes = read_classes(shapes, kWhose);
+  config.augment_channels = read_augment_channels(shapes, kWhose);
   const Shape& qkv = shape_of(shapes, "mid_attention.func.func.input_to_qkv.weight", 4, kWhose);
   const int64_t heads = config.heads;
   config.heads = 1;

@@ -20,16 +20,19 @@ Tensor SinusoidalPositionEmbedding::operator()(const Tensor& t) const {
   return sinusoidal_embedding(t, dim_);
 }
 
-TimeMlp::TimeMlp(int64_t dim, Device device)
-    : embedding_(dim),
-      linear1_({.in_features = dim, .out_features = 4 * dim}, device),
-      linear3_({.in_features = 4 * dim, .out_features = 4 * dim}, device) {
+TimeMlp::TimeMlp(const Options& options, Device device)
+    : embedding_(options.dim),
+      augment_({.channels = options.augment_channels, .width = options.dim}, device),
+      linear1_({.in_features = options.dim, .out_features = 4 * options.dim}, device),
+      linear3_({.in_features = 4 * options.dim, .out_features = 4 * options.dim}, device) {
+  add("map_augment", augment_);
   add("1", linear1_);
   add("3", linear3_);
 }
 
-Variable TimeMlp::operator()(const Tensor& t) const {
-  return linear3_(activation(Activation::kGelu, linear1_(Variable(embedding_(t)))));
+Variable TimeMlp::operator()(const Tensor& t, const Tensor& augment) const {
+  const Variable embedded = augment_.added_to(Variable(embedding_(t)), augment);
+  return linear3_(activation(Activation::kGelu, linear1_(embedded)));
 }
 
 }  // namespace ddpm::tutorial

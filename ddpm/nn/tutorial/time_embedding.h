@@ -1,6 +1,7 @@
 // Turns the time step into the vector that the network's blocks use.
 #pragma once
 
+#include "ddpm/nn/augment_embedding.h"
 #include "ddpm/nn/layers.h"
 
 namespace ddpm::tutorial {
@@ -17,14 +18,20 @@ class SinusoidalPositionEmbedding : public Module {
   int64_t dim_;
 };
 
-// Embedding, Linear ("1"), GELU, Linear ("3"): t [N] -> [N, 4 dim].
+// Embedding, Linear ("1"), GELU, Linear ("3"): t [N] -> [N, 4 dim]. With augment channels, what
+// their layer ("map_augment") makes of `augment` is added to the embedding.
 class TimeMlp : public Module {
  public:
-  TimeMlp(int64_t dim, Device device);
-  Variable operator()(const Tensor& t) const;
+  struct Options {
+    int64_t dim = 0;
+    int64_t augment_channels = 0;
+  };
+  TimeMlp(const Options& options, Device device);
+  Variable operator()(const Tensor& t, const Tensor& augment = {}) const;
 
  private:
   SinusoidalPositionEmbedding embedding_;
+  AugmentEmbedding augment_;
   Linear linear1_;
   Linear linear3_;
 };

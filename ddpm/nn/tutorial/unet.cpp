@@ -46,7 +46,7 @@ UnetParts parts_of(const UnetConfig& config, Device device) {
 
 DiffusionUnet::DiffusionUnet(const UnetConfig& config, Device device)
     : UnetNetwork(unet_options(config), parts_of(config, device), device),
-      time_mlp_(config.dim, device) {
+      time_mlp_({.dim = config.dim, .augment_channels = config.augment_channels}, device) {
   add("init_conv", init_conv_);
   add("time_mlp", time_mlp_);
   add_class_embedding();

@@ -20,7 +20,9 @@ class DiffusionUnet : public UnetNetwork {
   }
 
  private:
-  Variable embed_time(const Tensor& t) const override { return time_mlp_(t); }
+  Variable embed_time(const Tensor& t, const Tensor& augment) const override {
+    return time_mlp_(t, augment);
+  }
   Variable join(const Variable& x, const Variable& estimate,
                 const Variable& condition) const override {
     return concat_defined({x, estimate, condition});

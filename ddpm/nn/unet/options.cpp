@@ -38,6 +38,7 @@ void UnetOptions::check() const {
   if (output_dim != 0) check_width("output_dim", output_dim);
   if (condition_channels != 0) check_width("condition_channels", condition_channels);
   check_classes(classes);
+  if (augment_channels != 0) check_width("augment_channels", augment_channels);
   for (const int64_t width : widths()) check_width("dim times each of dim_mults", width);
 }
 

@@ -21,6 +21,7 @@ struct UnetOptions {
   int64_t output_dim = 0;
   int64_t condition_channels = 0;
   int64_t classes = 0;
+  int64_t augment_channels = 0;
   double dropout = 0;
   bool self_condition = false;
 
@@ -47,6 +48,7 @@ UnetOptions unet_options(const Config& config) {
           .output_dim = config.output_dim,
           .condition_channels = config.condition_channels,
           .classes = config.classes,
+          .augment_channels = config.augment_channels,
           .dropout = config.dropout,
           .self_condition = config.self_condition};
 }

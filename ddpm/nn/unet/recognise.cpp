@@ -37,6 +37,11 @@ int64_t read_classes(const StateDictShapes& shapes, const char* whose) {
   return shapes.contains(weight) ? shape_of(shapes, weight, 2, whose)[0] - 1 : 0;
 }
 
+int64_t read_augment_channels(const StateDictShapes& shapes, const char* whose) {
+  const std::string weight = "time_mlp.map_augment.weight";
+  return shapes.contains(weight) ? shape_of(shapes, weight, 2, whose)[0] : 0;
+}
+
 int64_t read_channels(int64_t inputs, const JsonObject& given, bool& self_condition) {
   if (const std::string* json = given.find("self_condition"))
     json_value::read(*json, "self_condition", self_condition);

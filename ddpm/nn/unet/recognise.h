@@ -16,6 +16,7 @@ namespace ddpm {
 std::vector<int64_t> read_dim_mults(const StateDictShapes& shapes, const std::string& levels,
                                     int64_t dim, const char* whose);
 int64_t read_classes(const StateDictShapes& shapes, const char* whose);
+int64_t read_augment_channels(const StateDictShapes& shapes, const char* whose);
 
 // The channels of the images if the first convolution reads `inputs` channels. Shapes do not show
 // whether an estimate is among them: self_condition is a guess, which `given` corrects.

@@ -88,17 +88,19 @@ OptionalInputs UnetNetwork::takes() const {
   return {.labels = options_.classes > 0,
           .condition = options_.condition_channels > 0,
           .estimate = options_.self_condition,
+          .augment = options_.augment_channels > 0,
           .dropout = options_.dropout > 0};
 }
 
 Variable UnetNetwork::embed(const NetworkInput& input) const {
-  const Variable time = embed_time(input.t);
+  const Variable time = embed_time(input.t, input.augment);
   return class_embedding_ ? ddpm::add(time, (*class_embedding_)(input.labels)) : time;
 }
 
 Variable UnetNetwork::operator()(const NetworkInput& input) const {
   check_input(input, options_.channels);
   check_condition(input, options_.condition_channels);
+  check_augment(input, options_.augment_channels);
   const Shape& shape = input.x.shape();
   check_sides(shape[1], shape[2], options_.levels());
   const int64_t most = images_at_once(device(), {shape[1], shape[2], widest_});

@@ -41,8 +41,8 @@ class UnetNetwork : public Network {
   // order. All parameters are zeros and ones until initialize() or loading.
   UnetNetwork(UnetOptions options, const UnetParts& parts, Device device);
 
-  // t [N] -> [N, 4 dim]
-  virtual Variable embed_time(const Tensor& t) const = 0;
+  // t [N], and augment [N, augment channels] or empty -> [N, 4 dim]
+  virtual Variable embed_time(const Tensor& t, const Tensor& augment) const = 0;
   // The input of the first convolution [N, H, W, input channels]: those of the three that are
   // defined, in the family's order.
   virtual Variable join(const Variable& x, const Variable& estimate,
