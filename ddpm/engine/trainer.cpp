@@ -135,12 +135,12 @@ Loss Trainer::loss_of(const NoisedBatch& noised, const Variable& output) const {
 
 double Trainer::add_gradients(const Batch& part, uint64_t first, const ImageRange& batch) {
   const auto seed = [&](Stream stream) { return seed_of(options_.seed, stream); };
-  const NoisedBatch noised = noised_batch(process_,
-                                          {.levels = seed(Stream::kLevels),
-                                           .noise = seed(Stream::kNoise),
-                                           .perturbation = seed(Stream::kInputPerturbation)},
-                                          first, part.images.to(network_->device()),
-                                          {.told = told(part), .batch = batch});
+  const NoisedBatch noised =
+      noised_batch(process_,
+                   {.levels = seed(Stream::kLevels),
+                    .noise = seed(Stream::kNoise),
+                    .perturbation = seed(Stream::kInputPerturbation)},
+                   first, part.images.to(network_->device()), {.told = told(part), .batch = batch});
 
   // Before the tape records, because an estimate has no gradient.
   const NetworkInput input = input_of(part, noised, first);
@@ -151,8 +151,7 @@ double Trainer::add_gradients(const Batch& part, uint64_t first, const ImageRang
     loss = loss_of(noised, (*network_)(input));
   }
   if (!std::isfinite(loss.value)) return loss.value;
-  const double share =
-      static_cast<double>(part.images.size(0)) / static_cast<double>(batch.count);
+  const double share = static_cast<double>(part.images.size(0)) / static_cast<double>(batch.count);
   loss.backward(tape, share);
   return share * loss.value;
 }
@@ -161,8 +160,8 @@ double Trainer::add_all_gradients(Batch pictures) {
   const int64_t count = pictures.images.size(0);
   const auto first = static_cast<uint64_t>(steps_ * count);
   if (network_->takes().augment) {
-    pictures = augmented(pictures, options_.augment,
-                         seed_of(options_.seed, Stream::kAugmentation), first);
+    pictures =
+        augmented(pictures, options_.augment, seed_of(options_.seed, Stream::kAugmentation), first);
   }
   const ImageRange batch{.first = first, .count = count};
   if (options_.micro_batch == 0) return add_gradients(pictures, first, batch);
@@ -170,8 +169,8 @@ double Trainer::add_all_gradients(Batch pictures) {
   double loss = 0;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t end = std::min(begin + chunk, count);
-    loss += add_gradients(part_of(pictures, begin, end), first + static_cast<uint64_t>(begin),
-                          batch);
+    loss +=
+        add_gradients(part_of(pictures, begin, end), first + static_cast<uint64_t>(begin), batch);
     if (!std::isfinite(loss)) return loss;
     sum_.add();
   }

@@ -44,13 +44,14 @@ class Trainer {
           Device device = Device::kCpu);
 
   // Does one step (Ho et al. 2020, algorithm 1): random noise levels, noised images, loss,
-  // gradients, optimizer, average. The network gets labels and conditions if it takes them. Pictures are
-  // augmented if it is told so (Karras et al. 2022, arXiv:2206.00364, appendix F.2). A share
-  // label_dropout of the labels, chosen at random, is replaced by "no class". A network that takes
-  // an earlier estimate gets its own in every second step on average, computed without gradients
-  // (Chen et al. 2022, arXiv:2208.04202). With micro-batches, the gradients of fixed chunks of the
-  // batch are added in a fixed order (options.micro_batch, options.chunk()). If the pictures, the
-  // loss or the gradient are not finite, the step is skipped: it counts, but changes nothing else.
+  // gradients, optimizer, average. The network gets labels and conditions if it takes them.
+  // Pictures are augmented if it is told so (Karras et al. 2022, arXiv:2206.00364, appendix F.2). A
+  // share label_dropout of the labels, chosen at random, is replaced by "no class". A network that
+  // takes an earlier estimate gets its own in every second step on average, computed without
+  // gradients (Chen et al. 2022, arXiv:2208.04202). With micro-batches, the gradients of fixed
+  // chunks of the batch are added in a fixed order (options.micro_batch, options.chunk()). If the
+  // pictures, the loss or the gradient are not finite, the step is skipped: it counts, but changes
+  // nothing else.
   StepMetrics step();
   // Skips a step without computing it.
   void skip() { ++steps_; }
@@ -79,9 +80,9 @@ class Trainer {
   // Adds the gradients of all pictures. Returns their mean loss, or NaN or infinity as soon as
   // that of a part is not finite.
   double add_all_gradients(Batch pictures);
-  // Adds the gradients of a part of a batch to those of the parameters. `first` is the number of its
-  // first picture in the run. Returns what the part adds to the mean loss of the batch. If that is
-  // not finite, there are no gradients.
+  // Adds the gradients of a part of a batch to those of the parameters. `first` is the number of
+  // its first picture in the run. Returns what the part adds to the mean loss of the batch. If that
+  // is not finite, there are no gradients.
   double add_gradients(const Batch& part, uint64_t first, const ImageRange& batch);
 
   OptimizerOptions options_;

@@ -47,36 +47,27 @@ std::shared_ptr<const Pictures> conditioned(std::shared_ptr<const Pictures> pict
 
 }  // namespace
 
-// Marks a step in progress, while the weights change. Its end copies the averaged weights for
-// threads that wait for them.
-class RunSession::Stepping {
- public:
-  explicit Stepping(RunSession& session) : session_(session) {
-    const std::lock_guard lock(session_.mutex_);
-    session_.check_not_inside_step("step()");
-    session_.stepping_ = true;
-    session_.worker_ = std::this_thread::get_id();
-  }
-  ~Stepping() {
-    const std::lock_guard lock(session_.mutex_);
-    session_.stepping_ = false;
-    ++session_.steps_ended_;
-    if (session_.waiting_ == 0) return;
-    try {
-      session_.published_ = std::make_shared<std::vector<Tensor>>(session_.copy_of_average());
-      session_.published_step_ = session_.steps();
-    } catch (...) {
-      // No memory for a copy. The waiting threads throw an error about it.
-      session_.published_ = nullptr;
-    }
-    session_.step_ended_.notify_all();
-  }
-  Stepping(const Stepping&) = delete;
-  Stepping& operator=(const Stepping&) = delete;
+RunSession::Stepping::Stepping(RunSession& session) : session_(session) {
+  const std::lock_guard lock(session_.mutex_);
+  session_.check_not_inside_step("step()");
+  session_.stepping_ = true;
+  session_.worker_ = std::this_thread::get_id();
+}
 
- private:
-  RunSession& session_;
-};
+RunSession::Stepping::~Stepping() {
+  const std::lock_guard lock(session_.mutex_);
+  session_.stepping_ = false;
+  ++session_.steps_ended_;
+  if (session_.waiting_ == 0) return;
+  try {
+    session_.published_ = std::make_shared<std::vector<Tensor>>(session_.copy_of_average());
+    session_.published_step_ = session_.steps();
+  } catch (...) {
+    // No memory for a copy. The waiting threads throw an error about it.
+    session_.published_ = nullptr;
+  }
+  session_.step_ended_.notify_all();
+}
 
 RunSession::~RunSession() {
   try {

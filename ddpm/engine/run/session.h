@@ -59,7 +59,18 @@ class RunSession {
   Model averaged_model() const;
 
  private:
-  class Stepping;
+  // Marks a step in progress, while the weights change. Its end copies the averaged weights for
+  // threads that wait for them.
+  class Stepping {
+   public:
+    explicit Stepping(RunSession& session);
+    ~Stepping();
+    Stepping(const Stepping&) = delete;
+    Stepping& operator=(const Stepping&) = delete;
+
+   private:
+    RunSession& session_;
+  };
 
   void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known);
   void make_trainer();

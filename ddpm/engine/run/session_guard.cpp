@@ -69,10 +69,9 @@ void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
   int64_t to = 0;
   {
     const Stepping stepping(*this);
-    to = std::max<int64_t>(
-        load_newest_checkpoint(directory_, config_, *trainer_,
-                               [this](const std::string& text) { warn(text); }),
-        0);
+    to = std::max<int64_t>(load_newest_checkpoint(directory_, config_, *trainer_,
+                                                  [this](const std::string& text) { warn(text); }),
+                           0);
     if (to == 0) trainer_->restart();
   }
   if (guard_->returns_to(to) >= Guard::kReturns) {
@@ -88,9 +87,10 @@ void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
   evaluations_.emplace(directory_, to);
   saved_ = to > 0 ? to : -1;
   images_since_line_ = seconds_since_line_ = 0;
-  warn(fmt::format("{} steps in a row were skipped, so the run returns to step {} and goes on with "
-                   "{} of the learning rate",
-                   Guard::kInARow, to, guard_->rate(to + 1)));
+  warn(
+      fmt::format("{} steps in a row were skipped, so the run returns to step {} and goes on with "
+                  "{} of the learning rate",
+                  Guard::kInARow, to, guard_->rate(to + 1)));
 }
 
 }  // namespace ddpm
