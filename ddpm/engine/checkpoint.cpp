@@ -6,7 +6,6 @@
 #include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/version.h"
-#include "ddpm/engine/finite.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
 
@@ -59,12 +58,6 @@ void Checkpoint::load(Network& network, Optimizer& optimizer) const {
   read_weights(file_, "model.", network, weights);
   read_weights(file_, "ema.", network, ema);
   read_tensors(file_, state_tensors(network, optimizer));
-  for (const std::vector<Tensor>& tensors : {weights, ema}) {
-    for (const Tensor& tensor : tensors) {
-      if (const auto value = find_not_finite(tensor))
-        fail("checkpoint", fmt::format("the weights in {} contain {}", file_.path(), *value));
-    }
-  }
   optimizer.set_steps(updates_);
 }
 
