@@ -32,6 +32,7 @@ Action info_command(Flags& flags);
 Action data_command(Flags& flags);
 Action bench_command(Flags& flags);
 Action tune_command(Flags& flags);
+Action average_command(Flags& flags);
 
 // The status that shells report for a program that Ctrl-C ended.
 inline constexpr int kInterrupted = 130;

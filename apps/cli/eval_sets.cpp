@@ -60,11 +60,11 @@ ImageCondition condition_for(const SetFlags& flags, const ModelConfig& config) {
   ImageCondition condition = condition_of_model(config.condition);
   if (condition.kind != ImageCondition::Kind::kPairs) {
     if (flags.condition.empty()) return condition;
-    fail_usage("eval", fmt::format("--condition is for models of pairs; this one has condition {}",
+    fail_usage("data", fmt::format("--condition is for models of pairs; this one has condition {}",
                                    config.condition));
   }
   if (flags.condition.empty()) {
-    fail_usage("eval", "the model draws from other pictures; give their folder with --condition");
+    fail_usage("data", "the model draws from other pictures; give their folder with --condition");
   }
   condition.folder = flags.condition;
   return condition;
@@ -123,14 +123,19 @@ void set_size(const Model& model, const SetFlags& flags, GenerateOptions& genera
   generate.width = size.width;
 }
 
-Sets sets_of_model(const Model& model, const SetFlags& flags, const GenerateOptions& generate) {
-  const ModelConfig& config = model.config;
-  const ImageCondition condition = condition_for(flags, config);
-  const SourceOptions options{.size = {generate.height, generate.width},
+std::shared_ptr<const Pictures> real_pictures(const ModelConfig& config, const SetFlags& flags,
+                                              ImageSize size, std::vector<std::string>& notes) {
+  const SourceOptions options{.size = size,
                               .channels = std::to_string(config.network.channels()),
                               .background = flags.background};
+  return load_data(flags, condition_for(flags, config), options, config.network.classes() > 0,
+                   notes);
+}
+
+Sets sets_of_model(const Model& model, const SetFlags& flags, const GenerateOptions& generate) {
+  const ModelConfig& config = model.config;
   Sets sets;
-  sets.real = load_data(flags, condition, options, config.network.classes() > 0, sets.notes);
+  sets.real = real_pictures(config, flags, {generate.height, generate.width}, sets.notes);
   sets.judged = drawn_pictures(*model.network, config, generate, sets.real);
   return sets;
 }

@@ -38,6 +38,12 @@ bool names_pictures(const std::string& path);
 // UsageError if there is none, and for a size that it cannot draw.
 void set_size(const Model& model, const SetFlags& flags, GenerateOptions& generate);
 
+// The pictures of flags.data, with the size given and the channels, the condition and, where both
+// have some, the classes of a model. What the user should know goes to `notes`. Throws UsageError
+// for flags that do not fit the model.
+std::shared_ptr<const Pictures> real_pictures(const ModelConfig& config, const SetFlags& flags,
+                                              ImageSize size, std::vector<std::string>& notes);
+
 // The pictures that a model draws, as `generate` says. The sets keep a reference to the model.
 // Throws UsageError for flags that do not fit it.
 Sets sets_of_model(const Model& model, const SetFlags& flags, const GenerateOptions& generate);

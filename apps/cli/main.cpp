@@ -54,6 +54,11 @@ constexpr Command kCommands[] = {
      "  ddpm tune runs/emoji --steps 8 --out tuned.safetensors\n"
      "  ddpm sample tuned.safetensors --out grid.png\n",
      tune_command},
+    {"average", "Make another average of a training's weights, after the training",
+     "  ddpm average runs/photos --width 0.1 --out wide.safetensors\n"
+     "  ddpm average runs/photos --width 0.02,0.05,0.15 --at 4000 --out at_4000.safetensors\n"
+     "  ddpm average runs/photos --width auto --data held_out/ --out best.safetensors\n",
+     average_command},
     {"bench", "Measure the speed of this machine on random data",
      "  ddpm bench\n"
      "  ddpm bench --dim 32 --dim-mults 1,2,4 --size 32 --batch 32 --json\n",

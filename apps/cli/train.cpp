@@ -189,6 +189,9 @@ void warn_of_idle_flags(const Flags& flags, const TrainOptions& options) {
     say("warning: --label-dropout changes nothing without classes; --classes or --labels give "
         "some\n");
   }
+  if (flags.given("power-average-every") && options.optimizer.power_average == "none") {
+    say("warning: --power-average-every changes nothing without --power-average\n");
+  }
   const ObjectiveKind& objective = find_objective(options.process.objective);
   if (flags.given("schedule") && objective.process != ProcessKind::kScheduled) {
     say(fmt::format(

@@ -22,6 +22,16 @@ std::string value_of(const SafetensorsFile& file, const char* key) {
   return found == file.metadata().end() ? "" : found->second;
 }
 
+std::vector<NamedAverage> with_own(const std::vector<NamedAverage>& averages,
+                                   const Optimizer& optimizer) {
+  return averages.empty() ? all_averages(optimizer, Averages({}, {})) : averages;
+}
+
+// The prefix of the tensors of an average. Samples are drawn with the first.
+std::string prefix_of(const std::vector<NamedAverage>& averages, size_t k) {
+  return k == 0 ? "ema." : fmt::format("average.{}.", averages[k].name);
+}
+
 }  // namespace
 
 Checkpoint Checkpoint::open(const std::string& path) {
@@ -53,17 +63,20 @@ Checkpoint Checkpoint::open(const std::string& path) {
   return checkpoint;
 }
 
-void Checkpoint::load(Network& network, Optimizer& optimizer) const {
-  std::vector<Tensor> weights = parameter_tensors(network), ema = optimizer.ema();
+void Checkpoint::load(Network& network, Optimizer& optimizer,
+                      const std::vector<NamedAverage>& averages) const {
+  std::vector<Tensor> weights = parameter_tensors(network);
   read_weights(file_, "model.", network, weights);
-  read_weights(file_, "ema.", network, ema);
+  std::vector<NamedAverage> all = with_own(averages, optimizer);
+  for (size_t k = 0; k < all.size(); ++k)
+    read_weights(file_, prefix_of(all, k), network, all[k].values);
   read_tensors(file_, state_tensors(network, optimizer));
   optimizer.set_steps(updates_);
 }
 
 void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
                      const Optimizer& optimizer, const CheckpointMarks& marks,
-                     int64_t skipped_steps) {
+                     int64_t skipped_steps, const std::vector<NamedAverage>& averages) {
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
   writer.set_metadata(kKindKey, "checkpoint");
@@ -75,9 +88,12 @@ void save_checkpoint(const std::string& path, const ModelConfig& config, Network
   writer.set_metadata(kDataKey, marks.data);
   writer.set_metadata(kOptionsKey, marks.options);
   add_weights(writer, "model.", network, parameter_tensors(network));
-  add_weights(writer, "ema.", network, optimizer.ema());
+  const std::vector<NamedAverage> all = with_own(averages, optimizer);
+  add_weights(writer, prefix_of(all, 0), network, all[0].values);
   for (const FileTensor& state : state_tensors(network, optimizer))
     writer.add(state.name, state.tensor, state.layout);
+  for (size_t k = 1; k < all.size(); ++k)
+    add_weights(writer, prefix_of(all, k), network, all[k].values);
   writer.write(path);
 }
 

@@ -1,14 +1,16 @@
 // The state of a training run in one file, with which a resumed run continues as if it had never
-// stopped. It holds the weights, their average, the optimizer's state and step, and the options
+// stopped. It holds the weights, their averages, the optimizer's state and step, and the options
 // with the seed. Randomness is counter-based, so seed and step are its whole state.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/step_files.h"
 #include "ddpm/io/safetensors.h"
+#include "ddpm/optim/averages.h"
 #include "ddpm/optim/optimizer.h"
 
 namespace ddpm {
@@ -32,9 +34,11 @@ class Checkpoint {
   int64_t step() const { return step_; }
   const ModelConfig& config() const { return config_; }
   const CheckpointMarks& marks() const { return marks_; }
-  // Reads everything into a network of its configuration and the network's optimizer. Throws Error
-  // if it does not fit, or if a weight is not finite.
-  void load(Network& network, Optimizer& optimizer) const;
+  // Reads everything into a network of its configuration, the network's optimizer and the averages
+  // (all_averages()). Without averages, only the optimizer's own is read. Throws Error if it does
+  // not fit, or if a weight is not finite.
+  void load(Network& network, Optimizer& optimizer,
+            const std::vector<NamedAverage>& averages = {}) const;
 
  private:
   explicit Checkpoint(SafetensorsFile file) : file_(std::move(file)) {}
@@ -48,10 +52,11 @@ class Checkpoint {
 };
 
 // Atomic: an older file of the same name stays complete until the new one is complete. The
-// step of the file counts skipped steps as well, which the optimizer does not.
+// step of the file counts skipped steps as well, which the optimizer does not. Averages as in
+// Checkpoint::load().
 void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
                      const Optimizer& optimizer, const CheckpointMarks& marks = {},
-                     int64_t skipped_steps = 0);
+                     int64_t skipped_steps = 0, const std::vector<NamedAverage>& averages = {});
 // Checkpoint::open() and load() in one call.
 void load_checkpoint(const std::string& path, Network& network, Optimizer& optimizer);
 

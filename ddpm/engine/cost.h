@@ -18,7 +18,7 @@ struct Cost {
   int64_t sampling_bytes = 0;
   // The same with guidance. 0 for a network without classes.
   int64_t guided_bytes = 0;
-  // The tensors at the peak of a training step: weights, average, moments, gradients, activations.
+  // The tensors at the peak of a training step: weights, averages, moments, gradients, activations.
   // 0 for a network without parameters.
   int64_t training_bytes = 0;
   // The same with OptimizerOptions::recompute.

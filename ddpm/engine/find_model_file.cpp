@@ -1,11 +1,8 @@
 // What a user may write for a model: a file, a run, or a run at a step. A path that exists is
 // always taken as it is, also with an @ in its name.
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <filesystem>
 #include <set>
 
@@ -56,19 +53,6 @@ std::string file_of(const std::vector<StepFile>& files, int64_t step) {
   return "";
 }
 
-// "100, 200, 300 (of 40)": the steps nearest to the one asked for.
-std::string nearest_of(const std::set<int64_t>& steps, int64_t asked) {
-  constexpr size_t kNamed = 6;
-  if (steps.empty()) return "none yet";
-  std::vector<int64_t> near(steps.begin(), steps.end());
-  std::stable_sort(near.begin(), near.end(),
-                   [&](int64_t a, int64_t b) { return std::abs(a - asked) < std::abs(b - asked); });
-  near.resize(std::min(near.size(), kNamed));
-  std::sort(near.begin(), near.end());
-  const std::string more = near.size() < steps.size() ? fmt::format(" (of {})", steps.size()) : "";
-  return fmt::format("{}{}", fmt::join(near, ", "), more);
-}
-
 std::string file_at(const std::string& run, int64_t step, WeightKind weights) {
   const std::vector<StepFile> checkpoints = list_checkpoints(run);
   std::set<int64_t> steps;
@@ -77,7 +61,7 @@ std::string file_at(const std::string& run, int64_t step, WeightKind weights) {
     if (const std::string path = file_of(checkpoints, step); !path.empty()) return path;
     fail_usage("model", fmt::format("{} has no checkpoint of step {}, and only checkpoints hold "
                                     "raw weights; there are those of the steps {}",
-                                    run, step, nearest_of(steps, step)));
+                                    run, step, nearest_steps(steps, step)));
   }
   const std::vector<StepFile> snapshots = list_snapshots(run);
   if (const std::string path = file_of(snapshots, step); !path.empty()) return path;
@@ -88,7 +72,7 @@ std::string file_at(const std::string& run, int64_t step, WeightKind weights) {
   if (newest >= 0) steps.insert(newest);
   fail_usage("model", fmt::format("{} has no weights of step {}; there are those of the steps {}. "
                                   "'ddpm train --snapshot-every N' keeps those of every N-th step",
-                                  run, step, nearest_of(steps, step)));
+                                  run, step, nearest_steps(steps, step)));
 }
 
 // The run and the text behind the last @. The run is empty if there is no @.

@@ -179,7 +179,8 @@ Model load_model(const std::string& path, Device device, const JsonObject& given
 }
 
 void save_model(const std::string& path, const ModelConfig& config, Network& network,
-                const std::vector<Tensor>& weights, int64_t trained_steps, const std::string& run) {
+                const std::vector<Tensor>& weights, int64_t trained_steps, const std::string& run,
+                const std::map<std::string, std::string>& more_metadata) {
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
   writer.set_metadata(kKindKey, "model");
@@ -187,6 +188,7 @@ void save_model(const std::string& path, const ModelConfig& config, Network& net
   writer.set_metadata(kStepKey, std::to_string(trained_steps));
   writer.set_metadata(kConfigKey, to_json(config));
   if (!run.empty()) writer.set_metadata(kRunKey, run);
+  for (const auto& [key, value] : more_metadata) writer.set_metadata(key, value);
   if (config.network.get<MixtureConfig>() != nullptr)
     add_mixture(writer, config);
   else

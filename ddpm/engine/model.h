@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,10 +54,11 @@ Model load_model(const std::string& path, Device device = Device::kCpu,
 std::string find_model_file(const std::string& path, WeightKind weights = WeightKind::kAverage);
 
 // Writes weights as a model file, one per parameter of the network in its order. run: the id of the
-// training run, if there is one. Atomic.
+// training run, if there is one. more_metadata: further keys. Atomic.
 void save_model(const std::string& path, const ModelConfig& config, Network& network,
                 const std::vector<Tensor>& weights, int64_t trained_steps,
-                const std::string& run = {});
+                const std::string& run = {},
+                const std::map<std::string, std::string>& more_metadata = {});
 // The step of a model file, if the file is sound and belongs to this run. Throws SystemError if the
 // file exists but cannot be read.
 std::optional<int64_t> step_of_model(const std::string& path, const std::string& run);

@@ -1,9 +1,11 @@
 #include "ddpm/engine/step_files.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <string_view>
 #include <utility>
@@ -43,6 +45,18 @@ std::vector<StepFile> list_step_files(const std::string& folder) {
     return std::pair(a.step, a.path) < std::pair(b.step, b.path);
   });
   return found;
+}
+
+std::string nearest_steps(const std::set<int64_t>& steps, int64_t asked) {
+  constexpr size_t kNamed = 6;
+  if (steps.empty()) return "none yet";
+  std::vector<int64_t> near(steps.begin(), steps.end());
+  std::stable_sort(near.begin(), near.end(),
+                   [&](int64_t a, int64_t b) { return std::abs(a - asked) < std::abs(b - asked); });
+  near.resize(std::min(near.size(), kNamed));
+  std::sort(near.begin(), near.end());
+  const std::string more = near.size() < steps.size() ? fmt::format(" (of {})", steps.size()) : "";
+  return fmt::format("{}{}", fmt::join(near, ", "), more);
 }
 
 std::string checkpoint_path(const std::string& run, int64_t step) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ std::string step_file_name(int64_t step);
 // The files with such names in a folder, oldest first. Empty if there is no such folder. Throws
 // SystemError if it cannot be listed.
 std::vector<StepFile> list_step_files(const std::string& folder);
+// For messages: "100, 200, 300 (of 40)", the steps nearest to the one asked for.
+std::string nearest_steps(const std::set<int64_t>& steps, int64_t asked);
 
 // RUN/checkpoints/step-00001000.safetensors
 std::string checkpoint_path(const std::string& run, int64_t step);

@@ -22,6 +22,8 @@ enum class Stream : uint64_t {
   kLabelDropout = 10,
   kGridPictures = 12,
   kAugmentation = 20,
+  kHeldOutLevels = 40,
+  kHeldOutNoise = 41,
 };
 
 inline uint64_t seed_of(uint64_t run_seed, Stream stream) {

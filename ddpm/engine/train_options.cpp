@@ -8,7 +8,9 @@
 #include "ddpm/data/augment.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/diffusion/level.h"
+#include "ddpm/engine/power_averages.h"
 #include "ddpm/kernels/arguments.h"
+#include "ddpm/optim/averages.h"
 #include "ddpm/optim/learning_rate.h"
 
 namespace ddpm {
@@ -68,6 +70,10 @@ int64_t OptimizerOptions::chunk() const {
   return std::min(micro_batch == 0 ? batch : std::min(micro_batch, kChunk), batch);
 }
 
+AverageOptions OptimizerOptions::averages() const {
+  return {.halflives = average_halflife, .widths = parse_widths(power_average)};
+}
+
 void OptimizerOptions::fields(Fields& field) {
   field.group("The training");
   field("loss", loss, "how the difference between the target and the output is measured")
@@ -95,6 +101,17 @@ void OptimizerOptions::fields(Fields& field) {
         "decay of the moving average of the weights, which samples are drawn with")
       .between(0, 1)
       .advice("0.9995 is usual");
+  field("average_halflife", average_halflife,
+        "further moving averages, by the pictures after which a weight counts half; samples are "
+        "drawn with the first of them instead")
+      .range(1, kMostTrainedSteps)
+      .elements(0, 8)
+      .value_name("H,H,...")
+      .advice("500000 is usual");
+  field("power_average", power_average,
+        "widths of power-function averages, of which ddpm average makes one of any other width; "
+        "auto is 0.05,0.1")
+      .value_name("none|auto|W,W,...");
   field("label_dropout", label_dropout,
         "share of pictures that are shown without their class; guidance needs some")
       .range_below(0, 1)
@@ -137,6 +154,10 @@ void RunOptions::fields(Fields& field) {
         "none")
       .range(0, kMostTrainedSteps)
       .may_change();
+  field("power_average_every", power_average_every,
+        "steps between power-function averages that are kept")
+      .range(1, kMostTrainedSteps)
+      .may_change();
   field("eval_every", eval_every,
         "steps between evaluations: eval.png shows how far drawn pictures are from those of the "
         "training, best.safetensors keeps the best weights; 0 for none")
@@ -165,6 +186,8 @@ void TrainOptions::check() const {
   network.check();
   process.check();
   optimizer.update.check();
+  // Refuses averages that cannot be.
+  Averages({}, optimizer.averages());
   if (optimizer.lr_decay_start > 0 && optimizer.lr_schedule == "constant") {
     fail_usage("train",
                fmt::format("--lr-decay-start {} needs an --lr-schedule that falls: cosine, "

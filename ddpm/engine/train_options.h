@@ -13,6 +13,7 @@
 
 namespace ddpm {
 
+struct AverageOptions;
 enum class LossKind;
 
 // `name` is "mse", "l1" or "huber". Throws UsageError naming the choices.
@@ -48,6 +49,11 @@ struct OptimizerOptions {
   UpdateOptions update;
   double clip_norm = 1;
   double ema_decay = 0.9995;
+  // Moving averages besides that of ema_decay: half-lives in pictures. Samples are drawn with the
+  // first.
+  std::vector<int64_t> average_halflife;
+  // Widths of power-function averages, as parse_widths() of power_averages.h reads them.
+  std::string power_average = "none";
   double label_dropout = 0.1;
   double augment = 0;
   bool recompute = false;
@@ -59,6 +65,8 @@ struct OptimizerOptions {
   static constexpr int64_t kChunk = 4;
   // The number of pictures whose gradients are computed together.
   int64_t chunk() const;
+  // The averages of the last two options. Throws UsageError for widths that no average can have.
+  AverageOptions averages() const;
 
   void fields(Fields& field);
 };
@@ -74,6 +82,7 @@ struct RunOptions {
   int64_t sample_steps = 0;
   int64_t keep_checkpoints = 2;
   int64_t snapshot_every = 0;
+  int64_t power_average_every = 500;
   int64_t eval_every = 0;
   int64_t eval_n = 1000;
 

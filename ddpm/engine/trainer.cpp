@@ -83,6 +83,7 @@ Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, Bat
       loss_(loss_kind(options.loss)),
       network_(make_network(config.network, device)),
       optimizer_(optimizer_of(*network_, options)),
+      averages_(trained_variables(*network_), options.averages()),
       sum_(trained_variables(*network_)) {
   config_.network.check_image(config.height, config.width);
   check_predicts_images(config.network, config.process);
@@ -206,6 +207,7 @@ StepMetrics Trainer::step() {
                                                           steps_);
   optimizer_->set_learning_rate(metrics.learning_rate);
   optimizer_->step(metrics.gradient_norm);
+  averages_.update(optimizer_->steps() * options_.batch, options_.batch);
   ++steps_;
   return metrics;
 }
@@ -223,8 +225,12 @@ void Trainer::restart() {
   const std::vector<NamedParameter> initial = fresh.network_->parameters();
   for (size_t i = 0; i < weights.size(); ++i)
     weights[i].parameter->variable.value().copy_from(initial[i].parameter->variable.value());
-  std::vector<Tensor> averages = optimizer_->ema();
-  for (size_t i = 0; i < averages.size(); ++i) averages[i].copy_from(fresh.optimizer_->ema()[i]);
+  std::vector<NamedAverage> averages = this->averages();
+  const std::vector<NamedAverage> initial_averages = fresh.averages();
+  for (size_t k = 0; k < averages.size(); ++k) {
+    for (size_t i = 0; i < averages[k].values.size(); ++i)
+      averages[k].values[i].copy_from(initial_averages[k].values[i]);
+  }
   std::vector<StateTensor> state = optimizer_->state();
   const std::vector<StateTensor> initial_state = fresh.optimizer_->state();
   for (size_t i = 0; i < state.size(); ++i) state[i].tensor.copy_from(initial_state[i].tensor);
@@ -236,8 +242,9 @@ void Trainer::restart() {
 std::unique_ptr<Network> Trainer::averaged_network() {
   auto averaged = make_network(config_.network, network_->device());
   const std::vector<NamedParameter> parameters = averaged->parameters();
+  const std::vector<Tensor> average = averages().front().values;
   for (size_t i = 0; i < parameters.size(); ++i)
-    parameters[i].parameter->variable = Variable(optimizer_->ema()[i]);
+    parameters[i].parameter->variable = Variable(average[i]);
   return averaged;
 }
 

@@ -16,6 +16,7 @@
 #include "ddpm/engine/train_options.h"
 #include "ddpm/kernels/arguments.h"
 #include "ddpm/nn/network.h"
+#include "ddpm/optim/averages.h"
 #include "ddpm/optim/gradient_sum.h"
 #include "ddpm/optim/optimizer.h"
 
@@ -44,7 +45,7 @@ class Trainer {
           Device device = Device::kCpu);
 
   // Does one step (Ho et al. 2020, algorithm 1): random noise levels, noised images, loss,
-  // gradients, optimizer, average. The network gets labels and conditions if it takes them.
+  // gradients, optimizer, averages. The network gets labels and conditions if it takes them.
   // Pictures are augmented if it is told so (Karras et al. 2022, arXiv:2206.00364, appendix F.2). A
   // share label_dropout of the labels, chosen at random, is replaced by "no class". A network that
   // takes an earlier estimate gets its own in every second step on average, computed without
@@ -68,7 +69,9 @@ class Trainer {
   const ModelConfig& config() const { return config_; }
   Network& network() { return *network_; }
   Optimizer& optimizer() { return *optimizer_; }
-  // A network that shares the storage of the averaged weights. Samples are drawn with it.
+  // All averages of the weights. The first is that which samples are drawn with.
+  std::vector<NamedAverage> averages() const { return all_averages(*optimizer_, averages_); }
+  // A network that shares the storage of the first average.
   std::unique_ptr<Network> averaged_network();
 
  private:
@@ -92,6 +95,7 @@ class Trainer {
   LossKind loss_;
   std::unique_ptr<Network> network_;
   std::unique_ptr<Optimizer> optimizer_;
+  Averages averages_;
   GradientSum sum_;
   int64_t steps_ = 0;
   double rate_factor_ = 1;

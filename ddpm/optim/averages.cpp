@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "ddpm/base/error.h"
 #include "ddpm/kernels/backend.h"
@@ -28,15 +29,21 @@ Averages::Averages(std::vector<Variable> parameters, const AverageOptions& optio
                                         "500000 is usual",
                                         halflife));
     }
-    add(fmt::format("halflife_{}", halflife), static_cast<double>(halflife), 0);
+    add({.name = fmt::format("halflife_{}", halflife), .halflife = static_cast<double>(halflife)});
   }
   for (const double width : options.widths)
-    add(fmt::format("width_{}", width), 0, power_gamma(width));
+    add({.name = fmt::format("width_{}", width), .width = width, .gamma = power_gamma(width)});
 }
 
-void Averages::add(std::string name, double halflife, double gamma) {
-  Average& average = averages_.emplace_back(std::move(name), halflife, gamma);
+void Averages::add(Average average) {
+  for (const Average& other : averages_) {
+    if (other.name != average.name) continue;
+    fail_usage("average", average.width > 0
+                              ? fmt::format("the width {} is given twice", average.width)
+                              : fmt::format("the half-life {} is given twice", average.halflife));
+  }
   for (const Variable& parameter : parameters_) average.values.push_back(parameter.value().clone());
+  averages_.push_back(std::move(average));
 }
 
 void Averages::update(int64_t pictures, int64_t batch) {
@@ -52,6 +59,15 @@ void Averages::update(int64_t pictures, int64_t batch) {
     backend_for(tensors.front().value.device())
         .run(op::MoveAverages{.decay = decay, .tensors = tensors});
   }
+}
+
+std::vector<NamedAverage> all_averages(const Optimizer& optimizer, const Averages& averages) {
+  std::vector<NamedAverage> all = {{.name = "ema_decay", .values = optimizer.ema()}};
+  for (size_t k = 0; k < averages.size(); ++k)
+    all.push_back({averages.name(k), averages.width(k), averages.values(k)});
+  // Half-lives come before widths.
+  if (all.size() > 1 && all[1].width == 0) std::swap(all[0], all[1]);
+  return all;
 }
 
 }  // namespace ddpm

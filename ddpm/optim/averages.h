@@ -8,6 +8,7 @@
 
 #include "ddpm/autograd/variable.h"
 #include "ddpm/kernels/operations/training.h"
+#include "ddpm/optim/optimizer.h"
 
 namespace ddpm {
 
@@ -31,8 +32,8 @@ double power_decay(double gamma, double pictures, double batch);
 class Averages {
  public:
   // The averages of these parameters, first the half-lives and then the widths. They start as
-  // copies of the parameters. Throws UsageError for a half-life that is not positive, or a width
-  // that power_gamma() refuses.
+  // copies of the parameters. Throws UsageError for a half-life that is not positive, a width that
+  // power_gamma() refuses, and for two that are equal.
   Averages(std::vector<Variable> parameters, const AverageOptions& options);
 
   // Moves all averages towards the weights, which have just had a step of `batch` pictures.
@@ -44,20 +45,37 @@ class Averages {
   const std::string& name(size_t k) const { return averages_[k].name; }
   // One tensor per parameter. Writing to their elements changes the average.
   const std::vector<Tensor>& values(size_t k) const { return averages_[k].values; }
+  // The relative width of a power-function average. 0 for a half-life.
+  double width(size_t k) const { return averages_[k].width; }
 
  private:
   struct Average {
     std::string name;
-    // One of the two is 0.
+    // 0 for a width. Of a half-life, the other two are 0.
     double halflife = 0;
+    double width = 0;
     double gamma = 0;
     std::vector<Tensor> values;
   };
-  void add(std::string name, double halflife, double gamma);
+  void add(Average average);
 
   std::vector<Variable> parameters_;
   AverageOptions options_;
   std::vector<Average> averages_;
 };
+
+// An average of a training, for its files.
+struct NamedAverage {
+  // As Averages::name(), or "ema_decay" for the optimizer's own.
+  std::string name;
+  // As Averages::width().
+  double width = 0;
+  // One tensor per parameter. Shares storage with the average.
+  std::vector<Tensor> values;
+};
+
+// All averages of a training. The first is the one that samples are drawn with: that of the first
+// half-life, or the optimizer's own if there are no half-lives.
+std::vector<NamedAverage> all_averages(const Optimizer& optimizer, const Averages& averages);
 
 }  // namespace ddpm

@@ -84,6 +84,22 @@ std::vector<double> post_hoc_coefficients(const std::vector<PowerProfile>& store
   return {solution.data(), solution.data() + count};
 }
 
+double post_hoc_error(const std::vector<PowerProfile>& stored,
+                      const std::vector<double>& coefficients, const PowerProfile& wanted) {
+  DDPM_CHECK(stored.size() == coefficients.size());
+  check_time(wanted.time);
+  for (const PowerProfile& profile : stored) check_time(profile.time);
+  const double whole = overlap(wanted, wanted);
+  double square = whole;
+  for (size_t i = 0; i < stored.size(); ++i) {
+    square -= 2 * coefficients[i] * overlap(stored[i], wanted);
+    for (size_t j = 0; j < stored.size(); ++j)
+      square += coefficients[i] * coefficients[j] * overlap(stored[i], stored[j]);
+  }
+  // Rounding may take it below 0.
+  return std::sqrt(std::max(square, 0.0) / whole);
+}
+
 void add_scaled(double coefficient, const Tensor& x, std::vector<double>& total) {
   DDPM_CHECK(static_cast<int64_t>(total.size()) == x.elements());
   const float* from = x.f32();

@@ -34,6 +34,12 @@ struct PowerProfile {
 std::vector<double> post_hoc_coefficients(const std::vector<PowerProfile>& stored,
                                           const PowerProfile& wanted);
 
+// How far a combination of stored averages is from the wanted one: the root of that integral,
+// divided by the root of the integral of p_wanted^2. 0 is equal, 1 is as far as no average at all.
+// One coefficient for each stored average. Throws UsageError as above.
+double post_hoc_error(const std::vector<PowerProfile>& stored,
+                      const std::vector<double>& coefficients, const PowerProfile& wanted);
+
 // A stored average: one tensor per parameter.
 struct AverageSnapshot {
   // When it was stored.

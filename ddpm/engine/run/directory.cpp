@@ -19,6 +19,7 @@
 #include "ddpm/base/version.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/data/pixels.h"
+#include "ddpm/engine/power_averages.h"
 
 namespace ddpm {
 namespace {
@@ -340,8 +341,10 @@ void check_classes(const std::string& run, const RunConfig& config,
 }
 
 void remove_leftovers(const std::string& run) {
-  for (const char* folder : {"", "checkpoints", "samples", "snapshots"}) {
-    const std::string path = in_run(run, folder);
+  std::vector<std::string> folders = power_average_folders(run);
+  for (const char* name : {"", "checkpoints", "samples", "snapshots", "averages"})
+    folders.push_back(in_run(run, name));
+  for (const std::string& path : folders) {
     if (!exists(path)) continue;
     remove_abandoned_files(path);
     for (const std::string& name : list_names(path)) {

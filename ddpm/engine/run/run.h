@@ -5,6 +5,9 @@
 //   samples/step-*.png   grids drawn with the averaged weights
 //   checkpoints/         the newest full states; a resumed run continues from the newest
 //   snapshots/           the averaged weights of every snapshot_every-th step
+//   averages/            the other averages, if the options ask for some: that of ema_decay and of
+//                        the half-lives after the first as model files, and power-function averages
+//                        of every power_average_every-th step
 //   model.safetensors    the averaged weights with their configuration: enough for sampling
 //   loss.png             the loss curve so far
 //   guard.jsonl          the steps that were skipped because their loss or gradient was not finite

@@ -168,7 +168,9 @@ void RunSession::begin() {
   make_folder(in_run(directory_, "checkpoints"));
   make_folder(in_run(directory_, "samples"));
   if (options_.run.snapshot_every > 0) make_folder(in_run(directory_, "snapshots"));
+  make_average_folders();
   first_step_ = steps();
+  forget_averages_after(first_step_);
   const int64_t wanted = options_.optimizer.steps;
   if (wanted < first_step_)
     warn(fmt::format("{} steps were requested, but the run has already done {}", wanted,
@@ -220,6 +222,7 @@ RunMetrics RunSession::step() {
   if (observer_.stepped) observer_.stepped(metrics);
   // Before the checkpoint: a run that continues from the checkpoint has the snapshot.
   if (due(options_.run.snapshot_every)) save_snapshot();
+  if (due(options_.run.power_average_every)) keep_power_averages();
   if (done()) return metrics;
   // In a row of skipped steps the weights may be what is wrong.
   if (due(options_.run.save_every) && guard_->in_a_row(steps() + 1) == 0) save();
@@ -230,7 +233,7 @@ RunMetrics RunSession::step() {
 
 std::vector<Tensor> RunSession::copy_of_average() const {
   std::vector<Tensor> copy;
-  for (const Tensor& tensor : trainer_->optimizer().ema()) copy.push_back(tensor.clone());
+  for (const Tensor& tensor : trainer_->averages().front().values) copy.push_back(tensor.clone());
   return copy;
 }
 

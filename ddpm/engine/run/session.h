@@ -83,6 +83,14 @@ class RunSession {
   bool has_finite_weights() const;
   void finish_last_save();
   void write_averaged(const std::string& path);
+  // What is kept of the averages besides the first, in session_averages.cpp.
+  void make_average_folders();
+  void write_other_average(const NamedAverage& average);
+  void write_other_averages();
+  void keep_power_average(const NamedAverage& average);
+  void keep_power_averages();
+  void repair_averages();
+  void forget_averages_after(int64_t step);
   void save_snapshot();
   void tidy_up();
   // Whether something that happens every `every` steps is due.

@@ -42,6 +42,7 @@ void RunSession::finish_last_save() {
     const std::string snapshot = snapshot_path(directory_, steps());
     if (step_of_model(snapshot, config_.id) != steps()) write_averaged(snapshot);
   }
+  repair_averages();
   tidy_up();
   {
     const std::lock_guard lock(mutex_);
@@ -62,9 +63,11 @@ void RunSession::save() {
   log_->sync();
   const std::string path = checkpoint_path(directory_, steps());
   save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->optimizer(),
-                  marks_of(config_), steps() - trainer_->optimizer().steps());
+                  marks_of(config_), steps() - trainer_->optimizer().steps(),
+                  trainer_->averages());
   saved_ = steps();
   write_averaged(in_run(directory_, "model.safetensors"));
+  write_other_averages();
   tidy_up();
   {
     const std::lock_guard lock(mutex_);
@@ -82,8 +85,8 @@ bool RunSession::finish() {
 }
 
 void RunSession::write_averaged(const std::string& path) {
-  save_model(path, trainer_->config(), trainer_->network(), trainer_->optimizer().ema(), steps(),
-             config_.id);
+  save_model(path, trainer_->config(), trainer_->network(), trainer_->averages().front().values,
+             steps(), config_.id);
 }
 
 void RunSession::save_snapshot() {

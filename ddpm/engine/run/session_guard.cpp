@@ -85,6 +85,7 @@ void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
   guard_->returned(metrics.step, to);
   log_.emplace(directory_, to);
   evaluations_.emplace(directory_, to);
+  forget_averages_after(to);
   saved_ = to > 0 ? to : -1;
   images_since_line_ = seconds_since_line_ = 0;
   warn(

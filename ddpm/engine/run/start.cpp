@@ -9,6 +9,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/engine/checkpoint.h"
+#include "ddpm/engine/power_averages.h"
 #include "ddpm/engine/run/metrics_log.h"
 
 namespace ddpm {
@@ -29,7 +30,7 @@ std::string load_or_why_not(const StepFile& entry, const RunConfig& config, Trai
     if (const std::string why = why_foreign(checkpoint.marks(), config); !why.empty()) return why;
     if (!same_model(checkpoint.config(), trainer.config()))
       return "its network, condition, schedule or picture size differs";
-    checkpoint.load(trainer.network(), trainer.optimizer());
+    checkpoint.load(trainer.network(), trainer.optimizer(), trainer.averages());
     trainer.set_steps(checkpoint.step());
     return "";
   } catch (const SystemError& error) {
@@ -47,9 +48,11 @@ std::string load_or_why_not(const StepFile& entry, const RunConfig& config, Trai
 }  // namespace
 
 void require_writable(const std::string& run) {
-  for (const char* place : {"checkpoints", "samples", "snapshots"}) {
+  for (const char* place : {"checkpoints", "samples", "snapshots", "averages"}) {
     if (exists(in_run(run, place))) const AtomicFile trial(in_run(run, place) + "/trial");
   }
+  for (const std::string& folder : power_average_folders(run))
+    const AtomicFile trial(folder + "/trial");
   for (const char* file : {"model.safetensors", "metrics.jsonl"}) {
     const AtomicFile trial(in_run(run, file));
   }
@@ -66,6 +69,11 @@ void check_is_new(const std::string& run) {
   if (!list_snapshots(run).empty()) {
     refuse(told ? "already holds a run with snapshots; add --resume to continue it"
                 : "holds the snapshots of a run whose other files are gone; move them away");
+  }
+  for (const std::string& folder : power_average_folders(run)) {
+    if (list_step_files(folder).empty()) continue;
+    refuse(told ? "already holds a run with averages; add --resume to continue it"
+                : "holds the averages of a run whose other files are gone; move them away");
   }
   if (told) {
     try {

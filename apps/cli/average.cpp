@@ -1,0 +1,207 @@
+// ddpm average: makes averages of a run's weights after the training, of widths that are given or
+// the one whose loss on pictures is the smallest.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "apps/cli/command.h"
+#include "apps/cli/common.h"
+#include "apps/cli/eval_sets.h"
+#include "apps/cli/output.h"
+#include "apps/cli/outputs.h"
+#include "apps/cli/progress.h"
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/base/text.h"
+#include "ddpm/engine/evaluator.h"
+#include "ddpm/engine/held_out_loss.h"
+#include "ddpm/engine/power_averages.h"
+#include "ddpm/engine/weights.h"
+#include "ddpm/nn/network.h"
+
+namespace ddpm::cli {
+namespace {
+
+constexpr int64_t kMostPictures = 1'000'000;
+// The widths that --width auto tries: so many, each the same factor wider than the one before.
+constexpr int64_t kTried = 8;
+constexpr double kNarrowest = 0.01, kWidest = 0.25;
+
+struct Request {
+  std::string run, width, out;
+  int64_t at = 0;
+  int64_t n = 256;
+  uint64_t seed = 0;
+  SetFlags pictures;
+  Machine machine;
+
+  bool chooses() const { return width == "auto"; }
+};
+
+std::vector<double> tried_widths() {
+  std::vector<double> widths;
+  for (int64_t k = 0; k < kTried; ++k) {
+    const double share = static_cast<double>(k) / (kTried - 1);
+    const double width = kNarrowest * std::pow(kWidest / kNarrowest, share);
+    widths.push_back(std::round(1e4 * width) / 1e4);
+  }
+  return widths;
+}
+
+// The file of a width: `out`, or with several widths out-0.05.safetensors.
+std::string file_of(const Request& request, const std::vector<double>& widths, double width) {
+  if (widths.size() == 1) return request.out;
+  const std::filesystem::path path(request.out);
+  return (path.parent_path() /
+          fmt::format("{}-{}{}", path.stem().string(), width, path.extension().string()))
+      .string();
+}
+
+void check_flags(const Request& request, const Flags& flags) {
+  check_output_name(request.out, "--out", ".safetensors");
+  check_range("average", "--at", request.at, 0, kMostTrainedSteps);
+  check_range("average", "--n", request.n, 1, kMostPictures);
+  if (request.chooses()) {
+    if (!request.pictures.data.empty()) return;
+    fail_usage("average",
+               "--width auto needs pictures that the training has not seen; give them with --data");
+  }
+  for (const char* flag : {"data", "n", "seed", "background", "labels", "condition"}) {
+    if (!flags.given(flag)) continue;
+    fail_usage("average",
+               fmt::format("--{} is for --width auto; leave it out, or give that", flag));
+  }
+}
+
+// Throws UsageError if the file is one that the run wrote.
+void refuse_to_overwrite(const std::string& file, const std::string& run) {
+  if (!exists(file) || !lies_inside(file, run)) return;
+  fail_usage("average", fmt::format("--out {} is a file in the run; choose another name", file));
+}
+
+// A width and how good it is.
+struct Trial {
+  double width = 0;
+  double error = 0;
+  double loss = 0;
+};
+
+// The losses of all widths that can be made. Throws UsageError if there are none.
+std::vector<Trial> try_widths(const Request& request, const KeptAverages& kept) {
+  std::vector<Trial> trials;
+  for (const double width : tried_widths()) {
+    const double error = kept.error(width);
+    if (error <= KeptAverages::kMostError) trials.push_back({width, error});
+  }
+  if (trials.empty()) {
+    // Its message says what would work.
+    kept.make(tried_widths().front());
+  }
+  const ModelConfig& config = kept.config();
+  std::vector<std::string> notes;
+  const std::shared_ptr<const Pictures> pictures =
+      real_pictures(config, request.pictures, {config.height, config.width}, notes);
+  const std::vector<int64_t> indices = real_indices(pictures->size(), request.n);
+  Progress progress("picture");
+  HeldOutOptions options{.seed = request.seed};
+  const int64_t pass = std::ssize(indices) * options.repeats;
+  for (size_t k = 0; k < trials.size(); ++k) {
+    const Model model = kept.make(trials[k].width);
+    options.progress = [&](int64_t done, int64_t /*total*/) {
+      progress.update(static_cast<int64_t>(k) * pass + done, std::ssize(trials) * pass,
+                      fmt::format("width {}", trials[k].width));
+    };
+    trials[k].loss = held_out_loss(*model.network, config, *pictures, indices, options);
+  }
+  progress.finish();
+  print(fmt::format("Loss of each width on {} picture{}, at step {}:\n", indices.size(),
+                    plural(std::ssize(indices)), kept.step()));
+  return trials;
+}
+
+// Prints the table, and returns the width with the smallest loss.
+double best_of(const std::vector<Trial>& trials) {
+  const Trial& best = *std::min_element(
+      trials.begin(), trials.end(), [](const Trial& a, const Trial& b) { return a.loss < b.loss; });
+  print("  width   loss       error of the average\n");
+  for (const Trial& trial : trials) {
+    print(fmt::format("  {:<7} {:.7f}  {:.2f} %{}\n", trial.width, trial.loss, 100 * trial.error,
+                      &trial == &best ? "  best" : ""));
+  }
+  if (&best == &trials.front() || &best == &trials.back()) {
+    say(fmt::format("the best width is the {} that was tried; others beyond it may be better\n",
+                    &best == &trials.front() ? "narrowest" : "widest"));
+  }
+  return best.width;
+}
+
+int run(const Request& request, const Flags& flags) {
+  request.machine.apply();
+  check_flags(request, flags);
+  std::vector<double> widths;
+  if (!request.chooses()) {
+    widths = parse_widths(request.width);
+    if (widths.empty()) fail_usage("average", "--width none is no width; give one such as 0.1");
+  }
+  const KeptAverages kept(request.run, request.at);
+  if (request.chooses()) {
+    refuse_to_overwrite(request.out, request.run);
+    // Fails here, and not after the trials, where the file cannot be written.
+    { const OutputFile writable(request.out); }
+    widths = {best_of(try_widths(request, kept))};
+  }
+  for (const double width : widths) refuse_to_overwrite(file_of(request, widths, width), request.run);
+  std::string first;
+  for (const double width : widths) {
+    const Model model = kept.make(width);
+    const std::string file = file_of(request, widths, width);
+    { const OutputFile folder(file); }
+    save_model(file, model.config, *model.network, parameter_tensors(*model.network),
+               model.trained_steps, kept.run(), width_metadata(width));
+    print(fmt::format("wrote {}: width {} at step {}, made of {} averages, {:.2f} % off\n",
+                      printable(file), width, kept.step(), kept.count(), 100 * kept.error(width)));
+    if (first.empty()) first = file;
+  }
+  print(fmt::format("To make pictures with it:\n  ddpm sample {} --out grid.png\n",
+                    shell_word(first)));
+  return 0;
+}
+
+}  // namespace
+
+Action average_command(Flags& flags) {
+  const auto request = std::make_shared<Request>();
+  flags.positional("RUN", request->run,
+                   "a run that was trained with --power-average, with the averages it kept");
+  flags.add("width", request->width,
+            "relative width of the average: 0.1 is about the last tenth of the training; several "
+            "widths; or auto, the one with the smallest loss on --data",
+            "W|W,W,...|auto");
+  flags.require();
+  flags.add("out", request->out,
+            "model file for the average; with several widths, -WIDTH is added to its name",
+            "FILE.safetensors");
+  flags.require();
+  flags.add("at", request->at, "step of the average, 0 for the newest that was kept");
+  request->machine.declare(flags);
+  flags.group("With --width auto");
+  flags.add("data", request->pictures.data, "pictures that the training has not seen, see below",
+            "SOURCE");
+  flags.add("n", request->n, "the most pictures; of more, a random choice is used");
+  flags.add("seed", request->seed, "seed of the noise and its levels, the same for all widths");
+  flags.add("background", request->pictures.background,
+            "colour behind transparent pixels: a name or #rrggbb", "COLOUR");
+  flags.add("labels", request->pictures.labels, "table of file names and classes of the pictures",
+            "FILE.csv");
+  flags.add("condition", request->pictures.condition,
+            "for a model that draws from other pictures: the folder of those that go with SOURCE",
+            "DIR");
+  flags.list("SOURCE is one of", source_rows());
+  return [request, &flags] { return run(*request, flags); };
+}
+
+}  // namespace ddpm::cli
