@@ -154,7 +154,8 @@ int run(const Request& request, const Flags& flags) {
     { const OutputFile writable(request.out); }
     widths = {best_of(try_widths(request, kept))};
   }
-  for (const double width : widths) refuse_to_overwrite(file_of(request, widths, width), request.run);
+  for (const double width : widths)
+    refuse_to_overwrite(file_of(request, widths, width), request.run);
   std::string first;
   for (const double width : widths) {
     const Model model = kept.make(width);

@@ -8,6 +8,7 @@
 
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/cost.h"
+#include "ddpm/engine/model.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/tutorial/unet.h"
@@ -62,9 +63,8 @@ class Direct {
   void start_from(Trainer& trainer) { values_ = weights_of(trainer); }
   void add(Trainer& trainer, int64_t updates) {
     const auto seen = static_cast<double>(updates * kBatch);
-    const double keep = halflife_ > 0
-                            ? std::pow(0.5, kBatch / std::min(halflife_, 0.05 * seen))
-                            : std::pow(1 - kBatch / seen, gamma_ + 1);
+    const double keep = halflife_ > 0 ? std::pow(0.5, kBatch / std::min(halflife_, 0.05 * seen))
+                                      : std::pow(1 - kBatch / seen, gamma_ + 1);
     const Values weights = weights_of(trainer);
     for (size_t i = 0; i < weights.size(); ++i) {
       for (size_t j = 0; j < weights[i].size(); ++j)
@@ -172,8 +172,7 @@ TEST(TrainingAverages, GoOnFromACheckpointToTheSameBits) {
   save_checkpoint(path, whole.config(), whole.network(), whole.optimizer(), {}, 1,
                   whole.averages());
   const Model model = load_model(path);
-  EXPECT_EQ(parameter_tensors(*model.network)[0].values(),
-            whole.averages()[0].values[0].values());
+  EXPECT_EQ(parameter_tensors(*model.network)[0].values(), whole.averages()[0].values[0].values());
   // One without these averages does not do.
   save_checkpoint(path, whole.config(), whole.network(), whole.optimizer());
   EXPECT_NE(test::message_of([&] {

@@ -61,7 +61,8 @@ double held_out_loss(const Network& network, const ModelConfig& config, const Pi
     const std::vector<float> weights =
         noised.weights.defined() ? noised.weights.values() : std::vector<float>();
     for (int64_t n = 0; n < end - begin; ++n) {
-      const double weight = weights.empty() ? 1 : static_cast<double>(weights[static_cast<size_t>(n)]);
+      const double weight =
+          weights.empty() ? 1 : static_cast<double>(weights[static_cast<size_t>(n)]);
       sum += weight * mean_square(output, target, n);
     }
     if (options.progress) options.progress(end, total);

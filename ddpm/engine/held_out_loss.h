@@ -25,9 +25,10 @@ struct HeldOutOptions {
 
 // The mean over the pictures at these indices of the squared error of the network, with the weights
 // and the distribution of levels of its objective: the loss "mse" of a training, without the
-// variational bound and without input perturbation. The network is told the class of each picture, if both have a class of that
-// name, gets its condition, and no earlier estimate. Throws UsageError if there are no indices or
-// the pictures do not fit the model, and Error if the network's output is not finite.
+// variational bound and without input perturbation. The network is told the class of each picture,
+// if both have a class of that name, gets its condition, and no earlier estimate. Throws UsageError
+// if there are no indices or the pictures do not fit the model, and Error if the network's output
+// is not finite.
 double held_out_loss(const Network& network, const ModelConfig& config, const Pictures& pictures,
                      const std::vector<int64_t>& indices, const HeldOutOptions& options = {});
 

@@ -59,13 +59,11 @@ TEST(HeldOutLoss, IsTheMeanSquareOfTheNetworksError) {
     // The initial network is nearly 0.
     for (int i = 0; i < 5; ++i) trainer.step();
     const Batch batch = pictures->batch({.indices = {2, 5}, .flips = {}});
-    const NoisedBatch noised =
-        noised_batch(Process(trainer.config().process),
-                     {.levels = seed_of(3, Stream::kHeldOutLevels),
-                      .noise = seed_of(3, Stream::kHeldOutNoise)},
-                     0, batch.images);
-    const Tensor output =
-        trainer.network()({.x = Variable(noised.input), .t = noised.t}).value();
+    const NoisedBatch noised = noised_batch(
+        Process(trainer.config().process),
+        {.levels = seed_of(3, Stream::kHeldOutLevels), .noise = seed_of(3, Stream::kHeldOutNoise)},
+        0, batch.images);
+    const Tensor output = trainer.network()({.x = Variable(noised.input), .t = noised.t}).value();
     ASSERT_EQ(output.size(3), learned ? 2 : 1);
     double want = 0;
     for (int64_t i = 0; i < 32; ++i) {
@@ -93,8 +91,9 @@ TEST(HeldOutLoss, DependsOnTheSeedButNotOnTheBatchOrTheThreads) {
 TEST(HeldOutLoss, RefusesPicturesThatDoNotFit) {
   const auto pictures = some_pictures(), coloured = some_pictures(3);
   Trainer trainer = trainer_of(options_of(), pictures);
-  EXPECT_NE(test::refusal([&] { loss_of(trainer, *coloured); }).find("the pictures have 3 channels"),
-            std::string::npos);
+  EXPECT_NE(
+      test::refusal([&] { loss_of(trainer, *coloured); }).find("the pictures have 3 channels"),
+      std::string::npos);
   EXPECT_NE(test::refusal([&] {
               held_out_loss(trainer.network(), trainer.config(), *pictures, {});
             }).find("no pictures"),

@@ -26,7 +26,8 @@ ModelBits model_bits(const Network& network, const ModelConfig& config, const Pi
     BitsOptions part = options;
     part.first = options.first + begin;
     const std::vector<double> values = bits_per_dim(
-        process, denoiser_for(network, inputs_of_pictures(config, by_name, some, network.device()), count),
+        process,
+        denoiser_for(network, inputs_of_pictures(config, by_name, some, network.device()), count),
         some.images.to(network.device()), part);
     bits.insert(bits.end(), values.begin(), values.end());
     if (progress) progress(begin + count, total);

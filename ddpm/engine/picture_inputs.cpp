@@ -26,7 +26,8 @@ ImageInputs inputs_of_pictures(const ModelConfig& config, const std::vector<int6
     inputs.labels = Tensor::full({count}, -1);
     for (int64_t n = 0; batch.labels.defined() && n < count; ++n) {
       const auto label = static_cast<int64_t>(batch.labels.f32()[n]);
-      if (label >= 0) inputs.labels.f32()[n] = static_cast<float>(labels[static_cast<size_t>(label)]);
+      if (label >= 0)
+        inputs.labels.f32()[n] = static_cast<float>(labels[static_cast<size_t>(label)]);
     }
     inputs.labels = inputs.labels.to(device);
   }

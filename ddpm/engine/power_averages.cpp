@@ -43,8 +43,7 @@ KeptAverage read_kept(const SafetensorsFile& file, std::string& run) {
   json_value::read(text(kPicturesKey), fmt::format("{} in {}", kPicturesKey, file.path()),
                    kept.pictures);
   if (kept.pictures < 1) {
-    fail("average",
-         fmt::format("{} says that it is of {} pictures", file.path(), kept.pictures));
+    fail("average", fmt::format("{} says that it is of {} pictures", file.path(), kept.pictures));
   }
   run = text(kRunKey);
   return kept;
@@ -146,8 +145,8 @@ KeptAverages::KeptAverages(const std::string& run, int64_t step) : folder_(run) 
     files_.push_back(entry.path);
     profiles_.push_back({static_cast<double>(kept.pictures), power_gamma(kept.width)});
   }
-  const auto newest =
-      std::find_if(all.begin(), all.end(), [&](const StepFile& file) { return file.step == step_; });
+  const auto newest = std::find_if(all.begin(), all.end(),
+                                   [&](const StepFile& file) { return file.step == step_; });
   config_ = load_model(newest->path, Device::kDry).config;
 }
 
@@ -191,8 +190,7 @@ Model KeptAverages::make(double width) const {
   model.network = make_network(config_.network, Device::kCpu);
   std::vector<Tensor> weights = parameter_tensors(*model.network);
   std::vector<std::vector<double>> totals;
-  for (const Tensor& weight : weights)
-    totals.emplace_back(static_cast<size_t>(weight.elements()));
+  for (const Tensor& weight : weights) totals.emplace_back(static_cast<size_t>(weight.elements()));
   for (size_t k = 0; k < files_.size(); ++k) {
     read_weights(SafetensorsFile::open(files_[k]), "", *model.network, weights);
     for (size_t i = 0; i < weights.size(); ++i) add_scaled(factors[k], weights[i], totals[i]);

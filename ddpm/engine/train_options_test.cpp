@@ -19,11 +19,11 @@ TEST(TrainOptions, AResumedRunMayChangeWhatDecidesNothingLearnt) {
   for (const Field& field : fields_of(options)) {
     if (field.changeable()) changeable.insert(field.name());
   }
-  EXPECT_EQ(changeable, (std::set<std::string>{
-                            "data", "labels", "steps", "threads", "log_every", "save_every",
-                            "sample_every", "sample_count", "sample_steps", "keep_checkpoints",
-                            "snapshot_every", "eval_every", "eval_n", "micro_batch", "recompute",
-"power_average_every"}));
+  EXPECT_EQ(changeable,
+            (std::set<std::string>{"data", "labels", "steps", "threads", "log_every", "save_every",
+                                   "sample_every", "sample_count", "sample_steps",
+                                   "keep_checkpoints", "snapshot_every", "eval_every", "eval_n",
+                                   "micro_batch", "recompute", "power_average_every"}));
 }
 
 TEST(TrainOptions, NoNameStandsForTwoFields) {

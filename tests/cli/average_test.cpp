@@ -112,8 +112,8 @@ TEST_F(Average, ARunMustHaveKeptSome) {
   expect_refused(words({"--width", "0.1"}), 2, "--power-average auto");
   EXPECT_THAT(names_in(run_ + "/averages"),
               ::testing::ElementsAre("ema_decay.safetensors", "halflife_20.safetensors"));
-  const Outcome idle = run_ddpm({"train", "--out", run_, "--resume", "--steps", "33",
-                                 "--power-average-every", "2"});
+  const Outcome idle =
+      run_ddpm({"train", "--out", run_, "--resume", "--steps", "33", "--power-average-every", "2"});
   EXPECT_EQ(idle.status, 0) << idle.err;
   EXPECT_THAT(idle.err, HasSubstr("--power-average-every changes nothing"));
 }

@@ -47,9 +47,9 @@ class RunAverages : public test::Resume {
 
 TEST_F(RunAverages, AreKeptBesideTheModel) {
   run("a");
-  EXPECT_THAT(list_names(path("averages")),
-              ElementsAre("ema_decay.safetensors", "halflife_8.safetensors", "width_0.05",
-                          "width_0.1"));
+  EXPECT_THAT(
+      list_names(path("averages")),
+      ElementsAre("ema_decay.safetensors", "halflife_8.safetensors", "width_0.05", "width_0.1"));
   EXPECT_THAT(list_names(path("averages/width_0.1")),
               ElementsAre("step-00000002.safetensors", "step-00000004.safetensors",
                           "step-00000006.safetensors"));

@@ -63,8 +63,7 @@ void RunSession::save() {
   log_->sync();
   const std::string path = checkpoint_path(directory_, steps());
   save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->optimizer(),
-                  marks_of(config_), steps() - trainer_->optimizer().steps(),
-                  trainer_->averages());
+                  marks_of(config_), steps() - trainer_->optimizer().steps(), trainer_->averages());
   saved_ = steps();
   write_averaged(in_run(directory_, "model.safetensors"));
   write_other_averages();
