@@ -128,7 +128,9 @@ TEST(Families, OutputsWithoutAnObjectiveAreRefused) {
   EXPECT_THROW(options_with(network).check(), UsageError);
   EXPECT_THROW(trainer_of(options_with(network)), UsageError);
   // Its cost can be estimated all the same.
-  EXPECT_GT(training_bytes(options_with(network).model_config(8, 8, 1), {.batch = 2}), 0);
+  OptimizerOptions training;
+  training.batch = 2;
+  EXPECT_GT(training_bytes(options_with(network).model_config(8, 8, 1), training), 0);
 }
 
 TEST(Families, AModelFileTellsItsFamily) {
