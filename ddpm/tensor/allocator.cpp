@@ -22,7 +22,6 @@ namespace ddpm {
 namespace {
 
 constexpr size_t kCacheLine = 64;
-constexpr size_t kLarge = size_t{1} << 20;
 
 struct Allocator {
   std::mutex mutex;
@@ -51,7 +50,7 @@ void free_waiting(Allocator& self) {
 void* take_block(Allocator& self, size_t size) {
   void* block = nullptr;
   size_t new_bytes = 0;
-  if (size >= kLarge) {
+  if (size >= kLargeBlock) {
     const Arena::Outcome outcome = self.arena.allocate(size);
     block = outcome.block;
     new_bytes = outcome.new_bytes;
@@ -95,7 +94,7 @@ Memory& host_memory() {
 }
 
 size_t block_size(size_t bytes) {
-  if (bytes >= kLarge) return Arena::rounded(bytes);
+  if (bytes >= kLargeBlock) return Arena::rounded(bytes);
   if (bytes <= 8 * kCacheLine)
     return std::max(kCacheLine, (bytes + kCacheLine - 1) / kCacheLine * kCacheLine);
   const size_t step = std::bit_floor(bytes - 1) / 8;
@@ -131,7 +130,7 @@ void release_bytes(void* block, size_t bytes) noexcept {
   Allocator& self = allocator();
   const std::lock_guard lock(self.mutex);
   self.stats.bytes_in_use -= static_cast<int64_t>(size);
-  if (size >= kLarge) {
+  if (size >= kLargeBlock) {
     self.arena.release(block);
     return;
   }

@@ -24,6 +24,8 @@ struct AllocatorStats {
   int64_t bytes_reserved = 0;
 };
 
+// Blocks of at least this size lie in an Arena. Smaller ones wait in bins by size.
+inline constexpr size_t kLargeBlock = size_t{1} << 20;
 // The size of the block for a tensor of this many bytes. It is at least `bytes`.
 size_t block_size(size_t bytes);
 

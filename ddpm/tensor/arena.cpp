@@ -1,6 +1,7 @@
 #include "ddpm/tensor/arena.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -11,13 +12,34 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 // The size of address space that is reserved, not of memory. Few segments mean few unused ends.
-constexpr size_t kSegment = size_t{256} << 20;
+// Where address space is limited (ulimit -v), a segment takes at most a sixteenth of the limit.
+size_t usual_segment() {
+  constexpr size_t kSegment = size_t{256} << 20;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kSegment;
+  return std::min<size_t>(limit.rlim_cur / 16, kSegment);
+}
 
 }  // namespace
 
 bool Arena::add_segment(size_t bytes) {
   const size_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
   if (size < bytes) return false;
+  return kind_ == Segments::kOfSystem ? map_segment(size) : imagine_segment(size);
+}
+
+// As the system places them: each below the one before.
+bool Arena::imagine_segment(size_t size) {
+  constexpr uintptr_t kFirstEnd = uintptr_t{1} << 62;
+  const uintptr_t end =
+      segments_.empty() ? kFirstEnd : reinterpret_cast<uintptr_t>(segments_.begin()->first);
+  if (size + kHugePage > end) return false;
+  char* base = reinterpret_cast<char*>(end - kHugePage - size);
+  segments_[base] = {.end = base + size, .top = base};
+  return true;
+}
+
+bool Arena::map_segment(size_t size) {
   const size_t mapped = size + kHugePage;
   if (mapped < size) return false;
   void* raw = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -56,7 +78,7 @@ Arena::Outcome Arena::allocate(size_t bytes) {
     return static_cast<size_t>(s.second.end - s.second.top) >= size;
   });
   if (room == segments_.end()) {
-    if (!add_segment(std::max(size, kSegment)) && !add_segment(size)) return {nullptr, 0};
+    if (!add_segment(std::max(size, usual_segment())) && !add_segment(size)) return {nullptr, 0};
     return allocate(bytes);
   }
   // A free block just below the top becomes part of the new block.
@@ -123,7 +145,7 @@ size_t Arena::trim() {
       blocks_.erase(block);
       bytes += static_cast<size_t>(segment.top - base);
     }
-    munmap(base, static_cast<size_t>(segment.end - base));
+    if (kind_ == Segments::kOfSystem) munmap(base, static_cast<size_t>(segment.end - base));
     it = segments_.erase(it);
   }
   return bytes;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <utility>
@@ -12,6 +13,11 @@ namespace ddpm {
 
 class Arena {
  public:
+  // Where segments come from. Those that are imagined have addresses but no memory: an arena of
+  // them tells how much memory a sequence of calls would take.
+  enum class Segments { kOfSystem, kImagined };
+  explicit Arena(Segments segments = Segments::kOfSystem) : kind_(segments) {}
+
   struct Outcome {
     // 4096-byte aligned, advised to use huge pages. Null if the system has no memory.
     void* block;
@@ -40,10 +46,13 @@ class Arena {
     bool free;
   };
   bool add_segment(size_t bytes);
+  bool map_segment(size_t size);
+  bool imagine_segment(size_t size);
   std::map<char*, Segment>::iterator segment_of(char* block) {
     return std::prev(segments_.upper_bound(block));
   }
 
+  Segments kind_;
   // The key is the first byte.
   std::map<char*, Segment> segments_;
   // The blocks below the tops, without gaps. The key is the first byte.

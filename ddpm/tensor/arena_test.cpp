@@ -107,5 +107,30 @@ TEST(Arena, BlocksNeverOverlap) {
   EXPECT_LT(static_cast<double>(reserved), 1.5 * static_cast<double>(peak));
 }
 
+// In one segment, where the addresses of segments play no part.
+TEST(Arena, OfImaginedSegmentsTakesAsMuch) {
+  Arena real, imagined(Arena::Segments::kImagined);
+  std::mt19937 random(3);
+  std::vector<std::pair<void*, void*>> blocks;
+  for (int i = 0; i < 2000; ++i) {
+    if (random() % 5 < 2 && !blocks.empty()) {
+      std::swap(blocks[random() % blocks.size()], blocks.back());
+      real.release(blocks.back().first);
+      imagined.release(blocks.back().second);
+      blocks.pop_back();
+    } else if (blocks.size() < 20) {
+      const size_t bytes = (1 + random() % 80) * (kMiB / 8);
+      const Arena::Outcome a = real.allocate(bytes), b = imagined.allocate(bytes);
+      ASSERT_EQ(a.new_bytes, b.new_bytes);
+      blocks.emplace_back(a.block, b.block);
+    }
+  }
+  for (const auto& [a, b] : blocks) {
+    real.release(a);
+    imagined.release(b);
+  }
+  EXPECT_EQ(real.trim(), imagined.trim());
+}
+
 }  // namespace
 }  // namespace ddpm

@@ -17,7 +17,7 @@ Memory& counted_memory();
 
 class DryMemory {
  public:
-  struct Counter;
+  class Counter;
 
   DryMemory();
   ~DryMemory();
@@ -28,6 +28,10 @@ class DryMemory {
   int64_t bytes_in_use() const;
   int64_t peak_bytes_in_use() const;
   void reset_peak();
+  // What the allocator of host memory would have taken from the system for the same tensors, in the
+  // same order. It is more than the peak, because free blocks are not always of the right size. The
+  // allocator never gives memory back by itself, so this never falls.
+  int64_t bytes_reserved() const;
 
  private:
   std::shared_ptr<Counter> counter_;

@@ -34,6 +34,30 @@ TEST(DryMemory, KnowsThePeak) {
   EXPECT_EQ(memory.peak_bytes_in_use(), 0);
 }
 
+// A block that is larger than the free ones takes new memory, even if there is as much free memory
+// in parts.
+TEST(DryMemory, CountsGapsBetweenBlocks) {
+  const int64_t million = 1 << 20;  // elements: 4 MiB
+  DryMemory memory;
+  Tensor first = dry(million), between = dry(million), last = dry(million);
+  EXPECT_EQ(memory.bytes_reserved(), 12 * million);
+  first = Tensor();
+  const Tensor half = dry(million / 2);
+  EXPECT_EQ(memory.bytes_reserved(), 12 * million);
+  const Tensor large = dry(3 * million);
+  EXPECT_EQ(memory.bytes_reserved(), 24 * million);
+  EXPECT_EQ(memory.peak_bytes_in_use(), 22 * million);
+}
+
+TEST(DryMemory, UsesSmallBlocksAgainForTheirSize) {
+  DryMemory memory;
+  dry(1000);
+  dry(1000);
+  EXPECT_EQ(memory.bytes_reserved(), static_cast<int64_t>(block_size(4000)));
+  dry(2000);
+  EXPECT_EQ(memory.bytes_reserved(), static_cast<int64_t>(block_size(4000) + block_size(8000)));
+}
+
 // The tensors are larger than the memory of any computer, but no memory is taken.
 TEST(DryMemory, TensorsTakeNothing) {
   const AllocatorStats before = allocator_stats();
