@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "ddpm/base/threads.h"
 #include "ddpm/kernels/backend.h"
 #include "ddpm/optim/algebra.h"
@@ -90,13 +92,34 @@ void Soap::update(size_t k, const Tensor& gradient, const AdamArgs& args) {
   combine({{keep(i), value}, {1, change}}, value);
 }
 
+namespace {
+
+// Takes what compute_bases() takes at most, on a device that only counts memory: the new bases of
+// all axes, and the matrices of double of the largest ones that are decomposed at the same time.
+void count_memory_of_bases(const std::vector<SoapBasis*>& sides) {
+  constexpr int64_t kMatrices = 6, kFloats = 2;
+  std::vector<int64_t> sizes;
+  std::vector<Tensor> taken;
+  for (const SoapBasis* side : sides) {
+    sizes.push_back(side->gram.elements());
+    taken.push_back(Tensor(side->gram.shape(), DType::kFloat32, side->gram.device()));
+  }
+  std::sort(sizes.rbegin(), sizes.rend());
+  sizes.resize(std::min(sizes.size(), static_cast<size_t>(num_threads())));
+  for (const int64_t size : sizes)
+    taken.push_back(Tensor({kMatrices * kFloats * size}, DType::kFloat32, sides[0]->gram.device()));
+}
+
+}  // namespace
+
 // The decompositions of all axes run in parallel, each on one thread.
 void Soap::compute_bases(bool first) {
   std::vector<SoapBasis*> sides;
   for (Rotation& rotation : rotations_) {
     for (SoapBasis& side : rotation.bases) sides.push_back(&side);
   }
-  if (sides.empty() || !sides.front()->gram.memory().holds_values()) return;
+  if (sides.empty()) return;
+  if (!sides.front()->gram.memory().holds_values()) return count_memory_of_bases(sides);
   std::vector<BasisChange> changes(sides.size());
   parallel_tasks(static_cast<int64_t>(sides.size()), [&](int64_t task) {
     const auto s = static_cast<size_t>(task);
