@@ -42,7 +42,7 @@ constexpr std::string_view kPrefix = ".ddpm-", kSuffix = ".tmp";
   const bool full = error == ENOSPC || error == EDQUOT;
   const bool forbidden = error == EACCES || error == EPERM || error == EROFS;
   fail_file(doing, path, error,
-            full             ? "; free some space and run again, nothing earlier was lost"
+            full             ? "; free some space, nothing earlier was lost"
             : forbidden      ? "; choose a place you may write to"
             : error == EFBIG ? "; the limit on the size of files (ulimit -f) is too low for it"
                              : "");
