@@ -47,6 +47,8 @@ struct Report {
   ImageSize size;
   int64_t batch = 0;
   Cost cost;
+  // Whose training_bytes and recompute_bytes are for these options.
+  RunMemoryOptions asked;
   AvailableMemory available;
 };
 
@@ -112,15 +114,17 @@ void print_text(const Report& report) {
   if (cost.guided_bytes > 0) memory("  with --guidance", cost.guided_bytes);
   if (cost.training_bytes > 0) {
     memory("memory for training", cost.training_bytes);
-    memory("  with --recompute", cost.recompute_bytes);
+    if (cost.recompute_bytes != cost.training_bytes)
+      memory("  with --recompute", cost.recompute_bytes);
+    const auto values = static_cast<double>(report.size.height * report.size.width *
+                                            report.config.network.channels());
+    print(fmt::format("  {:<28}{} per picture\n", "  and for the data", memory_text(values)));
   }
   print(fmt::format("  {:<28}{} ({})\n", "memory available", memory_text(report.available.bytes),
                     printable(report.available.limit)));
   if (cost.training_bytes == 0) return;
   try {
-    OptimizerOptions options;
-    options.batch = report.batch;
-    require_memory_for_training(with_size(report), options, 0);
+    require_memory_for_run(with_size(report), report.asked, 0);
   } catch (const UsageError& error) {
     print(fmt::format("  {}\n", error.what()));
   }
@@ -219,6 +223,20 @@ int show_recipe(const Request& request) {
   return 0;
 }
 
+// The largest resident set of `ddpm train`, without its pictures.
+void estimate_training(const TrainOptions& options, const ModelConfig& config, Report& report) {
+  RunMemoryOptions& asked = report.asked;
+  asked = {.optimizer = options.optimizer, .run = options.run};
+  const int64_t process = process_memory().resident;
+  const auto peak = [&](bool recompute) {
+    RunMemoryOptions changed = asked;
+    changed.optimizer.recompute = recompute;
+    return process + run_memory(config, changed).total();
+  };
+  report.cost.training_bytes = peak(asked.optimizer.recompute);
+  report.cost.recompute_bytes = peak(true);
+}
+
 int run(Request& request, const Flags& flags) {
   if (std::filesystem::path(request.model).extension() == ".png") return show_recipe(request);
   Report report;
@@ -234,6 +252,7 @@ int run(Request& request, const Flags& flags) {
   config.height = report.size.height;
   config.width = report.size.width;
   report.cost = estimate_cost(config, report.batch);
+  if (report.cost.training_bytes > 0) estimate_training(request.options, config, report);
   report.available = available_memory();
   (request.json ? print_json : print_text)(report);
   return 0;

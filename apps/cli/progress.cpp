@@ -33,8 +33,41 @@ Progress::Progress(std::string unit)
 
 Progress::~Progress() { finish(); }
 
-void Progress::update(int64_t done, int64_t total, const std::string& detail) {
+namespace {
+
+std::string length_text(double seconds) {
+  const auto minutes = std::llround(std::clamp(seconds, 0.0, 1e12) / 60);
+  if (seconds < 90) return fmt::format("{} s", std::llround(seconds));
+  if (minutes < 90) return fmt::format("{} min", minutes);
+  if (minutes < 48 * 60) return fmt::format("{} h {} min", minutes / 60, minutes % 60);
+  const int64_t hours = std::llround(static_cast<double>(minutes) / 60);
+  return fmt::format("{} days {} h", hours / 24, hours % 24);
+}
+
+}  // namespace
+
+std::string expected_end(double seconds, std::time_t now) {
+  const std::string length = length_text(seconds);
+  // A year that the calendar does not have would be no help.
+  if (!(seconds < 1e10)) return "about " + length;
+  const std::time_t end = now + static_cast<std::time_t>(seconds);
+  std::tm today{}, then{};
+  localtime_r(&now, &today);
+  localtime_r(&end, &then);
+  const char* form = "%H:%M";
+  if (then.tm_year != today.tm_year)
+    form = "%-d %b %Y %H:%M";
+  else if (then.tm_yday != today.tm_yday)
+    form = "%a %-d %b %H:%M";
+  char text[64] = {};
+  std::strftime(text, sizeof text, form, &then);
+  return fmt::format("about {}, until {}", length, text);
+}
+
+void Progress::update(int64_t done, int64_t total, const std::string& detail,
+                      std::optional<double> seconds_left) {
   const bool first = shown_ == Clock::time_point{};
+  seconds_left_ = seconds_left;
   done_ = done;
   total_ = total;
   detail_ = detail;
@@ -51,7 +84,8 @@ void Progress::draw() {
   if (!detail_.empty()) text += "  " + printable(detail_);
   if (done_ < total_ && done_ > first_) {
     const double each = elapsed / static_cast<double>(done_ - first_);
-    text += fmt::format("  {} left", clock_text(each * static_cast<double>(total_ - done_)));
+    const double left = each * static_cast<double>(total_ - done_);
+    text += fmt::format("  {} left", clock_text(seconds_left_.value_or(left)));
   }
   if (!terminal_) {
     say(text + "\n");

@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <ctime>
+#include <optional>
 #include <string>
 
 namespace ddpm::cli {
@@ -17,8 +19,10 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // `done` of `total` are done. `detail` is shown after that, such as "loss 0.0312".
-  void update(int64_t done, int64_t total, const std::string& detail = {});
+  // `done` of `total` are done. `detail` is shown after that, such as "loss 0.0312". Without
+  // `seconds_left`, the rest is taken to be as fast as what is done.
+  void update(int64_t done, int64_t total, const std::string& detail = {},
+              std::optional<double> seconds_left = {});
   // Starts the clock now. `first` units were done before, by an earlier run.
   void start_from(int64_t first) {
     first_ = first;
@@ -41,11 +45,16 @@ class Progress {
   int64_t done_ = 0;
   int64_t total_ = 0;
   std::string detail_;
+  std::optional<double> seconds_left_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point shown_{};
 };
 
 // "4:12" or "1:02:03".
 std::string clock_text(double seconds);
+
+// "about 2 h 10 min, until 17:40", or "about 3 days 4 h, until Sat 28 Nov 21:10". `now` is the time
+// of this text.
+std::string expected_end(double seconds, std::time_t now);
 
 }  // namespace ddpm::cli

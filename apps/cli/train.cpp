@@ -2,6 +2,8 @@
 #include <fmt/core.h>
 
 #include <atomic>
+#include <chrono>
+#include <ctime>
 #include <filesystem>
 
 #include "apps/cli/command.h"
@@ -11,6 +13,7 @@
 #include "apps/cli/signals.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/base/memory.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
@@ -67,6 +70,7 @@ class Training {
   std::unique_ptr<Run> open();
   // Returns whether the run is complete.
   bool train(Run& run);
+  void tell_expected_end(const RunMetrics& metrics);
 
   const TrainOptions& options_;
   const RunRequest& request_;
@@ -76,6 +80,10 @@ class Training {
   SmoothLoss smooth_;
   // There is a save from which the run can continue.
   bool kept_ = false;
+  // When the first step began, and how many steps were counted since.
+  std::chrono::steady_clock::time_point begin_;
+  int64_t steps_seen_ = 0;
+  bool told_end_ = false;
 };
 
 PictureLoader Training::pictures() {
@@ -98,7 +106,9 @@ RunObserver Training::observer() {
     if (metrics.skipped) return;
     steps_.update(metrics.step, options_.optimizer.steps,
                   fmt::format("loss {:.4f}  {:.3g} images/s", smooth_.add(metrics.loss),
-                              metrics.images_per_s));
+                              metrics.images_per_s),
+                  metrics.seconds_left);
+    tell_expected_end(metrics);
   };
   observer.saved = [this](const std::string& path) {
     steps_.line("saved " + path);
@@ -118,6 +128,19 @@ RunObserver Training::observer() {
   return observer;
 }
 
+// Once, after twenty steps or ten seconds. A run that ends soon needs no forecast.
+void Training::tell_expected_end(const RunMetrics& metrics) {
+  if (told_end_ || !metrics.seconds_left) return;
+  constexpr int64_t kSteps = 20;
+  constexpr auto kLongEnough = std::chrono::seconds(10);
+  constexpr double kSoon = 60;
+  if (++steps_seen_ < kSteps && std::chrono::steady_clock::now() - begin_ < kLongEnough) return;
+  told_end_ = true;
+  if (*metrics.seconds_left < kSoon) return;
+  steps_.line(fmt::format("{} steps will take {}", options_.optimizer.steps - metrics.step,
+                          expected_end(*metrics.seconds_left, std::time(nullptr))));
+}
+
 std::unique_ptr<Run> Training::open() {
   if (!request_.resume) return Run::create(request_.directory, options_, pictures(), observer());
   return Run::resume(request_.directory, pictures(),
@@ -126,13 +149,20 @@ std::unique_ptr<Run> Training::open() {
 }
 
 bool Training::train(Run& run) {
+  const RunMemoryForecast memory = run.memory();
   say(fmt::format(
-      "{} parameters, {} thread{} ({}); {} {}; Ctrl-C saves and stops\n",
-      short_number(static_cast<double>(run.parameter_count())), num_threads(),
+      "{} parameters, {} of memory ({} more, {} are free), {} thread{} ({}); {} {}; Ctrl-C saves "
+      "and "
+      "stops\n",
+      short_number(static_cast<double>(run.parameter_count())),
+      memory_text(static_cast<double>(memory.peak_bytes)),
+      memory_text(static_cast<double>(memory.more_bytes)),
+      memory_text(static_cast<double>(memory.available_bytes)), num_threads(),
       plural(num_threads()), simd_name(),
       request_.resume ? fmt::format("continues after step {} in", run.first_step()) : "into",
       printable(run.directory())));
   steps_.start_from(run.first_step());
+  begin_ = std::chrono::steady_clock::now();
   kept_ = run.first_step() > 0;
   while (!run.done() && !stop_) run.step();
   return run.finish();

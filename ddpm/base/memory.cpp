@@ -156,7 +156,7 @@ AvailableMemory available_memory(const MemorySources& sources) {
             .reclaimable = {"total_inactive_file", "total_active_file"}});
   const std::string process = contents(sources.root + "/proc/self/status");
   if (sources.address_space >= 0) {
-    lower(least, sources.address_space - entry_or_0(process, "VmSize") * 1024, "ulimit -v");
+    lower(least, sources.address_space - entry_or_0(process, "VmSize") * 1024, kAddressSpaceLimit);
   }
   if (sources.data >= 0) {
     lower(least, sources.data - entry_or_0(process, "VmData") * 1024, "ulimit -d");
@@ -167,6 +167,12 @@ AvailableMemory available_memory(const MemorySources& sources) {
 AvailableMemory available_memory() {
   return available_memory(
       {.root = "", .address_space = limit_of(RLIMIT_AS), .data = limit_of(RLIMIT_DATA)});
+}
+
+ProcessMemory process_memory() {
+  const std::string status = contents("/proc/self/status");
+  return {.resident = entry_or_0(status, "VmRSS") * 1024,
+          .peak = entry_or_0(status, "VmHWM") * 1024};
 }
 
 std::string memory_text(double bytes) {

@@ -12,6 +12,10 @@ struct AvailableMemory {
   std::string limit;
 };
 
+// AvailableMemory::limit if it is the address space that is limited, of which threads and libraries
+// take more than of memory.
+inline constexpr const char* kAddressSpaceLimit = "ulimit -v";
+
 // The smallest of these three:
 //  - the free memory of the machine, counting caches that can be dropped, and free swap;
 //  - what is left of the limits of this process's control groups (v1 and v2), where cached files
@@ -29,6 +33,13 @@ struct MemorySources {
   int64_t data = -1;
 };
 AvailableMemory available_memory(const MemorySources& sources);
+
+// The resident set of this process, now and at its highest. 0 if the system does not tell.
+struct ProcessMemory {
+  int64_t resident = 0;
+  int64_t peak = 0;
+};
+ProcessMemory process_memory();
 
 // "3.2 GB", "840 MB". The units are powers of 1000.
 std::string memory_text(double bytes);

@@ -16,16 +16,14 @@
 #include "ddpm/eval/subset.h"
 
 namespace ddpm {
+
 namespace {
 
 constexpr uint64_t kChoiceSeed = 0, kChoiceStream = 2001;
 
-// The pictures of one part. Large ones come in smaller parts.
 int64_t part_size(const Pictures& pictures) {
-  constexpr int64_t kMostValues = int64_t{1} << 24, kLeast = 16, kMost = 256;
   const ImageSize size = pictures.image_size();
-  const int64_t values = size.height * size.width * pictures.channels();
-  return std::clamp(kMostValues / std::max<int64_t>(values, 1), kLeast, kMost);
+  return pictures_of_part(size.height * size.width * pictures.channels());
 }
 
 Tensor bytes_of(const Pictures& pictures, const std::vector<int64_t>& indices) {

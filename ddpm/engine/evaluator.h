@@ -9,6 +9,7 @@
 
 #include "ddpm/data/pictures.h"
 #include "ddpm/engine/drawn_pictures.h"
+#include "ddpm/engine/evaluation_parts.h"
 #include "ddpm/eval/copies.h"
 #include "ddpm/eval/quality.h"
 
@@ -16,9 +17,6 @@ namespace ddpm {
 
 class FeatureCache;
 class FeatureNetwork;
-
-// Of a larger source this many pictures are compared, if no other number is asked for.
-inline constexpr int64_t kMostReal = 50'000;
 
 struct EvaluationRequest {
   const FeatureNetwork& network;

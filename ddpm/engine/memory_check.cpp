@@ -153,9 +153,25 @@ void require_memory_for_training(const ModelConfig& config, const OptimizerOptio
 
 void require_memory_for_training(const ModelConfig& config, const OptimizerOptions& options,
                                  int64_t data_bytes, const AvailableMemory& available) {
-  const double data = static_cast<double>(data_bytes);
+  RunMemoryOptions steps{.optimizer = options};
+  steps.run.sample_every = steps.run.eval_every = 0;
+  require_memory_for_run(config, steps, data_bytes, available);
+}
+
+void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& asked_for,
+                            int64_t data_bytes) {
+  require_memory_for_run(config, asked_for, data_bytes, available_to_tensors());
+}
+
+void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& asked_for,
+                            int64_t data_bytes, const AvailableMemory& available) {
+  const OptimizerOptions& options = asked_for.optimizer;
+  const bool of_address_space = available.limit == kAddressSpaceLimit;
+  const auto data = static_cast<double>(data_bytes + (of_address_space ? run_address_space() : 0));
   const auto need = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
-    return with_margin(bytes_or_too_much([&] { return training_bytes(asked, changed); }) + data);
+    RunMemoryOptions run = asked_for;
+    run.optimizer = changed;
+    return bytes_or_too_much([&] { return run_memory(asked, run).total(); }) + data;
   };
   const auto fits = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
     return need(asked, changed) <= static_cast<double>(available.bytes);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,9 +47,11 @@ std::string contents(int descriptor) {
   return text;
 }
 
-int status_of(pid_t child) {
+int status_of(pid_t child, int64_t* peak_bytes = nullptr) {
   int status = 0;
-  waitpid(child, &status, 0);
+  rusage usage{};
+  wait4(child, &status, 0, &usage);
+  if (peak_bytes != nullptr) *peak_bytes = usage.ru_maxrss * 1024;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -86,7 +89,7 @@ std::string Program::said() const { return contents(err_); }
 
 Outcome Program::wait() {
   Outcome outcome;
-  outcome.status = status_of(child_);
+  outcome.status = status_of(child_, &outcome.peak_bytes);
   child_ = -1;
   outcome.out = contents(out_);
   outcome.err = contents(err_);

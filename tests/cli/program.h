@@ -17,6 +17,8 @@ struct Outcome {
   // The exit status, or 128 + the signal that ended the program.
   int status = -1;
   std::string out, err;
+  // The largest resident set of a Program.
+  int64_t peak_bytes = 0;
 };
 
 // A running program. Both outputs go to files, so that nothing blocks.

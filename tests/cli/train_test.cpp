@@ -299,5 +299,24 @@ TEST_F(Train, AFullDiskKeepsTheLastCheckpoint) {
   EXPECT_EQ(run_ddpm({"train", "--out", run_, "--resume", "--steps", "3"}).status, 0);
 }
 
+// "99960 steps will take about 12 min, until 17:40"
+TEST(Train, SaysWhenItWillEnd) {
+  const TemporaryFolder folder;
+  make_pictures(folder / "pictures", 3);
+  Program program(small_training(folder / "pictures", folder / "run",
+                                 {"--steps", "100000000", "--batch", "1", "--timesteps", "10"}));
+  const auto told = [&] {
+    return program.said().find("steps will take about ") != std::string::npos;
+  };
+  for (int i = 0; i < 2000 && !told(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  program.signal(SIGTERM);
+  const Outcome outcome = program.wait();
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              ::testing::ContainsRegex("9999[0-9]+ steps will take about [0-9]+ (days|h) .*, "
+                                       "until .*[0-9]+:[0-9][0-9]\n"));
+}
+
 }  // namespace
 }  // namespace ddpm::test

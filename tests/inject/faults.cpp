@@ -78,7 +78,7 @@ std::vector<std::string> hows_of(const std::string& call) {
   if (call == "close") also({"EINTR"});
   if (call.find("stat") != std::string::npos || call == "access") also({"EACCES"});
   if (call == "create" || call == "fopen-create") also({"ENOSPC"});
-  if (changes_files(call)) also({"kill-before", "kill-after", "full-disk"});
+  if (changes_files(call)) also({"kill-before", "kill-after", "full-disk", "full-for-a-while"});
   return hows;
 }
 

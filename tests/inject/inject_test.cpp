@@ -163,8 +163,22 @@ class Inject : public ::testing::Test {
                     << after.err << "after: " << hit.err;
       return;
     }
-    if (const std::string wrong = difference(clean_, read_tree(work_)); !wrong.empty())
-      ADD_FAILURE() << to_text(fault) << " -> the run " << wrong;
+    const std::string wrong =
+        difference(without_told(clean_, hit), without_told(read_tree(work_), hit));
+    if (!wrong.empty()) ADD_FAILURE() << to_text(fault) << " -> the run " << wrong;
+  }
+
+  // Without the files that the program said to be missing because the disk was full: what they
+  // showed has passed.
+  static Tree without_told(Tree tree, const Outcome& hit) {
+    const std::pair<const char*, const char*> files[] = {
+        {"the snapshot of step", "run/snapshots/step"},
+        {"a sample grid was not drawn", "run/samples/step"}};
+    for (const auto& [words, place] : files) {
+      if (hit.err.find(words) == std::string::npos) continue;
+      std::erase_if(tree, [&](const auto& entry) { return entry.first.starts_with(place); });
+    }
+    return tree;
   }
 
   void try_faults(const std::string& state, size_t count) {

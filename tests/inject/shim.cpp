@@ -11,6 +11,7 @@
 //                      kill-half: SIGKILL after half of the bytes of a write
 //                      short: half of the bytes of a read or write
 //                      full-disk: from k on, everything that needs space fails with ENOSPC
+//                      full-for-a-while: the same, for 60 calls
 //
 // Calls inside glibc cannot be replaced, so the functions of FILE and DIR are replaced too. Symbols
 // get their names by asm labels, because a second declaration would have to repeat the attributes

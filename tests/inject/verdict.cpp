@@ -20,6 +20,8 @@ struct Setting {
   std::string_view paths;
   int log = -1;
   long at = 0;
+  // How many calls a full disk lasts.
+  long calls = LONG_MAX;
   How how = How::kNone;
   int error = 0;
 };
@@ -38,14 +40,14 @@ Setting read_setting() {
   }
   setting.at = atol(text_of("DDPM_INJECT_AT").data());
   const std::string_view how = text_of("DDPM_INJECT_HOW");
-  constexpr std::pair<std::string_view, How> kHows[] = {{"kill-before", How::kKillBefore},
-                                                        {"kill-after", How::kKillAfter},
-                                                        {"kill-half", How::kKillHalf},
-                                                        {"short", How::kShort},
-                                                        {"full-disk", How::kFullDisk}};
+  constexpr std::pair<std::string_view, How> kHows[] = {
+      {"kill-before", How::kKillBefore}, {"kill-after", How::kKillAfter},
+      {"kill-half", How::kKillHalf},     {"short", How::kShort},
+      {"full-disk", How::kFullDisk},     {"full-for-a-while", How::kFullDisk}};
   for (const auto& [name, value] : kHows) {
     if (how == name) setting.how = value;
   }
+  if (how == "full-for-a-while") setting.calls = 60;
   constexpr std::pair<std::string_view, int> kErrors[] = {
       {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EMFILE", EMFILE}, {"EACCES", EACCES}, {"EINTR", EINTR}};
   for (const auto& [name, value] : kErrors) {
@@ -117,8 +119,8 @@ How next(const char* name, const std::string& path, Need need) {
       syscall(SYS_write, setting().log, line.data(), line.size());
     }
     const bool full = setting().how == How::kFullDisk;
-    if (full ? number >= setting().at && setting().at > 0 && need == Need::kSpace
-             : number == setting().at) {
+    const bool now = number >= setting().at && number - setting().at < setting().calls;
+    if (full ? now && setting().at > 0 && need == Need::kSpace : number == setting().at) {
       how = setting().how;
     }
   }

@@ -20,8 +20,8 @@ void check(const TrainOptions& options) {
   const ImageSize size = parse_image_size(options.data.size);
   options.network.check_image(size.height, size.width);
   // Uses the fewest channels that pictures may have.
-  require_memory_for_training(options.model_config(size.height, size.width, 1), options.optimizer,
-                              0);
+  require_memory_for_run(options.model_config(size.height, size.width, 1),
+                         {.optimizer = options.optimizer, .run = options.run}, 0);
 }
 
 // Sets size, channels and classes in the options to those of the given pictures.
@@ -115,6 +115,7 @@ const std::string& Run::directory() const { return session_->directory(); }
 const TrainOptions& Run::options() const { return session_->options(); }
 const ModelConfig& Run::config() const { return session_->trainer().config(); }
 int64_t Run::parameter_count() const { return session_->trainer().network().parameter_count(); }
+RunMemoryForecast Run::memory() const { return session_->memory(); }
 RunSnapshot Run::snapshot() const { return session_->snapshot(); }
 Model Run::averaged_model() const { return session_->averaged_model(); }
 

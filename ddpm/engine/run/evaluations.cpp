@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "ddpm/base/disk.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/json.h"
@@ -66,7 +67,13 @@ EvaluationLog::EvaluationLog(const std::string& run, int64_t last_step) : run_(r
     }
     begin = end + 1;
   }
-  if (kept != text) write();
+  if (kept == text) return;
+  try {
+    write();
+  } catch (const SystemError& error) {
+    // The next evaluation writes the file again.
+    if (!is_disk_full(error.code())) throw;
+  }
 }
 
 bool EvaluationLog::has(int64_t step) const {

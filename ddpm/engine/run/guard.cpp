@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "ddpm/base/disk.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/json.h"
@@ -98,9 +99,20 @@ void Guard::returned(int64_t from, int64_t to) {
 }
 
 void Guard::append(const std::string& line) {
+  waiting_ += line + '\n';
+  try {
+    sync();
+  } catch (const SystemError& error) {
+    if (!is_disk_full(error.code())) throw;
+  }
+}
+
+void Guard::sync() {
+  if (waiting_.empty()) return;
   std::string text = exists(path_) ? read_file(path_, kMostBytes) : "";
   if (!text.empty() && text.back() != '\n') text += '\n';
-  write_file_atomic(path_, text + line + '\n');
+  write_file_atomic(path_, text + waiting_);
+  waiting_.clear();
 }
 
 }  // namespace ddpm

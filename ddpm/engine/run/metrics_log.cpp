@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "ddpm/base/disk.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
@@ -124,7 +125,16 @@ MetricsLog::MetricsLog(const std::string& run, int64_t last_step)
     : run_(run), path_(metrics_path(run)) {
   const std::string text = read_metrics(path_);
   MetricsText mended = mend_metrics(text, last_step);
-  if (mended.text != text || !exists(path_)) write_file_atomic(path_, mended.text);
+  if (!exists(path_)) {
+    write_file_atomic(path_, mended.text);
+  } else if (mended.text != text) {
+    // Cutting the file off needs no space.
+    if (!text.starts_with(mended.text))
+      write_file_atomic(path_, mended.text);
+    else if (retry([&] { return truncate(path_.c_str(), std::ssize(mended.text)); }) != 0)
+      fail_log("shorten", path_, errno);
+  }
+  size_ = std::ssize(mended.text);
   steps_ = std::move(mended.steps);
   losses_ = std::move(mended.losses);
   damaged_ = mended.damaged;
@@ -141,17 +151,38 @@ void MetricsLog::append(const StepMetrics& metrics, double images_per_s) {
   line.set("grad_norm", json_value::write(metrics.gradient_norm));
   line.set("lr", json_value::write(metrics.learning_rate));
   line.set("images_per_s", json_value::write(images_per_s));
-  const std::string text = line.dump(-1) + '\n';
-  for (std::string_view rest = text; !rest.empty();) {
-    const ssize_t written = retry([&] { return write(descriptor_, rest.data(), rest.size()); });
-    if (written <= 0) fail_log("append to", path_, written < 0 ? errno : ENOSPC);
-    rest.remove_prefix(static_cast<size_t>(written));
-  }
+  waiting_.push_back(line.dump(-1) + '\n');
   steps_.push_back(metrics.step);
   losses_.push_back(metrics.loss);
+  write_waiting();
+  for (; waiting_.size() > kMostWaiting; ++lost_) waiting_.pop_front();
+}
+
+int MetricsLog::write_waiting() {
+  while (!waiting_.empty()) {
+    int error = 0;
+    for (std::string_view rest = waiting_.front(); !rest.empty() && error == 0;) {
+      const ssize_t written = retry([&] { return write(descriptor_, rest.data(), rest.size()); });
+      if (written <= 0)
+        error = written < 0 ? errno : ENOSPC;
+      else
+        rest.remove_prefix(static_cast<size_t>(written));
+    }
+    if (error != 0) {
+      if (!is_disk_full(error)) fail_log("append to", path_, error);
+      // A part of the line may have been written.
+      if (retry([&] { return ftruncate(descriptor_, size_); }) != 0)
+        fail_log("shorten", path_, errno);
+      return error;
+    }
+    size_ += static_cast<int64_t>(waiting_.front().size());
+    waiting_.pop_front();
+  }
+  return 0;
 }
 
 void MetricsLog::sync() {
+  if (const int error = write_waiting(); error != 0) fail_log("append to", path_, error);
   if (retry([&] { return fsync(descriptor_); }) != 0 && errno != EINVAL)
     fail_log("sync", path_, errno);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,19 +39,32 @@ class MetricsLog {
   // Whether RUN/metrics.jsonl has contents but no line of ours.
   static bool is_foreign(const std::string& run);
 
-  // Appends a line. Throws SystemError if that fails, for instance on a full disk.
+  // Appends a line. If the disk is full, the line waits in memory and is written by the next call
+  // for which there is space. The file holds whole lines in any case. Throws SystemError for other
+  // failures.
   void append(const StepMetrics& metrics, double images_per_s);
-  // Returns once all lines are on the disk.
+  // Returns once all lines are on the disk. Throws SystemError, also if the disk is full.
   void sync();
+  // How many lines wait for space. Of more than kMostWaiting, the oldest are lost.
+  int64_t waiting_lines() const { return static_cast<int64_t>(waiting_.size()); }
+  int64_t lost_lines() const { return lost_; }
+  static constexpr size_t kMostWaiting = 100'000;
   // How many lines were left out when the file was repaired.
   int64_t damaged_lines() const { return damaged_; }
   // Draws RUN/loss.png from all lines so far.
   void draw() const;
 
  private:
+  // Writes the lines that wait. Returns 0, or the error of a full disk.
+  int write_waiting();
+
   std::string run_;
   std::string path_;
   int descriptor_ = -1;
+  // The bytes of the whole lines in the file.
+  int64_t size_ = 0;
+  std::deque<std::string> waiting_;
+  int64_t lost_ = 0;
   std::vector<int64_t> steps_;
   std::vector<double> losses_;
   int64_t damaged_ = 0;

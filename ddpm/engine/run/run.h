@@ -47,6 +47,9 @@ struct RunMetrics {
   // The step changed no weights, because its pictures, loss or gradient were not finite. The values
   // above may then be NaN.
   bool skipped = false;
+  // From the end of this step to the end of the run: the steps, saves, grids and evaluations that
+  // are left, each as long as the last ones. nullopt before there were three steps.
+  std::optional<double> seconds_left = {};
 };
 
 // An evaluation of the averaged weights, every RunOptions::eval_every steps.
@@ -88,6 +91,17 @@ struct PictureRequest {
   const DataFingerprint& known;
 };
 using PictureLoader = std::function<std::shared_ptr<const Pictures>(const PictureRequest&)>;
+
+// The memory of a session, computed before its first step.
+struct RunMemoryForecast {
+  // The largest resident set of this process until the end of the run.
+  int64_t peak_bytes = 0;
+  // By how much that is more than what it held before the first step, and what was free then.
+  int64_t more_bytes = 0;
+  int64_t available_bytes = 0;
+  // What sets the limit: "the free memory of this machine", "ulimit -v".
+  std::string limit;
+};
 
 // The state of a run between two steps.
 struct RunSnapshot {
@@ -159,12 +173,15 @@ class Run {
   // so that steps() falls. guard.jsonl tells of both, and a resumed run decides the same. Then
   // writes its line in metrics.jsonl, and the snapshot, the save and the grid if they are due.
   // After the last step, finish() writes the save and the grid. Throws Error if done(), if it would
-  // return to the same checkpoint for the fourth time, and if a file cannot be written.
+  // return to the same checkpoint for the fourth time, and if a file cannot be written. If that is
+  // because the disk is full, it only warns, and the next save tries again.
   RunMetrics step();
-  // Saves the state now, unless it is already saved.
+  // Saves the state now, unless it is already saved. Throws SystemError if that fails, also if the
+  // disk is full. Older saves are kept.
   void save();
   // Ends this session: saves, and draws the last grid if all steps are done. Returns whether the
-  // run is complete. It is not if steps are left or the drawing of the grid was stopped.
+  // run is complete. It is not if steps are left or the drawing of the grid was stopped. Throws as
+  // save().
   bool finish();
   // Samples with the averaged weights: float32 [count, H, W, C]. Throws as generate() does.
   Tensor sample(const GenerateOptions& options);
@@ -178,6 +195,7 @@ class Run {
   const TrainOptions& options() const;
   const ModelConfig& config() const;
   int64_t parameter_count() const;
+  RunMemoryForecast memory() const;
 
   // May be called on any thread while the run exists. Never waits for a step.
   RunSnapshot snapshot() const;

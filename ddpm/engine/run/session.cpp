@@ -14,9 +14,12 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/lock.h"
+#include "ddpm/base/memory.h"
 #include "ddpm/base/text.h"
 #include "ddpm/data/batch_sampler.h"
 #include "ddpm/data/condition.h"
+#include "ddpm/diffusion/process.h"
+#include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/run/checked_pictures.h"
@@ -25,6 +28,7 @@
 #include "ddpm/engine/run/start.h"
 #include "ddpm/engine/streams.h"
 #include "ddpm/nn/network.h"
+#include "ddpm/tensor/allocator.h"
 
 namespace ddpm {
 namespace {
@@ -71,6 +75,8 @@ RunSession::Stepping::~Stepping() {
 
 RunSession::~RunSession() {
   try {
+    if (log_ && log_->waiting_lines() > 0)
+      warn(fmt::format("lines of metrics.jsonl that are lost: {}", log_->waiting_lines()));
     lock_.release();
   } catch (const std::exception& error) {
     try {
@@ -79,6 +85,19 @@ RunSession::~RunSession() {
       // The observer itself failed, so the error cannot be reported.
     }
   }
+}
+
+RunMemoryForecast RunSession::forecast_memory(const RunMemory& needed) {
+  const AvailableMemory available = available_to_tensors();
+  const ProcessMemory now = process_memory();
+  const AllocatorStats stats = allocator_stats();
+  // The tensors use what the allocator holds for them first.
+  const int64_t waiting = std::max<int64_t>(stats.bytes_reserved - stats.bytes_in_use, 0);
+  const int64_t more = std::max<int64_t>(needed.total() - waiting, 0);
+  return {.peak_bytes = std::max(now.resident + more, now.peak),
+          .more_bytes = more,
+          .available_bytes = std::max<int64_t>(available.bytes - waiting, 0),
+          .limit = available.limit};
 }
 
 ModelConfig RunSession::model() const {
@@ -155,11 +174,18 @@ void RunSession::make_trainer() {
                                        .seed = seed_of(options.seed, Stream::kPictureOrder),
                                        .flip = options_.data.flip});
   // The memory of the pictures is already in use, so only that of the training is checked.
-  require_memory_for_training(model(), options, 0);
+  const RunMemoryOptions asked{
+      .optimizer = options, .run = options_.run, .pictures = pictures_->size()};
+  require_memory_for_run(model(), asked, 0);
+  memory_ = forecast_memory(run_memory(model(), asked));
   trainer_ = std::make_unique<Trainer>(options, model(), [this](int64_t step) {
     return checked_batch(*pictures_, sampler_->at(step));
   });
   averaged_ = trainer_->averaged_network();
+  const Process process(trainer_->config().process);
+  const auto passes = [&](int64_t steps) { return completed({.steps = steps}, process).steps; };
+  forecast_ =
+      Forecast(options_, {.grid = passes(options_.run.sample_steps), .evaluation = passes(0)});
 }
 
 void RunSession::begin() {
@@ -188,6 +214,8 @@ void RunSession::begin() {
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
   if (first_step_ > 0) finish_last_save();
+  model_saved_ = first_step_;
+  if (!done()) warn_of_next_save();
 }
 
 RunMetrics RunSession::step() {
@@ -196,12 +224,14 @@ RunMetrics RunSession::step() {
   const StepMetrics done_step = guarded_step();
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto batch = static_cast<double>(options_.optimizer.batch);
+  if (done_step.skipped.empty()) forecast_.took(RunWork::kStep, seconds);
   const RunMetrics metrics{.step = done_step.step,
                            .loss = done_step.loss,
                            .gradient_norm = done_step.gradient_norm,
                            .learning_rate = done_step.learning_rate,
                            .images_per_s = batch / seconds,
-                           .skipped = !done_step.skipped.empty()};
+                           .skipped = !done_step.skipped.empty(),
+                           .seconds_left = forecast_.seconds_left(done_step.step)};
   if (steps() < metrics.step) {
     // The run returned to an earlier step.
     const std::lock_guard lock(mutex_);
@@ -213,6 +243,7 @@ RunMetrics RunSession::step() {
   if (!metrics.skipped && (due(options_.run.log_every) || done())) {
     log_->append(done_step, images_since_line_ / seconds_since_line_);
     images_since_line_ = seconds_since_line_ = 0;
+    report_waiting_lines();
   }
   {
     const std::lock_guard lock(mutex_);
@@ -221,14 +252,22 @@ RunMetrics RunSession::step() {
   }
   if (observer_.stepped) observer_.stepped(metrics);
   // Before the checkpoint: a run that continues from the checkpoint has the snapshot.
-  if (due(options_.run.snapshot_every)) save_snapshot();
-  if (due(options_.run.power_average_every)) keep_power_averages();
+  if (due(options_.run.snapshot_every)) timed(RunWork::kSnapshot, [&] { save_snapshot(); });
+  if (due(options_.run.power_average_every))
+    timed(RunWork::kSnapshot, [&] { keep_power_averages(); });
   if (done()) return metrics;
   // In a row of skipped steps the weights may be what is wrong.
-  if (due(options_.run.save_every) && guard_->in_a_row(steps() + 1) == 0) save();
-  if (due(options_.run.sample_every)) draw_grid();
-  if (due(options_.run.eval_every)) evaluate();
+  if (due(options_.run.save_every) && guard_->in_a_row(steps() + 1) == 0)
+    timed(RunWork::kSave, [&] { save_unless_full(); });
+  if (due(options_.run.sample_every)) timed(RunWork::kGrid, [&] { draw_grid(); });
+  if (due(options_.run.eval_every)) timed(RunWork::kEvaluation, [&] { evaluate(); });
   return metrics;
+}
+
+void RunSession::timed(RunWork work, const std::function<void()>& action) {
+  const Clock::time_point begin = Clock::now();
+  action();
+  forecast_.took(work, std::chrono::duration<double>(Clock::now() - begin).count());
 }
 
 std::vector<Tensor> RunSession::copy_of_average() const {

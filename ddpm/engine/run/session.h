@@ -19,9 +19,11 @@
 #include "ddpm/engine/model.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/evaluations.h"
+#include "ddpm/engine/run/forecast.h"
 #include "ddpm/engine/run/guard.h"
 #include "ddpm/engine/run/metrics_log.h"
 #include "ddpm/engine/run/run.h"
+#include "ddpm/engine/run_memory.h"
 
 namespace ddpm {
 
@@ -55,6 +57,7 @@ class RunSession {
   int64_t first_step() const { return first_step_; }
   bool done() const { return steps() >= options_.optimizer.steps; }
 
+  const RunMemoryForecast& memory() const { return memory_; }
   RunSnapshot snapshot() const;
   Model averaged_model() const;
 
@@ -74,6 +77,7 @@ class RunSession {
 
   void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known);
   void make_trainer();
+  static RunMemoryForecast forecast_memory(const RunMemory& needed);
   ModelConfig model() const;
 
   StepMetrics guarded_step();
@@ -93,6 +97,18 @@ class RunSession {
   void forget_averages_after(int64_t step);
   void save_snapshot();
   void tidy_up();
+
+  // About a full disk (session_space.cpp).
+  int64_t save_bytes() const;
+  std::string missing_space() const;
+  void require_space_for_save() const;
+  void save_unless_full();
+  void save_at_end();
+  void warn_of_next_save();
+  void report_waiting_lines();
+  bool attempt_unless_full(const std::string& consequence, const std::function<void()>& work);
+  // Does what is due after a step, and measures how long it takes.
+  void timed(RunWork work, const std::function<void()>& action);
   // Whether something that happens every `every` steps is due.
   bool due(int64_t every) const { return every > 0 && steps() % every == 0; }
   std::string grid_path() const;
@@ -125,9 +141,13 @@ class RunSession {
   std::optional<EvaluationLog> evaluations_;
   std::optional<RunJudge> judge_;
   std::optional<Guard> guard_;
+  Forecast forecast_;
+  RunMemoryForecast memory_;
   int64_t first_step_ = 0;
-  // The step of the newest checkpoint.
-  int64_t saved_ = -1;
+  // The step of the newest checkpoint, and that of model.safetensors.
+  int64_t saved_ = -1, model_saved_ = -1;
+  // A warning about the space for the next save, or about lines that wait, was given.
+  bool space_is_short_ = false, lines_wait_ = false;
   // The step of the newest grid of this session.
   int64_t grid_ = -1;
   // RunOptions::save_every in the previous session.

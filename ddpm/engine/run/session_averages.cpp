@@ -1,6 +1,8 @@
 // The averages that a session keeps besides the one that samples are drawn with. Those of
 // half-lives are replaced at every save, like the model. Power-function averages are kept at every
 // power_average_every-th step, like snapshots.
+#include <fmt/core.h>
+
 #include <string>
 #include <vector>
 
@@ -40,8 +42,10 @@ void RunSession::keep_power_average(const NamedAverage& average) {
 }
 
 void RunSession::keep_power_averages() {
-  for (const NamedAverage& average : trainer_->averages())
-    if (average.width > 0) keep_power_average(average);
+  attempt_unless_full(fmt::format("the power averages of step {} are missing", steps()), [&] {
+    for (const NamedAverage& average : trainer_->averages())
+      if (average.width > 0) keep_power_average(average);
+  });
 }
 
 // Writes those that belong to the newest checkpoint and are missing, older or damaged.

@@ -55,18 +55,25 @@ void RunSession::finish_last_save() {
 
 void RunSession::save() {
   // Before the first step there is nothing to save: a resumed run starts from the beginning.
-  if (steps() == 0 || saved_ == steps()) return;
+  if (steps() == 0 || (saved_ == steps() && model_saved_ == steps())) return;
   if (guard_->in_a_row(steps() + 1) > 0 && !has_finite_weights()) {
     warn("nothing was saved, because the weights are not finite; the last save is kept");
     return;
   }
+  require_space_for_save();
   log_->sync();
+  guard_->sync();
+  report_waiting_lines();
   const std::string path = checkpoint_path(directory_, steps());
-  save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->optimizer(),
-                  marks_of(config_), steps() - trainer_->optimizer().steps(), trainer_->averages());
-  saved_ = steps();
+  if (saved_ != steps()) {
+    save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->optimizer(),
+                    marks_of(config_), steps() - trainer_->optimizer().steps(),
+                    trainer_->averages());
+    saved_ = steps();
+  }
   write_averaged(in_run(directory_, "model.safetensors"));
   write_other_averages();
+  model_saved_ = steps();
   tidy_up();
   {
     const std::lock_guard lock(mutex_);
@@ -74,10 +81,11 @@ void RunSession::save() {
     seen_.model = in_run(directory_, "model.safetensors");
   }
   tell_saved(path);
+  if (!done()) warn_of_next_save();
 }
 
 bool RunSession::finish() {
-  save();
+  save_at_end();
   if (!done()) return false;
   const bool has_last_grid = grid_ == steps() || (steps() == first_step_ && has_grid());
   return (has_last_grid || draw_grid()) && evaluate();
@@ -90,8 +98,9 @@ void RunSession::write_averaged(const std::string& path) {
 
 void RunSession::save_snapshot() {
   const std::string path = snapshot_path(directory_, steps());
-  write_averaged(path);
-  tell_saved(path);
+  const bool written = attempt_unless_full(
+      fmt::format("the snapshot of step {} is missing", steps()), [&] { write_averaged(path); });
+  if (written) tell_saved(path);
 }
 
 // The work after a save that may fail without ending the training.
@@ -116,8 +125,7 @@ bool RunSession::has_grid() const { return options_.run.sample_every == 0 || exi
 bool RunSession::draw_grid() {
   if (options_.run.sample_every == 0) return true;
   const ImageSize size = pictures_->image_size();
-  // The batch is small, so that a request to stop is noticed soon.
-  const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
+  const int64_t batch = grid_batch(size.height, size.width);
   bool given_up = false;
   const bool drawn = attempt("a sample grid was not drawn", [&] {
     const GridContent content = grid_content(*pictures_, trainer_->config().network.classes(),

@@ -1,0 +1,72 @@
+#include "ddpm/engine/run/forecast.h"
+
+#include <gtest/gtest.h>
+
+namespace ddpm {
+namespace {
+
+TrainOptions options() {
+  TrainOptions options;
+  options.optimizer.steps = 100;
+  options.optimizer.batch = 10;
+  options.run = {.save_every = 200, .sample_every = 0};
+  return options;
+}
+
+TEST(Forecast, NeedsThreeSteps) {
+  Forecast forecast(options(), {});
+  forecast.took(RunWork::kStep, 9);
+  forecast.took(RunWork::kStep, 2);
+  EXPECT_EQ(forecast.seconds_left(2), std::nullopt);
+  forecast.took(RunWork::kStep, 2);
+  // The first step does not count.
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(3).value(), 97 * 2.0);
+}
+
+TEST(Forecast, FollowsTheLastSteps) {
+  Forecast forecast(options(), {});
+  for (int i = 0; i < 500; ++i) forecast.took(RunWork::kStep, 1);
+  for (int i = 0; i < 400; ++i) forecast.took(RunWork::kStep, 3);
+  EXPECT_NEAR(forecast.seconds_left(0).value(), 300, 0.3);
+}
+
+TEST(Forecast, CountsSavesUpToTheLast) {
+  TrainOptions with_saves = options();
+  with_saves.run.save_every = 30;
+  Forecast forecast(with_saves, {});
+  for (int i = 0; i < 3; ++i) forecast.took(RunWork::kStep, 1);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(29).value(), 71);
+  forecast.took(RunWork::kSave, 5);
+  // After steps 60, 90 and 100.
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(31).value(), 69 + 3 * 5);
+  // The save of step 60 is still to come.
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(60).value(), 40 + 3 * 5);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(100).value(), 5);
+}
+
+TEST(Forecast, KnowsGridsBeforeTheFirst) {
+  TrainOptions with_grids = options();
+  with_grids.run.sample_every = 50;
+  with_grids.run.sample_count = 15;
+  Forecast forecast(with_grids, {.grid = 12});
+  for (int i = 0; i < 3; ++i) forecast.took(RunWork::kStep, 2);
+  // 15 pictures in 12 passes, each a third of the tenth part of a step; after steps 50 and 100.
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(3).value(), 97 * 2 + 2 * (15 * 12 * 2 / 30.0));
+  forecast.took(RunWork::kGrid, 4);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(51).value(), 49 * 2 + 4);
+}
+
+TEST(Forecast, CountsSnapshotsAndEvaluations) {
+  TrainOptions with_all = options();
+  with_all.run.snapshot_every = 25;
+  with_all.run.eval_every = 40;
+  Forecast forecast(with_all, {});
+  for (int i = 0; i < 3; ++i) forecast.took(RunWork::kStep, 1);
+  forecast.took(RunWork::kSnapshot, 2);
+  forecast.took(RunWork::kEvaluation, 10);
+  // Snapshots of steps 25, 50, 75 and 100; evaluations of 40, 80 and 100.
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(3).value(), 97 + 4 * 2 + 3 * 10);
+}
+
+}  // namespace
+}  // namespace ddpm

@@ -1,0 +1,104 @@
+#include "ddpm/engine/run_memory.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "ddpm/base/threads.h"
+#include "ddpm/engine/dry_training.h"
+#include "ddpm/engine/evaluation_parts.h"
+#include "ddpm/engine/trainer.h"
+#include "ddpm/eval/features.h"
+#include "ddpm/kernels/dry/dry_backend.h"
+#include "ddpm/nn/network.h"
+#include "ddpm/tensor/dry_memory.h"
+
+namespace ddpm {
+namespace {
+
+constexpr int64_t kFloat = sizeof(float);
+
+Tensor floats(int64_t count) { return Tensor({count}, DType::kFloat32, Device::kDry); }
+Tensor bytes(int64_t count) { return Tensor({count}, DType::kUInt8, Device::kDry); }
+
+int64_t values_of_picture(const ModelConfig& config) {
+  return config.height * config.width * config.network.channels();
+}
+
+// Draws `count` pictures, `batch` at a time: the network, the tensors of a sampler (the state, the
+// estimate, the noise, the estimates of earlier steps, their sum), and all pictures as floats and
+// as bytes.
+void draw(const Network& network, const ModelConfig& config, int64_t count, int64_t batch) {
+  constexpr int64_t kOfSampler = 5;
+  const int64_t together = std::min(count, batch);
+  const int64_t halves = config.process.learned_variance ? 2 : 1;
+  const Tensor all = floats(count * values_of_picture(config));
+  {
+    const Tensor sampler = floats(kOfSampler * halves * together * values_of_picture(config));
+    network(dry_input(network, config, together));
+  }
+  bytes(count * values_of_picture(config));
+}
+
+void draw_grid(const Network& network, const ModelConfig& config, const RunOptions& run) {
+  draw(network, config, run.sample_count, grid_batch(config.height, config.width));
+}
+
+void evaluate(const Network& network, const ModelConfig& config, const RunMemoryOptions& options) {
+  const int64_t width = random_features()->width(), values = values_of_picture(config);
+  const int64_t real = std::min(options.pictures, kMostReal), drawn = options.run.eval_n;
+  const int64_t part = pictures_of_part(values);
+  {
+    const Tensor features = floats(real * width), pictures = floats(std::min(part, real) * values),
+                 as_bytes = bytes(std::min(part, real) * values);
+  }
+  const Tensor features = floats(drawn * width);
+  constexpr int64_t kBatch = 16;
+  draw(network, config, std::min(part, drawn), kBatch);
+}
+
+// A save converts one tensor after the other to the order of the file.
+void save(Network& network) {
+  int64_t largest = 0;
+  for (const NamedParameter& named : network.parameters())
+    largest = std::max(largest, named.parameter->variable.value().elements());
+  floats(largest);
+}
+
+}  // namespace
+
+int64_t grid_batch(int64_t height, int64_t width) {
+  return std::clamp<int64_t>(16 * 32 * 32 / (height * width), 1, 16);
+}
+
+int64_t run_address_space() {
+  // Of a thread: a stack of 8 MiB, and room in which a heap of 64 MiB finds an aligned place.
+  // Without such a place a thread uses the common heap. The library that draws curves starts three
+  // threads.
+  constexpr int64_t kStack = 8 << 20, kHeap = 64 << 20, kDrawingThreads = 3;
+  constexpr int64_t kLibraries = 32 << 20, kSegments = 32 << 20, kMostThreads = 128;
+  const int64_t workers = std::min<int64_t>(num_threads(), kMostThreads) - 1;
+  return workers * (kStack + kHeap) + kDrawingThreads * kStack + kHeap + kLibraries + kSegments;
+}
+
+RunMemory run_memory(const ModelConfig& config, const RunMemoryOptions& options) {
+  config.network.check_image(config.height, config.width);
+  DryMemory memory;
+  DryTraining training(config, options.optimizer);
+  const std::unique_ptr<Network> averaged = training.trainer().averaged_network();
+  // The second step finds the blocks of the first one in other places. SOAP computes its update
+  // only from the second step on.
+  for (int step = 0; step < 2; ++step) training.trainer().step();
+  save(*averaged);
+  if (options.run.sample_every > 0) draw_grid(*averaged, config, options.run);
+  if (options.run.eval_every > 0) evaluate(*averaged, config, options);
+  take_dry_flops();
+  RunMemory result{.tensors = memory.bytes_reserved() + training.bytes_of_further_chunks()};
+  // Measured: the scratch memory of the kernels of a thread, its stack and its small blocks, and
+  // what a process takes besides.
+  constexpr int64_t kThread = 4'000'000, kProcess = 8'000'000, kMostThreads = 128;
+  result.buffers = kProcess + kThread * std::min<int64_t>(num_threads(), kMostThreads);
+  return result;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,42 @@
+// The memory that a training run takes, before it runs.
+#pragma once
+
+#include <cstdint>
+
+#include "ddpm/engine/model_config.h"
+#include "ddpm/engine/train_options.h"
+
+namespace ddpm {
+
+// What decides the memory of a run besides its network.
+struct RunMemoryOptions {
+  OptimizerOptions optimizer;
+  // With sample_every and eval_every 0, nothing is drawn.
+  RunOptions run;
+  // The number of pictures.
+  int64_t pictures = 0;
+};
+
+// In bytes. At most of the system, beside what the process holds when its pictures are loaded.
+struct RunMemory {
+  // What the allocator takes for the tensors of the training, of grids and of evaluations. The
+  // gaps between blocks count.
+  int64_t tensors = 0;
+  // Buffers of the kernels, stacks of the threads, and what is not in tensors.
+  int64_t buffers = 0;
+
+  int64_t total() const { return tensors + buffers; }
+};
+
+// What a run takes of address space (ulimit -v) beside its memory: for the stacks and heaps of its
+// threads and of those that draw curves, for libraries that it loads, and for the ends of segments.
+int64_t run_address_space();
+
+// How many pictures of a sample grid are drawn together. They are few, so that a request to stop is
+// noticed soon.
+int64_t grid_batch(int64_t height, int64_t width);
+
+// Runs two steps on Device::kDry, and what is drawn. Takes no memory. Throws as training_bytes().
+RunMemory run_memory(const ModelConfig& config, const RunMemoryOptions& options);
+
+}  // namespace ddpm
