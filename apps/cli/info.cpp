@@ -227,7 +227,9 @@ int show_recipe(const Request& request) {
 void estimate_training(const TrainOptions& options, const ModelConfig& config, Report& report) {
   RunMemoryOptions& asked = report.asked;
   asked = {.optimizer = options.optimizer, .run = options.run};
-  const int64_t process = process_memory().resident;
+  // ddpm train also loads the library that decodes pictures.
+  constexpr int64_t kLibrary = 25'000'000;
+  const int64_t process = process_memory().resident + kLibrary;
   const auto peak = [&](bool recompute) {
     RunMemoryOptions changed = asked;
     changed.optimizer.recompute = recompute;

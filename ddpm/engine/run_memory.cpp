@@ -94,9 +94,9 @@ RunMemory run_memory(const ModelConfig& config, const RunMemoryOptions& options)
   if (options.run.eval_every > 0) evaluate(*averaged, config, options);
   take_dry_flops();
   RunMemory result{.tensors = memory.bytes_reserved() + training.bytes_of_further_chunks()};
-  // Measured: the scratch memory of the kernels of a thread, its stack and its small blocks, and
-  // what a process takes besides.
-  constexpr int64_t kThread = 4'000'000, kProcess = 8'000'000, kMostThreads = 128;
+  // Measured. A thread: the scratch memory of its kernels, and its stack. The process: what the
+  // curve of the loss, the grid and small blocks take, and the code that is then in use.
+  constexpr int64_t kThread = 1'500'000, kProcess = 13'000'000, kMostThreads = 128;
   result.buffers = kProcess + kThread * std::min<int64_t>(num_threads(), kMostThreads);
   return result;
 }

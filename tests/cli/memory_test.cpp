@@ -123,8 +123,7 @@ TEST_F(RunMemoryTest, OfManyPictures) {
       {"--dim", "8", "--batch", "4", "--size", "28", "--data", "mnist:" + folder_.path()});
 }
 TEST_F(RunMemoryTest, OfGridsLargerThanSteps) {
-  expect_as_announced({"--dim", "8", "--batch", "1", "--size", "64", "--sample-every", "1",
-                       "--sample-count", "48"});
+  expect_as_announced({"--dim", "8", "--batch", "1", "--size", "64", "--sample-count", "48"});
 }
 TEST_F(RunMemoryTest, OfEvaluations) {
   expect_as_announced(

@@ -300,7 +300,7 @@ TEST_F(Train, AFullDiskKeepsTheLastCheckpoint) {
 }
 
 // "99960 steps will take about 12 min, until 17:40"
-TEST(Train, SaysWhenItWillEnd) {
+TEST(ExpectedEnd, IsToldAfterTwentySteps) {
   const TemporaryFolder folder;
   make_pictures(folder / "pictures", 3);
   Program program(small_training(folder / "pictures", folder / "run",

@@ -87,7 +87,7 @@ void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
   evaluations_.emplace(directory_, to);
   forget_averages_after(to);
   saved_ = to > 0 ? to : -1;
-  model_saved_ = -1;
+  model_saved_ = saved_;
   images_since_line_ = seconds_since_line_ = 0;
   warn(
       fmt::format("{} steps in a row were skipped, so the run returns to step {} and goes on with "

@@ -40,15 +40,15 @@ int64_t RunSession::save_bytes() const {
   return bytes_of(weights) + 2 * averages + bytes_of(state) + entries * kEntry + 2 * kHeader;
 }
 
-// "a save takes 540 MB, 12 MB are free, so 528 MB are missing". Empty if there is enough space, or
-// if the system does not tell.
+// "a save takes 540 MB, 12 MB are free on the disk of RUN, 528 MB are missing". Empty if there is
+// enough space, or if the system does not tell.
 std::string RunSession::missing_space() const {
   const std::optional<int64_t> free = free_disk_bytes(directory_);
   const int64_t needed = save_bytes();
   if (!free || *free >= needed) return "";
   const auto text = [](int64_t bytes) { return memory_text(static_cast<double>(bytes)); };
-  return fmt::format("a save takes {}, and {} of the disk of {} is free: free {} more",
-                     text(needed), text(*free), directory_, text(needed - *free));
+  return fmt::format("a save takes {}, {} are free on the disk of {}, {} are missing", text(needed),
+                     text(*free), directory_, text(needed - *free));
 }
 
 void RunSession::require_space_for_save() const {
@@ -81,7 +81,7 @@ void RunSession::save_at_end() {
         : saved_ > 0      ? fmt::format("what was learnt after step {} is lost", saved_)
                           : "nothing was saved before";
     fail_system("train",
-                fmt::format("step {} could not be saved ({}), and {}", steps(),
+                fmt::format("step {} could not be saved ({}), and {}; free some space", steps(),
                             without_place(error.what()), kept),
                 error.code());
   }
