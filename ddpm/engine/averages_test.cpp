@@ -198,8 +198,10 @@ TEST(TrainingAverages, CountInTheMemoryOfATraining) {
   const int64_t weights = make_network(config.network, Device::kDry)->parameter_count();
   const int64_t more =
       training_bytes(config, with.optimizer) - training_bytes(config, plain.optimizer);
-  // Four more averages.
-  EXPECT_EQ(more, 4 * weights * int64_t{sizeof(float)});
+  // Four more averages. Blocks of memory are a little larger than their tensors.
+  const auto wanted = static_cast<double>(4 * weights * int64_t{sizeof(float)});
+  EXPECT_GE(static_cast<double>(more), wanted);
+  EXPECT_LE(static_cast<double>(more), 1.05 * wanted);
 }
 
 TEST(TrainingAverages, ThatCannotBeAreRefused) {

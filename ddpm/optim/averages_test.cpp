@@ -89,6 +89,27 @@ TEST(PostHoc, AStoredAverageIsItsOwnBestApproximation) {
   EXPECT_NEAR(twice[3], 0.5, 1e-12);
 }
 
+TEST(PostHoc, TheErrorIsTheDistanceBetweenTheDistributions) {
+  const std::vector<PowerProfile> stored = {{100, 17}, {200, 6.9}};
+  EXPECT_NEAR(post_hoc_error(stored, {0, 1}, {200, 6.9}), 0, 1e-7);
+  EXPECT_EQ(post_hoc_error(stored, {0, 0}, {200, 6.9}), 1);
+  // Against a sum over time.
+  const std::vector<double> coefficients = post_hoc_coefficients(stored, {200, 3});
+  const auto density = [](const PowerProfile& of, double time) {
+    if (time > of.time) return 0.0;
+    return (of.gamma + 1) / of.time * std::pow(time / of.time, of.gamma);
+  };
+  double squares = 0, whole = 0;
+  for (double time = 0.005; time < 200; time += 0.01) {
+    const double wanted = density({200, 3}, time);
+    const double made =
+        coefficients[0] * density(stored[0], time) + coefficients[1] * density(stored[1], time);
+    squares += (made - wanted) * (made - wanted);
+    whole += wanted * wanted;
+  }
+  EXPECT_NEAR(post_hoc_error(stored, coefficients, {200, 3}), std::sqrt(squares / whole), 1e-4);
+}
+
 TEST(PostHoc, RefusesWhatCannotBe) {
   const AverageSnapshot early{.time = 10, .width = 0.05, .weights = {Tensor::zeros({2})}};
   AverageSnapshot other{.time = 20, .width = 0.05, .weights = {Tensor::zeros({3})}};

@@ -68,6 +68,9 @@ class Inject : public ::testing::Test {
     add("sample-steps", "2");
     add("keep-checkpoints", "1");
     add("snapshot-every", "1");
+    add("average-halflife", "8,4");
+    add("power-average", "0.1");
+    add("power-average-every", "1");
     add("log-every", "1");
     add("threads", "1");
     words.emplace_back("--resume-or-start");

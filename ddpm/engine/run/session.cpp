@@ -271,8 +271,8 @@ void RunSession::timed(RunWork work, const std::function<void()>& action) {
 }
 
 std::vector<Tensor> RunSession::copy_of_average() const {
-  std::vector<Tensor> copy;
-  for (const Tensor& tensor : trainer_->averages().front().values) copy.push_back(tensor.clone());
+  std::vector<Tensor> copy = trainer_->averages().front().values;
+  for (Tensor& tensor : copy) tensor = tensor.clone();
   return copy;
 }
 
