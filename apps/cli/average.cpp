@@ -1,11 +1,13 @@
 // ddpm average: makes averages of a run's weights after the training, of widths that are given or
 // the one whose loss on pictures is the smallest.
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "apps/cli/command.h"
@@ -91,11 +93,16 @@ struct Trial {
 };
 
 // The losses of all widths that can be made. Throws UsageError if there are none.
-std::vector<Trial> try_widths(const Request& request, const KeptAverages& kept) {
+std::vector<Trial> try_widths(const Request& request, const KeptAverages& kept, Device device) {
   std::vector<Trial> trials;
+  std::vector<double> left_out;
   for (const double width : tried_widths()) {
     const double error = kept.error(width);
-    if (error <= KeptAverages::kMostError) trials.push_back({width, error});
+    if (error <= KeptAverages::kMostError) {
+      trials.push_back({width, error});
+    } else {
+      left_out.push_back(width);
+    }
   }
   if (trials.empty()) {
     // Its message says what would work.
@@ -110,7 +117,7 @@ std::vector<Trial> try_widths(const Request& request, const KeptAverages& kept) 
   HeldOutOptions options{.seed = request.seed};
   const int64_t pass = std::ssize(indices) * options.repeats;
   for (size_t k = 0; k < trials.size(); ++k) {
-    const Model model = kept.make(trials[k].width);
+    const Model model = kept.make(trials[k].width, device);
     options.progress = [&](int64_t done, int64_t /*total*/) {
       progress.update(static_cast<int64_t>(k) * pass + done, std::ssize(trials) * pass,
                       fmt::format("width {}", trials[k].width));
@@ -118,6 +125,11 @@ std::vector<Trial> try_widths(const Request& request, const KeptAverages& kept) 
     trials[k].loss = held_out_loss(*model.network, config, *pictures, indices, options);
   }
   progress.finish();
+  for (const std::string& note : notes) say(fmt::format("note: {}\n", printable(note)));
+  if (!left_out.empty()) {
+    say(fmt::format("not tried, because the kept averages cannot make them: {}\n",
+                    fmt::join(left_out, ", ")));
+  }
   print(fmt::format("Loss of each width on {} picture{}, at step {}:\n", indices.size(),
                     plural(std::ssize(indices)), kept.step()));
   return trials;
@@ -140,7 +152,7 @@ double best_of(const std::vector<Trial>& trials) {
 }
 
 int run(const Request& request, const Flags& flags) {
-  request.machine.apply();
+  const Device device = request.machine.apply();
   check_flags(request, flags);
   std::vector<double> widths;
   if (!request.chooses()) {
@@ -152,13 +164,13 @@ int run(const Request& request, const Flags& flags) {
     refuse_to_overwrite(request.out, request.run);
     // Fails here, and not after the trials, where the file cannot be written.
     { const OutputFile writable(request.out); }
-    widths = {best_of(try_widths(request, kept))};
+    widths = {best_of(try_widths(request, kept, device))};
   }
   for (const double width : widths)
     refuse_to_overwrite(file_of(request, widths, width), request.run);
   std::string first;
   for (const double width : widths) {
-    const Model model = kept.make(width);
+    const Model model = kept.make(width, device);
     const std::string file = file_of(request, widths, width);
     { const OutputFile folder(file); }
     save_model(file, model.config, *model.network, parameter_tensors(*model.network),

@@ -182,12 +182,12 @@ void KeptAverages::refuse(double width) const {
                                        : "Only the kept widths can be made."));
 }
 
-Model KeptAverages::make(double width) const {
+Model KeptAverages::make(double width, Device device) const {
   const PowerProfile profile = wanted(width);
   const std::vector<double> factors = coefficients(profile);
   if (post_hoc_error(profiles_, factors, profile) > kMostError) refuse(width);
   Model model{.config = config_, .trained_steps = step_};
-  model.network = make_network(config_.network, Device::kCpu);
+  model.network = make_network(config_.network, device);
   std::vector<Tensor> weights = parameter_tensors(*model.network);
   std::vector<std::vector<double>> totals;
   for (const Tensor& weight : weights) totals.emplace_back(static_cast<size_t>(weight.elements()));

@@ -62,7 +62,7 @@ class KeptAverages {
   double error(double width) const;
   // The average of a width, summed in double and rounded to float32. Throws UsageError if its error
   // is larger than kMostError, saying which widths can be made.
-  Model make(double width) const;
+  Model make(double width, Device device = Device::kCpu) const;
 
  private:
   std::vector<double> coefficients(const PowerProfile& wanted) const;
