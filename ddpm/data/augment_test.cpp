@@ -154,8 +154,8 @@ TEST(Augmented, SmoothPicturesAreShrunkAndEnlargedAboutTheCentre) {
   // A parabola, whose values away from the borders follow from its scale.
   Tensor picture({1, 33, 33, 1});
   for (int64_t i = 0; i < picture.elements(); ++i) {
-    const double x = static_cast<double>(i % 33 - 16) / 16,
-                 y = static_cast<double>(i / 33 - 16) / 16;
+    const int64_t column = i % 33, row = i / 33;
+    const double x = static_cast<double>(column - 16) / 16, y = static_cast<double>(row - 16) / 16;
     picture.f32()[i] = static_cast<float>(x * x + 0.3 * y - 0.5);
   }
   const Tensor larger = one(picture, {.scale = 5});

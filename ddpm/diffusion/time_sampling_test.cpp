@@ -45,7 +45,7 @@ TEST(TimeSampling, QuantilesAreThoseOfTheDraws) {
     constexpr int kDraws = 20000;
     std::vector<double> drawn, spread;
     for (int i = 0; i < kDraws; ++i) {
-      drawn.push_back(process.draw(random, static_cast<uint64_t>(4 * i)).ratio());
+      drawn.push_back(process.draw(random, 4 * static_cast<uint64_t>(i)).ratio());
       spread.push_back(process.at_quantile((i + 0.5) / kDraws).ratio());
     }
     std::sort(drawn.begin(), drawn.end());

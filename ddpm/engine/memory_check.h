@@ -13,7 +13,7 @@ namespace ddpm {
 // Throws UsageError if a run takes more memory than there is. `data_bytes` is the memory of
 // pictures that are not decoded yet, which is added. The error names what would fit: micro-batches,
 // recompute, the largest batch, or a smaller size. config holds the size of the pictures.
-void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& options,
+void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& asked_for,
                             int64_t data_bytes);
 // The same for the steps of a training alone, without grids and evaluations.
 void require_memory_for_training(const ModelConfig& config, const OptimizerOptions& options,
@@ -54,7 +54,7 @@ void require_memory_for_forward(const ModelConfig& config, int64_t batch);
 AvailableMemory available_to_tensors();
 
 // The same with a given amount of memory, for tests.
-void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& options,
+void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& asked_for,
                             int64_t data_bytes, const AvailableMemory& available);
 void require_memory_for_training(const ModelConfig& config, const OptimizerOptions& options,
                                  int64_t data_bytes, const AvailableMemory& available);
