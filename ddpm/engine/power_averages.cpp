@@ -168,7 +168,7 @@ double KeptAverages::error(double width) const {
 void KeptAverages::refuse(double width) const {
   double narrowest = 0, widest = 0;
   for (double each = kNarrowest; each < kWidest; each += kStep) {
-    if (error(each) > kMostError) continue;
+    if (!(error(each) <= kMostError)) continue;
     if (narrowest == 0) narrowest = each;
     widest = each;
   }
@@ -185,7 +185,7 @@ void KeptAverages::refuse(double width) const {
 Model KeptAverages::make(double width, Device device) const {
   const PowerProfile profile = wanted(width);
   const std::vector<double> factors = coefficients(profile);
-  if (post_hoc_error(profiles_, factors, profile) > kMostError) refuse(width);
+  if (!(post_hoc_error(profiles_, factors, profile) <= kMostError)) refuse(width);
   Model model{.config = config_, .trained_steps = step_};
   model.network = make_network(config_.network, device);
   std::vector<Tensor> weights = parameter_tensors(*model.network);

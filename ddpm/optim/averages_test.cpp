@@ -73,7 +73,7 @@ TEST(Averages, GoOnExactlyAfterAnInterruptionAndForAnyThreads) {
 TEST(Averages, RefuseWhatCannotBe) {
   EXPECT_NE(refusal([] { Averages({}, {.halflives = {0}}); }).find("half-life of 0"),
             std::string::npos);
-  EXPECT_NE(refusal([] { Averages({}, {.widths = {0.3}}); }).find("0.3 but must lie above 0"),
+  EXPECT_NE(refusal([] { Averages({}, {.widths = {0.3}}); }).find("0.3 but must be from 0.0001"),
             std::string::npos);
   EXPECT_NE(refusal([] { power_gamma(NAN); }), "");
 }

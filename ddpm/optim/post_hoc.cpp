@@ -46,10 +46,12 @@ void check_same_network(const std::vector<AverageSnapshot>& snapshots) {
 double power_width(double gamma) { return std::sqrt((gamma + 1) / (gamma + 3)) / (gamma + 2); }
 
 double power_gamma(double width) {
-  if (!(width > 0 && width <= power_width(0))) {
-    fail_usage("average", fmt::format("the width is {} but must lie above 0 and be at most {:.4f}; "
-                                      "0.05 to 0.15 is usual",
-                                      width, power_width(0)));
+  // Narrower averages follow the weights of a few steps, and their gamma overflows.
+  constexpr double kNarrowest = 1e-4;
+  if (!(width >= kNarrowest && width <= power_width(0))) {
+    fail_usage("average", fmt::format("the width is {} but must be from {} to {:.4f}; 0.05 to 0.15 "
+                                      "is usual",
+                                      width, kNarrowest, power_width(0)));
   }
   // The width falls with gamma, and is below 1 / (gamma + 2).
   double low = 0, high = 1 / width;

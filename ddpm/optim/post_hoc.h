@@ -16,7 +16,7 @@
 namespace ddpm {
 
 // The exponent of the average of a relative width: the root above 0 of sigma_rel^2 = (gamma + 1)
-// (gamma + 2)^-2 (gamma + 3)^-1. The width must lie above 0 and be at most 0.288, which is that of
+// (gamma + 2)^-2 (gamma + 3)^-1. The width must be from 0.0001 to 0.288, which is that of
 // gamma = 0, the mean of all weights. Throws UsageError otherwise.
 double power_gamma(double width);
 // The opposite.

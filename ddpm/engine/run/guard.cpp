@@ -45,7 +45,11 @@ void Guard::read_line(std::string_view text) {
   if (value_of<std::string>(line, "event") == "skipped") {
     skipped_[step] = value_of<std::string>(line, "why");
   } else {
-    apply_return(value_of<int64_t>(line, "to"), value_of<double>(line, "rate"));
+    const auto to = value_of<int64_t>(line, "to");
+    const auto rate = value_of<double>(line, "rate");
+    if (!(to >= 0 && to < step && rate > 0 && rate <= 1))
+      fail("train", "a line of guard.jsonl is damaged");
+    apply_return(to, rate);
   }
 }
 

@@ -155,6 +155,44 @@ TEST_F(GuardedRun, StopsWhenReturningDoesNotHelp) {
   EXPECT_EQ(train("a", {}), "");
 }
 
+// Without a limit of the gradients such a rate makes the weights NaN.
+TEST_F(GuardedRun, WeightsThatAreNotFiniteAreNeverWritten) {
+  options_.optimizer.lr = 1;
+  options_.optimizer.lr_warmup = 0;
+  options_.optimizer.clip_norm = 0;
+  options_.optimizer.steps = 200;
+  options_.run.save_every = options_.run.keep_checkpoints = 1;
+  EXPECT_THAT(train("a", {}), HasSubstr("3 returns to step"));
+  const std::string newest = *newest_checkpoint(folder_ / "a");
+  const Checkpoint checkpoint = Checkpoint::open(newest);
+  Trainer trainer(options_.optimizer, checkpoint.config(), [](int64_t) { return Batch(); });
+  EXPECT_NO_THROW(checkpoint.load(trainer.network(), trainer.optimizer()));
+  EXPECT_NO_THROW(load_model(folder_ / "a/model.safetensors"));
+  // At the end of a training, nothing is said to be saved.
+  options_.run.save_every = 1000;
+  options_.optimizer.steps = checkpoint.step() + 1;
+  EXPECT_THAT(train("b", {}), HasSubstr("was not saved, because its weights"));
+}
+
+TEST_F(GuardedRun, ALogThatAnotherRunLeftIsForgotten) {
+  make_folder(folder_ / "a");
+  Guard(folder_ / "a").returned(3, 0);
+  const auto run = Run::create(folder_ / "a", options_,
+                               std::make_shared<FaultyPictures>([](auto&) { return false; }));
+  run->step();
+  EXPECT_FALSE(exists(folder_ / "a/guard.jsonl"));
+}
+
+// A run that is never interrupted has no save of step 5.
+TEST_F(GuardedRun, ReturnsToTheSameStepAfterAnInterruption) {
+  EXPECT_EQ(train("a", {6, 7, 8}), "");
+  options_.optimizer.steps = 5;
+  EXPECT_EQ(train("b", {}), "");
+  options_.optimizer.steps = 9;
+  EXPECT_EQ(train("b", {1, 2, 3}), "");
+  EXPECT_EQ(weights("b"), weights("a"));
+}
+
 TEST_F(GuardedRun, ACheckpointWithoutNumbersIsPassedOver) {
   EXPECT_EQ(train("a", {}, 6), "");
   const std::string newest = *newest_checkpoint(folder_ / "a");

@@ -138,6 +138,7 @@ void RunSession::load(const PictureLoader& loader, bool resumed, const DataFinge
 
 void RunSession::start(const PictureLoader& pictures) {
   check_is_new(directory_);
+  is_new_ = true;
   require_writable(directory_);
   load(pictures, false, {});
   config_ = start_config(options_, model(), fingerprint_);
@@ -210,6 +211,9 @@ void RunSession::begin() {
   if (log_->damaged_lines() > 0)
     warn(fmt::format("metrics.jsonl is damaged; lines left out: {}", log_->damaged_lines()));
   evaluations_.emplace(directory_, first_step_);
+  // A run that was stopped before its first save may have left one.
+  if (is_new_ && exists(in_run(directory_, "guard.jsonl")))
+    remove_file(in_run(directory_, "guard.jsonl"));
   guard_.emplace(directory_);
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
@@ -251,6 +255,13 @@ RunMetrics RunSession::step() {
     seen_.metrics = metrics;
   }
   if (observer_.stepped) observer_.stepped(metrics);
+  if (writes_something() && !has_finite_state()) {
+    warn(
+        fmt::format("nothing is written of step {}, because its weights or the optimizer's state "
+                    "are not finite",
+                    steps()));
+    return metrics;
+  }
   // Before the checkpoint: a run that continues from the checkpoint has the snapshot.
   if (due(options_.run.snapshot_every)) timed(RunWork::kSnapshot, [&] { save_snapshot(); });
   if (due(options_.run.power_average_every))
@@ -262,6 +273,13 @@ RunMetrics RunSession::step() {
   if (due(options_.run.sample_every)) timed(RunWork::kGrid, [&] { draw_grid(); });
   if (due(options_.run.eval_every)) timed(RunWork::kEvaluation, [&] { evaluate(); });
   return metrics;
+}
+
+// Whether a file with weights, or one that is made with them, is due after this step.
+bool RunSession::writes_something() const {
+  const RunOptions& run = options_.run;
+  return due(run.save_every) || due(run.snapshot_every) || due(run.power_average_every) ||
+         due(run.sample_every) || due(run.eval_every);
 }
 
 void RunSession::timed(RunWork work, const std::function<void()>& action) {

@@ -84,7 +84,8 @@ class RunSession {
   void report_skipped(const StepMetrics& metrics);
   void return_to_checkpoint(const StepMetrics& metrics);
   std::vector<std::string> names_of_pictures(int64_t step);
-  bool has_finite_weights() const;
+  bool has_finite_state() const;
+  bool writes_something() const;
   void finish_last_save();
   void write_averaged(const std::string& path);
   // What is kept of the averages besides the first, in session_averages.cpp.
@@ -143,6 +144,8 @@ class RunSession {
   std::optional<Guard> guard_;
   Forecast forecast_;
   RunMemoryForecast memory_;
+  // Started, and not resumed.
+  bool is_new_ = false;
   int64_t first_step_ = 0;
   // The step of the newest checkpoint, and that of model.safetensors.
   int64_t saved_ = -1, model_saved_ = -1;

@@ -56,9 +56,13 @@ void RunSession::finish_last_save() {
 void RunSession::save() {
   // Before the first step there is nothing to save: a resumed run starts from the beginning.
   if (steps() == 0 || (saved_ == steps() && model_saved_ == steps())) return;
-  if (guard_->in_a_row(steps() + 1) > 0 && !has_finite_weights()) {
-    warn("nothing was saved, because the weights are not finite; the last save is kept");
-    return;
+  if (!has_finite_state()) {
+    fail("train", fmt::format("step {} was not saved, because its weights or the optimizer's state "
+                              "are not finite; {}. {}",
+                              steps(),
+                              saved_ > 0 ? fmt::format("the save of step {} is kept", saved_)
+                                         : "nothing was saved before",
+                              trainer_->advice()));
   }
   require_space_for_save();
   log_->sync();

@@ -27,10 +27,18 @@ std::vector<std::string> RunSession::names_of_pictures(int64_t step) {
   return names;
 }
 
-bool RunSession::has_finite_weights() const {
-  const std::vector<Tensor> weights = parameter_tensors(trainer_->network());
-  return std::none_of(weights.begin(), weights.end(),
-                      [](const Tensor& weight) { return find_not_finite(weight).has_value(); });
+// Whether a save would hold the numbers that a resumed run needs.
+bool RunSession::has_finite_state() const {
+  const auto finite = [](const std::vector<Tensor>& tensors) {
+    return std::none_of(tensors.begin(), tensors.end(),
+                        [](const Tensor& tensor) { return find_not_finite(tensor).has_value(); });
+  };
+  const std::vector<NamedAverage> averages = trainer_->averages();
+  std::vector<Tensor> moments;
+  for (const StateTensor& each : trainer_->optimizer().state()) moments.push_back(each.tensor);
+  return finite(parameter_tensors(trainer_->network())) && finite(moments) &&
+         std::all_of(averages.begin(), averages.end(),
+                     [&](const NamedAverage& average) { return finite(average.values); });
 }
 
 void RunSession::report_skipped(const StepMetrics& metrics) {
@@ -69,18 +77,20 @@ void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
   int64_t to = 0;
   {
     const Stepping stepping(*this);
-    to = std::max<int64_t>(load_newest_checkpoint(directory_, config_, *trainer_,
-                                                  [this](const std::string& text) { warn(text); }),
-                           0);
+    // Only to a regular save: those of an interruption are not there in a run without one.
+    const int64_t newest = load_newest_checkpoint(
+        directory_, config_, *trainer_, [this](const std::string& text) { warn(text); },
+        options_.run.save_every);
+    to = std::max<int64_t>(newest, 0);
     if (to == 0) trainer_->restart();
   }
   if (guard_->returns_to(to) >= Guard::kReturns) {
     fail("train",
-         fmt::format("{} at step {}, and {} returns to step {} with ever lower learning rates did "
-                     "not help. {} is sound up to that step. Look at the pictures in guard.jsonl, "
-                     "or start a new run: {}. To try again, remove guard.jsonl and add --resume",
-                     metrics.skipped, metrics.step, Guard::kReturns, to, directory_,
-                     trainer_->advice()));
+         fmt::format(
+             "{} at step {}, and {} returns to step {} with ever lower learning rates did "
+             "not help. Look at the pictures in guard.jsonl of {}, or start a new run: {}. To "
+             "try again, remove guard.jsonl and add --resume",
+             metrics.skipped, metrics.step, Guard::kReturns, to, directory_, trainer_->advice()));
   }
   guard_->returned(metrics.step, to);
   log_.emplace(directory_, to);

@@ -107,8 +107,9 @@ void check_never_saved(const std::string& run, const RunConfig& config) {
 }
 
 int64_t load_newest_checkpoint(const std::string& run, const RunConfig& config, Trainer& trainer,
-                               const Warn& warn) {
-  const std::vector<StepFile> all = list_checkpoints(run);
+                               const Warn& warn, int64_t every) {
+  std::vector<StepFile> all = list_checkpoints(run);
+  std::erase_if(all, [every](const StepFile& entry) { return entry.step % every != 0; });
   if (all.empty()) return -1;
   std::string reasons;
   for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {

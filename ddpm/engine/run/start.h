@@ -19,10 +19,10 @@ void check_is_new(const std::string& run);
 // and has lost them, because starting again would destroy its other files.
 void check_never_saved(const std::string& run, const RunConfig& config);
 
-// Loads the newest checkpoint that is sound and belongs to this run. Warns about each newer one.
-// Returns its step, or -1 if the run has no checkpoints. Throws Error if it has some but cannot
-// continue from any of them.
+// Loads the newest checkpoint that is sound and belongs to this run, of those whose step is a
+// multiple of `every`. Warns about each newer one. Returns its step, or -1 if the run has no
+// checkpoints. Throws Error if it has some but cannot continue from any of them.
 int64_t load_newest_checkpoint(const std::string& run, const RunConfig& config, Trainer& trainer,
-                               const Warn& warn);
+                               const Warn& warn, int64_t every = 1);
 
 }  // namespace ddpm
