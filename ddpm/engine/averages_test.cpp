@@ -216,7 +216,7 @@ TEST(TrainingAverages, ThatCannotBeAreRefused) {
   EXPECT_NE(message({}, "0.1,0.1").find("width 0.1 is given twice"), std::string::npos);
   EXPECT_NE(message({}, "0.1,wide").find("not a list of widths"), std::string::npos);
   EXPECT_NE(message({}, "").find("not a list of widths"), std::string::npos);
-  EXPECT_NE(message({}, "0.3").find("must lie above 0"), std::string::npos);
+  EXPECT_NE(message({}, "0.3").find("must be from 0.0001"), std::string::npos);
   EXPECT_EQ(message({9, 8}, "0.02,0.2"), "");
 }
 

@@ -81,8 +81,8 @@ void OptimizerOptions::fields(Fields& field) {
   field("steps", steps, "total number of training steps").range(1, kMostTrainedSteps).may_change();
   field("batch", batch, "pictures per step").range(1, kMostBatch);
   field("micro_batch", micro_batch,
-        "pictures in memory at the same time, 0 for the whole batch; the same weights to the bit "
-        "for all values from 4")
+        "most pictures whose gradients are computed together, 0 for the whole batch; they are "
+        "taken in chunks of 4, so all values from 4 give the same weights to the bit")
       .range(0, kMostBatch)
       .may_change();
   field("lr", lr, "learning rate").above(0, 1).advice("2e-4 is usual");

@@ -95,7 +95,7 @@ TEST_F(Average, AutoTakesTheWidthWithTheSmallestLoss) {
 TEST_F(Average, RefusesWhatCannotBe) {
   expect_refused(words({"--width", "wide"}), 2, "not a list of widths such as 0.05,0.1");
   expect_refused(words({"--width", "none"}), 2, "no width");
-  expect_refused(words({"--width", "0.4"}), 2, "0.4 but must lie above 0");
+  expect_refused(words({"--width", "0.4"}), 2, "0.4 but must be from 0.0001");
   expect_refused(words({"--width", "0.006"}), 2, "Widths from ");
   expect_refused(words({"--width", "0.1", "--at", "9"}), 2, "there are those of the steps 4, 8");
   expect_refused(words({"--width", "auto"}), 2, "--data");

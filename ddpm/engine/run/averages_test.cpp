@@ -160,7 +160,7 @@ TEST_F(MadeAverages, OfAWidthThatWasNotKeptAreNearToIt) {
 
 TEST_F(MadeAverages, ThatCannotBeAreRefused) {
   const KeptAverages kept(a());
-  EXPECT_THAT(message_of([&] { kept.make(0.3); }), HasSubstr("0.3 but must lie above 0"));
+  EXPECT_THAT(message_of([&] { kept.make(0.3); }), HasSubstr("0.3 but must be from 0.0001"));
   EXPECT_THAT(message_of([&] { kept.make(0.006); }), HasSubstr("the width 0.006 cannot be made"));
   EXPECT_THAT(message_of([&] { KeptAverages(a(), 7); }),
               HasSubstr("kept no averages at step 7; there are those of the steps 2, 4, 6, 8"));
