@@ -186,8 +186,8 @@ void TrainOptions::check() const {
   network.check();
   process.check();
   optimizer.update.check();
-  // Refuses averages that cannot be.
-  Averages({}, optimizer.averages());
+  // Making them refuses those that cannot be.
+  const Averages averages({}, optimizer.averages());
   if (optimizer.lr_decay_start > 0 && optimizer.lr_schedule == "constant") {
     fail_usage("train",
                fmt::format("--lr-decay-start {} needs an --lr-schedule that falls: cosine, "
