@@ -97,9 +97,7 @@ def turn(x, bases, back=False):
 
 
 def soap_step(state, weight, grad, step, rate, betas, decay, every):
-    shape = weight.shape
-    view = (shape[0], shape[1], -1) if len(shape) == 4 else (shape[0], shape[1], 1)
-    g, w = grad.reshape(view), weight.view(view)
+    g, w = grad, weight
     sides = [n if 1 < n <= LIMIT else None for n in g.shape]
     if not any(sides):
         return adam_step(state, weight, grad, step, rate, betas, decay)
@@ -112,10 +110,10 @@ def soap_step(state, weight, grad, step, rate, betas, decay, every):
         state["v"] = betas[1] * state["v"] + (1 - betas[1]) * turned**2
         top = turn(state["m"], state["bases"]) / (1 - betas[0] ** (step - 1))
         change = top / ((state["v"] / (1 - betas[1] ** (step - 1))).sqrt() + 1e-8)
-        w.mul_(1 - rate * decay).sub_(rate * turn(change, state["bases"], back=True))
+        w.sub_(rate * turn(change, state["bases"], back=True)).mul_(1 - rate * decay)
     for axis, gram in enumerate(state["grams"]):
         if gram is not None:
-            others = [a for a in range(3) if a != axis]
+            others = [a for a in range(g.dim()) if a != axis]
             gram.mul_(betas[1]).add_((1 - betas[1]) * torch.tensordot(g, g, dims=(others, others)))
     if step == 1:
         state["bases"] = [p if p is None else torch.linalg.eigh(p)[1].flip(1) for p in state["grams"]]

@@ -52,8 +52,8 @@ TEST(Orthogonalized, ZeroStaysZero) {
 }
 
 TEST(SoapBasis, TurningBackReversesTurning) {
-  const Tensor x = random_tensor({9, 5, 4}, 1);
-  for (const SoapAxis axis : {SoapAxis::kTaps, SoapAxis::kInputs, SoapAxis::kOutputs}) {
+  const Tensor x = random_tensor({3, 2, 5, 4}, 1);
+  for (const SoapAxis axis : kSoapAxes) {
     const Tensor gram = gram_of(x, axis);
     const Tensor basis = eigenbasis(gram);
     const Tensor turned = rotated(x, axis, basis);
@@ -87,7 +87,7 @@ TEST(SoapBasis, ColumnsComeInTheOrderOfTheirEigenvalues) {
   const BasisChange next = next_basis(swapped);
   EXPECT_EQ(next.order, (std::vector<int64_t>{1, 0}));
   EXPECT_NEAR(std::abs(next.basis.f32()[2]), 1, 1e-6);
-  Tensor x = Tensor::of({1, 1, 2}, {3, 5});
+  Tensor x = Tensor::of({1, 1, 1, 2}, {3, 5});
   permute(x, SoapAxis::kOutputs, next.order);
   EXPECT_EQ(x.values(), (std::vector<float>{5, 3}));
 }

@@ -12,17 +12,16 @@
 namespace ddpm {
 namespace {
 
-// The shape [taps, inputs, outputs] of a matrix or filter.
+// The shape [kh, kw, C_in, C_out] of a filter or, with kh = kw = 1, of a matrix.
 Shape axes_of(const Shape& shape) {
-  const int64_t inputs = shape[-2], outputs = shape[-1];
-  return {shape.elements() / std::max<int64_t>(inputs * outputs, 1), inputs, outputs};
+  return shape.rank() == 2 ? Shape{1, 1, shape[0], shape[1]} : shape;
 }
 
 std::vector<SoapAxis> rotated_axes(const OptimizedParameter& parameter, int64_t limit) {
   std::vector<SoapAxis> axes;
   if (parameter.role == ParameterRole::kOther) return axes;
   const Shape shape = axes_of(parameter.variable.shape());
-  for (const SoapAxis axis : {SoapAxis::kTaps, SoapAxis::kInputs, SoapAxis::kOutputs}) {
+  for (const SoapAxis axis : kSoapAxes) {
     const int64_t n = shape[static_cast<int>(axis)];
     if (n > 1 && n <= limit) axes.push_back(axis);
   }
@@ -89,7 +88,7 @@ void Soap::update(size_t k, const Tensor& gradient, const AdamArgs& args) {
   for (const SoapBasis& side : rotations_[k].bases)
     change = rotated_back(change, side.axis, side.basis);
   Tensor value = weight(i).reshape(shape);
-  combine({{keep(i), value}, {1, change}}, value);
+  combine({{keep(i), value}, {keep(i), change}}, value);
 }
 
 namespace {

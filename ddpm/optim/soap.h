@@ -1,10 +1,9 @@
 // SOAP (Vyas et al. 2024, arXiv:2409.11321): Adam in the eigenbasis of Shampoo's preconditioner.
 //
-// A filter [kh, kw, C_in, C_out] is an array of three axes: taps (kh * kw), inputs and outputs. A
-// matrix [in, out] has the last two. Each axis has its own basis, so the order of the axes in
-// memory makes no difference. An axis of one element, or of more than `limit`, keeps the basis of
-// the unit vectors. Parameters without any other axis, biases, norms and embeddings among them, are
-// updated by AdamW.
+// A filter [kh, kw, C_in, C_out] has four axes, a matrix [in, out] the last two. Each axis has its
+// own basis, so the order of the axes in memory makes no difference. An axis of one element, or of
+// more than `limit`, keeps the basis of the unit vectors. Parameters without any other axis,
+// biases, norms and embeddings among them, are updated by AdamW.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +27,8 @@ struct SoapOptions {
 // and `basis` an estimate of its eigenvectors. Adam's moments are those of the rotated gradient.
 // The rotated update is Adam's, and is rotated back before it changes the weights.
 //
-// As in the code of the paper's authors, a parameter's first gradient only gives the first bases,
+// As in the code of the paper's authors (github.com/nikhilvyas/SOAP), weights decay after an update
+// and not before it, and a parameter's first gradient only gives the first bases,
 // by an eigendecomposition; the weights do not change, and the number of the step in Adam's
 // corrections is one less. The bases change after an update (algorithm 4 of the paper: one step of
 // power iteration, then a QR decomposition, with the columns in the order of their estimated
@@ -40,7 +40,7 @@ class Soap : public PartlyAdam {
   Soap(std::vector<OptimizedParameter> parameters, const SoapOptions& options);
 
   // Adam's moments of the other parameters, "soap.m." and "soap.v.", and "soap.gram.AXIS." and
-  // "soap.basis.AXIS." [n, n] for AXIS taps, in and out. The columns of `basis` are the
+  // "soap.basis.AXIS." [n, n] for AXIS kh, kw, in and out. The columns of `basis` are the
   // eigenvectors.
   std::vector<StateTensor> state() const override;
   std::string describe() const override;

@@ -27,58 +27,69 @@ Tensor tensor_of(const Matrix& matrix, Device device) {
   return tensor;
 }
 
-// [taps, inputs, outputs] as a matrix whose columns, or whose rows, are an axis.
-Tensor with_columns(const Tensor& x) { return x.reshape({x.size(0) * x.size(1), x.size(2)}); }
-Tensor with_rows(const Tensor& x) { return x.reshape({x.size(0), x.size(1) * x.size(2)}); }
-// The matrix [inputs, outputs] of one tap. Shares storage.
-Tensor tap(const Tensor& x, int64_t t) { return x.rows(t, t + 1).reshape({x.size(1), x.size(2)}); }
+// An array with one of its axes in the middle: [outer, n, inner].
+Tensor around(const Tensor& x, SoapAxis axis) {
+  int64_t outer = 1, inner = 1;
+  for (const SoapAxis other : kSoapAxes) {
+    const int64_t n = x.size(static_cast<int>(other));
+    if (other < axis) outer *= n;
+    if (other > axis) inner *= n;
+  }
+  return x.reshape({outer, x.size(static_cast<int>(axis)), inner});
+}
 
-// y of one tap = f(x of one tap)
-template <class Function>
-Tensor for_each_tap(const Tensor& x, const Function& f) {
-  Tensor y(x.shape(), DType::kFloat32, x.device());
-  for (int64_t t = 0; t < x.size(0); ++t) tap(y, t).copy_from(f(tap(x, t)));
-  return y;
+// Entry o of the outermost axis, as a matrix [n, inner]. Shares storage.
+Tensor part_of(const Tensor& x, int64_t o) {
+  return x.rows(o, o + 1).reshape({x.size(1), x.size(2)});
+}
+
+// The product of each part [n, inner] and `turn`, which the last axis takes from the right.
+template <class FromLeft, class FromRight>
+Tensor turned(const Tensor& x, SoapAxis axis, const FromLeft& left, const FromRight& right) {
+  const Tensor view = around(x, axis);
+  if (axis == SoapAxis::kOutputs)
+    return right(view.reshape({view.size(0), view.size(1)})).reshape(x.shape());
+  Tensor y(view.shape(), DType::kFloat32, x.device());
+  for (int64_t o = 0; o < view.size(0); ++o) part_of(y, o).copy_from(left(part_of(view, o)));
+  return y.reshape(x.shape());
 }
 
 }  // namespace
 
 const char* name_of(SoapAxis axis) {
-  if (axis == SoapAxis::kTaps) return "taps";
-  return axis == SoapAxis::kInputs ? "in" : "out";
+  constexpr const char* kNames[] = {"kh", "kw", "in", "out"};
+  return kNames[static_cast<int>(axis)];
 }
 
 Tensor rotated(const Tensor& x, SoapAxis axis, const Tensor& basis) {
-  if (axis == SoapAxis::kOutputs) return matrix_product(with_columns(x), basis).reshape(x.shape());
-  if (axis == SoapAxis::kTaps) return product_of_transposed(basis, with_rows(x)).reshape(x.shape());
-  return for_each_tap(x, [&](const Tensor& of) { return product_of_transposed(basis, of); });
+  return turned(
+      x, axis, [&](const Tensor& part) { return product_of_transposed(basis, part); },
+      [&](const Tensor& rows) { return matrix_product(rows, basis); });
 }
 
 Tensor rotated_back(const Tensor& x, SoapAxis axis, const Tensor& basis) {
-  if (axis == SoapAxis::kOutputs)
-    return product_with_transposed(with_columns(x), basis).reshape(x.shape());
-  if (axis == SoapAxis::kTaps) return matrix_product(basis, with_rows(x)).reshape(x.shape());
-  return for_each_tap(x, [&](const Tensor& of) { return matrix_product(basis, of); });
+  return turned(
+      x, axis, [&](const Tensor& part) { return matrix_product(basis, part); },
+      [&](const Tensor& rows) { return product_with_transposed(rows, basis); });
 }
 
 Tensor gram_of(const Tensor& x, SoapAxis axis) {
-  if (axis == SoapAxis::kOutputs) return product_of_transposed(with_columns(x), with_columns(x));
-  if (axis == SoapAxis::kTaps) return product_with_transposed(with_rows(x), with_rows(x));
-  Tensor sum = Tensor::zeros({x.size(1), x.size(1)}, x.device());
-  for (int64_t t = 0; t < x.size(0); ++t) {
-    const Tensor one = product_with_transposed(tap(x, t), tap(x, t));
+  const Tensor view = around(x, axis);
+  if (axis == SoapAxis::kOutputs) {
+    const Tensor rows = view.reshape({view.size(0), view.size(1)});
+    return product_of_transposed(rows, rows);
+  }
+  Tensor sum = Tensor::zeros({view.size(1), view.size(1)}, x.device());
+  for (int64_t o = 0; o < view.size(0); ++o) {
+    const Tensor one = product_with_transposed(part_of(view, o), part_of(view, o));
     backend_for(x.device()).run(op::Add{.a = sum, .b = one, .y = sum});
   }
   return sum;
 }
 
 void permute(Tensor& x, SoapAxis axis, const std::vector<int64_t>& order) {
-  const auto a = static_cast<int>(axis);
-  int64_t outer = 1, inner = 1;
-  for (int i = 0; i < a; ++i) outer *= x.size(i);
-  for (int i = a + 1; i < 3; ++i) inner *= x.size(i);
-  const Tensor before = x.clone();
-  const auto n = static_cast<int64_t>(order.size());
+  const Tensor before = around(x.clone(), axis);
+  const int64_t outer = before.size(0), n = before.size(1), inner = before.size(2);
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t i = 0; i < n; ++i) {
       std::copy_n(before.f32() + (o * n + order[static_cast<size_t>(i)]) * inner, inner,

@@ -8,8 +8,10 @@
 
 namespace ddpm {
 
-// The axes of an array [taps, inputs, outputs].
-enum class SoapAxis { kTaps, kInputs, kOutputs };
+// The axes of an array [kh, kw, C_in, C_out].
+enum class SoapAxis { kHeight, kWidth, kInputs, kOutputs };
+inline constexpr SoapAxis kSoapAxes[] = {SoapAxis::kHeight, SoapAxis::kWidth, SoapAxis::kInputs,
+                                         SoapAxis::kOutputs};
 const char* name_of(SoapAxis axis);
 
 struct SoapBasis {
@@ -25,7 +27,7 @@ struct BasisChange {
   std::vector<int64_t> order;
 };
 
-// The coordinates of x [taps, inputs, outputs] in a basis of one axis: y[.., j, ..] = sum over i of
+// The coordinates of x [kh, kw, C_in, C_out] in a basis of one axis: y[.., j, ..] = sum over i of
 // basis[i, j] x[.., i, ..].
 Tensor rotated(const Tensor& x, SoapAxis axis, const Tensor& basis);
 // The opposite.
