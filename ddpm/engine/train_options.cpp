@@ -83,8 +83,7 @@ void OptimizerOptions::fields(Fields& field) {
   field("micro_batch", micro_batch,
         "most pictures whose gradients are computed together, 0 for the whole batch; they are "
         "taken in chunks of 4, so all values from 4 give the same weights to the bit")
-      .range(0, kMostBatch)
-      .may_change();
+      .range(0, kMostBatch);
   field("lr", lr, "learning rate").above(0, 1).advice("2e-4 is usual");
   field("lr_warmup", lr_warmup, "steps over which the learning rate rises from 0")
       .range(0, kMostTrainedSteps);
