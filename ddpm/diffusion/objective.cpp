@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "ddpm/diffusion/named_rows.h"
+#include "ddpm/base/named_rows.h"
 
 namespace ddpm {
 namespace {

@@ -50,12 +50,9 @@ class Count {
   const TunedLevels& tuned_;
 };
 
-// all_levels: of a request for as many levels as there are time steps.
-std::string own_spacing(const SamplerKind& kind, const Process& process, bool all_levels) {
+std::string own_spacing(const SamplerKind& kind, const Process& process) {
   if (process.kind() == ProcessKind::kEdm) return "karras";
-  // The spacings that leave the first time step out have one level less.
-  const bool too_many = !kind.with_first && all_levels;
-  return process.kind() == ProcessKind::kFlow || too_many ? "trailing" : kind.spacing;
+  return process.kind() == ProcessKind::kFlow ? "trailing" : kind.spacing;
 }
 
 // The evaluations that are asked for, or else the sampler's own, as many as there can be.
@@ -100,15 +97,11 @@ SamplerOptions completed(const SamplerOptions& options, const Process& process,
   }
   all.check();
   const SamplerKind& kind = find_sampler(all.sampler);
-  const bool own = all.spacing == "auto";
-  // Of samplers that evaluate twice, the spacing decides the number of evaluations. Of samplers
-  // that leave the first time step out, the number decides the spacing. None is both.
-  if (own) all.spacing = own_spacing(kind, process, false);
+  if (all.spacing == "auto") all.spacing = own_spacing(kind, process);
   const Count count(kind, process, all.spacing, tuned);
   if (all.spacing == "tuned" && all.steps == 0 && tuned_levels > 0)
     all.steps = count.evaluations(tuned_levels);
   all.steps = checked_evaluations(kind, process, count, all.steps);
-  if (own) all.spacing = own_spacing(kind, process, all.steps == process.most_steps());
   if (all.order == 0) all.order = kind.default_order;
   if (all.eta == -1) all.eta = kind.eta.value_or(0);
   return all;
@@ -129,7 +122,8 @@ std::vector<std::string> fitting_spacings(const SamplerOptions& options, const P
   std::vector<std::string> names;
   for (const SpacingKind& spacing : spacing_kinds()) {
     if (spacing.name == std::string("tuned")) continue;
-    const int64_t levels = Count(kind, process, all.spacing, {}).levels(all.steps);
+    const TunedLevels none;
+    const int64_t levels = Count(kind, process, spacing.name, none).levels(all.steps);
     if (has_room(process, spacing, {.count = levels, .with_first = kind.with_first}))
       names.emplace_back(spacing.name);
   }

@@ -1,7 +1,7 @@
 // The table of samplers.
 #include "ddpm/diffusion/sampler_kind.h"
 
-#include "ddpm/diffusion/named_rows.h"
+#include "ddpm/base/named_rows.h"
 
 namespace ddpm {
 

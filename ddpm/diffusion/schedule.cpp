@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "ddpm/base/error.h"
-#include "ddpm/diffusion/named_rows.h"
+#include "ddpm/base/named_rows.h"
 
 namespace ddpm {
 namespace {

@@ -8,8 +8,8 @@
 #include <cmath>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/named_rows.h"
 #include "ddpm/base/options.h"
-#include "ddpm/diffusion/named_rows.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/process.h"
 
@@ -138,8 +138,10 @@ Levels tuned(const Process& process, const SpacingRequest& request) {
                "another spacing");
   }
   if (static_cast<int64_t>(request.tuned->size()) != request.count) {
-    fail_usage("sample", fmt::format("the model has {} tuned levels, but these steps need {}",
-                                     request.tuned->size(), request.count));
+    fail_usage("sample",
+               fmt::format("the model has {} tuned levels, but these steps need {}; leave "
+                           "the steps out, or choose another spacing",
+                           request.tuned->size(), request.count));
   }
   Levels levels;
   for (const double t : *request.tuned) levels.push_back(process.level_told(t));

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ddpm/diffusion/named_rows.h"
+#include "ddpm/base/named_rows.h"
 #include "ddpm/diffusion/objective.h"
 
 namespace ddpm {

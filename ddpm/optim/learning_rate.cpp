@@ -1,13 +1,10 @@
 #include "ddpm/optim/learning_rate.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include "ddpm/base/error.h"
-#include "ddpm/base/options.h"
+#include "ddpm/base/named_rows.h"
 
 namespace ddpm {
 namespace {
@@ -38,16 +35,15 @@ struct NamedSchedule {
   const char* name;
   double (*factor)(const RateSchedule& schedule, int64_t start, int64_t step);
 };
-constexpr NamedSchedule kSchedules[] = {
-    {"constant", constant}, {"cosine", cosine}, {"linear", linear}, {"rsqrt", rsqrt}};
+const std::vector<NamedSchedule>& schedules() {
+  static const std::vector<NamedSchedule> all = {
+      {"constant", constant}, {"cosine", cosine}, {"linear", linear}, {"rsqrt", rsqrt}};
+  return all;
+}
 
 }  // namespace
 
-std::vector<std::string> rate_schedule_names() {
-  std::vector<std::string> names;
-  for (const NamedSchedule& schedule : kSchedules) names.emplace_back(schedule.name);
-  return names;
-}
+std::vector<std::string> rate_schedule_names() { return names_of(schedules()); }
 
 double learning_rate_at(const RateSchedule& schedule, int64_t step) {
   const double warmup =
@@ -55,12 +51,9 @@ double learning_rate_at(const RateSchedule& schedule, int64_t step) {
           ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(schedule.warmup))
           : 1.0;
   const int64_t start = std::max(schedule.decay_start, schedule.warmup);
-  for (const NamedSchedule& named : kSchedules) {
-    if (schedule.schedule == named.name)
-      return schedule.rate * (warmup * named.factor(schedule, start, step));
-  }
-  fail_usage("train", fmt::format("there is no schedule of the learning rate \"{}\"; choose {}",
-                                  schedule.schedule, join_choices(rate_schedule_names())));
+  const NamedSchedule& named =
+      find_by_name(schedules(), schedule.schedule, "train", "schedule of the learning rate");
+  return schedule.rate * (warmup * named.factor(schedule, start, step));
 }
 
 }  // namespace ddpm

@@ -54,7 +54,7 @@ TEST(LearningRate, StaysInItsBoundsAtTheEnd) {
 
 TEST(LearningRate, AnUnknownScheduleIsRefused) {
   EXPECT_EQ(test::refusal([] { learning_rate_at({.schedule = "step"}, 0); }),
-            "[train] there is no schedule of the learning rate \"step\"; choose constant, cosine, "
+            "[train] there is no schedule of the learning rate 'step'; choose constant, cosine, "
             "linear or rsqrt");
 }
 

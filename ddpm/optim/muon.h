@@ -21,11 +21,10 @@ struct MuonOptions {
   double momentum = 0.95;
 };
 
-// U V^T for x = U S V^T [rows, columns], roughly: five steps of the Newton-Schulz iteration X <- a
-// X
-// + b (X X^T) X + c (X X^T)^2 X with Jordan's a, b, c = 3.4445, -4.7750, 2.0315, from x / (||x|| +
-// 1e-7). Singular values above about a hundredth of ||x|| come to lie between 0.7 and 1.2. In
-// float32.
+// U V^T for x = U S V^T [rows, columns], roughly: five steps of the Newton-Schulz iteration
+//   X <- a X + b (X X^T) X + c (X X^T)^2 X
+// with Jordan's a, b, c = 3.4445, -4.7750, 2.0315, from x / (||x|| + 1e-7). Singular values above
+// about a hundredth of ||x|| come to lie between 0.7 and 1.2. In float32.
 Tensor orthogonalized(const Tensor& x);
 
 // Muon for matrices and filters between the first and the last layer, Adam with the same decay for

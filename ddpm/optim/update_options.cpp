@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/named_rows.h"
 #include "ddpm/optim/adam.h"
 #include "ddpm/optim/muon.h"
 #include "ddpm/optim/soap.h"
@@ -61,11 +62,7 @@ bool uses(const Kind& kind, const std::string& option) {
 }
 
 const Kind& kind_of(const std::string& name) {
-  for (const Kind& kind : kinds()) {
-    if (kind.name == name) return kind;
-  }
-  fail_usage("optimizer", fmt::format("there is no optimizer \"{}\"; choose {}", name,
-                                      join_choices(optimizer_names())));
+  return find_by_name(kinds(), name, "train", "optimizer");
 }
 
 // The optimizers that use an option. Empty if all do.
@@ -79,11 +76,7 @@ std::vector<std::string> users_of(const std::string& option) {
 
 }  // namespace
 
-std::vector<std::string> optimizer_names() {
-  std::vector<std::string> names;
-  for (const Kind& kind : kinds()) names.emplace_back(kind.name);
-  return names;
-}
+std::vector<std::string> optimizer_names() { return names_of(kinds()); }
 
 void UpdateOptions::fields(Fields& field) {
   field("optimizer", optimizer,

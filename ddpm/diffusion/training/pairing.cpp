@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/named_rows.h"
 #include "ddpm/base/threads.h"
-#include "ddpm/diffusion/named_rows.h"
 #include "ddpm/diffusion/training/assignment.h"
 
 namespace ddpm {
