@@ -118,14 +118,21 @@ TuneResult tune(const Network& network, const ModelConfig& config, const Generat
     sampling.spacing = spacing;
     begins.emplace_back(spacing, times_of(sampling_levels(sampling, process)));
   }
-  const auto levels = static_cast<int64_t>(begins[0].second.size());
-  most = static_cast<int64_t>(begins.size()) + 2 * levels * std::ssize(kShares);
+  // Heun's method has more levels on some spacings than on others.
+  const auto most_levels = std::ranges::max(begins, {}, [](const auto& begin) {
+                             return begin.second.size();
+                           }).second.size();
+  const auto trials_of = [&](size_t levels) {
+    return std::ssize(begins) + 2 * static_cast<int64_t>(levels) * std::ssize(kShares);
+  };
+  most = trials_of(most_levels);
   for (const auto& [name, candidate] : begins) {
     const double distance = trials.distance(candidate);
     if (distance < best) best = distance, times = candidate, result.began_with = name;
     report();
   }
   const Times first = times;
+  most = trials_of(times.size());
   for (const double share : kShares) {
     for (size_t i = 0; i < times.size(); ++i) {
       for (const bool up : {true, false}) {

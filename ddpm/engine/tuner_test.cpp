@@ -56,8 +56,10 @@ TEST_F(Tuner, ComesCloserToTheFineTrajectoryOnOtherNoise) {
   plain.sampling = {.sampler = "unipc", .steps = 6, .spacing = "tuned"};
   EXPECT_EQ(drawn.values(), generate(*network_, tuned, plain).values());
   plain.sampling = {.steps = 7, .spacing = "tuned"};
-  EXPECT_EQ(test::refusal([&] { generate(*network_, tuned, plain); }),
-            "[sample] the model has 6 tuned levels, but these steps need 7");
+  EXPECT_EQ(
+      test::refusal([&] { generate(*network_, tuned, plain); }),
+      "[sample] the model has 6 tuned levels, but these steps need 7; leave the steps out, or "
+      "choose another spacing");
   plain.sampling = {.spacing = "tuned"};
   EXPECT_NE(test::refusal([&] { generate(*network_, config_, plain); }).find("ddpm tune"),
             std::string::npos);
@@ -108,7 +110,14 @@ TEST_F(Tuner, TakesNoMoreEvaluationsThanAsked) {
   options_.count = 4;
   for (const int64_t steps : {4, 5}) {
     options_.sampling = {.sampler = "heun", .steps = steps};
-    const TunedLevels levels = tune(*network_, config_, options_).levels;
+    int64_t last = 0, last_most = 0;
+    const auto progress = [&](int64_t trial, int64_t most, double) {
+      EXPECT_LE(trial, most);
+      last = trial, last_most = most;
+      return true;
+    };
+    const TunedLevels levels = tune(*network_, config_, options_, progress).levels;
+    EXPECT_EQ(last, last_most);
     const int64_t taken =
         completed({.sampler = "heun", .spacing = "tuned"}, Process(config_.process), levels).steps;
     EXPECT_LE(taken, steps);
