@@ -79,8 +79,13 @@ void check_flags(const Request& request, const Flags& flags) {
   }
 }
 
-// Throws UsageError if the file is one that the run wrote.
+// Throws UsageError if the file is one that the run wrote, or would be taken for one.
 void refuse_to_overwrite(const std::string& file, const std::string& run) {
+  for (const char* folder : {"averages", "checkpoints", "snapshots"}) {
+    if (!lies_inside(file, (std::filesystem::path(run) / folder).string())) continue;
+    fail_usage("average", fmt::format("--out {} lies among the {} of the run; choose another place",
+                                      file, folder));
+  }
   if (!exists(file) || !lies_inside(file, run)) return;
   fail_usage("average", fmt::format("--out {} is a file in the run; choose another name", file));
 }
@@ -162,7 +167,7 @@ int run(const Request& request, const Flags& flags) {
   const KeptAverages kept(request.run, request.at);
   if (request.chooses()) {
     refuse_to_overwrite(request.out, request.run);
-    // Fails here, and not after the trials, where the file cannot be written.
+    // Fails here, and not after the trials, if the file cannot be written.
     { const OutputFile writable(request.out); }
     widths = {best_of(try_widths(request, kept, device))};
   }
@@ -172,9 +177,10 @@ int run(const Request& request, const Flags& flags) {
   for (const double width : widths) {
     const Model model = kept.make(width, device);
     const std::string file = file_of(request, widths, width);
-    { const OutputFile folder(file); }
-    save_model(file, model.config, *model.network, parameter_tensors(*model.network),
-               model.trained_steps, kept.run(), width_metadata(width));
+    save_output(file, [&] {
+      save_model(file, model.config, *model.network, parameter_tensors(*model.network),
+                 model.trained_steps, kept.run(), width_metadata(width));
+    });
     print(fmt::format("wrote {}: width {} at step {}, made of {} averages, {:.2f} % off\n",
                       printable(file), width, kept.step(), kept.count(), 100 * kept.error(width)));
     if (first.empty()) first = file;

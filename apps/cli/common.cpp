@@ -118,13 +118,24 @@ void check_sampling_flags(const char* command, const Flags& flags, const Sampler
     refuse("steps", std::to_string(sampling.steps), "at least 1");
   if (flags.given("order") && sampling.order < 1)
     refuse("order", std::to_string(sampling.order), "at least 1");
+  const auto is_noisy = [&](const SamplerKind& kind) {
+    return kind.name == sampling.sampler && kind.always_noisy;
+  };
+  if (flags.given("eta") && std::ranges::any_of(sampler_kinds(), is_noisy)) {
+    fail_usage(command, fmt::format("--eta {}: the sampler {} always adds all of its noise; leave "
+                                    "it out, or choose the sampler ddim",
+                                    sampling.eta, sampling.sampler));
+  }
   if (flags.given("eta") && !(sampling.eta >= 0 && sampling.eta <= 1))
     refuse("eta", fmt::format("{}", sampling.eta), "from 0 to 1");
 }
 
 void complete_sampling(SamplerOptions& options, const ModelConfig& config) {
   const bool left_to_us = options.sampler == "auto" && options.spacing == "auto";
-  options = completed(options, Process(config.process), config.tuned);
+  const Process process(config.process);
+  options = completed(options, process, config.tuned);
+  // Refuses levels that cannot be, before any work.
+  sampling_levels(options, process, config.tuned);
   if (config.tuned.times.empty() || !left_to_us || options.spacing == "tuned") return;
   say(
       fmt::format("warning: the model is tuned for {} levels of the sampler {}; with these flags "

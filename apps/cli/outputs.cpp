@@ -77,9 +77,22 @@ bool lies_inside(const std::string& path, const std::string& folder) {
 
 OutputFolder::OutputFolder(const std::string& path) : NewFolder(path) { tidy(path); }
 
-OutputFile::OutputFile(const std::string& path)
-    : folder_(fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : "."),
-      file_(path) {}
+namespace {
+
+std::string folder_of(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
+}  // namespace
+
+OutputFile::OutputFile(const std::string& path) : folder_(folder_of(path)), file_(path) {}
+
+void save_output(const std::string& path, const std::function<void()>& save) {
+  OutputFolder folder(folder_of(path));
+  save();
+  folder.keep();
+}
 
 void OutputFile::write(std::string_view contents) {
   file_.write(contents);

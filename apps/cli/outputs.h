@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -45,6 +46,10 @@ class OutputFile {
   OutputFolder folder_;
   AtomicFile file_;
 };
+
+// Creates the folder of an output file, and runs `save`, which writes the file. If it throws, a new
+// folder is removed again.
+void save_output(const std::string& path, const std::function<void()>& save);
 
 // A folder of pictures: numbered, 00000.png, ... with as many digits as the last number needs, or
 // with names of their own.

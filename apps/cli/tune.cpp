@@ -42,7 +42,7 @@ int run(Request& request, const Flags& flags) {
                            "to give it; choose a spacing of ddpm sample by hand",
                            model.config.condition));
   }
-  // Fails here, and not after the search, where the file cannot be written.
+  // Fails here, and not after the search, if the file cannot be written.
   { const OutputFile writable(request.out); }
   Progress progress("trial");
   const TuneResult result = tune(
@@ -53,8 +53,10 @@ int run(Request& request, const Flags& flags) {
   progress.finish();
   ModelConfig config = model.config;
   config.tuned = result.levels;
-  save_model(request.out, config, *model.network, parameter_tensors(*model.network),
-             model.trained_steps);
+  save_output(request.out, [&] {
+    save_model(request.out, config, *model.network, parameter_tensors(*model.network),
+               model.trained_steps);
+  });
   print(fmt::format(
       "{} levels for {}; distance from a fine trajectory on other pictures: {:.4f}, "
       "with the spacing {} {:.4f}\nwrote {}\nTo make pictures with it:\n"
@@ -72,7 +74,11 @@ Action tune_command(Flags& flags) {
   request->draw.sampling.steps = 8;
   flags.add("out", request->out, "file for the model with its tuned levels", "FILE.safetensors");
   flags.require();
-  flags.add_fields(request->draw, [](const Field& field) { return field.name() != "spacing"; });
+  flags.add("n", request->draw.count,
+            "pictures that the levels are judged by; more take longer and are less of a chance");
+  flags.add_fields(request->draw, [](const Field& field) {
+    return field.name() != "spacing" && field.name() != "n";
+  });
   request->machine.declare(flags);
   request->model.declare(flags);
   return [request, &flags] { return run(*request, flags); };

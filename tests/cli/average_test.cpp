@@ -104,7 +104,18 @@ TEST_F(Average, RefusesWhatCannotBe) {
   expect_refused({"average", folder_ / "absent", "--width", "0.1", "--out", out_}, 1, "absent");
   expect_refused({"average", run_, "--width", "0.1", "--out", run_ + "/model.safetensors"}, 2,
                  "is a file in the run");
+  for (const char* folder : {"averages/width_0.1", "checkpoints"}) {
+    const std::string file = run_ + "/" + folder + "/step-00000099.safetensors";
+    expect_refused({"average", run_, "--width", "0.1", "--out", file}, 2, "choose another place");
+  }
   EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
+TEST_F(Average, TheFolderOfTheFileIsMade) {
+  const std::string file = folder_ / "new/folder/x.safetensors";
+  const Outcome made = run_ddpm({"average", run_, "--width", "0.1", "--out", file});
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_TRUE(std::filesystem::exists(file));
 }
 
 TEST_F(Average, ARunMustHaveKeptSome) {

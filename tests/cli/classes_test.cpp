@@ -153,7 +153,10 @@ TEST_F(Classes, MistakesAreAnsweredWithWhatWouldWork) {
   make_model(model_);
   expect_refused({"--class", "cat"}, "the model was trained without any");
   expect_refused({"--guidance", "3"}, "the model was trained without classes");
-  expect_refused({"--sampler", "ddpm", "--eta", "1"}, "the sampler ddpm has none");
+  expect_refused({"--sampler", "ddpm", "--eta", "1"},
+                 "the sampler ddpm always adds all of its noise");
+  expect_refused({"--sampler", "ddpm", "--eta", "0"}, "choose the sampler ddim");
+  expect_refused({"--spacing", "tuned"}, "make them with ddpm tune");
   const auto train = [&](std::vector<std::string> flags) {
     flags.insert(flags.begin(), {"train", "--out", folder_ / "run"});
     const Outcome outcome = run_ddpm(flags);
