@@ -111,18 +111,13 @@ TEST(PostHoc, TheErrorIsTheDistanceBetweenTheDistributions) {
 }
 
 TEST(PostHoc, RefusesWhatCannotBe) {
-  const AverageSnapshot early{.time = 10, .width = 0.05, .weights = {Tensor::zeros({2})}};
-  AverageSnapshot other{.time = 20, .width = 0.05, .weights = {Tensor::zeros({3})}};
-  EXPECT_NE(refusal([&] {
-              post_hoc_average({early, other}, 0.1);
-            }).find("different networks"),
+  EXPECT_NE(refusal([] {
+              post_hoc_coefficients({}, {10, 3});
+            }).find("no stored averages"),
             std::string::npos);
-  EXPECT_NE(refusal([&] { post_hoc_average({early}, 0.1, 11); }).find("the last snapshot is of 10"),
-            std::string::npos);
-  EXPECT_NE(refusal([] { post_hoc_average({}, 0.1); }).find("no stored averages"),
-            std::string::npos);
-  other.time = 0;
-  EXPECT_NE(refusal([&] { post_hoc_average({other}, 0.1); }).find("must be above 0"),
+  EXPECT_NE(refusal([] {
+              post_hoc_coefficients({{0, 3}}, {10, 3});
+            }).find("must be above 0"),
             std::string::npos);
 }
 

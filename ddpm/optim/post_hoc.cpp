@@ -28,19 +28,6 @@ void check_time(double time) {
   fail_usage("average", fmt::format("an average at the time {}; times must be above 0", time));
 }
 
-void check_same_network(const std::vector<AverageSnapshot>& snapshots) {
-  const std::vector<Tensor>& first = snapshots.front().weights;
-  for (const AverageSnapshot& snapshot : snapshots) {
-    bool same = snapshot.weights.size() == first.size();
-    for (size_t i = 0; same && i < first.size(); ++i)
-      same = snapshot.weights[i].shape() == first[i].shape();
-    if (!same) {
-      fail_usage("average", fmt::format("the snapshots at {} and {} are of different networks",
-                                        snapshots.front().time, snapshot.time));
-    }
-  }
-}
-
 }  // namespace
 
 double power_width(double gamma) { return std::sqrt((gamma + 1) / (gamma + 3)) / (gamma + 2); }
@@ -108,32 +95,6 @@ void add_scaled(double coefficient, const Tensor& x, std::vector<double>& total)
   parallel_for(x.elements(), kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) total[static_cast<size_t>(i)] += coefficient * from[i];
   });
-}
-
-std::vector<Tensor> post_hoc_average(const std::vector<AverageSnapshot>& snapshots, double width,
-                                     double time) {
-  std::vector<PowerProfile> stored;
-  double last = 0;
-  for (const AverageSnapshot& snapshot : snapshots) {
-    stored.push_back({snapshot.time, power_gamma(snapshot.width)});
-    last = std::max(last, snapshot.time);
-  }
-  if (time > last && !snapshots.empty()) {
-    fail_usage("average",
-               fmt::format("an average at {}, but the last snapshot is of {}", time, last));
-  }
-  const PowerProfile wanted{time == 0 && last > 0 ? last : time, power_gamma(width)};
-  const std::vector<double> coefficients = post_hoc_coefficients(stored, wanted);
-  check_same_network(snapshots);
-  std::vector<Tensor> average;
-  for (size_t i = 0; i < snapshots.front().weights.size(); ++i) {
-    const Shape& shape = snapshots.front().weights[i].shape();
-    std::vector<double> total(static_cast<size_t>(shape.elements()));
-    for (size_t k = 0; k < snapshots.size(); ++k)
-      add_scaled(coefficients[k], snapshots[k].weights[i], total);
-    average.push_back(Tensor::of(shape, {total.begin(), total.end()}));
-  }
-  return average;
 }
 
 }  // namespace ddpm

@@ -40,22 +40,8 @@ std::vector<double> post_hoc_coefficients(const std::vector<PowerProfile>& store
 double post_hoc_error(const std::vector<PowerProfile>& stored,
                       const std::vector<double>& coefficients, const PowerProfile& wanted);
 
-// A stored average: one tensor per parameter.
-struct AverageSnapshot {
-  // When it was stored.
-  double time = 0;
-  // Its relative width.
-  double width = 0;
-  std::vector<Tensor> weights;
-};
-
-// The average of relative width `width` at the time `time` (0: that of the last snapshot), summed
-// in double and rounded to float32. Throws UsageError as above, for a time after the last snapshot,
-// and if the snapshots are of different networks.
-std::vector<Tensor> post_hoc_average(const std::vector<AverageSnapshot>& snapshots, double width,
-                                     double time = 0);
-
-// Sums that are too large to hold all their terms at once: total += coefficient * x, elementwise.
+// Adds a term of an average made of stored ones: total += coefficient * x, elementwise, in double.
+// So they need not be in memory at the same time.
 void add_scaled(double coefficient, const Tensor& x, std::vector<double>& total);
 
 }  // namespace ddpm

@@ -142,14 +142,14 @@ TEST(Averages, OfEveryWidthAreMadeFromSnapshotsAsInNumPy) {
   Variable weights = Variable::leaf(Tensor::zeros({16}));
   Averages averages({weights}, {.widths = widths});
   std::vector<double> position(16);
-  std::vector<AverageSnapshot> snapshots;
+  std::vector<PowerProfile> stored;
+  std::vector<Tensor> snapshots;
   for (int64_t step = 0; step < 400; ++step) {
     weights.value().copy_from(Tensor::of({16}, walk_step(step, position)));
     averages.update((step + 1) * 32, 32);
     for (size_t k = 0; (step + 1) % 50 == 0 && k < widths.size(); ++k) {
-      snapshots.push_back({.time = 32.0 * static_cast<double>(step + 1),
-                           .width = widths[k],
-                           .weights = {averages.values(k)[0].clone()}});
+      stored.push_back({32.0 * static_cast<double>(step + 1), power_gamma(widths[k])});
+      snapshots.push_back(averages.values(k)[0].clone());
     }
   }
   const auto expect_near = [&](const Tensor& got, const std::string& key) {
@@ -160,8 +160,15 @@ TEST(Averages, OfEveryWidthAreMadeFromSnapshotsAsInNumPy) {
   };
   expect_near(averages.values(0)[0], "power.0.05");
   expect_near(averages.values(1)[0], "power.0.1");
-  expect_near(post_hoc_average(snapshots, 0.07)[0], "post_hoc.0.07");
-  expect_near(post_hoc_average(snapshots, 0.15)[0], "post_hoc.0.15");
+  const auto made = [&](double width) {
+    const std::vector<double> coefficients =
+        post_hoc_coefficients(stored, {32.0 * 400, power_gamma(width)});
+    std::vector<double> total(16);
+    for (size_t k = 0; k < stored.size(); ++k) add_scaled(coefficients[k], snapshots[k], total);
+    return Tensor::of({16}, {total.begin(), total.end()});
+  };
+  expect_near(made(0.07), "post_hoc.0.07");
+  expect_near(made(0.15), "post_hoc.0.15");
 }
 
 TEST(PostHoc, CoefficientsAreThoseOfNumPy) {
