@@ -166,20 +166,27 @@ double KeptAverages::error(double width) const {
 }
 
 void KeptAverages::refuse(double width) const {
-  double narrowest = 0, widest = 0;
+  // "0.015 to 0.025, 0.230 to 0.270"
+  std::string ranges;
+  double begin = 0, end = 0;
   for (double each = kNarrowest; each < kWidest; each += kStep) {
-    if (!(error(each) <= kMostError)) continue;
-    if (narrowest == 0) narrowest = each;
-    widest = each;
+    const bool fits = error(each) <= kMostError;
+    if (fits) {
+      if (begin == 0) begin = each;
+      end = each;
+    }
+    if (begin > 0 && (!fits || each + kStep >= kWidest)) {
+      ranges += fmt::format("{}{:.3f} to {:.3f}", ranges.empty() ? "" : ", ", begin, end);
+      begin = 0;
+    }
   }
   fail_usage("average",
              fmt::format("the width {} cannot be made of the {} averages that {} kept up to step "
                          "{}: the best combination is {:.0f} % off, and {:.0f} % is the most. {} "
                          "More averages (--power-average-every) make more widths possible",
                          width, count(), folder_, step_, 100 * error(width), 100 * kMostError,
-                         narrowest > 0 ? fmt::format("Widths from {:.3f} to {:.3f} can be made.",
-                                                     narrowest, widest)
-                                       : "Only the kept widths can be made."));
+                         ranges.empty() ? "Only the kept widths can be made."
+                                        : fmt::format("Widths from {} can be made.", ranges)));
 }
 
 Model KeptAverages::make(double width, Device device) const {
