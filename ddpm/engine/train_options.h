@@ -100,6 +100,8 @@ struct TrainOptions {
   OptimizerOptions optimizer;
   RunOptions run;
 
+  bool keeps_power_averages() const { return optimizer.power_average != "none"; }
+
   void fields(Fields& field);
 
   // Throws UsageError for values that cannot work, naming the option, the value and what would

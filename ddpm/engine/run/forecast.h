@@ -10,13 +10,13 @@
 namespace ddpm {
 
 // What takes time in a run: its steps, and what happens every so many steps.
-enum class RunWork { kStep, kSave, kSnapshot, kGrid, kEvaluation };
+enum class RunWork { kStep, kSave, kSnapshot, kPowerAverages, kGrid, kEvaluation };
 
-// The steps that are left are taken to be as fast as the last ones, about 50 of them. A save, a
-// snapshot, a grid and an evaluation are taken to last as long as the last of their kind. Before
+// The steps that are left are taken to be as fast as the last ones, about 50 of them. Everything
+// else is taken to last as long as the last of its kind. Before
 // the first grid and the first evaluation, their time is computed from that of a step: a forward
-// pass over a picture takes about a third of what a training step takes for it. Before the first
-// save and the first snapshot, these count as nothing.
+// pass over a picture takes about a third of what a training step takes for it. The
+// rest counts as nothing before the first of its kind.
 class Forecast {
  public:
   Forecast() = default;
@@ -46,7 +46,7 @@ class Forecast {
 
   int64_t all_steps_ = 0;
   // By RunWork, without kStep.
-  std::array<Kind, 5> kinds_;
+  std::array<Kind, 6> kinds_;
   // Of all steps but the first, which prepares what later steps reuse.
   int64_t count_ = 0;
   double sum_ = 0, weight_ = 0;

@@ -33,7 +33,7 @@ Guard::Guard(const std::string& run) : path_(in_run(run, "guard.jsonl")) {
     try {
       read_line(std::string_view(text).substr(begin, end - begin));
     } catch (const Error&) {
-      // A session that was killed may have left a part of a line.
+      ++damaged_;
     }
     begin = end + 1;
   }

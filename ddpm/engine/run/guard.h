@@ -24,6 +24,8 @@ class Guard {
   // cannot be read.
   explicit Guard(const std::string& run);
 
+  int64_t damaged_lines() const { return damaged_; }
+
   // The factor of the learning rate at a step (1, 2, ...).
   double rate(int64_t step) const;
   // Whether a step was skipped in an earlier session.
@@ -50,6 +52,7 @@ class Guard {
   void append(const std::string& line);
 
   std::string path_;
+  int64_t damaged_ = 0;
   // The lines that wait for space.
   std::string waiting_;
   // The reason for each step.

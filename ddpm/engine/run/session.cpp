@@ -215,6 +215,8 @@ void RunSession::begin() {
   if (is_new_ && exists(in_run(directory_, "guard.jsonl")))
     remove_file(in_run(directory_, "guard.jsonl"));
   guard_.emplace(directory_);
+  if (guard_->damaged_lines() > 0)
+    warn(fmt::format("guard.jsonl is damaged; lines left out: {}", guard_->damaged_lines()));
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
   if (first_step_ > 0) finish_last_save();
@@ -264,8 +266,8 @@ RunMetrics RunSession::step() {
   }
   // Before the checkpoint: a run that continues from the checkpoint has the snapshot.
   if (due(options_.run.snapshot_every)) timed(RunWork::kSnapshot, [&] { save_snapshot(); });
-  if (due(options_.run.power_average_every))
-    timed(RunWork::kSnapshot, [&] { keep_power_averages(); });
+  if (options_.keeps_power_averages() && due(options_.run.power_average_every))
+    timed(RunWork::kPowerAverages, [&] { keep_power_averages(); });
   if (done()) return metrics;
   // In a row of skipped steps the weights may be what is wrong.
   if (due(options_.run.save_every) && guard_->in_a_row(steps() + 1) == 0)
@@ -278,8 +280,8 @@ RunMetrics RunSession::step() {
 // Whether a file with weights, or one that is made with them, is due after this step.
 bool RunSession::writes_something() const {
   const RunOptions& run = options_.run;
-  return due(run.save_every) || due(run.snapshot_every) || due(run.power_average_every) ||
-         due(run.sample_every) || due(run.eval_every);
+  return due(run.save_every) || due(run.snapshot_every) || due(run.sample_every) ||
+         due(run.eval_every) || (options_.keeps_power_averages() && due(run.power_average_every));
 }
 
 void RunSession::timed(RunWork work, const std::function<void()>& action) {

@@ -75,15 +75,18 @@ StepMetrics RunSession::guarded_step() {
 
 void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
   int64_t to = 0;
+  // Reported after the step, so that an observer may then look at the weights.
+  std::vector<std::string> warnings;
   {
     const Stepping stepping(*this);
     // Only to a regular save: those of an interruption are not there in a run without one.
     const int64_t newest = load_newest_checkpoint(
-        directory_, config_, *trainer_, [this](const std::string& text) { warn(text); },
+        directory_, config_, *trainer_, [&](const std::string& text) { warnings.push_back(text); },
         options_.run.save_every);
     to = std::max<int64_t>(newest, 0);
     if (to == 0) trainer_->restart();
   }
+  for (const std::string& text : warnings) warn(text);
   if (guard_->returns_to(to) >= Guard::kReturns) {
     fail("train",
          fmt::format(
@@ -99,6 +102,7 @@ void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
   saved_ = to > 0 ? to : -1;
   model_saved_ = saved_;
   images_since_line_ = seconds_since_line_ = 0;
+  lines_wait_ = false;
   warn(
       fmt::format("{} steps in a row were skipped, so the run returns to step {} and goes on with "
                   "{} of the learning rate",
