@@ -4,60 +4,19 @@
 #include "apps/cli/flags.h"
 
 #include <fmt/core.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <stdexcept>
 
 #include "apps/cli/flag_values.h"
+#include "apps/cli/help_text.h"
 #include "apps/cli/output.h"
 #include "apps/cli/suggestions.h"
 #include "ddpm/base/error.h"
 
 namespace ddpm::cli {
 namespace {
-
-// The column where help texts start.
-constexpr size_t kColumn = 30;
-
-size_t help_width() {
-  winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 100;
-  return std::clamp<size_t>(size.ws_col, 60, 120);
-}
-
-// Breaks a text into lines. All lines but the first are indented.
-std::string wrap(const std::string& text, size_t indent, size_t width) {
-  std::string lines;
-  size_t used = indent;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find(' ', begin), text.size());
-    const size_t length = end - begin;
-    if (used > indent && used + 1 + length > width) {
-      lines += "\n" + std::string(indent, ' ');
-      used = indent;
-    } else if (used > indent) {
-      lines += ' ';
-      ++used;
-    }
-    lines += text.substr(begin, length);
-    used += length;
-    begin = end + 1;
-  }
-  return lines;
-}
-
-// A row of the help: the words to type, then their meaning.
-std::string row(std::string left, const std::string& right) {
-  if (left.size() + 2 > kColumn) {
-    left += "\n" + std::string(kColumn, ' ');
-  } else {
-    left.resize(kColumn, ' ');
-  }
-  return left + wrap(right, kColumn, help_width()) + "\n";
-}
 
 class HelpFormatter : public CLI::Formatter {
  public:
@@ -72,7 +31,7 @@ class HelpFormatter : public CLI::Formatter {
     }
     std::string right = option->get_description();
     if (!option->get_default_str().empty()) right += " (" + option->get_default_str() + ")";
-    return row(left, right);
+    return help_row(left, right);
   }
 
   std::string make_usage(const CLI::App* app, std::string) const override {
@@ -244,7 +203,7 @@ void Flags::require() { impl_->entries.back().option->required(); }
 void Flags::list(const std::string& title,
                  const std::vector<std::pair<std::string, std::string>>& rows) {
   impl_->lists += "\n" + title + ":\n";
-  for (const auto& [left, right] : rows) impl_->lists += row("  " + left, right);
+  for (const auto& [left, right] : rows) impl_->lists += help_row("  " + left, right);
 }
 
 void Flags::positional(const std::string& name, std::string& value, const std::string& help,
