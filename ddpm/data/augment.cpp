@@ -11,6 +11,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/data/catmull_rom.h"
 #include "ddpm/tensor/memory.h"
 
 namespace ddpm {
@@ -45,13 +46,6 @@ SourceMap source_map(const Augmentation& a, int64_t height, int64_t width) {
       .linear = shrink * rotation(a.turn) * rotation(-a.direction) * across * rotation(a.direction),
       .shift_x = a.shift_x * static_cast<double>(width) / 8,
       .shift_y = a.shift_y * static_cast<double>(height) / 8};
-}
-
-double catmull_rom(double x) {
-  x = std::abs(x);
-  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-  if (x < 2) return ((-0.5 * x + 2.5) * x - 4) * x + 2;
-  return 0;
 }
 
 // The samples along one axis of the source that a pixel of the result is made of.

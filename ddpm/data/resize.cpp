@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ddpm/base/error.h"
+#include "ddpm/data/catmull_rom.h"
 
 namespace ddpm {
 namespace {
@@ -20,13 +21,6 @@ double lanczos3(double x) {
   if (std::abs(x) >= 3) return 0;
   const double a = std::numbers::pi * x;
   return 3 * std::sin(a) * std::sin(a / 3) / (a * a);
-}
-
-double catmull_rom(double x) {
-  x = std::abs(x);
-  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-  if (x < 2) return ((-0.5 * x + 2.5) * x - 4) * x + 2;
-  return 0;
 }
 
 // An output is the weighted sum of the inputs first ... first + weights.size() - 1. The sum of the

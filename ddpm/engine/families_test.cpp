@@ -8,7 +8,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/generator.h"
-#include "ddpm/engine/trainer.h"
+#include "ddpm/engine/trainer_test_support.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/lucidrains/options.h"
 #include "tests/support/errors.h"
@@ -37,21 +37,8 @@ const lucidrains::UnetConfig kFull{.dim = 8,
                                    .self_condition = true,
                                    .dropout = 0.1};
 
-// Four pictures, one half bright and one dark each.
-Tensor pictures(int64_t) {
-  Tensor images = Tensor::full({4, 4, 6, 1}, -0.8f);
-  for (int64_t n = 0; n < 4; ++n) {
-    for (int64_t i = 0; i < 12; ++i) images.f32()[n * 24 + (n % 2) * 12 + i] = 0.8f;
-  }
-  return images;
-}
-
-Trainer trainer_of(const TrainOptions& options) {
-  return Trainer(options.optimizer, options.model_config(4, 6, 1), pictures);
-}
-
 std::vector<std::vector<float>> weights_after(const TrainOptions& options, int steps) {
-  Trainer trainer = trainer_of(options);
+  Trainer trainer = test::small_trainer(options);
   for (int i = 0; i < steps; ++i) trainer.step();
   std::vector<std::vector<float>> all;
   for (const Tensor& tensor : parameter_tensors(trainer.network())) all.push_back(tensor.values());
@@ -60,11 +47,12 @@ std::vector<std::vector<float>> weights_after(const TrainOptions& options, int s
 
 TEST(Families, OnlyOptionsOfTheFamilyAreAdvised) {
   const TrainOptions options = options_with(kFull);
-  EXPECT_EQ(trainer_of(options).advice(), "a lower --lr or a --clip-norm of 1 usually helps");
+  EXPECT_EQ(test::small_trainer(options).advice(),
+            "a lower --lr or a --clip-norm of 1 usually helps");
 }
 
 TEST(Families, TheLossFallsWithDropoutAndEarlierEstimates) {
-  Trainer trainer = trainer_of(options_with(kFull));
+  Trainer trainer = test::small_trainer(options_with(kFull));
   double first = 0, last = 0;
   for (int i = 0; i < 120; ++i) {
     const StepMetrics metrics = trainer.step();
@@ -87,7 +75,7 @@ TEST(Families, FrequenciesThatAreDrawnStayAsTheyAre) {
   lucidrains::UnetConfig network = kFull;
   network.random_fourier_features = true;
   const TrainOptions options = options_with(network);
-  Trainer trainer = trainer_of(options);
+  Trainer trainer = test::small_trainer(options);
   const auto of = [&] {
     for (const NamedParameter& named : trainer.network().parameters()) {
       if (named.path == "time_mlp.0.weights") return named.parameter->variable.value().values();
@@ -126,7 +114,7 @@ TEST(Families, OutputsWithoutAnObjectiveAreRefused) {
   lucidrains::UnetConfig network = kFull;
   network.output_dim = 2;
   EXPECT_THROW(options_with(network).check(), UsageError);
-  EXPECT_THROW(trainer_of(options_with(network)), UsageError);
+  EXPECT_THROW(test::small_trainer(options_with(network)), UsageError);
   // Its cost can be estimated all the same.
   OptimizerOptions training;
   training.batch = 2;

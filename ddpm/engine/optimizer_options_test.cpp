@@ -5,7 +5,7 @@
 
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/parameter_roles.h"
-#include "ddpm/engine/trainer.h"
+#include "ddpm/engine/trainer_test_support.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/tutorial/unet.h"
 #include "tests/support/errors.h"
@@ -25,19 +25,6 @@ TrainOptions options_with(const std::string& optimizer) {
   return options;
 }
 
-// Four pictures, one half bright and one dark each.
-Tensor pictures(int64_t) {
-  Tensor images = Tensor::full({4, 4, 6, 1}, -0.8f);
-  for (int64_t n = 0; n < 4; ++n) {
-    for (int64_t i = 0; i < 12; ++i) images.f32()[n * 24 + (n % 2) * 12 + i] = 0.8f;
-  }
-  return images;
-}
-
-Trainer trainer_of(const TrainOptions& options) {
-  return Trainer(options.optimizer, options.model_config(4, 6, 1), pictures);
-}
-
 std::vector<std::vector<float>> weights_of(Trainer& trainer) {
   std::vector<std::vector<float>> all;
   for (const Tensor& tensor : parameter_tensors(trainer.network())) all.push_back(tensor.values());
@@ -48,7 +35,7 @@ std::vector<std::vector<float>> weights_of(Trainer& trainer) {
 class TrainingWith : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(TrainingWith, TheLossFalls) {
-  Trainer trainer = trainer_of(options_with(GetParam()));
+  Trainer trainer = test::small_trainer(options_with(GetParam()));
   double first = 0, last = 0;
   for (int i = 0; i < 60; ++i) {
     const double loss = trainer.step().loss;
@@ -61,7 +48,7 @@ TEST_P(TrainingWith, TheLossFalls) {
 TEST_P(TrainingWith, ACheckpointHoldsTheWholeState) {
   const test::TemporaryFolder folder;
   const TrainOptions options = options_with(GetParam());
-  Trainer whole = trainer_of(options), other = trainer_of(options);
+  Trainer whole = test::small_trainer(options), other = test::small_trainer(options);
   for (int i = 0; i < 4; ++i) whole.step();
   save_checkpoint(folder / "x.safetensors", whole.config(), whole.network(), whole.optimizer());
   load_checkpoint(folder / "x.safetensors", other.network(), other.optimizer());
@@ -92,7 +79,8 @@ INSTANTIATE_TEST_SUITE_P(All, TrainingWith, ::testing::ValuesIn(optimizer_names(
 
 TEST(TrainingWith, AnotherOptimizersCheckpointIsRefused) {
   const test::TemporaryFolder folder;
-  Trainer adam = trainer_of(options_with("adam")), muon = trainer_of(options_with("muon"));
+  Trainer adam = test::small_trainer(options_with("adam")),
+          muon = test::small_trainer(options_with("muon"));
   save_checkpoint(folder / "x.safetensors", adam.config(), adam.network(), adam.optimizer());
   EXPECT_NE(test::message_of([&] {
               load_checkpoint(folder / "x.safetensors", muon.network(), muon.optimizer());
@@ -125,7 +113,7 @@ TEST(LearningRates, FollowTheScheduleOfTheOptions) {
   options.optimizer.lr_schedule = "linear";
   options.optimizer.lr_warmup = 2;
   options.optimizer.steps = 6;
-  Trainer trainer = trainer_of(options);
+  Trainer trainer = test::small_trainer(options);
   for (const double factor : {0.5, 1.0, 1.0, 0.75, 0.5, 0.25})
     EXPECT_NEAR(trainer.step().learning_rate, 2e-3 * factor, 1e-15);
   options.optimizer.update = {};
