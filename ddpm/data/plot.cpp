@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "ddpm/base/error.h"
+#include "ddpm/data/plot_levels.h"
 
 namespace ddpm {
 namespace {
@@ -157,55 +158,105 @@ std::string axes(const Axis& x, const Axis& y) {
   return svg;
 }
 
-}  // namespace
-
-std::string loss_curve_svg(const LossCurve& curve) {
-  if (curve.steps.size() != curve.losses.size()) {
-    fail("plot", fmt::format("{} steps for {} losses", curve.steps.size(), curve.losses.size()));
-  }
+// Leaves out values that are not finite.
+std::vector<Point> points_of(const std::vector<int64_t>& steps, const std::vector<double>& losses) {
+  if (steps.size() != losses.size())
+    fail("plot", fmt::format("{} steps for {} losses", steps.size(), losses.size()));
   std::vector<Point> points;
-  for (size_t i = 0; i < curve.steps.size(); ++i) {
-    if (std::isfinite(curve.losses[i]) && std::abs(curve.losses[i]) < 1e30)
-      points.push_back({static_cast<double>(curve.steps[i]), curve.losses[i]});
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (std::isfinite(losses[i]) && std::abs(losses[i]) < 1e30)
+      points.push_back({static_cast<double>(steps[i]), losses[i]});
   }
-  points = thinned(points);
-  const auto by_loss = [](const Point& a, const Point& b) { return a.loss < b.loss; };
+  return thinned(points);
+}
+
+bool has_less(const Point& a, const Point& b) { return a.loss < b.loss; }
+
+std::string opening(const LossCurve& curve) {
+  const std::vector<std::vector<double>>& levels = curve.validation.by_level;
+  const double height = kHeight + (levels.empty() ? 0 : levels_strip_height(levels[0].size()));
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} "
       "{1}\" "
       "font-family=\"DejaVu Sans, sans-serif\" font-size=\"14\" fill=\"#475467\">\n"
       "<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n",
-      kWidth, kHeight);
+      kWidth, height);
   svg += text(kLeft, 36, "font-size=\"20\" fill=\"#101828\"", curve.title);
-  svg += text((kLeft + kRight) / 2, kBottom + 54, "text-anchor=\"middle\"", "step");
+  return svg + text((kLeft + kRight) / 2, kBottom + 54, "text-anchor=\"middle\"", "step");
+}
+
+// The steps fill the whole width if there are several.
+Axis step_axis(const std::vector<Point>& points) {
+  Axis x = linear_axis(points.front().step, points.back().step, 8);
+  if (points.back().step > points.front().step) {
+    x.low = points.front().step, x.high = points.back().step;
+    std::erase_if(x.ticks, [&](double tick) { return tick < x.low || tick > x.high; });
+  }
+  return x;
+}
+
+std::string circle(const Point& point, const Axis& x, const Axis& y, double radius,
+                   const char* fill) {
+  return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" fill=\"{}\"/>\n",
+                     at_x(x, point.step), at_y(y, point.loss), radius, fill);
+}
+
+std::string summary(double y, const char* fill, const char* what,
+                    const std::vector<Point>& points) {
+  return text(kRight, y, fmt::format("text-anchor=\"end\" fill=\"{}\"", fill).c_str(),
+              fmt::format("{}now {:.4g}, lowest {:.4g}", what, points.back().loss,
+                          std::min_element(points.begin(), points.end(), has_less)->loss));
+}
+
+// The line of the pictures held out, with dots where they are few, and the strip.
+std::string validation_svg(const ValidationCurve& validation, const std::vector<Point>& points,
+                           const Axis& x, const Axis& y) {
+  constexpr const char* kColour = "#d9480f";
+  constexpr size_t kFew = 60;
+  std::string svg = polyline(points, x, y, "stroke=\"#d9480f\" stroke-width=\"2\"");
+  for (size_t i = 0; points.size() <= kFew && i < points.size(); ++i)
+    svg += circle(points[i], x, y, 3.5, kColour);
+  svg += summary(50, kColour, "held out: ", points);
+  if (validation.by_level.empty()) return svg;
+  return svg + levels_strip_svg({.steps = validation.steps,
+                                 .by_level = validation.by_level,
+                                 .left = kLeft,
+                                 .right = kRight,
+                                 .top = kBottom + 60,
+                                 .first_step = x.low,
+                                 .last_step = x.high});
+}
+
+}  // namespace
+
+std::string loss_curve_svg(const LossCurve& curve) {
+  const std::vector<Point> points = points_of(curve.steps, curve.losses);
+  const std::vector<Point> held_out = points_of(curve.validation.steps, curve.validation.losses);
+  std::string svg = opening(curve);
   if (points.empty()) {
     svg += axes(linear_axis(0, 1, 5), linear_axis(0, 1, 5));
     svg += text((kLeft + kRight) / 2, (kTop + kBottom) / 2,
                 "text-anchor=\"middle\" font-size=\"18\"", "no values yet");
     return svg + "</svg>\n";
   }
-  const double low = std::min_element(points.begin(), points.end(), by_loss)->loss;
-  const double high = std::max_element(points.begin(), points.end(), by_loss)->loss;
+  std::vector<Point> all = points;
+  all.insert(all.end(), held_out.begin(), held_out.end());
+  const double low = std::min_element(all.begin(), all.end(), has_less)->loss;
+  const double high = std::max_element(all.begin(), all.end(), has_less)->loss;
   const bool logarithmic = low > 0 && high > 10 * low;
   const Axis y = logarithmic ? log_axis(low, high) : linear_axis(std::min(0.0, low), high, 6);
-  Axis x = linear_axis(points.front().step, points.back().step, 8);
-  if (points.back().step > points.front().step) {
-    // The curve fills the whole width. Ticks outside of it are removed.
-    x.low = points.front().step, x.high = points.back().step;
-    std::erase_if(x.ticks, [&](double tick) { return tick < x.low || tick > x.high; });
-  }
+  const Axis x = step_axis(points);
   svg += axes(x, y);
   if (points.size() == 1) {
-    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" fill=\"#1f6feb\"/>\n",
-                       at_x(x, points[0].step), at_y(y, points[0].loss));
-    return svg + "</svg>\n";
+    svg += circle(points[0], x, y, 5, "#1f6feb");
+  } else {
+    const std::vector<Point> smooth = smoothed(points, logarithmic);
+    svg += polyline(points, x, y, "stroke=\"#9cc3f7\" stroke-width=\"1\"");
+    svg += polyline(smooth, x, y, "stroke=\"#1f6feb\" stroke-width=\"3\"");
+    const bool alone = held_out.empty();
+    svg += summary(alone ? 36 : 28, "#1f6feb", alone ? "" : "training: ", smooth);
   }
-  const std::vector<Point> smooth = smoothed(points, logarithmic);
-  svg += polyline(points, x, y, "stroke=\"#9cc3f7\" stroke-width=\"1\"");
-  svg += polyline(smooth, x, y, "stroke=\"#1f6feb\" stroke-width=\"3\"");
-  svg += text(kRight, 36, "text-anchor=\"end\" fill=\"#1f6feb\"",
-              fmt::format("now {:.4g}, lowest {:.4g}", smooth.back().loss,
-                          std::min_element(smooth.begin(), smooth.end(), by_loss)->loss));
+  if (!held_out.empty()) svg += validation_svg(curve.validation, held_out, x, y);
   return svg + "</svg>\n";
 }
 

@@ -56,6 +56,54 @@ TEST(PlotTest, OddValuesAreSurvived) {
   EXPECT_THROW(loss_curve_svg({{1, 2}, {1}, "t"}), Error);
 }
 
+LossCurve validated(int64_t length, int64_t every) {
+  LossCurve curve = falling(length);
+  for (int64_t i = every; i < length; i += every) {
+    curve.validation.steps.push_back(10 * i);
+    curve.validation.losses.push_back(0.05 + 2 * std::exp(-static_cast<double>(i) / 50));
+    // The first level gets worse from the middle on, the second one better.
+    const double share = static_cast<double>(i) / static_cast<double>(length);
+    curve.validation.by_level.push_back({1 + std::abs(share - 0.5), 4 - 3 * share});
+  }
+  return curve;
+}
+
+TEST(PlotTest, DrawsTheValidationAndItsLevels) {
+  const std::string svg = loss_curve_svg(validated(300, 10));
+  EXPECT_EQ(count(svg, "<polyline"), 3);
+  EXPECT_EQ(count(svg, "<circle"), 29);
+  EXPECT_EQ(count(svg, "height=\"14\""), 2 * 29);
+  EXPECT_EQ(count(svg, "held out: now 0.05"), 1);
+  // The lowest loss of the second level is its last.
+  const size_t last = svg.rfind("height=\"14\"");
+  EXPECT_EQ(svg.substr(last, 26), "height=\"14\" fill=\"#eef4ff\"");
+  // The axis reaches to the largest loss of both.
+  LossCurve high = validated(300, 10);
+  high.validation.losses[3] = 700;
+  EXPECT_EQ(count(loss_curve_svg(high), ">500<"), 1);
+}
+
+TEST(PlotTest, ManyValidationsMakeASmallPicture) {
+  const std::string svg = loss_curve_svg(validated(500000, 10));
+  EXPECT_LT(svg.size(), 250000u);
+  EXPECT_LE(count(svg, "height=\"14\""), 2 * 220);
+}
+
+TEST(PlotTest, OddValidationsAreSurvived) {
+  LossCurve one{{5}, {0.5}, "one"};
+  one.validation = {.steps = {5}, .losses = {0.5}, .by_level = {{0, 0.5}}};
+  const std::string svg = loss_curve_svg(one);
+  EXPECT_EQ(count(svg, "nan"), 0);
+  EXPECT_EQ(count(svg, "inf"), 0);
+  one.validation.by_level = {};
+  EXPECT_EQ(count(loss_curve_svg(one), "height=\"14\""), 0);
+  one.validation.by_level = {{1, 2}, {1, 2}};
+  EXPECT_THROW(loss_curve_svg(one), Error);
+  LossCurve uneven = validated(300, 10);
+  uneven.validation.by_level[1].pop_back();
+  EXPECT_THROW(loss_curve_svg(uneven), Error);
+}
+
 TEST(PlotTest, TitlesAreEscaped) {
   EXPECT_EQ(count(loss_curve_svg({{}, {}, "a<b & c"}), "a&lt;b &amp; c"), 1);
 }
