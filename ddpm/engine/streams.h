@@ -22,6 +22,7 @@ enum class Stream : uint64_t {
   kLabelDropout = 10,
   kGridPictures = 12,
   kAugmentation = 20,
+  kValidation = 30,
   kHeldOutLevels = 40,
   kHeldOutNoise = 41,
 };
