@@ -13,6 +13,7 @@ packages=(
   libcli11-dev                        # the command line (headers only)
   libvips-dev                         # pictures: decoding and encoding
   libjpeg62-turbo-dev liblcms2-dev    # JPEG files; colour profiles
+  libprotobuf-dev protobuf-compiler   # TensorBoard's event files
   libfreetype-dev zlib1g-dev          # the emoji font; gzipped data sets
   fonts-noto-color-emoji unicode-data # the emoji and their groups
   libgtest-dev python3                # tests

@@ -78,6 +78,8 @@ class Training {
   Progress loading_{"picture"};
   Progress steps_{"step"};
   SmoothLoss smooth_;
+  // The newest loss of the pictures held out.
+  std::string held_out_;
   // There is a save from which the run can continue.
   bool kept_ = false;
   // When the first step began, and how many steps were counted since.
@@ -104,9 +106,11 @@ RunObserver Training::observer() {
   RunObserver observer;
   observer.stepped = [this](const RunMetrics& metrics) {
     if (metrics.skipped) return;
+    if (metrics.validation_loss)
+      held_out_ = fmt::format("  held out {:.4f}", *metrics.validation_loss);
     steps_.update(metrics.step, options_.optimizer.steps,
-                  fmt::format("loss {:.4f}  {:.3g} images/s", smooth_.add(metrics.loss),
-                              metrics.images_per_s),
+                  fmt::format("loss {:.4f}{}  {:.3g} images/s", smooth_.add(metrics.loss),
+                              held_out_, metrics.images_per_s),
                   metrics.seconds_left);
     tell_expected_end(metrics);
   };
@@ -161,6 +165,10 @@ bool Training::train(Run& run) {
       plural(num_threads()), simd_name(),
       request_.resume ? fmt::format("continues after step {} in", run.first_step()) : "into",
       printable(run.directory())));
+  if (run.held_out_pictures() > 0) {
+    say(fmt::format("{} of {} pictures are held out, to measure the loss on them\n",
+                    run.held_out_pictures(), run.held_out_pictures() + run.training_pictures()));
+  }
   steps_.start_from(run.first_step());
   begin_ = std::chrono::steady_clock::now();
   kept_ = run.first_step() > 0;
@@ -221,6 +229,10 @@ void warn_of_idle_flags(const Flags& flags, const TrainOptions& options) {
   }
   if (flags.given("power-average-every") && options.optimizer.power_average == "none") {
     say("warning: --power-average-every changes nothing without --power-average\n");
+  }
+  if (flags.given("validate-every") && options.data.validation == 0) {
+    say("warning: --validate-every changes nothing without --validation, the share of pictures "
+        "that are held out\n");
   }
   const ObjectiveKind& objective = find_objective(options.process.objective);
   if (flags.given("schedule") && objective.process != ProcessKind::kScheduled) {

@@ -93,7 +93,8 @@ std::string caption(const LevelsStrip& strip) {
     svg += rect(scale + 4 * i, base - 10, scale + 4 * i + 4, base + 2,
                 colour(static_cast<double>(i) / (kShades - 1)));
   }
-  return svg + text(scale + 4 * kShades + 6, base, "start", fmt::format("{:g} or more", kMostFactor));
+  return svg +
+         text(scale + 4 * kShades + 6, base, "start", fmt::format("{:g} or more", kMostFactor));
 }
 
 }  // namespace

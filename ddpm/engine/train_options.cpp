@@ -64,6 +64,11 @@ void DataOptions::fields(Fields& field) {
   field("labels", labels, "learn the classes in a table of file names and classes")
       .value_name("FILE.csv")
       .may_change();
+  field("validation", validation,
+        "share of the pictures that are held out: the training does not learn from them, and "
+        "measures its loss on them; 0 for none")
+      .range_below(0, 1)
+      .advice("0.05 is usual");
 }
 
 int64_t OptimizerOptions::chunk() const {
@@ -164,6 +169,14 @@ void RunOptions::fields(Fields& field) {
       .may_change();
   field("eval_n", eval_n, "pictures that are drawn for an evaluation")
       .range(2, 1'000'000)
+      .may_change();
+  field("validate_every", validate_every,
+        "steps between measurements of the loss on the pictures held out by --validation; 0 for "
+        "about 2 % of the time")
+      .range(0, kMostTrainedSteps)
+      .may_change();
+  field("tensorboard", tensorboard,
+        "also write the figures and the sample grids for TensorBoard, into RUN/tensorboard")
       .may_change();
 }
 

@@ -30,6 +30,7 @@ struct DataOptions {
   std::string condition = "none";
   bool classes = false;
   std::string labels;
+  double validation = 0;
 
   bool wants_classes() const { return classes || !labels.empty(); }
 
@@ -85,6 +86,10 @@ struct RunOptions {
   int64_t power_average_every = 500;
   int64_t eval_every = 0;
   int64_t eval_n = 1000;
+  // Steps between measurements of the loss on the pictures that are held out. 0: see
+  // usual_validation_interval().
+  int64_t validate_every = 0;
+  bool tensorboard = false;
 
   void fields(Fields& field);
 };

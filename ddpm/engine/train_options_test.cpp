@@ -23,7 +23,8 @@ TEST(TrainOptions, AResumedRunMayChangeWhatDecidesNothingLearnt) {
             (std::set<std::string>{"data", "labels", "steps", "threads", "log_every", "save_every",
                                    "sample_every", "sample_count", "sample_steps",
                                    "keep_checkpoints", "snapshot_every", "eval_every", "eval_n",
-                                   "recompute", "power_average_every"}));
+                                   "recompute", "power_average_every", "validate_every",
+                                   "tensorboard"}));
 }
 
 TEST(TrainOptions, NoNameStandsForTwoFields) {

@@ -116,6 +116,8 @@ const TrainOptions& Run::options() const { return session_->options(); }
 const ModelConfig& Run::config() const { return session_->trainer().config(); }
 int64_t Run::parameter_count() const { return session_->trainer().network().parameter_count(); }
 RunMemoryForecast Run::memory() const { return session_->memory(); }
+int64_t Run::training_pictures() const { return session_->training_pictures(); }
+int64_t Run::held_out_pictures() const { return session_->held_out_pictures(); }
 RunSnapshot Run::snapshot() const { return session_->snapshot(); }
 Model Run::averaged_model() const { return session_->averaged_model(); }
 

@@ -31,6 +31,9 @@ Forecast::Forecast(const TrainOptions& options, const Passes& network_passes)
   kinds_[index(RunWork::kEvaluation)] = {.every = run.eval_every,
                                          .at_end = true,
                                          .steps = as_steps(run.eval_n, network_passes.evaluation)};
+  kinds_[index(RunWork::kValidation)] = {.every = network_passes.validate_every,
+                                         .at_end = true,
+                                         .steps = as_steps(network_passes.validation, 1)};
 }
 
 void Forecast::took(RunWork work, double seconds) {

@@ -10,13 +10,13 @@
 namespace ddpm {
 
 // What takes time in a run: its steps, and what happens every so many steps.
-enum class RunWork { kStep, kSave, kSnapshot, kPowerAverages, kGrid, kEvaluation };
+enum class RunWork { kStep, kSave, kSnapshot, kPowerAverages, kGrid, kEvaluation, kValidation };
 
 // The steps that are left are taken to be as fast as the last ones, about 50 of them. Everything
-// else is taken to last as long as the last of its kind. Before
-// the first grid and the first evaluation, their time is computed from that of a step: a forward
-// pass over a picture takes about a third of what a training step takes for it. The
-// rest counts as nothing before the first of its kind.
+// else is taken to last as long as the last of its kind. Before the first grid, evaluation and
+// validation, their time is computed from that of a step: a forward pass over a picture takes about
+// a third of what a training step takes for it. The rest counts as nothing before the first of its
+// kind.
 class Forecast {
  public:
   Forecast() = default;
@@ -24,6 +24,8 @@ class Forecast {
   // evaluation.
   struct Passes {
     int64_t grid = 0, evaluation = 0;
+    // Pictures of a validation, and steps between two. 0 for none.
+    int64_t validation = 0, validate_every = 0;
   };
   Forecast(const TrainOptions& options, const Passes& network_passes);
 

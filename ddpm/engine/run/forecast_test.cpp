@@ -56,6 +56,15 @@ TEST(Forecast, KnowsGridsBeforeTheFirst) {
   EXPECT_DOUBLE_EQ(forecast.seconds_left(51).value(), 49 * 2 + 4);
 }
 
+TEST(Forecast, KnowsValidations) {
+  Forecast forecast(options(), {.validation = 300, .validate_every = 40});
+  for (int i = 0; i < 3; ++i) forecast.took(RunWork::kStep, 1);
+  // After steps 40, 80 and 100, each as long as 10 steps.
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(3).value(), 97 + 3 * 10);
+  forecast.took(RunWork::kValidation, 2);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(90).value(), 10 + 2);
+}
+
 TEST(Forecast, CountsSnapshotsAndEvaluations) {
   TrainOptions with_all = options();
   with_all.run.snapshot_every = 25;

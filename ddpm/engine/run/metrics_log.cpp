@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <utility>
 
 #include "ddpm/base/disk.h"
 #include "ddpm/base/error.h"
@@ -46,7 +47,32 @@ struct Line {
   std::string_view text;
   int64_t step = 0;
   double loss = 0;
+  std::optional<ValidationLoss> validation = std::nullopt;
 };
+
+constexpr const char *kLoss = "val_loss", *kByLevel = "val_by_level";
+
+void write(const ValidationLoss& validation, JsonObject& line) {
+  line.set(kLoss, json_value::write(validation.mean));
+  line.set(kByLevel, json_value::write(validation.by_level));
+}
+
+std::optional<ValidationLoss> read_validation(const JsonObject& line) {
+  const std::string *loss = line.find(kLoss), *by_level = line.find(kByLevel);
+  if (loss == nullptr || by_level == nullptr) return std::nullopt;
+  ValidationLoss validation;
+  json_value::read(*loss, kLoss, validation.mean);
+  json_value::read(*by_level, kByLevel, validation.by_level);
+  if (validation.by_level.size() != static_cast<size_t>(Validation::kBins))
+    fail("train", "a line of metrics.jsonl is damaged");
+  return validation;
+}
+
+void add(int64_t step, const ValidationLoss& validation, ValidationCurve& curve) {
+  curve.steps.push_back(step);
+  curve.losses.push_back(validation.mean);
+  curve.by_level.push_back(validation.by_level);
+}
 
 // Returns false if the line is damaged or not one of ours.
 bool parse(Line& line) {
@@ -55,6 +81,7 @@ bool parse(Line& line) {
     if (object.find("step") == nullptr || object.find("loss") == nullptr) return false;
     json_value::read(*object.find("step"), "step", line.step);
     json_value::read(*object.find("loss"), "loss", line.loss);
+    line.validation = read_validation(object);
     return line.step > 0;
   } catch (const Error&) {
     return false;
@@ -107,6 +134,7 @@ MetricsText mend_metrics(std::string_view text, int64_t last_step) {
     mended.text += line.text;
     mended.steps.push_back(line.step);
     mended.losses.push_back(line.loss);
+    if (line.validation) add(line.step, *line.validation, mended.validation);
   }
   return mended;
 }
@@ -137,23 +165,33 @@ MetricsLog::MetricsLog(const std::string& run, int64_t last_step)
   size_ = std::ssize(mended.text);
   steps_ = std::move(mended.steps);
   losses_ = std::move(mended.losses);
+  validation_ = std::move(mended.validation);
   damaged_ = mended.damaged;
+  open_to_append();
+}
+
+void MetricsLog::open_to_append() {
   descriptor_ = retry([&] { return open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC); });
   if (descriptor_ < 0) fail_log("append to", path_, errno);
 }
 
-MetricsLog::~MetricsLog() { close(descriptor_); }
+MetricsLog::~MetricsLog() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
 
-void MetricsLog::append(const StepMetrics& metrics, double images_per_s) {
+void MetricsLog::append(const StepMetrics& metrics, double images_per_s,
+                        const std::optional<ValidationLoss>& validation) {
   JsonObject line;
   line.set("step", json_value::write(metrics.step));
   line.set("loss", json_value::write(metrics.loss));
   line.set("grad_norm", json_value::write(metrics.gradient_norm));
   line.set("lr", json_value::write(metrics.learning_rate));
   line.set("images_per_s", json_value::write(images_per_s));
+  if (validation) ddpm::write(*validation, line);
   waiting_.push_back(line.dump(-1) + '\n');
   steps_.push_back(metrics.step);
   losses_.push_back(metrics.loss);
+  if (validation) add(metrics.step, *validation, validation_);
   write_waiting();
   for (; waiting_.size() > kMostWaiting; ++lost_) waiting_.pop_front();
 }
@@ -162,7 +200,7 @@ int MetricsLog::write_waiting() {
   while (!waiting_.empty()) {
     int error = 0;
     for (std::string_view rest = waiting_.front(); !rest.empty() && error == 0;) {
-      const ssize_t written = retry([&] { return write(descriptor_, rest.data(), rest.size()); });
+      const ssize_t written = retry([&] { return ::write(descriptor_, rest.data(), rest.size()); });
       if (written <= 0)
         error = written < 0 ? errno : ENOSPC;
       else
@@ -181,6 +219,34 @@ int MetricsLog::write_waiting() {
   return 0;
 }
 
+bool MetricsLog::lacks_validation(int64_t step) const {
+  if (steps_.empty() || steps_.back() != step) return false;
+  return validation_.steps.empty() || validation_.steps.back() != step;
+}
+
+void MetricsLog::add_validation(const ValidationLoss& validation) {
+  DDPM_CHECK(!steps_.empty() && lacks_validation(steps_.back()));
+  const auto amended = [&](std::string_view text) {
+    JsonObject line = JsonObject::parse(text, path_);
+    ddpm::write(validation, line);
+    return line.dump(-1) + '\n';
+  };
+  if (!waiting_.empty()) {
+    waiting_.back() = amended(waiting_.back());
+  } else {
+    std::string text = read_metrics(path_);
+    const size_t before = text.rfind('\n', text.size() - 2);
+    const size_t begin = before == std::string::npos ? 0 : before + 1;
+    text.replace(begin, std::string::npos, amended(std::string_view(text).substr(begin)));
+    // The file is replaced, so that it is whole at any time.
+    write_file_atomic(path_, text);
+    close(std::exchange(descriptor_, -1));
+    open_to_append();
+    size_ = std::ssize(text);
+  }
+  add(steps_.back(), validation, validation_);
+}
+
 void MetricsLog::sync() {
   if (const int error = write_waiting(); error != 0) fail_log("append to", path_, error);
   if (retry([&] { return fsync(descriptor_); }) != 0 && errno != EINVAL)
@@ -189,7 +255,9 @@ void MetricsLog::sync() {
 
 void MetricsLog::draw() const {
   const std::string path = (std::filesystem::path(run_) / "loss.png").string();
-  write_file_atomic(path, render_svg(loss_curve_svg({.steps = steps_, .losses = losses_})));
+  write_file_atomic(
+      path,
+      render_svg(loss_curve_svg({.steps = steps_, .losses = losses_, .validation = validation_})));
 }
 
 }  // namespace ddpm

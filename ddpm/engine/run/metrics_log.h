@@ -3,11 +3,14 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ddpm/data/plot.h"
 #include "ddpm/engine/trainer.h"
+#include "ddpm/engine/validation.h"
 
 namespace ddpm {
 
@@ -17,6 +20,8 @@ struct MetricsText {
   std::string text;
   std::vector<int64_t> steps;
   std::vector<double> losses;
+  // Of the lines that have one.
+  ValidationCurve validation;
   // How many lines were left out, except for those of steps after `last_step`.
   int64_t damaged = 0;
 };
@@ -39,10 +44,16 @@ class MetricsLog {
   // Whether RUN/metrics.jsonl has contents but no line of ours.
   static bool is_foreign(const std::string& run);
 
-  // Appends a line. If the disk is full, the line waits in memory and is written by the next call
-  // for which there is space. The file holds whole lines in any case. Throws SystemError for other
-  // failures.
-  void append(const StepMetrics& metrics, double images_per_s);
+  // Appends a line, with a validation if there is one. If the disk is full, the line waits in
+  // memory and is written by the next call for which there is space. The file holds whole lines in
+  // any case. Throws SystemError for other failures.
+  void append(const StepMetrics& metrics, double images_per_s,
+              const std::optional<ValidationLoss>& validation = std::nullopt);
+  // Whether the last line is of this step and has no validation.
+  bool lacks_validation(int64_t step) const;
+  // Adds a validation to the last line, which lacks it. Throws SystemError if that fails, and
+  // then changes nothing.
+  void add_validation(const ValidationLoss& validation);
   // Returns once all lines are on the disk. Throws SystemError, also if the disk is full.
   void sync();
   // How many lines wait for space. Of more than kMostWaiting, the oldest are lost.
@@ -57,6 +68,7 @@ class MetricsLog {
  private:
   // Writes the lines that wait. Returns 0, or the error of a full disk.
   int write_waiting();
+  void open_to_append();
 
   std::string run_;
   std::string path_;
@@ -67,6 +79,7 @@ class MetricsLog {
   int64_t lost_ = 0;
   std::vector<int64_t> steps_;
   std::vector<double> losses_;
+  ValidationCurve validation_;
   int64_t damaged_ = 0;
 };
 

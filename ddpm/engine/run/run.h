@@ -1,7 +1,8 @@
 // A training run in a directory, as an object that does one step at a time:
 //   config.json          every option, the seed, the version, and the run's id
 //   data.jsonl           the list of the pictures, with hashes
-//   metrics.jsonl        a line per logged step: step, loss, grad_norm, lr, images_per_s
+//   metrics.jsonl        a line per logged step: step, loss, grad_norm, lr, images_per_s; with
+//                        DataOptions::validation of some steps also val_loss and val_by_level
 //   samples/step-*.png   grids drawn with the averaged weights
 //   checkpoints/         the newest full states; a resumed run continues from the newest
 //   snapshots/           the averaged weights of every snapshot_every-th step
@@ -14,6 +15,7 @@
 //   eval.jsonl, eval.png, best.safetensors   with eval_every: the distances from the pictures so
 //   far,
 //                        their curve, and the averaged weights of the smallest
+//   tensorboard/         with RunOptions::tensorboard: the figures and grids as event files
 //
 // One thread works: it creates the run and calls the functions that are not const. Other threads
 // may call snapshot() and averaged_model() at the same time. A run prints nothing, catches no
@@ -25,6 +27,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ddpm/data/pictures.h"
 #include "ddpm/engine/generator.h"
@@ -44,6 +47,10 @@ struct RunMetrics {
   double gradient_norm = 0;
   double learning_rate = 0;
   double images_per_s = 0;
+  // The loss of the averaged weights on the pictures held out, if it was measured after this step,
+  // and its means over eight parts of the levels of noise, from the least noise to the most.
+  std::optional<double> validation_loss = std::nullopt;
+  std::vector<double> validation_by_level = {};
   // The step changed no weights, because its pictures, loss or gradient were not finite. The values
   // above may then be NaN.
   bool skipped = false;
@@ -75,8 +82,8 @@ struct RunObserver {
   std::function<void(const RunEvaluation&)> evaluated;
   // Something went wrong but was repaired, or does not end the training.
   std::function<void(const std::string& text)> warned;
-  // Asked while a grid or pictures for an evaluation are drawn. True stops the drawing. A resumed
-  // run then draws them.
+  // Asked while a grid or pictures for an evaluation are drawn, and during a validation. True stops
+  // it. A resumed run then makes it.
   std::function<bool()> stopping;
 };
 
@@ -196,6 +203,9 @@ class Run {
   const ModelConfig& config() const;
   int64_t parameter_count() const;
   RunMemoryForecast memory() const;
+  // The number of pictures that the run learns from, and of those that it holds out.
+  int64_t training_pictures() const;
+  int64_t held_out_pictures() const;
 
   // May be called on any thread while the run exists. Never waits for a step.
   RunSnapshot snapshot() const;

@@ -18,6 +18,7 @@
 #include "ddpm/base/text.h"
 #include "ddpm/data/batch_sampler.h"
 #include "ddpm/data/condition.h"
+#include "ddpm/data/held_out.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/checkpoint.h"
@@ -116,9 +117,9 @@ void RunSession::load(const PictureLoader& loader, bool resumed, const DataFinge
   pictures_ = loader({directory_, resumed, options_.data, known});
   if (!pictures_) fail("train", "the program returned no pictures");
   check_pictures(options_.data, *pictures_);
-  pictures_ = conditioned(std::move(pictures_), options_.data);
   options_.data.channels = std::to_string(pictures_->channels());
   fingerprint_ = pictures_->fingerprint();
+  split_pictures();
   if (!options_.data.wants_classes()) return;
   const std::vector<std::string> classes = pictures_->class_names();
   if (classes.empty()) fail_usage("train", "classes are to be learnt, but the pictures have none");
@@ -134,6 +135,24 @@ void RunSession::load(const PictureLoader& loader, bool resumed, const DataFinge
         "with a label-dropout of 0 the network never sees a picture without its class, so guidance "
         "will not work; 0.1 is usual");
   }
+}
+
+// Holds pictures out, and adds the condition to both parts.
+void RunSession::split_pictures() {
+  if (options_.data.validation == 0) {
+    pictures_ = conditioned(std::move(pictures_), options_.data);
+    return;
+  }
+  HeldOut parts = hold_out(std::move(pictures_), options_.data.validation);
+  pictures_ = conditioned(std::move(parts.training), options_.data);
+  const std::shared_ptr<const Pictures> held_out =
+      conditioned(std::move(parts.held_out), options_.data);
+  held_out_ = held_out->size();
+  validation_.emplace(held_out, parts.hashes, model(), loss_kind(options_.optimizer.loss),
+                      options_.optimizer.seed);
+  const int64_t every = options_.run.validate_every;
+  validate_every_ =
+      every > 0 ? every : usual_validation_interval(validation_->count(), options_.optimizer.batch);
 }
 
 void RunSession::start(const PictureLoader& pictures) {
@@ -185,8 +204,10 @@ void RunSession::make_trainer() {
   averaged_ = trainer_->averaged_network();
   const Process process(trainer_->config().process);
   const auto passes = [&](int64_t steps) { return completed({.steps = steps}, process).steps; };
-  forecast_ =
-      Forecast(options_, {.grid = passes(options_.run.sample_steps), .evaluation = passes(0)});
+  forecast_ = Forecast(options_, {.grid = passes(options_.run.sample_steps),
+                                  .evaluation = passes(0),
+                                  .validation = validation_ ? validation_->count() : 0,
+                                  .validate_every = validate_every_});
 }
 
 void RunSession::begin() {
@@ -217,6 +238,7 @@ void RunSession::begin() {
   guard_.emplace(directory_);
   if (guard_->damaged_lines() > 0)
     warn(fmt::format("guard.jsonl is damaged; lines left out: {}", guard_->damaged_lines()));
+  if (options_.run.tensorboard) board_.emplace(directory_, first_step_ + 1);
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
   if (first_step_ > 0) finish_last_save();
@@ -231,13 +253,13 @@ RunMetrics RunSession::step() {
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto batch = static_cast<double>(options_.optimizer.batch);
   if (done_step.skipped.empty()) forecast_.took(RunWork::kStep, seconds);
-  const RunMetrics metrics{.step = done_step.step,
-                           .loss = done_step.loss,
-                           .gradient_norm = done_step.gradient_norm,
-                           .learning_rate = done_step.learning_rate,
-                           .images_per_s = batch / seconds,
-                           .skipped = !done_step.skipped.empty(),
-                           .seconds_left = forecast_.seconds_left(done_step.step)};
+  RunMetrics metrics{.step = done_step.step,
+                     .loss = done_step.loss,
+                     .gradient_norm = done_step.gradient_norm,
+                     .learning_rate = done_step.learning_rate,
+                     .images_per_s = batch / seconds,
+                     .skipped = !done_step.skipped.empty(),
+                     .seconds_left = forecast_.seconds_left(done_step.step)};
   if (steps() < metrics.step) {
     // The run returned to an earlier step.
     const std::lock_guard lock(mutex_);
@@ -246,11 +268,15 @@ RunMetrics RunSession::step() {
   }
   images_since_line_ += batch;
   seconds_since_line_ += seconds;
-  if (!metrics.skipped && (due(options_.run.log_every) || done())) {
-    log_->append(done_step, images_since_line_ / seconds_since_line_);
-    images_since_line_ = seconds_since_line_ = 0;
-    report_waiting_lines();
+  std::optional<ValidationLoss> validation;
+  if (!metrics.skipped && validation_due())
+    timed(RunWork::kValidation, [&] { validation = validate(); });
+  if (validation) {
+    metrics.validation_loss = validation->mean;
+    metrics.validation_by_level = validation->by_level;
   }
+  if (!metrics.skipped && (due(options_.run.log_every) || validation_due() || done()))
+    write_line(done_step, validation);
   {
     const std::lock_guard lock(mutex_);
     seen_.steps = metrics.step;

@@ -23,7 +23,9 @@
 #include "ddpm/engine/run/guard.h"
 #include "ddpm/engine/run/metrics_log.h"
 #include "ddpm/engine/run/run.h"
+#include "ddpm/engine/run/tensorboard/board.h"
 #include "ddpm/engine/run_memory.h"
+#include "ddpm/engine/validation.h"
 
 namespace ddpm {
 
@@ -56,6 +58,8 @@ class RunSession {
   int64_t steps() const { return trainer_->steps(); }
   int64_t first_step() const { return first_step_; }
   bool done() const { return steps() >= options_.optimizer.steps; }
+  int64_t training_pictures() const { return pictures_->size(); }
+  int64_t held_out_pictures() const { return held_out_; }
 
   const RunMemoryForecast& memory() const { return memory_; }
   RunSnapshot snapshot() const;
@@ -76,6 +80,7 @@ class RunSession {
   };
 
   void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known);
+  void split_pictures();
   void make_trainer();
   static RunMemoryForecast forecast_memory(const RunMemory& needed);
   ModelConfig model() const;
@@ -117,6 +122,12 @@ class RunSession {
   bool draw_grid();
   bool evaluate();
 
+  bool validation_due() const { return validation_ && (due(validate_every_) || done()); }
+  std::optional<ValidationLoss> validate();
+  bool complete_validation();
+  void write_line(const StepMetrics& metrics, const std::optional<ValidationLoss>& validation);
+  void tell_board(const std::function<void(Board&)>& tell);
+
   void warn(const std::string& text) const {
     if (observer_.warned) observer_.warned(text);
   }
@@ -132,12 +143,18 @@ class RunSession {
   const RunObserver observer_;
   FolderLock lock_;
   RunConfig config_;
+  // Those that are learnt from.
   std::shared_ptr<const Pictures> pictures_;
+  // How many others there are.
+  int64_t held_out_ = 0;
   DataFingerprint fingerprint_;
   std::optional<BatchSampler> sampler_;
   std::unique_ptr<Trainer> trainer_;
   // Shares the trainer's averaged weights.
   std::unique_ptr<Network> averaged_;
+  // Nothing if no pictures are held out.
+  std::optional<Validation> validation_;
+  int64_t validate_every_ = 0;
   std::optional<MetricsLog> log_;
   std::optional<EvaluationLog> evaluations_;
   std::optional<RunJudge> judge_;
@@ -146,6 +163,9 @@ class RunSession {
   RunMemoryForecast memory_;
   // Started, and not resumed.
   bool is_new_ = false;
+  // With RunOptions::tensorboard.
+  std::optional<Board> board_;
+  bool warned_of_board_ = false;
   int64_t first_step_ = 0;
   // The step of the newest checkpoint, and that of model.safetensors.
   int64_t saved_ = -1, model_saved_ = -1;

@@ -43,6 +43,7 @@ void RunSession::finish_last_save() {
     if (step_of_model(snapshot, config_.id) != steps()) write_averaged(snapshot);
   }
   repair_averages();
+  complete_validation();
   tidy_up();
   {
     const std::lock_guard lock(mutex_);
@@ -90,7 +91,7 @@ void RunSession::save() {
 
 bool RunSession::finish() {
   save_at_end();
-  if (!done()) return false;
+  if (!done() || !complete_validation()) return false;
   const bool has_last_grid = grid_ == steps() || (steps() == first_step_ && has_grid());
   return (has_last_grid || draw_grid()) && evaluate();
 }
@@ -153,6 +154,7 @@ bool RunSession::draw_grid() {
   if (given_up) return false;
   if (!drawn) return true;
   grid_ = steps();
+  tell_board([&](Board& board) { board.add_picture(steps(), "samples", grid_path()); });
   {
     const std::lock_guard lock(mutex_);
     seen_.samples = grid_path();
@@ -188,6 +190,8 @@ bool RunSession::evaluate() {
     evaluations_->add(evaluation);
   });
   if (given_up) return false;
+  if (evaluated)
+    tell_board([&](Board& board) { board.add(steps(), {{"frechet", evaluation.frechet}}); });
   if (evaluated && observer_.evaluated) observer_.evaluated(evaluation);
   return true;
 }

@@ -8,6 +8,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
+#include "ddpm/data/held_out.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/run/session.h"
 #include "ddpm/engine/run/start.h"
@@ -18,11 +19,10 @@ namespace ddpm {
 // The names of the files, or the numbers of the pictures if a file holds several.
 std::vector<std::string> RunSession::names_of_pictures(int64_t step) {
   std::vector<std::string> names;
-  const std::vector<SourceFile>& files = fingerprint_.files;
-  const bool one_file_each = std::ssize(files) == pictures_->size();
+  const std::vector<SourceFile> files = file_of_each(*pictures_);
   for (const int64_t index : sampler_->at(step - 1).indices) {
-    names.push_back(one_file_each ? files[static_cast<size_t>(index)].name
-                                  : fmt::format("picture {}", index));
+    names.push_back(files.empty() ? fmt::format("picture {}", index)
+                                  : files[static_cast<size_t>(index)].name);
   }
   return names;
 }
@@ -99,6 +99,7 @@ void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
   log_.emplace(directory_, to);
   evaluations_.emplace(directory_, to);
   forget_averages_after(to);
+  tell_board([&](Board& board) { board.go_on_from(to + 1); });
   saved_ = to > 0 ? to : -1;
   model_saved_ = saved_;
   images_since_line_ = seconds_since_line_ = 0;
