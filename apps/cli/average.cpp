@@ -16,12 +16,15 @@
 #include "apps/cli/output.h"
 #include "apps/cli/outputs.h"
 #include "apps/cli/progress.h"
+#include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/text.h"
-#include "ddpm/engine/evaluator.h"
-#include "ddpm/engine/held_out_loss.h"
+#include "ddpm/data/held_out.h"
 #include "ddpm/engine/power_averages.h"
+#include "ddpm/engine/run/directory.h"
+#include "ddpm/engine/run/run_pictures.h"
+#include "ddpm/engine/validation.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
 
@@ -29,6 +32,9 @@ namespace ddpm::cli {
 namespace {
 
 constexpr int64_t kMostPictures = 1'000'000;
+// How often a width is tried on a picture at least, in all.
+constexpr int64_t kLeast = 1000;
+constexpr int64_t kBatch = 16;
 // The widths that --width auto tries: so many, each the same factor wider than the one before.
 constexpr int64_t kTried = 8;
 constexpr double kNarrowest = 0.01, kWidest = 0.25;
@@ -67,15 +73,14 @@ void check_flags(const Request& request, const Flags& flags) {
   check_output_name(request.out, "--out", ".safetensors");
   check_range("average", "--at", request.at, 0, kMostTrainedSteps);
   check_range("average", "--n", request.n, 1, kMostPictures);
-  if (request.chooses()) {
-    if (!request.pictures.data.empty()) return;
-    fail_usage("average",
-               "--width auto needs pictures that the training has not seen; give them with --data");
-  }
   for (const char* flag : {"data", "n", "seed", "background", "labels", "condition"}) {
-    if (!flags.given(flag)) continue;
+    if (request.chooses() || !flags.given(flag)) continue;
     fail_usage("average",
                fmt::format("--{} is for --width auto; leave it out, or give that", flag));
+  }
+  for (const char* flag : {"background", "labels", "condition"}) {
+    if (!request.pictures.data.empty() || !flags.given(flag)) continue;
+    fail_usage("average", fmt::format("--{} is for --data; leave it out, or give that", flag));
   }
 }
 
@@ -97,6 +102,34 @@ struct Trial {
   double loss = 0;
 };
 
+// Pictures that the training has not seen, and their hashes.
+struct Unseen {
+  std::shared_ptr<const Pictures> pictures;
+  std::vector<uint64_t> hashes;
+};
+
+// The pictures of --data, or without it those that the run holds out.
+Unseen unseen_pictures(const Request& request, const ModelConfig& config) {
+  if (!request.pictures.data.empty()) {
+    std::vector<std::string> notes;
+    const std::shared_ptr<const Pictures> pictures =
+        real_pictures(config, request.pictures, {config.height, config.width}, notes);
+    for (const std::string& note : notes) say(fmt::format("note: {}\n", printable(note)));
+    return {pictures, picture_hashes(*pictures)};
+  }
+  if (read_run_options(request.run).data.validation == 0) {
+    fail_usage("average",
+               "--width auto needs pictures that the training has not seen; give them with --data, "
+               "or train with --validation 0.05");
+  }
+  Progress progress("picture");
+  RunPictures pictures = pictures_of_run(request.run, {.loading = [&](int64_t done, int64_t total) {
+                                           progress.update(done, total, "reading");
+                                         }});
+  progress.finish();
+  return {std::move(pictures.held_out), std::move(pictures.hashes)};
+}
+
 // The losses of all widths that can be made. Throws UsageError if there are none.
 std::vector<Trial> try_widths(const Request& request, const KeptAverages& kept, Device device) {
   std::vector<Trial> trials;
@@ -114,29 +147,29 @@ std::vector<Trial> try_widths(const Request& request, const KeptAverages& kept, 
     kept.make(tried_widths().front());
   }
   const ModelConfig& config = kept.config();
-  std::vector<std::string> notes;
-  const std::shared_ptr<const Pictures> pictures =
-      real_pictures(config, request.pictures, {config.height, config.width}, notes);
-  const std::vector<int64_t> indices = real_indices(pictures->size(), request.n);
+  const Unseen unseen = unseen_pictures(request, config);
+  const int64_t used = std::min(unseen.pictures->size(), request.n);
+  const Validation validation(unseen.pictures, unseen.hashes, config,
+                              {.seed = request.seed, .most = request.n, .least = kLeast});
   Progress progress("picture");
-  HeldOutOptions options{.seed = request.seed};
-  const int64_t pass = std::ssize(indices) * options.repeats;
   for (size_t k = 0; k < trials.size(); ++k) {
     const Model model = kept.make(trials[k].width, device);
-    options.progress = [&](int64_t done, int64_t /*total*/) {
-      progress.update(static_cast<int64_t>(k) * pass + done, std::ssize(trials) * pass,
+    const Inference scope;
+    const auto go_on = [&](int64_t done) {
+      progress.update(static_cast<int64_t>(k) * validation.count() + done,
+                      std::ssize(trials) * validation.count(),
                       fmt::format("width {}", trials[k].width));
+      return true;
     };
-    trials[k].loss = held_out_loss(*model.network, config, *pictures, indices, options);
+    trials[k].loss = validation.loss(*model.network, kBatch, go_on)->mean;
   }
   progress.finish();
-  for (const std::string& note : notes) say(fmt::format("note: {}\n", printable(note)));
   if (!left_out.empty()) {
     say(fmt::format("not tried, because the kept averages cannot make them: {}\n",
                     fmt::join(left_out, ", ")));
   }
-  print(fmt::format("Loss of each width on {} picture{}, at step {}:\n", indices.size(),
-                    plural(std::ssize(indices)), kept.step()));
+  print(fmt::format("Loss of each width on {} picture{}, at step {}:\n", used, plural(used),
+                    kept.step()));
   return trials;
 }
 
@@ -196,10 +229,11 @@ Action average_command(Flags& flags) {
   const auto request = std::make_shared<Request>();
   flags.positional("RUN", request->run,
                    "a run that was trained with --power-average, with the averages it kept");
-  flags.add("width", request->width,
-            "relative width of the average: 0.1 is about the last tenth of the training; several "
-            "widths; or auto, the one with the smallest loss on --data",
-            "W|W,W,...|auto");
+  flags.add(
+      "width", request->width,
+      "relative width of the average: 0.1 is about the last tenth of the training; several "
+      "widths; or auto, the one with the smallest loss on pictures that the training has not seen",
+      "W|W,W,...|auto");
   flags.require();
   flags.add("out", request->out,
             "model file for the average; with several widths, -WIDTH is added to its name",
@@ -208,9 +242,11 @@ Action average_command(Flags& flags) {
   flags.add("at", request->at, "step of the average, 0 for the newest that was kept");
   request->machine.declare(flags);
   flags.group("With --width auto");
-  flags.add("data", request->pictures.data, "pictures that the training has not seen, see below",
+  flags.add("data", request->pictures.data,
+            "pictures that the training has not seen, see below; if not those that it held out "
+            "(ddpm train --validation)",
             "SOURCE");
-  flags.add("n", request->n, "the most pictures; of more, a random choice is used");
+  flags.add("n", request->n, "the most pictures; of more, a fixed choice is used");
   flags.add("seed", request->seed, "seed of the noise and its levels, the same for all widths");
   flags.add("background", request->pictures.background,
             "colour behind transparent pixels: a name or #rrggbb", "COLOUR");

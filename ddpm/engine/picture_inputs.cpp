@@ -25,9 +25,11 @@ ImageInputs inputs_of_pictures(const ModelConfig& config, const std::vector<int6
   if (config.network.classes() > 0) {
     inputs.labels = Tensor::full({count}, -1);
     for (int64_t n = 0; batch.labels.defined() && n < count; ++n) {
-      const auto label = static_cast<int64_t>(batch.labels.f32()[n]);
-      if (label >= 0)
-        inputs.labels.f32()[n] = static_cast<float>(labels[static_cast<size_t>(label)]);
+      const float label = batch.labels.f32()[n];
+      if (label < 0) continue;
+      if (!(label < static_cast<float>(labels.size())))
+        fail("dataset", fmt::format("a picture has class {} of {}", label, labels.size()));
+      inputs.labels.f32()[n] = static_cast<float>(labels[static_cast<size_t>(label)]);
     }
     inputs.labels = inputs.labels.to(device);
   }

@@ -15,7 +15,8 @@ namespace ddpm {
 void check_pictures_fit(const char* where, const ModelConfig& config, const Pictures& pictures);
 
 // The inputs for a batch of pictures. labels: the network's label of each of their classes
-// (ModelConfig::labels_of_classes()).
+// (ModelConfig::labels_of_classes()). Throws Error for a class
+// that the pictures do not have.
 ImageInputs inputs_of_pictures(const ModelConfig& config, const std::vector<int64_t>& labels,
                                const Batch& batch, Device device);
 

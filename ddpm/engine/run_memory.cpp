@@ -57,6 +57,14 @@ void evaluate(const Network& network, const ModelConfig& config, const RunMemory
   draw(network, config, std::min(part, drawn), kBatch);
 }
 
+// The pictures, their noise, the network's input, its target, and the parts of each picture.
+void validate(const Network& network, const ModelConfig& config) {
+  constexpr int64_t kOfPicture = 6;
+  const int64_t batch = grid_batch(config.height, config.width);
+  const Tensor noised = floats(kOfPicture * batch * values_of_picture(config));
+  network(dry_input(network, config, batch));
+}
+
 // A save converts one tensor after the other to the order of the file.
 void save(Network& network) {
   int64_t largest = 0;
@@ -92,6 +100,7 @@ RunMemory run_memory(const ModelConfig& config, const RunMemoryOptions& options)
   save(*averaged);
   if (options.run.sample_every > 0) draw_grid(*averaged, config, options.run);
   if (options.run.eval_every > 0) evaluate(*averaged, config, options);
+  if (options.validates) validate(*averaged, config);
   take_dry_flops();
   RunMemory result{.tensors = memory.bytes_reserved() + training.bytes_of_further_chunks()};
   // Measured. A thread: the scratch memory of its kernels, and its stack. The process: what the

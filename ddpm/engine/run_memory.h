@@ -15,12 +15,14 @@ struct RunMemoryOptions {
   RunOptions run;
   // The number of pictures.
   int64_t pictures = 0;
+  // Whether the loss on pictures held out is measured.
+  bool validates = false;
 };
 
 // In bytes. At most of the system, beside what the process holds when its pictures are loaded.
 struct RunMemory {
-  // What the allocator takes for the tensors of the training, of grids and of evaluations. The
-  // gaps between blocks count.
+  // What the allocator takes for the tensors of the training, of grids, evaluations and
+  // validations. The gaps between blocks count.
   int64_t tensors = 0;
   // Buffers of the kernels, stacks of the threads, and what is not in tensors.
   int64_t buffers = 0;
@@ -32,11 +34,12 @@ struct RunMemory {
 // threads and of those that draw curves, for libraries that it loads, and for the ends of segments.
 int64_t run_address_space();
 
-// How many pictures of a sample grid are drawn together. They are few, so that a request to stop is
-// noticed soon.
+// How many pictures of a sample grid or of a validation pass the network together. They are few, so
+// that a request to stop is noticed soon.
 int64_t grid_batch(int64_t height, int64_t width);
 
-// Runs two steps on Device::kDry, and what is drawn. Takes no memory. Throws as training_bytes().
+// Runs two steps on Device::kDry, what is drawn, and a validation. Takes no memory. Throws as
+// training_bytes().
 RunMemory run_memory(const ModelConfig& config, const RunMemoryOptions& options);
 
 }  // namespace ddpm

@@ -23,8 +23,6 @@ enum class Stream : uint64_t {
   kGridPictures = 12,
   kAugmentation = 20,
   kValidation = 30,
-  kHeldOutLevels = 40,
-  kHeldOutNoise = 41,
 };
 
 inline uint64_t seed_of(uint64_t run_seed, Stream stream) {

@@ -20,11 +20,10 @@ TEST(TrainOptions, AResumedRunMayChangeWhatDecidesNothingLearnt) {
     if (field.changeable()) changeable.insert(field.name());
   }
   EXPECT_EQ(changeable,
-            (std::set<std::string>{"data", "labels", "steps", "threads", "log_every", "save_every",
-                                   "sample_every", "sample_count", "sample_steps",
-                                   "keep_checkpoints", "snapshot_every", "eval_every", "eval_n",
-                                   "recompute", "power_average_every", "validate_every",
-                                   "tensorboard"}));
+            (std::set<std::string>{
+                "data", "labels", "steps", "threads", "log_every", "save_every", "sample_every",
+                "sample_count", "sample_steps", "keep_checkpoints", "snapshot_every", "eval_every",
+                "eval_n", "recompute", "power_average_every", "validate_every", "tensorboard"}));
 }
 
 TEST(TrainOptions, NoNameStandsForTwoFields) {

@@ -13,20 +13,20 @@
 #include "ddpm/base/philox.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/noised_batch.h"
+#include "ddpm/engine/picture_inputs.h"
 #include "ddpm/engine/streams.h"
 
 namespace ddpm {
 namespace {
 
-// At most kMostPictures pictures, by rising hash.
-std::vector<int64_t> chosen(const std::vector<uint64_t>& hashes) {
+// At most `most` pictures, by rising hash.
+std::vector<int64_t> chosen(const std::vector<uint64_t>& hashes, int64_t most) {
   std::vector<int64_t> order(hashes.size());
   std::iota(order.begin(), order.end(), int64_t{0});
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
     return hashes[static_cast<size_t>(a)] < hashes[static_cast<size_t>(b)];
   });
-  const auto most = static_cast<size_t>(Validation::kMostPictures);
-  order.resize(std::min(order.size(), most));
+  order.resize(std::min(order.size(), static_cast<size_t>(most)));
   return order;
 }
 
@@ -38,13 +38,19 @@ Tensor rows_of(const Tensor& all, int64_t n) {
 
 Validation::Validation(std::shared_ptr<const Pictures> pictures,
                        const std::vector<uint64_t>& hashes, const ModelConfig& config,
-                       LossKind loss, uint64_t seed)
-    : pictures_(std::move(pictures)), process_(config.process), loss_(loss) {
-  DDPM_CHECK(!hashes.empty() && std::ssize(hashes) == pictures_->size());
-  const std::vector<int64_t> order = chosen(hashes);
-  const int64_t rounds = (kLeast + std::ssize(order) - 1) / std::ssize(order);
+                       const ValidationOptions& options)
+    : pictures_(std::move(pictures)),
+      config_(config),
+      labels_(config.labels_of_classes(pictures_->class_names())),
+      process_(config.process),
+      loss_(options.loss) {
+  DDPM_CHECK(!hashes.empty() && std::ssize(hashes) == pictures_->size() && options.most >= 1);
+  check_pictures_fit("train", config, *pictures_);
+  const std::vector<int64_t> order = chosen(hashes, options.most);
+  const int64_t rounds =
+      std::max<int64_t>((options.least + std::ssize(order) - 1) / std::ssize(order), 1);
   const int64_t count = rounds * std::ssize(order);
-  const uint64_t noise = seed_of(seed, Stream::kValidation);
+  const uint64_t noise = seed_of(options.seed, Stream::kValidation);
   for (int64_t round = 0; round < rounds; ++round) {
     for (const int64_t picture : order) {
       const uint64_t of_picture = mix_seed(noise, hashes[static_cast<size_t>(picture)]);
@@ -80,10 +86,11 @@ std::vector<double> Validation::losses(const Network& network, int64_t begin, in
   const Shape image = {images.size(1), images.size(2), images.size(3)};
   const Tensor noise = noise_of(seeds, 0, process_.offset_noise(), image, device);  // [N, H, W, C]
   const NoisedBatch noised = noised_batch(process_, levels, images, noise);
-  const OptionalInputs taken = network.takes();
-  NetworkInput input{.x = Variable(noised.input), .t = noised.t};
-  if (taken.labels) input.labels = pictures.labels.to(device);
-  if (taken.condition) input.condition = Variable(pictures.condition.to(device));
+  const ImageInputs told = inputs_of_pictures(config_, labels_, pictures, device);
+  const NetworkInput input{.x = Variable(noised.input),
+                           .t = noised.t,
+                           .labels = told.labels,
+                           .condition = Variable(told.condition)};
   const Tensor output = network(input).value();  // [N, H, W, C or 2 C]
   std::vector<double> result;
   for (int64_t n = 0; n < end - begin; ++n) {
@@ -102,12 +109,12 @@ std::vector<double> Validation::losses(const Network& network, int64_t begin, in
 }
 
 std::optional<ValidationLoss> Validation::loss(const Network& network, int64_t batch,
-                                               const std::function<bool()>& stopping) const {
+                                               const std::function<bool(int64_t)>& go_on) const {
   DDPM_CHECK(batch >= 1);
   ValidationLoss result{.by_level = std::vector<double>(kBins, 0.0)};
   std::vector<int64_t> counts(kBins, 0);
   for (int64_t begin = 0; begin < count(); begin += batch) {
-    if (stopping && stopping()) return std::nullopt;
+    if (go_on && !go_on(begin)) return std::nullopt;
     const int64_t end = std::min(begin + batch, count());
     const std::vector<double> some = losses(network, begin, end);
     for (int64_t k = begin; k < end; ++k) {

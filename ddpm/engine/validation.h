@@ -1,5 +1,5 @@
 // The loss on pictures that a training does not learn from, with fixed noise and fixed levels of
-// noise, so that the losses of different steps can be compared.
+// noise, so that the losses of different steps and of different averages can be compared.
 #pragma once
 
 #include <cstdint>
@@ -25,31 +25,37 @@ struct ValidationLoss {
   std::vector<double> by_level;
 };
 
+struct ValidationOptions {
+  LossKind loss = LossKind::kMse;
+  uint64_t seed = 0;
+  // Of more pictures, those with the smallest hashes are used.
+  int64_t most = 1000;
+  // Fewer pictures are used several times, each time with another level and another noise, until
+  // there are this many.
+  int64_t least = 256;
+};
+
 class Validation {
  public:
   static constexpr int64_t kBins = 8;
-  // Of more pictures, those with the smallest hashes are used.
-  static constexpr int64_t kMostPictures = 1000;
-  // Fewer pictures are used several times, each time with another level and another noise, until
-  // there are this many.
-  static constexpr int64_t kLeast = 256;
 
-  // pictures: what the training does not learn from, of the size and with the conditions of
-  // `config`. hashes: a number for each picture that follows from the picture alone
-  // (data/held_out.h). It determines the picture's noise, together with the seed. The levels are
-  // quantiles of the distribution of levels in training, evenly spaced.
+  // pictures: what the training does not learn from. hashes: a number for each picture that follows
+  // from the picture alone (data/held_out.h). It determines the picture's noise, together with the
+  // seed. The levels are quantiles of the distribution of levels in training, evenly spaced. Throws
+  // UsageError if the channels, the conditions or the size do not fit the model.
   Validation(std::shared_ptr<const Pictures> pictures, const std::vector<uint64_t>& hashes,
-             const ModelConfig& config, LossKind loss, uint64_t seed);
+             const ModelConfig& config, const ValidationOptions& options);
 
   // How often the network is evaluated on a picture.
   int64_t count() const { return static_cast<int64_t>(uses_.size()); }
 
-  // The network gets the classes and conditions of the pictures, no earlier estimate, no dropout
-  // and no further noise. At most `batch` pictures pass it at once, which changes no bit of the
-  // result. Returns nothing if stopping() returned true between two batches. Throws Error if the
+  // The network gets the conditions of the pictures, the classes that it knows by name, no earlier
+  // estimate, no dropout and no further noise. At most `batch` pictures pass it at once, which
+  // changes no bit of the result. go_on() is called before each batch with the number of
+  // evaluations that are done. If it returns false, loss() returns nothing. Throws Error if the
   // loss is not finite, and what Pictures::batch() throws.
   std::optional<ValidationLoss> loss(const Network& network, int64_t batch,
-                                     const std::function<bool()>& stopping = {}) const;
+                                     const std::function<bool(int64_t done)>& go_on = {}) const;
 
  private:
   // A picture with its noise and its level.
@@ -64,6 +70,9 @@ class Validation {
   std::vector<double> losses(const Network& network, int64_t begin, int64_t end) const;
 
   std::shared_ptr<const Pictures> pictures_;
+  ModelConfig config_;
+  // The network's label of each class of the pictures.
+  std::vector<int64_t> labels_;
   Process process_;
   LossKind loss_;
   std::vector<Use> uses_;

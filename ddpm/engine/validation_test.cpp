@@ -42,7 +42,7 @@ std::vector<uint64_t> hashes(int64_t count) {
 
 ValidationLoss loss_of(const std::shared_ptr<const Pictures>& of, const ModelConfig& config,
                        const Network& network, int64_t batch, uint64_t seed = 3) {
-  return *Validation(of, hashes(of->size()), config, LossKind::kMse, seed).loss(network, batch);
+  return *Validation(of, hashes(of->size()), config, {.seed = seed}).loss(network, batch);
 }
 
 void fill(Network& network, float value) {
@@ -146,29 +146,32 @@ TEST(Validation, TheBitsDependOnNeitherBatchNorThreads) {
 
 TEST(Validation, TakesTheSmallestHashesOfManyPictures) {
   const ModelConfig config = test::small_config(100);
-  const Validation many(pictures(1200, wave), hashes(1200), config, LossKind::kMse, 0);
+  const Validation many(pictures(1200, wave), hashes(1200), config, {});
   EXPECT_EQ(many.count(), 1000);
-  EXPECT_EQ(Validation(pictures(255, wave), hashes(255), config, LossKind::kMse, 0).count(), 510);
-  EXPECT_EQ(Validation(pictures(256, wave), hashes(256), config, LossKind::kMse, 0).count(), 256);
-  EXPECT_EQ(Validation(pictures(1, wave), {7}, config, LossKind::kMse, 0).count(), 256);
-  EXPECT_THROW(Validation(pictures(2, wave), {7}, config, LossKind::kMse, 0), Error);
+  EXPECT_EQ(Validation(pictures(255, wave), hashes(255), config, {}).count(), 510);
+  EXPECT_EQ(Validation(pictures(256, wave), hashes(256), config, {}).count(), 256);
+  EXPECT_EQ(Validation(pictures(1, wave), {7}, config, {}).count(), 256);
+  EXPECT_THROW(Validation(pictures(2, wave), {7}, config, {}), Error);
 }
 
 TEST(Validation, StopsWhenAsked) {
   const ModelConfig config = test::small_config(100);
-  const Validation validation(pictures(1, wave), {7}, config, LossKind::kL1, 0);
+  const Validation validation(pictures(1, wave), {7}, config, {.loss = LossKind::kL1});
   const auto network = make_network(config.network);
   int asked = 0;
-  EXPECT_FALSE(validation.loss(*network, 100, [&] { return ++asked == 3; }));
+  EXPECT_FALSE(validation.loss(*network, 100, [&](int64_t done) {
+    EXPECT_EQ(done, 100 * asked);
+    return ++asked < 3;
+  }));
   EXPECT_EQ(asked, 3);
-  EXPECT_TRUE(validation.loss(*network, 100, [] { return false; }));
+  EXPECT_TRUE(validation.loss(*network, 100, [](int64_t) { return true; }));
 }
 
 TEST(Validation, ALossThatIsNotFiniteIsAnError) {
   const ModelConfig config = test::small_config(100);
   const auto network = make_network(config.network);
   fill(*network, 1e30f);
-  const Validation validation(pictures(1, wave), {7}, config, LossKind::kMse, 0);
+  const Validation validation(pictures(1, wave), {7}, config, {});
   EXPECT_THROW(validation.loss(*network, 100), Error);
 }
 

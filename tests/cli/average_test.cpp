@@ -92,13 +92,26 @@ TEST_F(Average, AutoTakesTheWidthWithTheSmallestLoss) {
   EXPECT_EQ(again.out, made.out);
 }
 
+TEST_F(Average, AutoTakesThePicturesThatTheRunHoldsOut) {
+  make_pictures(pictures_, 12);
+  train({"--power-average", "auto", "--power-average-every", "4", "--validation", "0.4"});
+  const std::string config = read_file(run_ + "/config.json");
+  const Outcome made = average({"--width", "auto"});
+  ASSERT_EQ(made.status, 0) << made.err;
+  EXPECT_THAT(made.out,
+              ::testing::ContainsRegex("Loss of each width on [2-8] pictures, at step 32"));
+  EXPECT_EQ(read_file(run_ + "/config.json"), config);
+  EXPECT_THAT(average({"--width", "auto", "--data", pictures_}).out, HasSubstr("on 12 pictures"));
+  expect_refused(words({"--width", "auto", "--background", "black"}), 2, "for --data");
+}
+
 TEST_F(Average, RefusesWhatCannotBe) {
   expect_refused(words({"--width", "wide"}), 2, "not a list of widths such as 0.05,0.1");
   expect_refused(words({"--width", "none"}), 2, "no width");
   expect_refused(words({"--width", "0.4"}), 2, "0.4 but must be from 0.0001");
   expect_refused(words({"--width", "0.006"}), 2, "Widths from ");
   expect_refused(words({"--width", "0.1", "--at", "9"}), 2, "there are those of the steps 4, 8");
-  expect_refused(words({"--width", "auto"}), 2, "--data");
+  expect_refused(words({"--width", "auto"}), 2, "--validation");
   expect_refused(words({"--width", "0.1", "--n", "9"}), 2, "--n is for --width auto");
   expect_refused(words({"--width", "auto", "--data", folder_ / "absent"}), 1, "absent");
   expect_refused({"average", folder_ / "absent", "--width", "0.1", "--out", out_}, 1, "absent");

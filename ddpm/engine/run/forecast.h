@@ -48,7 +48,7 @@ class Forecast {
 
   int64_t all_steps_ = 0;
   // By RunWork, without kStep.
-  std::array<Kind, 6> kinds_;
+  std::array<Kind, 7> kinds_;
   // Of all steps but the first, which prepares what later steps reuse.
   int64_t count_ = 0;
   double sum_ = 0, weight_ = 0;

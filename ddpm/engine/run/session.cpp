@@ -17,8 +17,6 @@
 #include "ddpm/base/memory.h"
 #include "ddpm/base/text.h"
 #include "ddpm/data/batch_sampler.h"
-#include "ddpm/data/condition.h"
-#include "ddpm/data/held_out.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/checkpoint.h"
@@ -26,6 +24,7 @@
 #include "ddpm/engine/run/checked_pictures.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/metrics_log.h"
+#include "ddpm/engine/run/run_pictures.h"
 #include "ddpm/engine/run/start.h"
 #include "ddpm/engine/streams.h"
 #include "ddpm/nn/network.h"
@@ -35,20 +34,6 @@ namespace ddpm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// The pictures with the condition that the options ask for.
-std::shared_ptr<const Pictures> conditioned(std::shared_ptr<const Pictures> pictures,
-                                            const DataOptions& options) {
-  const ImageCondition condition = parse_condition(options.condition);
-  if (condition.computed()) return with_condition(std::move(pictures), condition);
-  if (condition.kind == ImageCondition::Kind::kPairs && pictures->condition_channels() == 0) {
-    fail_usage("train",
-               fmt::format("the pictures come without conditions, so those of {} cannot be "
-                           "told which they belong to; give them as pairs",
-                           condition.folder));
-  }
-  return pictures;
-}
 
 }  // namespace
 
@@ -137,19 +122,14 @@ void RunSession::load(const PictureLoader& loader, bool resumed, const DataFinge
   }
 }
 
-// Holds pictures out, and adds the condition to both parts.
 void RunSession::split_pictures() {
-  if (options_.data.validation == 0) {
-    pictures_ = conditioned(std::move(pictures_), options_.data);
-    return;
-  }
-  HeldOut parts = hold_out(std::move(pictures_), options_.data.validation);
-  pictures_ = conditioned(std::move(parts.training), options_.data);
-  const std::shared_ptr<const Pictures> held_out =
-      conditioned(std::move(parts.held_out), options_.data);
-  held_out_ = held_out->size();
-  validation_.emplace(held_out, parts.hashes, model(), loss_kind(options_.optimizer.loss),
-                      options_.optimizer.seed);
+  RunPictures parts = run_pictures(std::move(pictures_), options_.data);
+  pictures_ = std::move(parts.training);
+  if (!parts.held_out) return;
+  held_out_ = parts.held_out->size();
+  validation_.emplace(parts.held_out, parts.hashes, model(),
+                      ValidationOptions{.loss = loss_kind(options_.optimizer.loss),
+                                        .seed = options_.optimizer.seed});
   const int64_t every = options_.run.validate_every;
   validate_every_ =
       every > 0 ? every : usual_validation_interval(validation_->count(), options_.optimizer.batch);
@@ -194,8 +174,10 @@ void RunSession::make_trainer() {
                                        .seed = seed_of(options.seed, Stream::kPictureOrder),
                                        .flip = options_.data.flip});
   // The memory of the pictures is already in use, so only that of the training is checked.
-  const RunMemoryOptions asked{
-      .optimizer = options, .run = options_.run, .pictures = pictures_->size()};
+  const RunMemoryOptions asked{.optimizer = options,
+                               .run = options_.run,
+                               .pictures = pictures_->size(),
+                               .validates = validation_.has_value()};
   require_memory_for_run(model(), asked, 0);
   memory_ = forecast_memory(run_memory(model(), asked));
   trainer_ = std::make_unique<Trainer>(options, model(), [this](int64_t step) {

@@ -1,7 +1,6 @@
 // What a session tells about its steps: validations, metrics.jsonl and TensorBoard's files.
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
@@ -25,11 +24,11 @@ Board::Scalars scalars_of(const ValidationLoss& validation) {
 // warns.
 std::optional<ValidationLoss> RunSession::validate() {
   const ImageSize size = pictures_->image_size();
-  // Small, because the memory is needed for training.
-  const int64_t batch = std::clamp<int64_t>(16 * 32 * 32 / (size.height * size.width), 1, 16);
+  const auto go_on = [this](int64_t) { return !observer_.stopping || !observer_.stopping(); };
   std::optional<ValidationLoss> validation;
-  attempt("the loss on the pictures held out was not measured",
-          [&] { validation = validation_->loss(*averaged_, batch, observer_.stopping); });
+  attempt("the loss on the pictures held out was not measured", [&] {
+    validation = validation_->loss(*averaged_, grid_batch(size.height, size.width), go_on);
+  });
   return validation;
 }
 
