@@ -82,7 +82,9 @@ void Progress::draw() {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
   std::string text = fmt::format("{} {}/{}", unit_, done_, total_);
   if (!detail_.empty()) text += "  " + printable(detail_);
-  if (done_ < total_ && done_ > first_) {
+  // The first moments tell little about the rest.
+  constexpr double kSoonest = 1;
+  if (done_ < total_ && done_ > first_ && (elapsed > kSoonest || seconds_left_)) {
     const double each = elapsed / static_cast<double>(done_ - first_);
     const double left = each * static_cast<double>(total_ - done_);
     text += fmt::format("  {} left", clock_text(seconds_left_.value_or(left)));

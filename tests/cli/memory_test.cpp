@@ -130,6 +130,12 @@ TEST_F(RunMemoryTest, OfEvaluations) {
       {"--dim", "8", "--batch", "1", "--size", "16", "--eval-every", "2", "--eval-n", "64"});
 }
 
+TEST_F(RunMemoryTest, OfValidations) {
+  make_pictures(folder_ / "pictures", 20);
+  expect_as_announced({"--dim", "32", "--batch", "1", "--size", "64", "--validation", "0.4",
+                       "--validate-every", "1", "--sample-every", "0", "--tensorboard"});
+}
+
 // Whatever the limit is: a run is refused at once, or it ends well.
 TEST_F(RunMemoryTest, WhatIsSaidToFitFits) {
   int refused = 0, done = 0;
