@@ -61,7 +61,7 @@ int run(Request& request, const Flags& flags) {
       "{} levels for {}; distance from a fine trajectory on other pictures: {:.4f}, "
       "with the spacing {} {:.4f}\nwrote {}\nTo make pictures with it:\n"
       "  ddpm sample {} --out grid.png\n",
-      result.levels.times.size(), result.levels.sampler, result.after, result.began_with,
+      result.levels.times.size(), result.levels.sampler, result.after, result.best_spacing,
       result.before, printable(request.out), shell_word(request.out)));
   return 0;
 }

@@ -20,6 +20,8 @@ using Times = std::vector<double>;
 
 // Shares of the gap to the neighbour by which levels are moved, one round of trials each.
 constexpr double kShares[] = {0.5, 0.3, 0.3, 0.15, 0.15, 0.08};
+// From how many spacings the search begins, the best ones. Each may end in another local minimum.
+constexpr int64_t kSearches = 2;
 constexpr int64_t kFineEvaluations = 128;
 constexpr const char* kTunedSampler = "unipc";
 
@@ -90,6 +92,62 @@ void check(const SamplerOptions& sampling) {
                                  kind.name, kind.eta ? ", or --eta 0" : ""));
 }
 
+// Levels, and the distance of what is drawn at them.
+struct Begin {
+  std::string spacing;
+  Times times;
+  double distance = 0;
+};
+
+// The levels of every spacing that has room for so many.
+std::vector<Begin> spacings_to_begin_with(const SamplerOptions& asked, const Process& process) {
+  std::vector<Begin> begins;
+  for (const std::string& spacing : fitting_spacings(asked, process)) {
+    SamplerOptions sampling = asked;
+    sampling.spacing = spacing;
+    begins.push_back({spacing, times_of(sampling_levels(sampling, process))});
+  }
+  return begins;
+}
+
+// Counts trials and reports them.
+class Counter {
+ public:
+  Counter(const TuneProgress& progress, int64_t most) : progress_(progress), most_(most) {}
+
+  // The most trials that are still to come.
+  void expect(int64_t more) { most_ = trial_ + more; }
+  void done(double distance) {
+    least_ = std::min(least_, distance);
+    if (progress_ && !progress_(++trial_, most_, least_)) fail("tune", "cancelled");
+  }
+
+ private:
+  const TuneProgress& progress_;
+  int64_t trial_ = 0, most_ = 0;
+  double least_ = std::numeric_limits<double>::infinity();
+};
+
+int64_t trials_of_search(const Begin& begin) {
+  return 2 * std::ssize(begin.times) * std::ssize(kShares);
+}
+
+// Moves one level after the other, and keeps what helps.
+Begin search(const Process& process, Trials& trials, Begin best, Counter& counter) {
+  for (const double share : kShares) {
+    for (size_t i = 0; i < best.times.size(); ++i) {
+      for (const bool up : {true, false}) {
+        const Times candidate = moved(process, best.times, i, up, share);
+        const double distance =
+            candidate == best.times ? best.distance : trials.distance(candidate);
+        if (distance < best.distance) best.distance = distance, best.times = candidate;
+        counter.done(best.distance);
+      }
+    }
+  }
+  return best;
+}
+
 }  // namespace
 
 TuneResult tune(const Network& network, const ModelConfig& config, const GenerateOptions& options,
@@ -105,50 +163,36 @@ TuneResult tune(const Network& network, const ModelConfig& config, const Generat
   plain.tuned = {.sampler = drawn.sampling.sampler, .order = drawn.sampling.order};
   Trials trials(network, plain, drawn);
 
-  TuneResult result{.levels = plain.tuned};
-  double best = std::numeric_limits<double>::infinity();
-  Times times;
-  int64_t trial = 0, most = 0;
-  const auto report = [&] {
-    if (progress && !progress(++trial, most, best)) fail("tune", "cancelled");
-  };
-  std::vector<std::pair<std::string, Times>> begins;
-  for (const std::string& spacing : fitting_spacings(drawn.sampling, process)) {
-    SamplerOptions sampling = drawn.sampling;
-    sampling.spacing = spacing;
-    begins.emplace_back(spacing, times_of(sampling_levels(sampling, process)));
-  }
+  std::vector<Begin> begins = spacings_to_begin_with(drawn.sampling, process);
+  const auto searches = std::min<int64_t>(kSearches, std::ssize(begins));
   // Heun's method has more levels on some spacings than on others.
-  const auto most_levels = std::ranges::max(begins, {}, [](const auto& begin) {
-                             return begin.second.size();
-                           }).second.size();
-  const auto trials_of = [&](size_t levels) {
-    return std::ssize(begins) + 2 * static_cast<int64_t>(levels) * std::ssize(kShares);
-  };
-  most = trials_of(most_levels);
-  for (const auto& [name, candidate] : begins) {
-    const double distance = trials.distance(candidate);
-    if (distance < best) best = distance, times = candidate, result.began_with = name;
-    report();
+  int64_t longest = 0;
+  for (const Begin& begin : begins) longest = std::max(longest, trials_of_search(begin));
+  Counter counter(progress, std::ssize(begins) + searches * longest);
+  for (Begin& begin : begins) {
+    begin.distance = trials.distance(begin.times);
+    counter.done(begin.distance);
   }
-  const Times first = times;
-  most = trials_of(times.size());
-  for (const double share : kShares) {
-    for (size_t i = 0; i < times.size(); ++i) {
-      for (const bool up : {true, false}) {
-        const Times candidate = moved(process, times, i, up, share);
-        const double distance = candidate == times ? best : trials.distance(candidate);
-        if (distance < best) best = distance, times = candidate;
-        report();
-      }
-    }
-  }
-  drawn.first = options.first + options.count;
+  std::ranges::stable_sort(begins, {}, &Begin::distance);
+  int64_t left = 0;
+  for (int64_t k = 0; k < searches; ++k) left += trials_of_search(begins[static_cast<size_t>(k)]);
+  counter.expect(left);
+  const Begin first = begins.front();
+  std::vector<Begin> found = {first};
+  for (int64_t k = 0; k < searches; ++k)
+    found.push_back(search(process, trials, begins[static_cast<size_t>(k)], counter));
+  // What fits the pictures of the search best need not be the best for others.
+  drawn.first += options.count;
+  Trials choice(network, plain, drawn);
+  for (Begin& levels : found) levels.distance = choice.distance(levels.times);
+  const Begin best = *std::ranges::min_element(found, {}, &Begin::distance);
+  drawn.first += options.count;
   Trials others(network, plain, drawn);
-  result.before = others.distance(first);
-  result.after = others.distance(times);
-  if (!(result.after < result.before)) times = first, result.after = result.before;
-  result.levels.times = times;
+  TuneResult result{.levels = plain.tuned,
+                    .best_spacing = first.spacing,
+                    .before = others.distance(first.times),
+                    .after = others.distance(best.times)};
+  result.levels.times = best.times;
   return result;
 }
 

@@ -13,11 +13,11 @@ class Network;
 
 struct TuneResult {
   TunedLevels levels;
-  // The spacing that the search began with, the best of all.
-  std::string began_with;
+  // The spacing whose levels come closest.
+  std::string best_spacing;
   // Root mean square distances between the values of pictures in [-1, 1] drawn in few evaluations
-  // and the same pictures drawn in many, on pictures that the search did not look at: at the levels
-  // that it began with, and at the tuned levels.
+  // and the same pictures drawn in many, on pictures that did not help to choose the levels: at the
+  // levels of that spacing, and at the tuned levels.
   double before = 0;
   double after = 0;
 };
@@ -29,10 +29,11 @@ using TuneProgress = std::function<bool(int64_t trial, int64_t most, double dist
 // Chooses levels for the sampler, order, number of evaluations and guidance of `options`, so that
 // options.count pictures of options.seed end as close as possible to those of a fine trajectory
 // from the same noise. The same is done by Xue et al. 2024 (arXiv:2402.17376) with a bound of the
-// error in place of the error. It moves one level at a time between its neighbours, by shares of
-// the gap that fall, and keeps what helps. If the result does not help on other pictures, the
-// levels are those of the spacing that it began with. The sampler "auto" is unipc here. Throws
-// UsageError as generate(), and for a sampler that adds noise.
+// error in place of the error. It begins with each of the two best spacings, moves one level at a
+// time between its neighbours, by shares of the gap that fall, and keeps what helps. Of the two
+// results and the levels of the best spacing, it chooses those that are best on further pictures.
+// The sampler "auto" is unipc here. Throws UsageError as generate(), and for a sampler that adds
+// noise.
 TuneResult tune(const Network& network, const ModelConfig& config, const GenerateOptions& options,
                 const TuneProgress& progress = {});
 

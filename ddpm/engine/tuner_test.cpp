@@ -97,7 +97,7 @@ TEST_F(Tuner, LeavesOutSpacingsThatHaveTooFewLevels) {
   EXPECT_EQ(most, (std::vector<std::string>{"trailing", "karras", "log-snr", "balanced"}));
   const TuneResult result = tune(*network_, config_, options_);
   EXPECT_EQ(result.levels.times.size(), 6u);
-  EXPECT_NE(std::find(most.begin(), most.end(), result.began_with), most.end());
+  EXPECT_NE(std::find(most.begin(), most.end(), result.best_spacing), most.end());
   options_.sampling.steps = 5;
   EXPECT_EQ(fitting_spacings(options_.sampling, process).size(), 6u);
 }
