@@ -33,7 +33,7 @@ namespace {
 
 constexpr int64_t kMostPictures = 1'000'000;
 // How often a width is tried on a picture at least, in all.
-constexpr int64_t kLeast = 1000;
+constexpr int64_t kLeastTrials = 1000;
 constexpr int64_t kBatch = 16;
 // The widths that --width auto tries: so many, each the same factor wider than the one before.
 constexpr int64_t kTried = 8;
@@ -117,16 +117,22 @@ Unseen unseen_pictures(const Request& request, const ModelConfig& config) {
     for (const std::string& note : notes) say(fmt::format("note: {}\n", printable(note)));
     return {pictures, picture_hashes(*pictures)};
   }
-  if (read_run_options(request.run).data.validation == 0) {
+  const DataOptions data = read_run_options(request.run).data;
+  if (data.validation == 0) {
     fail_usage("average",
                "--width auto needs pictures that the training has not seen; give them with --data, "
                "or train with --validation 0.05");
   }
   Progress progress("picture");
-  RunPictures pictures = pictures_of_run(request.run, {.loading = [&](int64_t done, int64_t total) {
-                                           progress.update(done, total, "reading");
-                                         }});
-  progress.finish();
+  const SourceEvents events{
+      .loading = [&](int64_t done, int64_t total) { progress.update(done, total, "reading"); },
+      .loaded =
+          [&](const LoadReport& report, const Pictures&) {
+            progress.finish();
+            report_skipped(report, data.source);
+          },
+  };
+  RunPictures pictures = pictures_of_run(request.run, events);
   return {std::move(pictures.held_out), std::move(pictures.hashes)};
 }
 
@@ -150,7 +156,10 @@ std::vector<Trial> try_widths(const Request& request, const KeptAverages& kept, 
   const Unseen unseen = unseen_pictures(request, config);
   const int64_t used = std::min(unseen.pictures->size(), request.n);
   const Validation validation(unseen.pictures, unseen.hashes, config,
-                              {.seed = request.seed, .most = request.n, .least = kLeast});
+                              {.loss = loss_kind(read_run_options(request.run).optimizer.loss),
+                               .seed = request.seed,
+                               .most = request.n,
+                               .least = kLeastTrials});
   Progress progress("picture");
   for (size_t k = 0; k < trials.size(); ++k) {
     const Model model = kept.make(trials[k].width, device);
@@ -243,10 +252,10 @@ Action average_command(Flags& flags) {
   request->machine.declare(flags);
   flags.group("With --width auto");
   flags.add("data", request->pictures.data,
-            "pictures that the training has not seen, see below; if not those that it held out "
-            "(ddpm train --validation)",
+            "pictures that the training has not seen, see below; without it, those that "
+            "the run held out (ddpm train --validation)",
             "SOURCE");
-  flags.add("n", request->n, "the most pictures; of more, a fixed choice is used");
+  flags.add("n", request->n, "the most pictures; of more, those with the smallest hashes are used");
   flags.add("seed", request->seed, "seed of the noise and its levels, the same for all widths");
   flags.add("background", request->pictures.background,
             "colour behind transparent pixels: a name or #rrggbb", "COLOUR");

@@ -27,10 +27,7 @@ LoadedPictures load(const std::string& source, const ImageCondition& condition,
       load_pictures(source, condition, options,
                     [&](int64_t done, int64_t total) { progress.update(done, total, "reading"); });
   progress.finish();
-  if (const size_t skipped = loaded.report.skipped.size(); skipped > 0) {
-    say(fmt::format("skipped {} file{} of {}; 'ddpm data' lists all\n", skipped,
-                    plural(static_cast<int64_t>(skipped)), printable(source)));
-  }
+  report_skipped(loaded.report, source);
   return loaded;
 }
 
@@ -97,6 +94,13 @@ void SetFlags::declare(Flags& flags) {
   flags.add("condition", condition,
             "for a model that draws from other pictures: the folder of those that go with SOURCE",
             "DIR");
+}
+
+void report_skipped(const LoadReport& report, const std::string& source) {
+  const auto skipped = std::ssize(report.skipped);
+  if (skipped == 0) return;
+  say(fmt::format("skipped {} file{} of {}; 'ddpm data' lists all\n", skipped, plural(skipped),
+                  printable(source)));
 }
 
 bool names_pictures(const std::string& path) {

@@ -8,6 +8,7 @@
 
 #include "apps/cli/flags.h"
 #include "ddpm/data/pictures.h"
+#include "ddpm/data/source.h"
 #include "ddpm/engine/drawn_pictures.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
@@ -30,6 +31,9 @@ struct Sets {
   // For the user, one sentence each.
   std::vector<std::string> notes;
 };
+
+// Says that files were left out, if some were.
+void report_skipped(const LoadReport& report, const std::string& source);
 
 // Whether the argument MODEL names a source of pictures instead.
 bool names_pictures(const std::string& path);

@@ -226,7 +226,8 @@ int show_recipe(const Request& request) {
 // The largest resident set of `ddpm train`, without its pictures.
 void estimate_training(const TrainOptions& options, const ModelConfig& config, Report& report) {
   RunMemoryOptions& asked = report.asked;
-  asked = {.optimizer = options.optimizer, .run = options.run};
+  asked = {
+      .optimizer = options.optimizer, .run = options.run, .validates = options.data.validation > 0};
   // ddpm train also loads the library that decodes pictures.
   constexpr int64_t kLibrary = 25'000'000;
   const int64_t process = process_memory().resident + kLibrary;

@@ -99,7 +99,7 @@ std::vector<SourceFile> file_of_each(const Pictures& pictures) {
   std::vector<SourceFile> files = pictures.fingerprint().files;
   const int64_t count = pictures.size();
   // "pixels": the first entry of array_pictures().
-  if (std::ssize(files) < count || files.front().name == "pixels") return {};
+  if (files.empty() || std::ssize(files) < count || files.front().name == "pixels") return {};
   const DataFingerprint others{{files.begin() + count, files.end()}};
   files.resize(static_cast<size_t>(count));
   const auto told = std::count_if(others.files.begin(), others.files.end(), tells_of_all);
@@ -145,6 +145,7 @@ HeldOut hold_out(std::shared_ptr<const Pictures> pictures, double share) {
                                     hashes.size() == 1 ? "" : "s",
                                     held_out.empty() ? "a larger" : "a smaller"));
   }
+  result.training_numbers = learnt;
   result.training = chosen_pictures(pictures, std::move(learnt));
   result.held_out = chosen_pictures(std::move(pictures), std::move(held_out));
   return result;

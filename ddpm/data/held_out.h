@@ -26,6 +26,8 @@ std::shared_ptr<const Pictures> chosen_pictures(std::shared_ptr<const Pictures> 
 struct HeldOut {
   // Both keep the order of the pictures.
   std::shared_ptr<const Pictures> training, held_out;
+  // The indices of those to learn from.
+  std::vector<int64_t> training_numbers;
   // picture_hashes() of those held out.
   std::vector<uint64_t> hashes;
 };

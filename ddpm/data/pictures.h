@@ -85,7 +85,7 @@ class Pictures {
   virtual DataFingerprint fingerprint() const = 0;
 
   // Returns the pictures of a plan in its order, in host memory. The result depends only on the
-  // plan. Thread-safe. Throws Error for an index out of range.
+  // plan, in every process. Thread-safe. Throws Error for an index out of range.
   virtual Batch batch(const BatchPlan& plan) const = 0;
 };
 

@@ -22,7 +22,7 @@ struct LossCurve {
   std::vector<int64_t> steps;
   // One for each step. Values that are not finite are left out.
   std::vector<double> losses;
-  std::string title = "Training loss";
+  std::string title = "Loss";
   // Drawn as a second line, and by level as a strip below the chart. May be empty.
   ValidationCurve validation = {};
 };

@@ -21,7 +21,10 @@ void check(const TrainOptions& options) {
   options.network.check_image(size.height, size.width);
   // Uses the fewest channels that pictures may have.
   require_memory_for_run(options.model_config(size.height, size.width, 1),
-                         {.optimizer = options.optimizer, .run = options.run}, 0);
+                         {.optimizer = options.optimizer,
+                          .run = options.run,
+                          .validates = options.data.validation > 0},
+                         0);
 }
 
 // Sets size, channels and classes in the options to those of the given pictures.

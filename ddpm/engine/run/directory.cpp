@@ -309,17 +309,22 @@ void write_data_index(const std::string& run, const DataFingerprint& data) {
   write_file_atomic(in_run(run, "data.jsonl"), to_text(data));
 }
 
+std::string changes_of_data(const RunConfig& config, const DataFingerprint& before,
+                            const DataFingerprint& now) {
+  if (config.data_hashes.empty() || config.data_hashes.back() == now.hash()) return "";
+  return before.files.empty() ? "their hash differs" : describe_changes(before, now);
+}
+
 void check_data(const std::string& run, RunConfig& config, const DataFingerprint& before,
                 const DataFingerprint& now, bool accept_changes) {
   const std::string hash = now.hash();
   if (!config.data_hashes.empty() && config.data_hashes.back() == hash) return;
-  if (!config.data_hashes.empty() && !accept_changes && !newest_was_trained_on(hash, run, config)) {
+  const std::string changes = changes_of_data(config, before, now);
+  if (!changes.empty() && !accept_changes && !newest_was_trained_on(hash, run, config)) {
     fail_usage("train", fmt::format("the pictures are not those that {} was trained on: {}. Put "
                                     "them back, or add --accept-changed-data to go on with them "
                                     "as they are now",
-                                    run,
-                                    before.files.empty() ? "their hash differs"
-                                                         : describe_changes(before, now)));
+                                    run, changes));
   }
   config.data_hashes.push_back(hash);
 }

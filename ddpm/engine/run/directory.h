@@ -74,6 +74,10 @@ std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config);
 // one in the configuration.
 DataFingerprint read_data_index(const std::string& run, const RunConfig& config);
 void write_data_index(const std::string& run, const DataFingerprint& data);
+// How the pictures differ from those that the run was trained on last. Empty if they do not, or if
+// those are not known. `before` is the index. It has no files if it is lost.
+std::string changes_of_data(const RunConfig& config, const DataFingerprint& before,
+                            const DataFingerprint& now);
 // Adds the hash of the pictures to the configuration. If the pictures have changed since the run
 // was started and the user has not accepted that, throws UsageError that says what changed.
 // `before` is the index. It has no files if it is lost.

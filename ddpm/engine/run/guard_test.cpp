@@ -1,5 +1,6 @@
 #include "ddpm/engine/run/guard.h"
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -113,6 +114,20 @@ TEST_F(GuardedRun, ABadStepIsSkippedAndItsPicturesAreNamed) {
   EXPECT_EQ(train("b", {}), "");
   EXPECT_FALSE(exists(folder_ / "b/guard.jsonl"));
   EXPECT_NE(weights("a"), weights("b"));
+}
+
+TEST_F(GuardedRun, PicturesAreNumberedAmongAll) {
+  options_.data.validation = 0.5;
+  BatchPlan faulty;
+  const auto pictures = std::make_shared<FaultyPictures>([&](const BatchPlan& plan) {
+    if (plan.indices.size() == 2) faulty = plan;
+    return plan.indices.size() == 2;
+  });
+  const auto run = Run::create(folder_ / "a", options_, pictures);
+  ASSERT_LT(run->training_pictures(), 6);
+  EXPECT_TRUE(run->step().skipped);
+  EXPECT_THAT(log("a"), HasSubstr(fmt::format(R"("pictures":["picture {}","picture {}"])",
+                                              faulty.indices[0], faulty.indices[1])));
 }
 
 // A fault may not occur again, such as one of the memory. The resumed run must still skip the step.

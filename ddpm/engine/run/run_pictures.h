@@ -17,6 +17,8 @@ struct RunPictures {
   std::shared_ptr<const Pictures> training;
   // Null without DataOptions::validation.
   std::shared_ptr<const Pictures> held_out;
+  // Where those to learn from are among all pictures. Empty without DataOptions::validation.
+  std::vector<int64_t> training_numbers;
   // Of those held out (picture_hashes()).
   std::vector<uint64_t> hashes;
 };
@@ -25,8 +27,8 @@ struct RunPictures {
 // the options want pairs and the pictures come without conditions.
 RunPictures run_pictures(std::shared_ptr<const Pictures> pictures, const DataOptions& options);
 
-// Loads the pictures of a run as a resumed run does. Throws as pictures_from_source() does, and
-// UsageError if the run holds none out.
+// Loads the pictures of a run. Throws as load_source() does, and UsageError if the run holds none
+// out, if they came from a program, or if they are not those that it was trained on.
 RunPictures pictures_of_run(const std::string& run, SourceEvents events);
 
 }  // namespace ddpm

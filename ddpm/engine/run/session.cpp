@@ -109,6 +109,12 @@ void RunSession::load(const PictureLoader& loader, bool resumed, const DataFinge
   const std::vector<std::string> classes = pictures_->class_names();
   if (classes.empty()) fail_usage("train", "classes are to be learnt, but the pictures have none");
   model().check();
+  const std::vector<int64_t> counts = class_counts(*pictures_);
+  for (size_t label = 0; label < counts.size(); ++label) {
+    if (counts[label] > 0 || held_out_ == 0) continue;
+    warn(fmt::format("all pictures of the class {} are held out, so it will not be learnt",
+                     printable(classes[label])));
+  }
   if (classes.size() == 1) {
     warn(fmt::format("all pictures are of one class, {}; there is nothing to tell apart",
                      printable(classes[0])));
@@ -126,6 +132,7 @@ void RunSession::split_pictures() {
   RunPictures parts = run_pictures(std::move(pictures_), options_.data);
   pictures_ = std::move(parts.training);
   if (!parts.held_out) return;
+  picture_numbers_ = std::move(parts.training_numbers);
   held_out_ = parts.held_out->size();
   validation_.emplace(parts.held_out, parts.hashes, model(),
                       ValidationOptions{.loss = loss_kind(options_.optimizer.loss),
@@ -220,7 +227,10 @@ void RunSession::begin() {
   guard_.emplace(directory_);
   if (guard_->damaged_lines() > 0)
     warn(fmt::format("guard.jsonl is damaged; lines left out: {}", guard_->damaged_lines()));
-  if (options_.run.tensorboard) board_.emplace(directory_, first_step_ + 1);
+  if (options_.run.tensorboard) {
+    attempt("nothing is written for TensorBoard",
+            [&] { board_.emplace(directory_, first_step_ + 1); });
+  }
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
   if (first_step_ > 0) finish_last_save();

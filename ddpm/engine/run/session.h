@@ -147,6 +147,8 @@ class RunSession {
   std::shared_ptr<const Pictures> pictures_;
   // How many others there are.
   int64_t held_out_ = 0;
+  // RunPictures::training_numbers
+  std::vector<int64_t> picture_numbers_;
   DataFingerprint fingerprint_;
   std::optional<BatchSampler> sampler_;
   std::unique_ptr<Trainer> trainer_;

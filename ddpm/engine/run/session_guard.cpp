@@ -21,8 +21,11 @@ std::vector<std::string> RunSession::names_of_pictures(int64_t step) {
   std::vector<std::string> names;
   const std::vector<SourceFile> files = file_of_each(*pictures_);
   for (const int64_t index : sampler_->at(step - 1).indices) {
-    names.push_back(files.empty() ? fmt::format("picture {}", index)
-                                  : files[static_cast<size_t>(index)].name);
+    const auto k = static_cast<size_t>(index);
+    names.push_back(
+        !files.empty()
+            ? files[k].name
+            : fmt::format("picture {}", picture_numbers_.empty() ? index : picture_numbers_[k]));
   }
   return names;
 }

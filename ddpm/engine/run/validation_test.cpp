@@ -8,6 +8,7 @@
 
 #include "ddpm/base/json.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/engine/run/run_pictures.h"
 #include "ddpm/engine/run/run_test_support.h"
 #include "ddpm/engine/validation.h"
 #include "tests/support/threads.h"
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Key;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class Validated : public test::Resume {
@@ -171,6 +173,43 @@ TEST_F(Validated, AResumedRunKeepsItsShare) {
   options_.data.validation = 0.4;
   options_.optimizer.steps = 6;
   EXPECT_THROW(resume(), UsageError);
+}
+
+TEST_F(Validated, ThePicturesOfARunAreFoundAgain) {
+  run("a");
+  const std::string before = read_file(folder_ / "a/config.json");
+  const RunPictures found = pictures_of_run(folder_ / "a", {});
+  EXPECT_EQ(found.held_out->size(),
+            Run::resume(folder_ / "a", pictures_from_source())->held_out_pictures());
+  EXPECT_EQ(found.held_out->size() + found.training->size(), 12);
+  EXPECT_EQ(std::ssize(found.hashes), found.held_out->size());
+  EXPECT_EQ(read_file(folder_ / "a/config.json"), before);
+  // Another file has another hash, which may be on the other side.
+  draw_picture("7", 1);
+  EXPECT_THAT(test::refusal([&] { pictures_of_run(folder_ / "a", {}); }), HasSubstr("7.png"));
+  fs::remove_all(folder_ / "pictures");
+  EXPECT_THAT(test::message_of([&] { pictures_of_run(folder_ / "a", {}); }),
+              AllOf(HasSubstr("pictures"), Not(HasSubstr("--data"))));
+}
+
+// The only picture of a class is held out or not, depending on its hash.
+TEST_F(Validated, WarnsOfAClassThatIsNotLearnt) {
+  fs::create_directories(folder_ / "pictures/lone");
+  options_.data.classes = true;
+  int warned = 0;
+  for (int shade = 0; shade < 8; ++shade) {
+    draw_picture("lone/0", shade);
+    std::string warnings;
+    RunObserver observer;
+    observer.warned = [&](const std::string& text) { warnings += text; };
+    fs::remove_all(folder_ / "a");
+    const auto run = Run::create(folder_ / "a", options_, pictures_from_source(), observer);
+    const bool is_learnt = run->config().class_counts[0] > 0;
+    EXPECT_EQ(warnings.find("class lone are held out") == std::string::npos, is_learnt);
+    warned += is_learnt ? 0 : 1;
+  }
+  EXPECT_GT(warned, 0);
+  EXPECT_LT(warned, 8);
 }
 
 TEST_F(Validated, WithEverythingThatANetworkIsTold) {

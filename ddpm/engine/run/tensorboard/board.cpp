@@ -16,6 +16,7 @@ namespace ddpm {
 namespace {
 
 constexpr std::string_view kPrefix = "events.out.tfevents.";
+constexpr int64_t kMostFiles = 1'000'000'000;
 
 // The file after those that are there. Makes the folder.
 std::string next_path(const std::string& run) {
@@ -27,7 +28,7 @@ std::string next_path(const std::string& run) {
     int64_t number = 0;
     const std::string_view digits = std::string_view(name).substr(kPrefix.size());
     std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    last = std::max(last, number);
+    if (number < kMostFiles) last = std::max(last, number);
   }
   return fmt::format("{}/{}{:06}", folder, kPrefix, last + 1);
 }
@@ -56,12 +57,20 @@ Board::Board(const std::string& run, int64_t first) : file_(next_path(run)) {
 }
 
 void Board::go_on_from(int64_t first) {
-  events::Event event = event_at(first);
+  start_ = first;
+  tell_start();
+}
+
+void Board::tell_start() {
+  if (!start_) return;
+  events::Event event = event_at(*start_);
   event.mutable_session_log()->set_status(events::SessionLog::START);
   file_.append(event.SerializeAsString());
+  start_.reset();
 }
 
 void Board::add(int64_t step, const Scalars& scalars) {
+  tell_start();
   events::Event event = event_at(step);
   for (const auto& [tag, value] : scalars) {
     events::Summary::Value& entry = *event.mutable_summary()->add_value();
@@ -72,6 +81,7 @@ void Board::add(int64_t step, const Scalars& scalars) {
 }
 
 void Board::add_picture(int64_t step, const std::string& tag, const std::string& png_path) {
+  tell_start();
   constexpr uint64_t kMostBytes = uint64_t{1} << 30;
   const std::string png = read_file(png_path, kMostBytes);
   // The header chunk (PNG specification, 11.2.2): width and height at 16, colour type at 25.

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,7 +34,11 @@ class Board {
   void go_on_from(int64_t first);
 
  private:
+  void tell_start();
+
   RecordFile file_;
+  // A step that go_on_from() has not written yet.
+  std::optional<int64_t> start_;
 };
 
 }  // namespace ddpm

@@ -209,6 +209,24 @@ TEST_F(BoardOfRun, ASessionSaysFromWhichStepItGoesOn) {
   EXPECT_THAT(file(3), SizeIs(2));
 }
 
+TEST_F(BoardOfRun, AFolderThatCannotBeMadeOnlyWarns) {
+  options_.run.tensorboard = false;
+  options_.optimizer.steps = 3;
+  run("a");
+  options_.run.tensorboard = true;
+  options_.optimizer.steps = 6;
+  write_file_atomic(path("tensorboard"), "in the way");
+  EXPECT_TRUE(resume().finished);
+  EXPECT_THAT(warnings_, ::testing::HasSubstr("nothing is written for TensorBoard"));
+  EXPECT_EQ(read_file(path("tensorboard")), "in the way");
+}
+
+TEST_F(BoardOfRun, AFileWithoutRecordsIsRemoved) {
+  const std::string file = folder_ / "empty";
+  { const RecordFile record(file); }
+  EXPECT_FALSE(fs::exists(file));
+}
+
 TEST_F(BoardOfRun, ChangesNothingElse) {
   run("a");
   options_.run.tensorboard = false;

@@ -67,7 +67,10 @@ RecordFile::RecordFile(std::string path) : path_(std::move(path)) {
   if (descriptor_ < 0) fail_file("make", path_, errno);
 }
 
-RecordFile::~RecordFile() { close(descriptor_); }
+RecordFile::~RecordFile() {
+  close(descriptor_);
+  if (size_ == 0) unlink(path_.c_str());
+}
 
 void RecordFile::append(std::string_view record) {
   const std::string frame = framed(record);
@@ -76,13 +79,13 @@ void RecordFile::append(std::string_view record) {
     if (written <= 0) {
       const int error = written < 0 ? errno : ENOSPC;
       // A reader stops at a part of a record.
-      if (retry([&] { return ftruncate(descriptor_, bytes_); }) != 0)
+      if (retry([&] { return ftruncate(descriptor_, size_); }) != 0)
         fail_file("shorten", path_, errno);
       fail_file("append to", path_, error);
     }
     rest.remove_prefix(static_cast<size_t>(written));
   }
-  bytes_ += static_cast<int64_t>(frame.size());
+  size_ += static_cast<int64_t>(frame.size());
 }
 
 }  // namespace ddpm

@@ -34,7 +34,7 @@ class RecordFile {
  private:
   std::string path_;
   int descriptor_ = -1;
-  int64_t bytes_ = 0;
+  int64_t size_ = 0;
 };
 
 }  // namespace ddpm
