@@ -16,8 +16,6 @@
 namespace ddpm {
 namespace {
 
-constexpr int64_t kFloat = sizeof(float);
-
 Tensor floats(int64_t count) { return Tensor({count}, DType::kFloat32, Device::kDry); }
 Tensor bytes(int64_t count) { return Tensor({count}, DType::kUInt8, Device::kDry); }
 

@@ -32,7 +32,7 @@ SamplerKind ddim_sampler() {
           .help = "order 1, without noise between the levels at eta 0",
           .run = run,
           .default_steps = 50,
-          .spacing = "trailing",
+          .spacing = "balanced",
           .eta = 0};
 }
 
@@ -43,7 +43,7 @@ SamplerKind euler_ancestral_sampler() {
           .help = "ddim with eta 1, on the levels of k-diffusion",
           .run = run,
           .default_steps = 50,
-          .spacing = "trailing",
+          .spacing = "balanced",
           .eta = 1,
           .starts_at_sigma = true};
 }

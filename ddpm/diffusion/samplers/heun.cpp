@@ -95,7 +95,7 @@ SamplerKind euler_sampler() {
           .help = "ddim on the levels of k-diffusion, with churn if asked",
           .run = run_euler,
           .default_steps = 50,
-          .spacing = "trailing",
+          .spacing = "balanced",
           .has_churn = true,
           .starts_at_sigma = true};
 }

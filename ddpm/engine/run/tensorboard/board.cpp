@@ -86,7 +86,7 @@ void Board::add_picture(int64_t step, const std::string& tag, const std::string&
   const std::string png = read_file(png_path, kMostBytes);
   // The header chunk (PNG specification, 11.2.2): width and height at 16, colour type at 25.
   if (png.size() < 26) fail("train", fmt::format("{} is not a PNG file", png_path));
-  const int colour_type = png[25];
+  const auto colour_type = static_cast<uint8_t>(png[25]);
   events::Event event = event_at(step);
   events::Summary::Value& entry = *event.mutable_summary()->add_value();
   entry.set_tag(tag);
