@@ -1,5 +1,5 @@
 # Installs a package. find_package(ddpm) gives ddpm::ddpm. It also gives ddpm::train if that was built and FreeType,
-# libjpeg and zlib are found.
+# libjpeg, libarchive and zlib are found.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS ddpm EXPORT ddpmTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

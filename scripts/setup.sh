@@ -15,6 +15,7 @@ packages=(
   libjpeg62-turbo-dev liblcms2-dev    # JPEG files; colour profiles
   libprotobuf-dev protobuf-compiler   # TensorBoard's event files
   libfreetype-dev zlib1g-dev          # the emoji font; gzipped data sets
+  libarchive-dev                      # pictures in .zip and .tar archives
   fonts-noto-color-emoji unicode-data # the emoji and their groups
   libgtest-dev python3                # tests
 )

@@ -120,6 +120,8 @@ Action data_command(Flags& flags) {
       "list the classes: folders inside FOLDER, groups of emoji, labels of mnist and cifar10");
   flags.add("labels", request->options.labels,
             "list the classes in a table of file names and classes", "FILE.csv");
+  flags.add("stream", request->options.stream, "as in ddpm train: the same pictures",
+            "auto|on|off");
   flags.add("seed", request->sampler.seed, "seed for the choice of the pictures");
   flags.add("scale", request->scale,
             "every pixel of the grid becomes N x N pixels, 0 for a convenient size");

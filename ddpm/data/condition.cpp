@@ -104,6 +104,7 @@ class ConditionedPictures : public Pictures {
                          [&](const Tensor& one) { return condition_image(condition_, one); }));
     return batch;
   }
+  void prefetch(std::span<const BatchPlan> next) const override { pictures_->prefetch(next); }
 
  private:
   std::shared_ptr<const Pictures> pictures_;

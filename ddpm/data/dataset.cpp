@@ -112,13 +112,8 @@ DataFingerprint Dataset::fingerprint() const {
 }
 
 Batch Dataset::batch(const BatchPlan& plan) const {
+  check_plan(plan, size());
   const auto count = static_cast<int64_t>(plan.indices.size());
-  if (!plan.flips.empty() && static_cast<int64_t>(plan.flips.size()) != count)
-    fail("dataset", fmt::format("{} flips for {} pictures", plan.flips.size(), count));
-  for (const int64_t index : plan.indices) {
-    if (index < 0 || index >= size())
-      fail("dataset", fmt::format("there is no picture {} among {}", index, size()));
-  }
   const ImageSize side = image_size();
   const int64_t picture = side.height * side.width * channels();
   Batch batch(Tensor({count, side.height, side.width, channels()}));
@@ -134,12 +129,28 @@ Batch Dataset::batch(const BatchPlan& plan) const {
       }
     }
   });
-  if (!labels_->of_pictures.empty()) {
-    batch.labels = Tensor({count});
-    std::transform(plan.indices.begin(), plan.indices.end(), batch.labels.f32(),
-                   [&](int64_t index) { return static_cast<float>(labels_->of_pictures[index]); });
-  }
+  batch.labels = labels_of(*labels_, plan);
   return batch;
+}
+
+void check_plan(const BatchPlan& plan, int64_t pictures) {
+  if (!plan.flips.empty() && plan.flips.size() != plan.indices.size()) {
+    fail("dataset",
+         fmt::format("{} flips for {} pictures", plan.flips.size(), plan.indices.size()));
+  }
+  for (const int64_t index : plan.indices) {
+    if (index < 0 || index >= pictures)
+      fail("dataset", fmt::format("there is no picture {} among {}", index, pictures));
+  }
+}
+
+Tensor labels_of(const ClassLabels& labels, const BatchPlan& plan) {
+  if (labels.of_pictures.empty()) return {};
+  Tensor numbers({static_cast<int64_t>(plan.indices.size())});
+  std::transform(plan.indices.begin(), plan.indices.end(), numbers.f32(), [&](int64_t index) {
+    return static_cast<float>(labels.of_pictures[static_cast<size_t>(index)]);
+  });
+  return numbers;
 }
 
 std::shared_ptr<const Pictures> array_pictures(std::span<const uint8_t> pixels, Shape shape,

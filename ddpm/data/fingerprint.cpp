@@ -10,8 +10,8 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/hash.h"
-#include "ddpm/base/options.h"
 #include "ddpm/base/text.h"
+#include "ddpm/data/json_line.h"
 
 namespace ddpm {
 namespace {
@@ -20,24 +20,15 @@ bool is_hex(std::string_view text) {
   return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-template <class T>
-T member(const JsonObject& object, const char* name) {
-  const std::string* json = object.find(name);
-  if (json == nullptr) fail("data", fmt::format("{} is missing", name));
-  T value{};
-  json_value::read(*json, name, value);
-  return value;
-}
-
-SourceFile parse_line(std::string_view line) {
-  const JsonObject object = JsonObject::parse(line, "the line");
+SourceFile parse_line(std::string_view text) {
+  const JsonLine line(text);
   SourceFile file;
-  file.name = member<std::string>(object, "name");
+  file.name = line.text("name");
   if (file.name.empty()) fail("data", "the name is empty");
-  file.bytes = member<int64_t>(object, "bytes");
+  file.bytes = line.number("bytes");
   if (file.bytes < 0) fail("data", fmt::format("bytes is {}, less than 0", file.bytes));
-  file.modified_ns = member<int64_t>(object, "modified_ns");
-  file.hash = member<std::string>(object, "hash");
+  file.modified_ns = line.number("modified_ns");
+  file.hash = line.text("hash");
   if (file.hash.size() != Hasher::kDigits || !is_hex(file.hash))
     fail("data", fmt::format("'{}' is not a hash of {} digits", file.hash, Hasher::kDigits));
   return file;
@@ -80,12 +71,12 @@ std::string DataFingerprint::hash() const {
 std::string to_text(const DataFingerprint& fingerprint) {
   std::string text;
   for (const SourceFile& file : fingerprint.files) {
-    JsonObject line;
-    line.set("name", json_value::write(file.name));
-    line.set("bytes", json_value::write(file.bytes));
-    line.set("modified_ns", json_value::write(file.modified_ns));
-    line.set("hash", json_value::write(file.hash));
-    text += line.dump(-1) + "\n";
+    text += JsonLineWriter()
+                .text("name", file.name)
+                .number("bytes", file.bytes)
+                .number("modified_ns", file.modified_ns)
+                .text("hash", file.hash)
+                .line();
   }
   return text;
 }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <iterator>
 #include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +35,7 @@ class ChosenPictures : public Pictures {
   int64_t condition_channels() const override { return all_->condition_channels(); }
   DataFingerprint fingerprint() const override;
   Batch batch(const BatchPlan& plan) const override { return all_->batch(of_all(plan)); }
+  void prefetch(std::span<const BatchPlan> next) const override;
 
  private:
   template <class T>
@@ -66,6 +68,12 @@ DataFingerprint ChosenPictures::fingerprint() const {
                                indices_.size() * sizeof(int64_t));
   result.files.push_back({.name = "/chosen", .bytes = std::ssize(bytes), .hash = hash_hex(bytes)});
   return result;
+}
+
+void ChosenPictures::prefetch(std::span<const BatchPlan> next) const {
+  std::vector<BatchPlan> plans;
+  for (const BatchPlan& plan : next) plans.push_back(of_all(plan));
+  all_->prefetch(plans);
 }
 
 uint64_t number_of(std::string_view bytes) {

@@ -44,6 +44,15 @@ class PairedPictures : public Pictures {
     batch.condition = conditions_->batch(chosen(plan, pairing_.of_conditions)).images;
     return batch;
   }
+  void prefetch(std::span<const BatchPlan> next) const override {
+    std::vector<BatchPlan> pictures, conditions;
+    for (const BatchPlan& plan : next) {
+      pictures.push_back(chosen(plan, pairing_.of_pictures));
+      conditions.push_back(chosen(plan, pairing_.of_conditions));
+    }
+    pictures_->prefetch(pictures);
+    conditions_->prefetch(conditions);
+  }
 
  private:
   static BatchPlan chosen(BatchPlan plan, const std::vector<int64_t>& of) {
@@ -64,12 +73,18 @@ class PairedPictures : public Pictures {
 
 std::string condition_file_name(const std::string& name) { return std::string(kPrefix) + name; }
 
+std::optional<std::string> name_of_condition(std::string_view file_name) {
+  if (!file_name.starts_with(kPrefix)) return std::nullopt;
+  return std::string(file_name.substr(kPrefix.size()));
+}
+
 DataFingerprint condition_files(const DataFingerprint& of_pairs) {
   DataFingerprint found;
   for (const SourceFile& file : of_pairs.files) {
-    if (!file.name.starts_with(kPrefix)) continue;
+    const std::optional<std::string> name = name_of_condition(file.name);
+    if (!name) continue;
     found.files.push_back(file);
-    found.files.back().name.erase(0, kPrefix.size());
+    found.files.back().name = *name;
   }
   return found;
 }

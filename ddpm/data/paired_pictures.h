@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "ddpm/data/pictures.h"
@@ -22,6 +25,8 @@ std::shared_ptr<const Pictures> paired_pictures(std::shared_ptr<const Pictures> 
 
 // How the fingerprint of pairs calls a file of a condition, and back.
 std::string condition_file_name(const std::string& name);
+// Nothing if it is not that of a condition.
+std::optional<std::string> name_of_condition(std::string_view file_name);
 // The files of a fingerprint of pairs that are conditions, under their own names.
 DataFingerprint condition_files(const DataFingerprint& of_pairs);
 

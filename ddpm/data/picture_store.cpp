@@ -18,15 +18,6 @@
 namespace ddpm {
 namespace {
 
-// The memory of all pictures, and of the pictures that are being scaled: floats, and two pictures
-// of bytes for each.
-double bytes_for(int64_t count, ImageSize size, int64_t channels) {
-  const double picture = static_cast<double>(size.height) * static_cast<double>(size.width) *
-                         static_cast<double>(channels);
-  const auto in_work = static_cast<double>(std::min<int64_t>(count, num_threads()));
-  return picture * (static_cast<double>(count) + 6 * in_work);
-}
-
 // Names the largest pictures of the same proportions that fit in memory.
 std::string what_fits(double needed, double available, ImageSize size) {
   const double scale = std::sqrt(available / needed);
@@ -40,6 +31,14 @@ std::string what_fits(double needed, double available, ImageSize size) {
 }
 
 }  // namespace
+
+// Floats, and two pictures of bytes, for each picture that is being decoded.
+double memory_of_pictures(int64_t count, ImageSize size, int64_t channels) {
+  const double picture = static_cast<double>(size.height) * static_cast<double>(size.width) *
+                         static_cast<double>(channels);
+  const auto in_work = static_cast<double>(std::min<int64_t>(count, num_threads()));
+  return picture * (static_cast<double>(count) + 6 * in_work);
+}
 
 PictureStore::PictureStore(int64_t count, const PictureFormat& format)
     : count_(count), format_(format), grows_(format.channels == 0) {
@@ -66,14 +65,14 @@ void PictureStore::put(int64_t i, const Tensor& image) {
 void PictureStore::widen(int64_t channels) {
   if (images_.defined() && channels == format_.channels) return;
   const ImageSize size = format_.size;
-  const double needed = bytes_for(count_, size, channels);
+  const double needed = memory_of_pictures(count_, size, channels);
   // Memory that the allocator keeps for reuse would count as used.
   trim_allocator();
   const AvailableMemory available = available_memory();
   if (needed > static_cast<double>(available.bytes)) {
     fail_usage("data",
                fmt::format("{} picture{} of {}x{} with {} channel{} need {} of memory; {} is left "
-                           "({}); {}",
+                           "({}); {}, or leave them in their files with --stream on",
                            count_, count_ == 1 ? "" : "s", size.height, size.width, channels,
                            channels == 1 ? "" : "s", memory_text(needed),
                            memory_text(available.bytes), available.limit,

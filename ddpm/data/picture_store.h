@@ -21,6 +21,9 @@ struct PictureFormat {
   Colour background;
 };
 
+// The memory of so many decoded pictures, and of those that are being decoded.
+double memory_of_pictures(int64_t count, ImageSize size, int64_t channels);
+
 class PictureStore {
  public:
   // Throws UsageError if `count` pictures do not fit in memory, and says what would fit.

@@ -19,7 +19,12 @@ namespace ddpm {
 struct BatchPlan {
   std::vector<int64_t> indices;
   std::vector<uint8_t> flips;
+
+  bool operator==(const BatchPlan&) const = default;
 };
+
+// Throws Error for an index outside 0 ... pictures - 1, and for flips of another number.
+void check_plan(const BatchPlan& plan, int64_t pictures);
 
 // B pictures for one training step. Tensors that the training does not use may stay empty.
 struct Batch {
@@ -87,6 +92,11 @@ class Pictures {
   // Returns the pictures of a plan in its order, in host memory. The result depends only on the
   // plan, in every process. Thread-safe. Throws Error for an index out of range.
   virtual Batch batch(const BatchPlan& plan) const = 0;
+
+  // Tells for which plans batch() will soon be called, the next one first. They replace those of
+  // the last call. Pictures that come from files may begin to read them. batch() gives the same
+  // whether or not this was called. Thread-safe. Throws Error as batch() does for a wrong plan.
+  virtual void prefetch(std::span<const BatchPlan> next) const { static_cast<void>(next); }
 };
 
 // The number of pictures of each class, in the order of the labels. Empty if labels() is.
@@ -100,6 +110,9 @@ struct ClassLabels {
   // The names of the classes 0, 1, ... If empty, the numbers are used.
   std::vector<std::string> names;
 };
+
+// The labels of a batch, float32 [B]. Empty if the pictures have none.
+Tensor labels_of(const ClassLabels& labels, const BatchPlan& plan);
 
 // Makes Pictures from a program's own arrays, which are copied. pixels: N * H * W * C values in
 // row-major order, either bytes from 0 to 255 or floats from -1 to 1. shape: [N, H, W, C]. To train

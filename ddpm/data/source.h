@@ -1,5 +1,6 @@
 // The sources of training pictures. A source is chosen by a string:
 //   FOLDER               every PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC and AVIF file below it
+//   FILE.zip, FILE.tar   the same files in an archive; a .tar may be compressed
 //   emoji, emoji:GROUP   Noto's colour emoji, e.g. emoji:smileys-emotion, emoji:cat-face
 //   mnist:DIR            the training images of an MNIST-like set (IDX files, gzipped or not); also
 //                        mnist:FILE
@@ -15,6 +16,7 @@
 #include "ddpm/data/dataset.h"
 #include "ddpm/data/fingerprint.h"
 #include "ddpm/data/load_report.h"
+#include "ddpm/data/stream/picture_index.h"
 
 namespace ddpm {
 
@@ -34,6 +36,13 @@ struct SourceOptions {
   // For a folder: take the classes from a table, a CSV file of file names and classes
   // (label_table.h).
   std::string labels = {};
+  // For open_source(). "on": pictures stay in their files until a batch needs them. "off": all are
+  // decoded into memory. "auto": "on" if they would take more than half of the free memory. Batches
+  // have the same bits.
+  std::string stream = "auto";
+  // For open_source(): what an earlier call has found out, or null. Files with the same name, size
+  // and time are not read before a batch needs them.
+  const PictureIndex* index = nullptr;
 };
 
 struct LoadedSource {
@@ -41,6 +50,13 @@ struct LoadedSource {
   // any.
   Dataset dataset;
   LoadReport report;
+};
+
+struct LoadedPictures {
+  std::shared_ptr<const Pictures> pictures;
+  LoadReport report;
+  // For the next call. Without entries if one file holds many pictures.
+  PictureIndex index;
 };
 
 // Called with done = 1 ... total, from several threads but never at the same time. If it throws an
@@ -55,6 +71,13 @@ using LoadProgress = std::function<void(int64_t done, int64_t total)>;
 LoadedSource load_source(const std::string& source, const SourceOptions& options,
                          const LoadProgress& progress = {});
 
+// The same pictures, in memory or in their files (SourceOptions::stream). Every file is decoded
+// once to find those that are damaged and the number of channels, unless the index tells. So only
+// sound pictures are streamed. A file that changes later is an Error of Pictures::batch() that
+// names it. `progress` is not called if the index knows all files.
+LoadedPictures open_source(const std::string& source, const SourceOptions& options,
+                           const LoadProgress& progress = {});
+
 // The source with an absolute path, so that it is valid in every working directory: "photos" ->
 // "/home/x/photos", "mnist:d" -> "mnist:/home/x/d". "emoji:g" stays unchanged. Throws UsageError
 // for a name that load_source() does not accept.
@@ -62,6 +85,9 @@ std::string absolute_source(const std::string& source);
 
 // Whether load_source() would read a folder of picture files. Throws UsageError as it does.
 bool is_folder_source(const std::string& source);
+
+// Whether it would read an archive. Throws UsageError as it does.
+bool is_archive_source(const std::string& source);
 
 struct SourceKind {
   // "emoji[:GROUP]"

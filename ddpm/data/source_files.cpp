@@ -115,12 +115,21 @@ FileReader::Contents FileReader::read(const std::string& path, const std::string
   contents.bytes = open.read(most_bytes + 1, status.bytes + 1);
   const auto size = static_cast<int64_t>(contents.bytes.size());
   if (size > most_bytes) too_large(size);
-  contents.file = {name, size, status.modified_ns, ""};
-  const auto known = known_.find(name);
-  const bool same = known != known_.end() && known->second.bytes == size &&
-                    known->second.modified_ns == status.modified_ns;
-  contents.file.hash = same ? known->second.hash : hash_hex(contents.bytes);
+  contents.file = describe(name, status.modified_ns, contents.bytes);
   return contents;
+}
+
+SourceFile FileReader::describe(const std::string& name, int64_t modified_ns,
+                                std::string_view bytes) const {
+  SourceFile file{.name = name,
+                  .bytes = static_cast<int64_t>(bytes.size()),
+                  .modified_ns = modified_ns,
+                  .hash = {}};
+  const auto known = known_.find(name);
+  const bool same = known != known_.end() && known->second.bytes == file.bytes &&
+                    known->second.modified_ns == modified_ns;
+  file.hash = same ? known->second.hash : hash_hex(bytes);
+  return file;
 }
 
 bool is_run_directory(const std::string& path) {

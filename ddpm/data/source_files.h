@@ -44,6 +44,8 @@ class FileReader {
   };
   // name: the file's name in the fingerprint. Throws Error if the file is larger than `most_bytes`.
   Contents read(const std::string& path, const std::string& name, int64_t most_bytes) const;
+  // A file of this name, time and contents.
+  SourceFile describe(const std::string& name, int64_t modified_ns, std::string_view bytes) const;
 
  private:
   std::unordered_map<std::string, SourceFile> known_;

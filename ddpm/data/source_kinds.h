@@ -38,6 +38,9 @@ struct PictureList {
   // The files of the pictures, if one file holds many pictures.
   DataFingerprint containers;
   std::vector<SkippedFile> skipped;
+  // The file of picture i without its hash: what a look at the folder says. Null if one file holds
+  // many pictures.
+  std::function<SourceFile(int64_t i)> file_of;
   // The name of picture i, for messages.
   std::function<std::string(int64_t i)> path_of;
   // Returns the class of each picture, empty for no class. Throws UsageError if no picture has one.
@@ -51,6 +54,8 @@ struct PictureList {
 using SharedReader = std::shared_ptr<const FileReader>;
 
 PictureList list_folder(const std::string& folder, const SharedReader& reader);
+// A .zip or .tar. What the archive holds of other kinds, or damaged, is among the skipped.
+PictureList list_archive(const std::string& path, const SharedReader& reader);
 // A list of one file, whether it is a picture or not: load() finds out.
 PictureList list_file(const std::string& path, const SharedReader& reader);
 // A folder, or one IDX file.
@@ -65,6 +70,9 @@ struct EmojiFiles {
 // group: a group or subgroup such as "cat-face". Empty: all.
 PictureList list_emoji(const std::string& group, const SharedReader& reader,
                        const EmojiFiles& files = {});
+
+// The pictures of the source that the string names.
+PictureList list_source(const std::string& source, const SharedReader& reader);
 
 // "; a.png: the file is empty; and 3 more". Names at most three files. Empty if there are none.
 std::string describe_skipped(const std::vector<SkippedFile>& skipped);

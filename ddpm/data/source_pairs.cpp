@@ -39,18 +39,18 @@ std::map<std::string, int64_t> by_stem(const std::string& folder, const DataFing
 
 struct Folder {
   std::string path;
-  LoadedSource loaded;
+  LoadedPictures loaded;
   DataFingerprint files;
   std::map<std::string, int64_t> stems;
 };
 
 Folder load_folder(const std::string& source, const SourceOptions& options,
                    const LoadProgress& progress) {
-  Folder folder{source, load_source(source, options, progress), {}, {}};
-  for (SourceFile& file : folder.loaded.dataset.fingerprint().files) {
+  Folder folder{source, open_source(source, options, progress), {}, {}};
+  for (SourceFile& file : folder.loaded.pictures->fingerprint().files) {
     if (!is_class_entry(file)) folder.files.files.push_back(std::move(file));
   }
-  folder.stems = by_stem(folder.loaded.dataset.name(), folder.files);
+  folder.stems = by_stem(folder.loaded.pictures->name(), folder.files);
   return folder;
 }
 
@@ -58,8 +58,8 @@ void skip_lonely(const Folder& of, const Folder& other, std::vector<SkippedFile>
   for (const auto& [stem, index] : of.stems) {
     if (other.stems.contains(stem)) continue;
     skipped.push_back(
-        {join_path(of.loaded.dataset.name(), of.files.files[static_cast<size_t>(index)].name),
-         fmt::format("no picture {}.* in {}", stem, other.loaded.dataset.name())});
+        {join_path(of.loaded.pictures->name(), of.files.files[static_cast<size_t>(index)].name),
+         fmt::format("no picture {}.* in {}", stem, other.loaded.pictures->name())});
   }
 }
 
@@ -70,16 +70,16 @@ LoadReport report_of(const Folder& pictures, const Folder& conditions, int64_t p
   report.skipped.insert(report.skipped.end(), other.skipped.begin(), other.skipped.end());
   skip_lonely(pictures, conditions, report.skipped);
   skip_lonely(conditions, pictures, report.skipped);
-  const int64_t channels = conditions.loaded.dataset.channels();
+  const int64_t channels = conditions.loaded.pictures->channels();
   if (!report.note.empty()) report.note += "; ";
   report.note += fmt::format("each with its condition of {} channel{} from {}", channels,
-                             channels == 1 ? "" : "s", conditions.loaded.dataset.name());
+                             channels == 1 ? "" : "s", conditions.loaded.pictures->name());
   if (!other.note.empty()) report.note += fmt::format(" ({})", other.note);
   return report;
 }
 
 // The entries of a fingerprint for the classes of pairs. Throws UsageError if a class has none.
-std::vector<SourceFile> class_entries(const Dataset& pictures, const Pairing& pairing) {
+std::vector<SourceFile> class_entries(const Pictures& pictures, const Pairing& pairing) {
   const std::vector<std::string> classes = pictures.class_names();
   if (classes.empty()) return {};
   const std::vector<int64_t> labels = pictures.labels();
@@ -97,11 +97,31 @@ std::vector<SourceFile> class_entries(const Dataset& pictures, const Pairing& pa
   return entries_of(number_classes(names));
 }
 
+// The index of pairs holds the files of conditions under the names of their fingerprint.
+PictureIndex merged(PictureIndex pictures, PictureIndex conditions) {
+  for (IndexedPicture& condition : conditions.pictures) {
+    condition.file.name = condition_file_name(condition.file.name);
+    pictures.pictures.push_back(std::move(condition));
+  }
+  return pictures;
+}
+
+PictureIndex index_of_conditions(const PictureIndex& of_pairs) {
+  PictureIndex found{.settings = of_pairs.settings, .pictures = {}};
+  for (const IndexedPicture& picture : of_pairs.pictures) {
+    const std::optional<std::string> name = name_of_condition(picture.file.name);
+    if (!name) continue;
+    found.pictures.push_back(picture);
+    found.pictures.back().file.name = *name;
+  }
+  return found;
+}
+
 }  // namespace
 
 LoadedPictures load_pairs(const std::string& source, const std::string& conditions,
                           const SourceOptions& options, const LoadProgress& progress) {
-  if (!is_folder_source(source)) {
+  if (!is_folder_source(source) && !is_archive_source(source)) {
     fail_usage("condition",
                fmt::format("the pictures of {} have no names by which those of {} could "
                            "be told; a folder of pictures has, and downscale:N and "
@@ -110,7 +130,7 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
   }
   Folder pictures = load_folder(source, options, progress);
   std::error_code error;
-  if (std::filesystem::equivalent(pictures.loaded.dataset.name(), conditions, error)) {
+  if (std::filesystem::equivalent(pictures.loaded.pictures->name(), conditions, error)) {
     fail_usage("condition",
                fmt::format("{} is the folder of the pictures, so each would be its own condition; "
                            "give another folder",
@@ -118,9 +138,11 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
   }
   SourceOptions for_conditions = options;
   for_conditions.channels = "auto";
-  for_conditions.size = pictures.loaded.dataset.image_size();
+  for_conditions.size = pictures.loaded.pictures->image_size();
   const DataFingerprint known = options.known ? condition_files(*options.known) : DataFingerprint{};
   for_conditions.known = &known;
+  const PictureIndex index = options.index ? index_of_conditions(*options.index) : PictureIndex{};
+  for_conditions.index = &index;
   for_conditions.classes = false;
   for_conditions.labels.clear();
   Folder others = load_folder("folder:" + conditions, for_conditions, progress);
@@ -143,28 +165,27 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
                fmt::format(
                    "no picture of {} has a partner in {}: a partner has the same name but "
                    "for the extension, such as {}.png for {}",
-                   pictures.loaded.dataset.name(), conditions, pictures.stems.begin()->first,
+                   pictures.loaded.pictures->name(), conditions, pictures.stems.begin()->first,
                    pictures.files.files[static_cast<size_t>(pictures.stems.begin()->second)].name));
   }
   fingerprint.files.insert(fingerprint.files.end(), of_conditions.files.begin(),
                            of_conditions.files.end());
-  for (SourceFile& entry : class_entries(pictures.loaded.dataset, pairing))
+  for (SourceFile& entry : class_entries(*pictures.loaded.pictures, pairing))
     fingerprint.files.push_back(std::move(entry));
   LoadReport report = report_of(pictures, others, static_cast<int64_t>(pairing.of_pictures.size()));
   std::shared_ptr<const Pictures> pairs =
-      paired_pictures(std::make_shared<const Dataset>(std::move(pictures.loaded.dataset)),
-                      std::make_shared<const Dataset>(std::move(others.loaded.dataset)),
+      paired_pictures(std::move(pictures.loaded.pictures), std::move(others.loaded.pictures),
                       std::move(pairing), std::move(fingerprint));
   report.labels.of_pictures = pairs->labels();
-  return {std::move(pairs), std::move(report)};
+  return {std::move(pairs), std::move(report),
+          merged(std::move(pictures.loaded.index), std::move(others.loaded.index))};
 }
 
 LoadedPictures load_pictures(const std::string& source, const ImageCondition& condition,
                              const SourceOptions& options, const LoadProgress& progress) {
   if (condition.kind == ImageCondition::Kind::kPairs)
     return load_pairs(source, condition.folder, options, progress);
-  LoadedSource loaded = load_source(source, options, progress);
-  return {std::make_shared<const Dataset>(std::move(loaded.dataset)), std::move(loaded.report)};
+  return open_source(source, options, progress);
 }
 
 }  // namespace ddpm

@@ -118,7 +118,7 @@ TEST_F(SourceTest, NothingUsableSaysWhatWasLookedFor) {
   add("b.txt", "x"s);
   EXPECT_SAYS(why(folder_), "holds no pictures; looked for pictures (PNG");
   EXPECT_SAYS(why(folder_), "found 2 files that are not pictures (2 .txt)");
-  EXPECT_SAYS(why(folder_ / "a.txt"), "is a file, not a folder");
+  EXPECT_SAYS(why(folder_ / "a.txt"), "is neither a .zip nor a .tar archive");
   add("a.png", "x"s);
   EXPECT_SAYS(why(folder_), "none of 1 can be read");
   EXPECT_SAYS(why(folder_), "a.png: this is not a PNG");

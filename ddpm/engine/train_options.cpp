@@ -69,6 +69,11 @@ void DataOptions::fields(Fields& field) {
         "measures its loss on them; 0 for none")
       .range_below(0, 1)
       .advice("0.05 is usual");
+  field("stream", stream,
+        "whether pictures stay in their files until a batch needs them; auto streams those that "
+        "would take more than half of the free memory. The weights are the same to the bit")
+      .choices("way to hold pictures", {"auto", "on", "off"})
+      .may_change();
 }
 
 int64_t OptimizerOptions::chunk() const {

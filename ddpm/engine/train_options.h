@@ -31,6 +31,7 @@ struct DataOptions {
   bool classes = false;
   std::string labels;
   double validation = 0;
+  std::string stream = "auto";
 
   bool wants_classes() const { return classes || !labels.empty(); }
 

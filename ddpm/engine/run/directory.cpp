@@ -309,6 +309,21 @@ void write_data_index(const std::string& run, const DataFingerprint& data) {
   write_file_atomic(in_run(run, "data.jsonl"), to_text(data));
 }
 
+PictureIndex read_picture_index(const std::string& run) {
+  const std::string path = in_run(run, "index.jsonl");
+  if (!exists(path)) return {};
+  const std::string text = read_own(path, kMostIndexBytes);
+  try {
+    return index_from_text(text, path);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+void write_picture_index(const std::string& run, const PictureIndex& index) {
+  write_file_atomic(in_run(run, "index.jsonl"), to_text(index));
+}
+
 std::string changes_of_data(const RunConfig& config, const DataFingerprint& before,
                             const DataFingerprint& now) {
   if (config.data_hashes.empty() || config.data_hashes.back() == now.hash()) return "";

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ddpm/data/fingerprint.h"
+#include "ddpm/data/stream/picture_index.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/train_options.h"
 
@@ -74,6 +75,11 @@ std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config);
 // one in the configuration.
 DataFingerprint read_data_index(const std::string& run, const RunConfig& config);
 void write_data_index(const std::string& run, const DataFingerprint& data);
+// Reads RUN/index.jsonl. Returns no pictures if it is missing or damaged: then all files are read
+// again.
+PictureIndex read_picture_index(const std::string& run);
+void write_picture_index(const std::string& run, const PictureIndex& index);
+
 // How the pictures differ from those that the run was trained on last. Empty if they do not, or if
 // those are not known. `before` is the index. It has no files if it is lost.
 std::string changes_of_data(const RunConfig& config, const DataFingerprint& before,

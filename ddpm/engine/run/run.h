@@ -1,6 +1,7 @@
 // A training run in a directory, as an object that does one step at a time:
 //   config.json          every option, the seed, the version, and the run's id
 //   data.jsonl           the list of the pictures, with hashes
+//   index.jsonl          what was found out about their files
 //   metrics.jsonl        a line per logged step: step, loss, grad_norm, lr, images_per_s; with
 //                        DataOptions::validation of some steps also val_loss and val_by_level
 //   samples/step-*.png   grids drawn with the averaged weights
@@ -37,6 +38,7 @@
 namespace ddpm {
 
 struct LoadReport;
+struct PictureIndex;
 
 // The metrics of a step.
 struct RunMetrics {
@@ -96,6 +98,9 @@ struct PictureRequest {
   DataOptions& options;
   // The pictures that the run was trained on so far. Without entries if that is not known.
   const DataFingerprint& known;
+  // What the run's last session has found out about the files of its source. The loader may
+  // replace it, and the run then keeps it. A loader without files leaves it as it is.
+  PictureIndex& index;
 };
 using PictureLoader = std::function<std::shared_ptr<const Pictures>(const PictureRequest&)>;
 

@@ -7,6 +7,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/data/held_out.h"
+#include "ddpm/data/stream/picture_index.h"
 #include "ddpm/engine/run/directory.h"
 
 namespace ddpm {
@@ -47,8 +48,9 @@ RunPictures pictures_of_run(const std::string& run, SourceEvents events) {
   if (options.source.empty())
     fail_usage("train", fmt::format("the pictures of {} came from a program", run));
   const DataFingerprint known = read_data_index(run, config);
+  PictureIndex index = read_picture_index(run);
   const std::shared_ptr<const Pictures> pictures = pictures_from_source(std::move(events))(
-      {.directory = run, .resumed = false, .options = options, .known = known});
+      {.directory = run, .resumed = false, .options = options, .known = known, .index = index});
   const std::string changes = changes_of_data(config, known, pictures->fingerprint());
   if (!changes.empty()) {
     fail_usage("train", fmt::format("the pictures are not those that {} was trained on, so it is "

@@ -16,7 +16,6 @@
 #include "ddpm/base/lock.h"
 #include "ddpm/base/memory.h"
 #include "ddpm/base/text.h"
-#include "ddpm/data/batch_sampler.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/checkpoint.h"
@@ -99,7 +98,9 @@ ModelConfig RunSession::model() const {
 }
 
 void RunSession::load(const PictureLoader& loader, bool resumed, const DataFingerprint& known) {
-  pictures_ = loader({directory_, resumed, options_.data, known});
+  const PictureIndex before = index_;
+  pictures_ = loader({directory_, resumed, options_.data, known, index_});
+  index_is_written_ = index_ == before;
   if (!pictures_) fail("train", "the program returned no pictures");
   check_pictures(options_.data, *pictures_);
   options_.data.channels = std::to_string(pictures_->channels());
@@ -159,6 +160,7 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
   save_every_before_ = config_.options.run.save_every;
   if (list_checkpoints(directory_).empty()) check_never_saved(directory_, config_);
   const DataFingerprint before = read_data_index(directory_, config_);
+  index_ = read_picture_index(directory_);
   load(pictures, true, before);
   if (config_.data_hashes.empty()) {
     warn(
@@ -176,10 +178,12 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
 
 void RunSession::make_trainer() {
   const OptimizerOptions& options = options_.optimizer;
-  sampler_.emplace(BatchSamplerOptions{.images = pictures_->size(),
-                                       .batch = options.batch,
-                                       .seed = seed_of(options.seed, Stream::kPictureOrder),
-                                       .flip = options_.data.flip});
+  feed_.emplace(pictures_,
+                BatchSamplerOptions{.images = pictures_->size(),
+                                    .batch = options.batch,
+                                    .seed = seed_of(options.seed, Stream::kPictureOrder),
+                                    .flip = options_.data.flip},
+                options.steps);
   // The memory of the pictures is already in use, so only that of the training is checked.
   const RunMemoryOptions asked{.optimizer = options,
                                .run = options_.run,
@@ -187,9 +191,8 @@ void RunSession::make_trainer() {
                                .validates = validation_.has_value()};
   require_memory_for_run(model(), asked, 0);
   memory_ = forecast_memory(run_memory(model(), asked));
-  trainer_ = std::make_unique<Trainer>(options, model(), [this](int64_t step) {
-    return checked_batch(*pictures_, sampler_->at(step));
-  });
+  trainer_ =
+      std::make_unique<Trainer>(options, model(), [this](int64_t step) { return feed_->at(step); });
   averaged_ = trainer_->averaged_network();
   const Process process(trainer_->config().process);
   const auto passes = [&](int64_t steps) { return completed({.steps = steps}, process).steps; };
@@ -233,6 +236,9 @@ void RunSession::begin() {
   }
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
+  if (!index_is_written_) write_picture_index(directory_, index_);
+  // From here on only the file is needed.
+  index_ = {};
   if (first_step_ > 0) finish_last_save();
   model_saved_ = first_step_;
   if (!done()) warn_of_next_save();

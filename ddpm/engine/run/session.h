@@ -14,9 +14,10 @@
 #include <vector>
 
 #include "ddpm/base/lock.h"
-#include "ddpm/data/batch_sampler.h"
+#include "ddpm/data/stream/picture_index.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
+#include "ddpm/engine/run/batch_feed.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/evaluations.h"
 #include "ddpm/engine/run/forecast.h"
@@ -150,7 +151,10 @@ class RunSession {
   // RunPictures::training_numbers
   std::vector<int64_t> picture_numbers_;
   DataFingerprint fingerprint_;
-  std::optional<BatchSampler> sampler_;
+  // What the source's files were found to be, and whether the run's directory tells it already.
+  PictureIndex index_;
+  bool index_is_written_ = false;
+  std::optional<BatchFeed> feed_;
   std::unique_ptr<Trainer> trainer_;
   // Shares the trainer's averaged weights.
   std::unique_ptr<Network> averaged_;

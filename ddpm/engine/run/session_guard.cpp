@@ -20,7 +20,7 @@ namespace ddpm {
 std::vector<std::string> RunSession::names_of_pictures(int64_t step) {
   std::vector<std::string> names;
   const std::vector<SourceFile> files = file_of_each(*pictures_);
-  for (const int64_t index : sampler_->at(step - 1).indices) {
+  for (const int64_t index : feed_->plan(step - 1).indices) {
     const auto k = static_cast<size_t>(index);
     names.push_back(
         !files.empty()

@@ -68,14 +68,17 @@ PictureLoader pictures_from_source(SourceEvents events) {
       options.condition = condition.folder;
       check_place(request, options.condition, "--condition");
     }
-    const LoadedPictures loaded = load_pictures(options.source, condition,
-                                                {.size = parse_image_size(options.size),
-                                                 .channels = options.channels,
-                                                 .background = options.background,
-                                                 .known = &request.known,
-                                                 .classes = options.classes,
-                                                 .labels = options.labels},
-                                                events.loading);
+    LoadedPictures loaded = load_pictures(options.source, condition,
+                                          {.size = parse_image_size(options.size),
+                                           .channels = options.channels,
+                                           .background = options.background,
+                                           .known = &request.known,
+                                           .classes = options.classes,
+                                           .labels = options.labels,
+                                           .stream = options.stream,
+                                           .index = &request.index},
+                                          events.loading);
+    request.index = std::move(loaded.index);
     if (events.loaded) events.loaded(loaded.report, *loaded.pictures);
     return loaded.pictures;
   };

@@ -1,0 +1,70 @@
+// The pictures in a .zip or .tar archive, with those in its folders, in the order of their paths.
+// The same files are pictures as in a folder.
+#include <fmt/core.h>
+
+#include <memory>
+#include <utility>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
+#include "ddpm/data/archive/archive.h"
+#include "ddpm/data/image.h"
+#include "ddpm/data/picture_files.h"
+#include "ddpm/data/source_kinds.h"
+#include "ddpm/data/unread_formats.h"
+
+namespace ddpm {
+
+PictureList list_archive(const std::string& path, const SharedReader& reader) {
+  OtherFiles others;
+  std::vector<SkippedFile> skipped;
+  const auto wanted = [&](const std::string& name, std::string_view start) {
+    try {
+      return is_picture(name, start, others);
+    } catch (const Error& error) {
+      skipped.push_back({join_path(path, name), reason_to_skip(error)});
+      return false;
+    }
+  };
+  const auto archive = std::make_shared<const Archive>(path, kBytesThatTell, wanted);
+  for (const ArchiveProblem& problem : archive->problems())
+    skipped.push_back({join_path(path, problem.name), problem.reason});
+  const std::string left_out = describe_others(others);
+  if (archive->entries().empty()) {
+    fail("data",
+         fmt::format("{} holds no pictures; looked for {}{}{}{}", path, kPicturesLookedFor,
+                     left_out.empty() ? "" : "; found ", left_out, describe_skipped(skipped)));
+  }
+  require_decoders();
+  PictureList list;
+  list.name = path;
+  list.looked_for = fmt::format("{}: {}", path, kPicturesLookedFor);
+  if (!left_out.empty()) list.note = "left out " + left_out;
+  list.skipped = std::move(skipped);
+  list.count = static_cast<int64_t>(archive->entries().size());
+  const auto entry = [archive](int64_t i) -> const ArchiveEntry& {
+    return archive->entries()[static_cast<size_t>(i)];
+  };
+  // An archive that was written again may hold other contents, so its time is that of its files.
+  list.file_of = [archive, entry](int64_t i) -> SourceFile {
+    return {.name = entry(i).name,
+            .bytes = entry(i).bytes,
+            .modified_ns = archive->modified_ns(),
+            .hash = {}};
+  };
+  list.path_of = [archive, entry](int64_t i) { return join_path(archive->path(), entry(i).name); };
+  list.classes = [archive] {
+    std::vector<std::string> names;
+    for (const ArchiveEntry& one : archive->entries()) names.push_back(one.name);
+    return first_folders(archive->path(), names);
+  };
+  list.load = [archive, entry, reader](int64_t i, ImageSize size) -> Picture {
+    const std::string contents = archive->read(i, kMostPictureBytes);
+    const std::string& name = entry(i).name;
+    return {decode_picture(name, contents, size),
+            reader->describe(name, archive->modified_ns(), contents)};
+  };
+  return list;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,126 @@
+#include "ddpm/data/source_decoding.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/data/source_files.h"
+
+namespace ddpm {
+namespace {
+
+class Decoding {
+ public:
+  Decoding(const PictureList& list, const PictureFormat& format, bool in_memory,
+           const LoadProgress& progress)
+      : list_(list), size_(format.size), progress_(progress) {
+    if (in_memory) store_.emplace(list.count, format);
+    pictures_.resize(static_cast<size_t>(list.count));
+    is_known_.resize(static_cast<size_t>(list.count));
+  }
+
+  // Picture i need not be decoded.
+  void skip(int64_t i, const IndexedPicture& known) {
+    pictures_[static_cast<size_t>(i)] = known;
+    is_known_[static_cast<size_t>(i)] = true;
+    ++done_;
+  }
+
+  void run() {
+    if (done_ == list_.count) return;
+    parallel_for(num_threads(), 1, [&](int64_t, int64_t) {
+      try {
+        // Files differ much in size, so each thread takes the next picture when it has finished
+        // one.
+        for (int64_t i; !stopped_ && (i = next_++) < list_.count;)
+          if (!is_known_[static_cast<size_t>(i)]) one(i);
+      } catch (...) {
+        stopped_ = true;
+        throw;
+      }
+    });
+  }
+
+  // Called after run(), once each.
+  std::vector<IndexedPicture> take_pictures() { return std::move(pictures_); }
+  Tensor take_images() { return store_ ? store_->take() : Tensor(); }
+
+ private:
+  void one(int64_t i) {
+    Picture picture;
+    std::string reason;
+    // Another time such a file may be read.
+    bool system_failed = false;
+    try {
+      picture = list_.load(i, size_);
+    } catch (const SystemError& error) {
+      const std::string path = list_.path_of(i), text = error.what();
+      if (is_transient(error.code()) && text.find(printable(path)) == std::string::npos)
+        fail_system("data", fmt::format("{}: {}", path, text), error.code());
+      reason = reason_to_skip(error);
+      system_failed = true;
+    } catch (const Error& error) {
+      reason = reason_to_skip(error);
+    }
+    const bool sound = picture.image.defined();
+    if (sound && store_) store_->put(i, picture.image);
+    std::lock_guard lock(lock_);
+    IndexedPicture& result = pictures_[static_cast<size_t>(i)];
+    result = {.file = std::move(picture.file),
+              .channels = sound ? picture.image.size(2) : 0,
+              .reason = std::move(reason)};
+    if (!sound && !system_failed && list_.file_of) result.file = list_.file_of(i);
+    ++done_;
+    if (progress_ && !stopped_) progress_(done_, list_.count);
+  }
+
+  const PictureList& list_;
+  const ImageSize size_;
+  const LoadProgress& progress_;
+  std::optional<PictureStore> store_;
+  std::vector<char> is_known_;
+  std::atomic<int64_t> next_ = 0;
+  std::atomic<bool> stopped_ = false;
+  // Guards the members below.
+  std::mutex lock_;
+  int64_t done_ = 0;
+  std::vector<IndexedPicture> pictures_;
+};
+
+}  // namespace
+
+CheckedPictures check_all(const PictureList& list, const PictureFormat& format,
+                          const KnownPictures& known, bool in_memory,
+                          const LoadProgress& progress) {
+  Decoding decoding(list, format, in_memory, progress);
+  for (int64_t i = 0; !in_memory && list.file_of && i < list.count; ++i) {
+    if (const IndexedPicture* picture = known.find(list.file_of(i))) decoding.skip(i, *picture);
+  }
+  decoding.run();
+  CheckedPictures checked{.all = decoding.take_pictures(), .images = {}, .channels = 0};
+  const bool some = std::any_of(checked.all.begin(), checked.all.end(),
+                                [](const IndexedPicture& picture) { return picture.channels > 0; });
+  if (some) checked.images = decoding.take_images();
+  checked.channels = format.channels;
+  for (const IndexedPicture& picture : checked.all) {
+    if (format.channels == 0) checked.channels = std::max(checked.channels, picture.channels);
+  }
+  return checked;
+}
+
+bool knows_all(const KnownPictures& known, const PictureList& list) {
+  if (!list.file_of) return false;
+  for (int64_t i = 0; i < list.count; ++i)
+    if (known.find(list.file_of(i)) == nullptr) return false;
+  return true;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,260 @@
+// Loading a source: sizes, channels, classes and the report, which all kinds of sources share.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/memory.h"
+#include "ddpm/base/options.h"
+#include "ddpm/base/version.h"
+#include "ddpm/data/picture_store.h"
+#include "ddpm/data/source.h"
+#include "ddpm/data/source_classes.h"
+#include "ddpm/data/source_decoding.h"
+#include "ddpm/data/source_kinds.h"
+#include "ddpm/data/stream/streamed_pictures.h"
+#include "ddpm/tensor/allocator.h"
+
+namespace ddpm {
+namespace {
+
+int64_t parse_channels(const std::string& text) {
+  if (text == "auto") return 0;
+  if (text == "1" || text == "3" || text == "4") return text[0] - '0';
+  fail_usage("channels", fmt::format("'{}' is not a number of channels; give {}", text,
+                                     join_choices({"1", "3", "4", "auto"})));
+}
+
+ImageSize choose_size(const PictureList& list, ImageSize wanted) {
+  if (wanted.height < 0 || wanted.width < 0 || (wanted.height == 0) != (wanted.width == 0)) {
+    fail_usage("size", fmt::format("cannot make pictures of {} x {}", wanted.height, wanted.width));
+  }
+  if (wanted.height > 0) return wanted;
+  if (list.own_size.height == 0)
+    fail_usage("size", fmt::format("{} has no size of its own; give one such as 32", list.name));
+  return list.own_size;
+}
+
+enum class Streaming { kAuto, kOn, kOff };
+
+Streaming parse_streaming(const std::string& text) {
+  if (text == "auto") return Streaming::kAuto;
+  if (text == "on") return Streaming::kOn;
+  if (text == "off") return Streaming::kOff;
+  fail_usage("stream", fmt::format("'{}' is no way to hold pictures; give {}", text,
+                                   join_choices({"auto", "on", "off"})));
+}
+
+// What the channels of a picture, and whether it can be read, depend on besides its file.
+std::string settings_of(ImageSize size) {
+  return fmt::format("{} {}x{}", version(), size.height, size.width);
+}
+
+// Half of the memory is left to the training.
+bool fits(int64_t count, const PictureFormat& format) {
+  constexpr int64_t kMostChannels = 4;
+  const int64_t channels = format.channels == 0 ? kMostChannels : format.channels;
+  trim_allocator();
+  return 2 * memory_of_pictures(count, format.size, channels) <=
+         static_cast<double>(available_memory().bytes);
+}
+
+bool is_sound(const IndexedPicture& picture) { return picture.channels > 0; }
+
+// The classes of the sound pictures. Throws UsageError if none of a class is sound.
+ClassLabels labels_of_sound(const std::vector<std::string>& classes,
+                            const std::vector<IndexedPicture>& all) {
+  std::vector<std::string> of_pictures;
+  for (size_t i = 0; i < classes.size(); ++i)
+    if (is_sound(all[i])) of_pictures.push_back(classes[i]);
+  ClassLabels labels = number_classes(of_pictures);
+  require_pictures_of_all(classes, labels);
+  return labels;
+}
+
+// The class of each picture of the list, if the options ask for classes. Otherwise empty.
+std::vector<std::string> classes_asked_for(const PictureList& list, const SourceOptions& options) {
+  if (options.labels.empty()) {
+    return options.classes ? classes_of(list) : std::vector<std::string>();
+  }
+  if (!list.file_of) {
+    fail_usage("labels",
+               fmt::format("a table of labels is for the files of a folder; {} {}", list.name,
+                           list.classes ? "has classes of its own: give --classes"
+                                        : "has no files to name"));
+  }
+  return classes_of(list, options.labels);
+}
+
+// One call of load_source() or open_source().
+class Loading {
+ public:
+  Loading(const std::string& source, const SourceOptions& options, const LoadProgress& progress)
+      : options_(options),
+        progress_(progress),
+        format_{.size = {},
+                .channels = parse_channels(options.channels),
+                .background = parse_colour(options.background)},
+        list_(std::make_shared<const PictureList>(
+            list_source(source, std::make_shared<const FileReader>(options.known)))) {
+    format_.size = choose_size(*list_, options.size);
+    if (format_.channels == 0) format_.channels = list_->own_channels;
+    report_ = {0, list_->skipped, list_->looked_for, list_->note, {}};
+    known_ = KnownPictures(options.index, settings_of(format_.size));
+    require_some(list_->count);
+    classes_ = classes_asked_for(*list_, options);
+  }
+
+  void check(bool in_memory) {
+    checked_ = check_all(*list_, format_, known_, in_memory, progress_);
+    format_.channels = checked_.channels;
+    for (int64_t i = 0; i < list_->count; ++i) {
+      const IndexedPicture& picture = checked_.all[static_cast<size_t>(i)];
+      if (is_sound(picture))
+        ++report_.loaded;
+      else
+        report_.skipped.push_back({list_->path_of(i), picture.reason});
+    }
+    std::stable_sort(report_.skipped.begin(), report_.skipped.end(),
+                     [](const auto& a, const auto& b) { return a.path < b.path; });
+    require_some(report_.loaded);
+    fingerprint_ = list_->containers;
+    for (const IndexedPicture& picture : checked_.all) {
+      if (is_sound(picture) && list_->file_of) fingerprint_.files.push_back(picture.file);
+    }
+    if (classes_.empty()) return;
+    report_.labels = labels_of_sound(classes_, checked_.all);
+    for (SourceFile& entry : entries_of(report_.labels))
+      fingerprint_.files.push_back(std::move(entry));
+  }
+
+  Dataset in_memory() {
+    Dataset dataset(std::move(checked_.images), list_->name, report_.labels,
+                    std::move(fingerprint_));
+    // Return the memory of the decoding to the system.
+    trim_allocator();
+    return dataset;
+  }
+
+  LoadedPictures open();
+  LoadReport take_report() { return std::move(report_); }
+
+ private:
+  void require_some(int64_t pictures) const {
+    if (pictures > 0) return;
+    fail("data",
+         fmt::format("{}: none of {} can be read; looked for {}{}", list_->name,
+                     report_.skipped.size(), list_->looked_for, describe_skipped(report_.skipped)));
+  }
+  std::shared_ptr<const Pictures> streamed(bool keep);
+  PictureIndex take_index();
+
+  const SourceOptions& options_;
+  const LoadProgress& progress_;
+  PictureFormat format_;
+  std::shared_ptr<const PictureList> list_;
+  KnownPictures known_;
+  LoadReport report_;
+  // Of each picture of the list; empty if no classes are asked for.
+  std::vector<std::string> classes_;
+  CheckedPictures checked_;
+  DataFingerprint fingerprint_;
+};
+
+// Decodes sound pictures of a list.
+class SoundPictures {
+ public:
+  SoundPictures(std::shared_ptr<const PictureList> list, const std::vector<IndexedPicture>& all,
+                const PictureFormat& format)
+      : list_(std::move(list)), format_(format) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (!is_sound(all[i])) continue;
+      numbers_.push_back(static_cast<int64_t>(i));
+      hashes_.push_back(all[i].file.hash);
+    }
+  }
+
+  Tensor load(int64_t sound) const {
+    const int64_t i = numbers_[static_cast<size_t>(sound)];
+    Picture picture;
+    try {
+      picture = list_->load(i, format_.size);
+    } catch (const SystemError& error) {
+      fail_system("data", fmt::format("{}: {}", list_->path_of(i), without_place(error.what())),
+                  error.code());
+    } catch (const Error& error) {
+      fail("data", fmt::format("{}: {}; it could be read when the training began",
+                               list_->path_of(i), without_place(error.what())));
+    }
+    if (picture.file.hash != hashes_[static_cast<size_t>(sound)]) {
+      fail("data", fmt::format("{} has changed since the training began; put it back, or start "
+                               "again with the new pictures",
+                               list_->path_of(i)));
+    }
+    return convert_channels(picture.image, format_.channels, format_.background);
+  }
+
+ private:
+  std::shared_ptr<const PictureList> list_;
+  PictureFormat format_;
+  // For each sound picture its number in the list and its hash.
+  std::vector<int64_t> numbers_;
+  std::vector<std::string> hashes_;
+};
+
+std::shared_ptr<const Pictures> Loading::streamed(bool keep) {
+  const auto sound = std::make_shared<const SoundPictures>(list_, checked_.all, format_);
+  return std::make_shared<const StreamedPictures>(
+      PictureStream{.count = report_.loaded,
+                    .size = format_.size,
+                    .channels = format_.channels,
+                    .name = list_->name,
+                    .labels = report_.labels,
+                    .fingerprint = std::move(fingerprint_),
+                    .load = [sound](int64_t i) { return sound->load(i); },
+                    .keep = keep});
+}
+
+PictureIndex Loading::take_index() {
+  PictureIndex index{.settings = settings_of(format_.size), .pictures = std::move(checked_.all)};
+  std::erase_if(index.pictures,
+                [](const IndexedPicture& picture) { return picture.file.name.empty(); });
+  return index;
+}
+
+LoadedPictures Loading::open() {
+  const Streaming streaming = parse_streaming(options_.stream);
+  const bool fit = streaming == Streaming::kAuto && fits(list_->count, format_);
+  // If the index knows all, the pictures are decoded and kept when batches need them.
+  const bool keep = fit && knows_all(known_, *list_);
+  const bool at_once = streaming == Streaming::kOff || (fit && !keep);
+  check(at_once);
+  LoadedPictures opened;
+  if (at_once)
+    opened.pictures = std::make_shared<const Dataset>(in_memory());
+  else
+    opened.pictures = streamed(keep);
+  opened.report = std::move(report_);
+  opened.index = take_index();
+  return opened;
+}
+
+}  // namespace
+
+LoadedSource load_source(const std::string& source, const SourceOptions& options,
+                         const LoadProgress& progress) {
+  Loading loading(source, options, progress);
+  loading.check(true);
+  Dataset dataset = loading.in_memory();
+  return {std::move(dataset), loading.take_report()};
+}
+
+LoadedPictures open_source(const std::string& source, const SourceOptions& options,
+                           const LoadProgress& progress) {
+  return Loading(source, options, progress).open();
+}
+
+}  // namespace ddpm

@@ -1,0 +1,87 @@
+// A batch is made of its decoded bytes by Dataset, so that it has the same bits as one that was in
+// memory all the time.
+#include "ddpm/data/stream/streamed_pictures.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "ddpm/base/error.h"
+#include "ddpm/base/threads.h"
+#include "ddpm/data/dataset.h"
+
+namespace ddpm {
+
+// The decoded pictures of a data set that fits in memory. The memory is taken at the start, so that
+// a training which follows is checked against what is left.
+class StreamedPictures::Kept {
+ public:
+  Kept(int64_t count, int64_t picture_bytes)
+      : bytes_({count, picture_bytes}, DType::kUInt8), state_(static_cast<size_t>(count)) {
+    std::memset(bytes_.u8(), 0, static_cast<size_t>(bytes_.bytes()));
+  }
+
+  bool copy(int64_t i, uint8_t* out) const {
+    if (state_[static_cast<size_t>(i)].load(std::memory_order_acquire) != kWhole) return false;
+    std::memcpy(out, bytes_.u8() + i * bytes_.size(1), static_cast<size_t>(bytes_.size(1)));
+    return true;
+  }
+  void put(int64_t i, const uint8_t* picture) {
+    // Another thread may have decoded the same picture.
+    char none = kNone;
+    if (!state_[static_cast<size_t>(i)].compare_exchange_strong(none, kBegun)) return;
+    std::memcpy(bytes_.u8() + i * bytes_.size(1), picture, static_cast<size_t>(bytes_.size(1)));
+    state_[static_cast<size_t>(i)].store(kWhole, std::memory_order_release);
+  }
+
+ private:
+  static constexpr char kNone = 0, kBegun = 1, kWhole = 2;
+  Tensor bytes_;  // [N, picture_bytes]
+  std::vector<std::atomic<char>> state_;
+};
+
+StreamedPictures::StreamedPictures(PictureStream stream) : stream_(std::move(stream)) {
+  DDPM_CHECK(stream_.count > 0 && stream_.load);
+  if (stream_.keep) kept_ = std::make_unique<Kept>(stream_.count, picture_bytes());
+  ahead_ = std::make_unique<DecodeAhead>(
+      picture_bytes(),
+      [this](const BatchPlan& plan, int64_t k, uint8_t* out) {
+        decode(plan.indices[static_cast<size_t>(k)], out);
+      },
+      DecodeAhead::Limits{.threads = num_threads(), .bytes = kPrefetchBytes});
+}
+
+StreamedPictures::~StreamedPictures() = default;
+
+void StreamedPictures::decode(int64_t index, uint8_t* out) const {
+  if (kept_ && kept_->copy(index, out)) return;
+  const Tensor picture = stream_.load(index);
+  DDPM_CHECK(picture.bytes() == picture_bytes());
+  std::memcpy(out, picture.u8(), static_cast<size_t>(picture.bytes()));
+  if (kept_) kept_->put(index, out);
+}
+
+Batch StreamedPictures::batch(const BatchPlan& plan) const {
+  check_plan(plan, size());
+  const auto count = static_cast<int64_t>(plan.indices.size());
+  const Tensor bytes = ahead_->take(plan);
+  BatchPlan in_order{.indices = std::vector<int64_t>(plan.indices.size()), .flips = plan.flips};
+  std::iota(in_order.indices.begin(), in_order.indices.end(), int64_t{0});
+  Batch batch =
+      Dataset(bytes.reshape({count, stream_.size.height, stream_.size.width, stream_.channels}),
+              stream_.name)
+          .batch(in_order);
+  batch.labels = labels_of(stream_.labels, plan);
+  return batch;
+}
+
+void StreamedPictures::prefetch(std::span<const BatchPlan> next) const {
+  for (const BatchPlan& plan : next) check_plan(plan, size());
+  ahead_->expect(next);
+}
+
+}  // namespace ddpm

@@ -1,0 +1,38 @@
+// Gives the batches of the steps of a run, and tells its pictures which batches come next. Private
+// to engine/run/.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "ddpm/data/batch_sampler.h"
+#include "ddpm/data/pictures.h"
+
+namespace ddpm {
+
+class BatchFeed {
+ public:
+  // end: the number of all steps. No batch is prepared for a step that does not come.
+  BatchFeed(std::shared_ptr<const Pictures> pictures, const BatchSamplerOptions& options,
+            int64_t end)
+      : pictures_(std::move(pictures)), sampler_(options), end_(end) {}
+
+  // The batch of a step, checked. Steps may come in any order, but prefetching helps if each
+  // follows on the one before.
+  Batch at(int64_t step);
+
+  // Which pictures are in the batch of a step.
+  BatchPlan plan(int64_t step) const { return sampler_.at(step); }
+
+ private:
+  std::shared_ptr<const Pictures> pictures_;
+  BatchSampler sampler_;
+  int64_t end_;
+  // The plans of the step first_ and of those after it.
+  std::vector<BatchPlan> plans_;
+  int64_t first_ = 0;
+};
+
+}  // namespace ddpm
