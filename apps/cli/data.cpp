@@ -14,6 +14,7 @@
 #include "ddpm/data/batch_sampler.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/data/image.h"
+#include "ddpm/data/resize.h"
 #include "ddpm/data/source.h"
 #include "ddpm/data/source_pairs.h"
 
@@ -46,6 +47,7 @@ int run(Request& request) {
   check_range("data", "--scale", request.scale, 0, kMostScale);
   check_output_name(request.out, "--out", ".png");
   const ImageSize size = request.options.size = parse_image_size(request.size);
+  check_crop(request.options.fit, request.options.crop);
   const ImageCondition condition = parse_condition(request.condition);
   check_condition(condition, size, 0);
   GridOptions grid{.scale = request.scale > 0 ? request.scale : comfortable_scale(size)};
@@ -75,6 +77,7 @@ int run(Request& request) {
   const Pictures& pictures = *source.pictures;
   const int64_t count = std::min(request.count, pictures.size());
   request.sampler.images = pictures.size();
+  request.sampler.crop = parse_crop(request.options.crop) == Crop::kRandom;
   request.sampler.batch = count;
   const Batch batch = pictures.batch(BatchSampler(request.sampler).at(0));
   const Tensor plain = to_bytes(batch.images);  // [N, H, W, C]
@@ -111,6 +114,8 @@ Action data_command(Flags& flags) {
             "1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures", "1|3|4|auto");
   flags.add("background", request->options.background,
             "colour behind transparent pixels: a name or #rrggbb", "COLOUR");
+  flags.add("fit", request->options.fit, "as in ddpm train", "cover|contain|pad");
+  flags.add("crop", request->options.crop, "as in ddpm train", "centre|random");
   flags.add("flip", request->sampler.flip, "mirror pictures left to right at random");
   flags.add("condition", request->condition,
             "as in ddpm train: the grid shows the condition of each picture before it",

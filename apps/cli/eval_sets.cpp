@@ -131,7 +131,8 @@ std::shared_ptr<const Pictures> real_pictures(const ModelConfig& config, const S
                                               ImageSize size, std::vector<std::string>& notes) {
   const SourceOptions options{.size = size,
                               .channels = std::to_string(config.network.channels()),
-                              .background = flags.background};
+                              .background = flags.background,
+                              .fit = config.fit};
   return load_data(flags, condition_for(flags, config), options, config.network.classes() > 0,
                    notes);
 }

@@ -104,20 +104,23 @@ int64_t Inputs::viewable_channels() const {
 
 Tensor Inputs::condition(const Tensor& picture) const {
   const int64_t channels = config_.network.channels();
+  Fitting fitting(size_);
+  fitting.fit = parse_fit(config_.fit);
+  fitting.background = kWhite;
   switch (condition_.kind) {
     case ImageCondition::Kind::kDownscale: {
       const Tensor whole = convert_channels(picture, channels, kWhite);
       const int64_t n = condition_.factor;
       if (is(whole, {size_.height / n, size_.width / n}))
         return enlarged_condition(condition_, whole);
-      return condition_image(condition_, fit_image(whole, size_));
+      return condition_image(condition_, fit_image(whole, fitting));
     }
     case ImageCondition::Kind::kGrey:
       return condition_image(condition_,
-                             fit_image(convert_channels(picture, channels, kWhite), size_));
+                             fit_image(convert_channels(picture, channels, kWhite), fitting));
     default:
       return fit_image(convert_channels(picture, config_.network.condition_channels(), kWhite),
-                       size_);
+                       fitting);
   }
 }
 

@@ -15,6 +15,7 @@ namespace {
 // These streams keep the sampler's numbers apart from others that are drawn with the same seed.
 constexpr uint64_t kOrderStream = 0x6f72646572;
 constexpr uint64_t kFlipStream = 0x666c6970;
+constexpr uint64_t kCropStream = 0x63726f70;
 
 }  // namespace
 
@@ -39,6 +40,7 @@ void BatchSampler::shuffle(int64_t epoch) {
 BatchPlan BatchSampler::at(int64_t step) {
   DDPM_CHECK(step >= 0);
   const Philox coin(mix_seed(options_.seed, kFlipStream));
+  const Philox place(mix_seed(options_.seed, kCropStream));
   BatchPlan plan;
   plan.indices.reserve(static_cast<size_t>(options_.batch));
   plan.flips.reserve(static_cast<size_t>(options_.batch));
@@ -47,6 +49,9 @@ BatchPlan BatchSampler::at(int64_t step) {
     if (const int64_t epoch = position / options_.images; epoch != epoch_) shuffle(epoch);
     plan.indices.push_back(permutation_[position % options_.images]);
     plan.flips.push_back(options_.flip ? coin.bits(static_cast<uint64_t>(position)) & 1 : 0);
+    if (!options_.crop) continue;
+    const auto first = static_cast<uint64_t>(2 * position);
+    plan.crops.push_back(uint64_t{place.bits(first)} << 32 | place.bits(first + 1));
   }
   return plan;
 }

@@ -16,6 +16,8 @@ struct BatchSamplerOptions {
   uint64_t seed = 0;
   // Mirror every second picture on average.
   bool flip = false;
+  // Choose a part of each picture that is larger than wanted (BatchPlan::crops).
+  bool crop = false;
 };
 
 // The pictures of step s depend only on the options and s, so an exact resume needs no saved state.

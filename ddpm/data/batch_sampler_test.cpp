@@ -83,5 +83,19 @@ TEST(BatchSamplerTest, HalfOfThePicturesAreFlippedWhenAsked) {
   EXPECT_EQ(still.indices, plan.indices);
 }
 
+TEST(BatchSamplerTest, CropsDependOnTheStepAlone) {
+  BatchSamplerOptions options{.images = 10, .batch = 4, .seed = 5, .crop = true};
+  BatchSampler sampler(options), other(options);
+  const BatchPlan plan = sampler.at(7);
+  ASSERT_EQ(plan.crops.size(), 4u);
+  EXPECT_NE(plan.crops[0], plan.crops[1]);
+  EXPECT_NE(sampler.at(8).crops, plan.crops);
+  other.at(3);
+  EXPECT_EQ(other.at(7), plan);
+  options.crop = false;
+  EXPECT_EQ(BatchSampler(options).at(7).indices, plan.indices);
+  EXPECT_TRUE(BatchSampler(options).at(7).crops.empty());
+}
+
 }  // namespace
 }  // namespace ddpm

@@ -138,6 +138,10 @@ void check_plan(const BatchPlan& plan, int64_t pictures) {
     fail("dataset",
          fmt::format("{} flips for {} pictures", plan.flips.size(), plan.indices.size()));
   }
+  if (!plan.crops.empty() && plan.crops.size() != plan.indices.size()) {
+    fail("dataset",
+         fmt::format("{} crops for {} pictures", plan.crops.size(), plan.indices.size()));
+  }
   for (const int64_t index : plan.indices) {
     if (index < 0 || index >= pictures)
       fail("dataset", fmt::format("there is no picture {} among {}", index, pictures));

@@ -75,8 +75,8 @@ ImageInfo probe_image(std::string_view file) {
   return info;
 }
 
-Tensor decode_image(std::string_view file, ImageSize size) {
-  StoredImage stored = decode_stored(file, size);
+Tensor decode_image(std::string_view file, const Fitting& fitting) {
+  StoredImage stored = decode_stored(file, fitting.size);
   const bool grey = stored.kind == ColourKind::kGrey;
   if (stored.kind == ColourKind::kCmyk) inks_to_rgb(stored);
   if (stored.kind == ColourKind::kLab) {
@@ -86,14 +86,17 @@ Tensor decode_image(std::string_view file, ImageSize size) {
   }
   if (grey && stored.alpha) stored.pixels = grey_alpha_to_rgba(stored.pixels);
   Tensor image = upright(stored.pixels, stored.orientation);
-  if (size != ImageSize{}) image = fit_image(image, size);
+  if (fitting.size != ImageSize{})
+    image = fit_image(image, scaled_size({image.size(0), image.size(1)}, fitting));
   if (!stored.profile.empty()) {
     const Tensor rgb = apply_profile(image, stored.kind, stored.alpha, stored.profile);
     if (rgb.defined()) image = rgb;
   }
   // Rounding in the profile's conversion may give a grey picture a slight tint.
   const int64_t needed = channels_needed(image);
-  return convert_channels(image, grey && needed == 3 ? 1 : needed, Colour{255, 255, 255});
+  image = convert_channels(image, grey && needed == 3 ? 1 : needed, Colour{255, 255, 255});
+  // The background is in sRGB already.
+  return fitting.fit == Fit::kCover ? image : pad_image(image, fitting.size, fitting.background);
 }
 
 }  // namespace ddpm

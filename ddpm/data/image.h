@@ -34,11 +34,10 @@ void require_decoders();
 ImageInfo probe_image(std::string_view file);
 
 // Decodes the contents of a file: -> [size.height, size.width, C] with C = channels_needed(). The
-// picture is turned as EXIF says, converted to 8-bit sRGB by the embedded profile, and scaled and
-// cut as by fit_image(); with a size of 0 x 0 it keeps its own size. For an animation, the first
-// frame is used. Throws Error with the reason
-// for any other format and for a damaged or truncated file.
-Tensor decode_image(std::string_view file, ImageSize size);
+// picture is turned as EXIF says, converted to 8-bit sRGB by the embedded profile, and fitted as by
+// fit_image(). For an animation, the first frame is used. Throws Error with the reason for any
+// other format and for a damaged or truncated file.
+Tensor decode_image(std::string_view file, const Fitting& fitting);
 
 // [H, W, C] -> PNG file: grey, RGB or RGBA.
 std::string encode_png(const Tensor& image);

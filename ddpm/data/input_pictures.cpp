@@ -31,7 +31,7 @@ InputPictures::InputPictures(const std::string& path) {
 
 Tensor InputPictures::load(int64_t i) const {
   try {
-    return list_->load(i, {}).image;
+    return list_->load(i, Fitting()).image;
   } catch (const Error& error) {
     fail("input", fmt::format("{}: {}", list_->path_of(i), reason_to_skip(error)));
   }

@@ -55,10 +55,10 @@ std::string describe_others(const OtherFiles& others) {
                     : fmt::format("{} files that are not pictures ({})", total, list);
 }
 
-Tensor decode_picture(const std::string& name, std::string_view bytes, ImageSize size) {
+Tensor decode_picture(const std::string& name, std::string_view bytes, const Fitting& fitting) {
   if (const char* unread = unread_format(name, bytes.substr(0, kBytesThatTell)))
     fail("data", not_read(unread));
-  return decode_image(bytes, size);
+  return decode_image(bytes, fitting);
 }
 
 std::vector<std::string> first_folders(const std::string& source,

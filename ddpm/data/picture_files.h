@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ddpm/data/pixels.h"
+#include "ddpm/data/resize.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
@@ -33,7 +33,7 @@ bool is_picture(const std::string& name, std::string_view start, OtherFiles& oth
 std::string describe_others(const OtherFiles& others);
 
 // decode_image() of the contents of a file, with a reason for formats that are not read.
-Tensor decode_picture(const std::string& name, std::string_view bytes, ImageSize size);
+Tensor decode_picture(const std::string& name, std::string_view bytes, const Fitting& fitting);
 
 // The class of each picture: the first folder of its name. Throws UsageError, naming `source`, if
 // there are no folders.

@@ -64,7 +64,7 @@ void PictureStore::put(int64_t i, const Tensor& image) {
 
 void PictureStore::widen(int64_t channels) {
   if (images_.defined() && channels == format_.channels) return;
-  const ImageSize size = format_.size;
+  const ImageSize size = format_.fitting.size;
   const double needed = memory_of_pictures(count_, size, channels);
   // Memory that the allocator keeps for reuse would count as used.
   trim_allocator();

@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "ddpm/data/pixels.h"
+#include "ddpm/data/resize.h"
 #include "ddpm/tensor/tensor.h"
 
 namespace ddpm {
 
 // The format that every picture is converted to.
 struct PictureFormat {
-  ImageSize size;
+  Fitting fitting;
   // 0: the fewest that hold all pictures.
   int64_t channels = 0;
   // The colour behind transparent pixels if transparency is not kept.

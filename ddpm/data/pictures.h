@@ -15,15 +15,17 @@
 namespace ddpm {
 
 // The pictures of one training step. If flips[k] != 0, picture indices[k] is mirrored left to
-// right. Without flips, no picture is mirrored.
+// right. Without flips, no picture is mirrored. crops[k] are random bits that choose a part of a
+// picture which is larger than Pictures::image_size(). Without crops, it is the middle.
 struct BatchPlan {
   std::vector<int64_t> indices;
   std::vector<uint8_t> flips;
+  std::vector<uint64_t> crops = {};
 
   bool operator==(const BatchPlan&) const = default;
 };
 
-// Throws Error for an index outside 0 ... pictures - 1, and for flips of another number.
+// Throws Error for an index outside 0 ... pictures - 1, and for flips or crops of another number.
 void check_plan(const BatchPlan& plan, int64_t pictures);
 
 // B pictures for one training step. Tensors that the training does not use may stay empty.

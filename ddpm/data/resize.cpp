@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 #include <vector>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
 #include "ddpm/data/catmull_rom.h"
 
 namespace ddpm {
@@ -120,15 +122,18 @@ Tensor fit(const Tensor& image, ImageSize size) {
   return result;
 }
 
-}  // namespace
+struct NamedFit {
+  const char* name;
+  Fit fit;
+};
+constexpr NamedFit kFits[] = {
+    {"cover", Fit::kCover}, {"contain", Fit::kContain}, {"pad", Fit::kPad}};
 
-Tensor fit_image(const Tensor& image, ImageSize size) {
-  const bool picture = image.defined() && image.shape().rank() == 3 && image.elements() > 0;
-  if (!picture || size.height < 1 || size.width < 1) {
-    fail("resize",
-         fmt::format("cannot fit {} to {} x {}", image.shape().str(), size.height, size.width));
-  }
-  if (size == ImageSize{image.size(0), image.size(1)}) return image;
+ImageSize size_of(const Tensor& image) { return {image.size(0), image.size(1)}; }
+
+// Scales a picture until it just covers the size, and cuts it to its centre.
+Tensor cover(const Tensor& image, ImageSize size) {
+  if (size == size_of(image)) return image;
   switch (image.size(2)) {
     case 1:
       return fit<1>(image, size);
@@ -138,6 +143,109 @@ Tensor fit_image(const Tensor& image, ImageSize size) {
       return fit<4>(image, size);
   }
   fail("resize", fmt::format("needs 1, 3 or 4 channels, not {}", image.shape().str()));
+}
+
+}  // namespace
+
+Fit parse_fit(std::string_view name) {
+  for (const NamedFit& known : kFits)
+    if (known.name == name) return known.fit;
+  fail_usage("fit", fmt::format("'{}' is no way to fit pictures; give {}", name,
+                                join_choices(fit_names())));
+}
+
+std::vector<std::string> fit_names() {
+  std::vector<std::string> names;
+  for (const NamedFit& known : kFits) names.emplace_back(known.name);
+  return names;
+}
+
+Crop parse_crop(std::string_view name) {
+  if (name == "centre") return Crop::kCentre;
+  if (name == "random") return Crop::kRandom;
+  fail_usage("crop", fmt::format("'{}' is no way to cut pictures; give {}", name,
+                                 join_choices(crop_names())));
+}
+
+std::vector<std::string> crop_names() { return {"centre", "random"}; }
+
+void check_crop(std::string_view fit, std::string_view crop) {
+  if (parse_crop(crop) == Crop::kCentre || parse_fit(fit) == Fit::kCover) return;
+  fail_usage("crop", fmt::format("with fit {} pictures are not cut, so crop random changes "
+                                 "nothing; leave one of them out",
+                                 fit));
+}
+
+ImageSize scaled_size(ImageSize picture, const Fitting& fitting) {
+  const ImageSize size = fitting.size;
+  if (size == ImageSize{}) return picture;
+  const int64_t h = picture.height, w = picture.width;
+  // Whether the picture is wider than the size, in proportion.
+  const bool wide = w * size.height >= h * size.width;
+  if (fitting.fit == Fit::kCover) {
+    if (!fitting.uncut) return size;
+    if (wide) return {size.height, std::min(w * size.height / h, kMostUncut * size.width)};
+    return {std::min(h * size.width / w, kMostUncut * size.height), size.width};
+  }
+  if (fitting.fit == Fit::kPad && h <= size.height && w <= size.width) return picture;
+  const auto scaled = [](int64_t side, int64_t to, int64_t from) {
+    return std::clamp<int64_t>((2 * side * to + from) / (2 * from), 1, INT64_MAX);
+  };
+  return wide ? ImageSize{scaled(h, size.width, w), size.width}
+              : ImageSize{size.height, scaled(w, size.height, h)};
+}
+
+Tensor pad_image(const Tensor& image, ImageSize size, Colour background) {
+  if (size_of(image) == size) return image;
+  const int64_t height = image.size(0), width = image.size(1);
+  if (height > size.height || width > size.width) {
+    fail("resize",
+         fmt::format("{} is larger than {} x {}", image.shape().str(), size.height, size.width));
+  }
+  const bool grey = background[0] == background[1] && background[1] == background[2];
+  const int64_t channels = std::max<int64_t>(image.size(2), grey ? 1 : 3);
+  const Tensor picture = convert_channels(image, channels, background);
+  Tensor padded({size.height, size.width, channels}, DType::kUInt8);
+  uint8_t* out = padded.u8();
+  for (int64_t i = 0; i < size.height * size.width; ++i) {
+    for (int64_t c = 0; c < channels; ++c)
+      *out++ = c < 3 ? background[static_cast<size_t>(c)] : uint8_t{0};
+  }
+  const int64_t top = (size.height - height) / 2, left = (size.width - width) / 2;
+  for (int64_t y = 0; y < height; ++y) {
+    std::memcpy(padded.u8() + ((top + y) * size.width + left) * channels,
+                picture.u8() + y * width * channels, static_cast<size_t>(width * channels));
+  }
+  return padded;
+}
+
+Tensor fit_image(const Tensor& image, const Fitting& fitting) {
+  if (fitting.size == ImageSize{}) return image;
+  const bool picture = image.defined() && image.shape().rank() == 3 && image.elements() > 0;
+  if (!picture || fitting.size.height < 1 || fitting.size.width < 1) {
+    fail("resize", fmt::format("cannot fit {} to {} x {}", image.shape().str(), fitting.size.height,
+                               fitting.size.width));
+  }
+  const Tensor scaled = cover(image, scaled_size(size_of(image), fitting));
+  if (fitting.fit == Fit::kCover) return scaled;
+  return pad_image(scaled, fitting.size, fitting.background);
+}
+
+void cut_image(const Tensor& image, ImageSize size, const uint64_t* place, uint8_t* out) {
+  const int64_t channels = image.size(2), width = image.size(1);
+  const int64_t down = image.size(0) - size.height, across = width - size.width;
+  DDPM_CHECK(down >= 0 && across >= 0);
+  int64_t top = down / 2, left = across / 2;
+  if (place != nullptr) {
+    const auto chosen = [](uint64_t bits32, int64_t most) {
+      return static_cast<int64_t>((bits32 * static_cast<uint64_t>(most + 1)) >> 32);
+    };
+    top = chosen(*place >> 32, down);
+    left = chosen(*place & 0xffffffff, across);
+  }
+  const int64_t row = size.width * channels;
+  for (int64_t y = 0; y < size.height; ++y, out += row)
+    std::memcpy(out, image.u8() + ((top + y) * width + left) * channels, static_cast<size_t>(row));
 }
 
 Tensor shrink_image(const Tensor& image, int64_t factor) {

@@ -110,5 +110,89 @@ TEST(ResizeTest, ExtremeShapesWork) {
   EXPECT_THROW(fit_image(filled(4, 4, {7, 8}), {2, 2}), Error);
 }
 
+Fitting fitting(ImageSize size, Fit fit, Colour background = {9, 9, 9}) {
+  Fitting wanted(size);
+  wanted.fit = fit;
+  wanted.background = background;
+  return wanted;
+}
+
+TEST(ResizeTest, ContainShowsTheWholePictureWithBorders) {
+  const Tensor wide = fit_image(filled(10, 40, {200}), fitting({16, 16}, Fit::kContain));
+  ASSERT_EQ(wide.shape(), (Shape{16, 16, 1}));
+  for (int64_t y = 0; y < 16; ++y) {
+    const int expected = y >= 6 && y < 10 ? 200 : 9;
+    for (int64_t x = 0; x < 16; ++x) EXPECT_EQ(wide.u8()[y * 16 + x], expected) << y << " " << x;
+  }
+  const Tensor high = fit_image(filled(8, 2, {200}), fitting({16, 16}, Fit::kContain));
+  for (int64_t x = 0; x < 16; ++x) EXPECT_EQ(high.u8()[x], x >= 6 && x < 10 ? 200 : 9);
+}
+
+TEST(ResizeTest, PadDoesNotEnlarge) {
+  const Tensor image = filled(3, 2, {50, 60, 70});
+  const Tensor padded = fit_image(image, fitting({6, 5}, Fit::kPad));
+  int64_t inside = 0;
+  for (int64_t i = 0; i < 30; ++i) inside += padded.u8()[3 * i] == 50;
+  EXPECT_EQ(inside, 6);
+  // Larger pictures are made to fit.
+  const Tensor large = filled(30, 10, {50, 60, 70});
+  const Tensor contained = fit_image(large, fitting({6, 6}, Fit::kContain));
+  const Tensor shrunk = fit_image(large, fitting({6, 6}, Fit::kPad));
+  EXPECT_TRUE(std::equal(shrunk.u8(), shrunk.u8() + shrunk.elements(), contained.u8()));
+}
+
+TEST(ResizeTest, BordersHaveTheBackgroundOrAreTransparent) {
+  const Colour red = {255, 0, 0};
+  const Tensor grey = fit_image(filled(1, 4, {7}), fitting({4, 4}, Fit::kPad, red));
+  ASSERT_EQ(grey.size(2), 3);
+  EXPECT_EQ(grey.u8()[0], 255);
+  EXPECT_EQ(grey.u8()[1], 0);
+  const Tensor clear = fit_image(filled(1, 4, {7, 8, 9, 10}), fitting({4, 4}, Fit::kPad, red));
+  ASSERT_EQ(clear.size(2), 4);
+  EXPECT_EQ(clear.u8()[3], 0);
+}
+
+TEST(ResizeTest, ExtremePicturesKeepAPixel) {
+  EXPECT_EQ(scaled_size({1, 5000}, fitting({8, 8}, Fit::kContain)), (ImageSize{1, 8}));
+  EXPECT_EQ(scaled_size({5000, 1}, fitting({8, 8}, Fit::kPad)), (ImageSize{8, 1}));
+  EXPECT_EQ(fit_image(filled(1, 5000, {7}), fitting({8, 8}, Fit::kContain)).size(0), 8);
+}
+
+TEST(ResizeTest, UncutPicturesCoverTheSize) {
+  Fitting uncut(ImageSize{8, 6});
+  uncut.uncut = true;
+  for (const ImageSize picture : {ImageSize{8, 6}, ImageSize{9, 31}, {31, 9}, {1, 1}, {7, 5}}) {
+    const ImageSize scaled = scaled_size(picture, uncut);
+    EXPECT_TRUE(scaled.height == 8 || scaled.width == 6);
+    EXPECT_TRUE(scaled.height >= 8 && scaled.width >= 6);
+  }
+  EXPECT_EQ(scaled_size({9, 31}, uncut), (ImageSize{8, 27}));
+  EXPECT_EQ(scaled_size({1, 5000}, uncut), (ImageSize{8, 6 * kMostUncut}));
+}
+
+TEST(ResizeTest, PlacesReachBothEnds) {
+  Tensor image({1, 10, 1}, DType::kUInt8);
+  for (int64_t x = 0; x < 10; ++x) image.u8()[x] = static_cast<uint8_t>(x);
+  uint8_t out[4];
+  const auto first_at = [&](const uint64_t* place) {
+    cut_image(image, {1, 4}, place, out);
+    EXPECT_EQ(out[3], out[0] + 3);
+    return static_cast<int>(out[0]);
+  };
+  const uint64_t left = 0, right = ~uint64_t{0};
+  EXPECT_EQ(first_at(nullptr), 3);
+  EXPECT_EQ(first_at(&left), 0);
+  EXPECT_EQ(first_at(&right), 6);
+}
+
+TEST(ResizeTest, WaysAreNamed) {
+  EXPECT_THROW(parse_fit("stretch"), UsageError);
+  EXPECT_THROW(parse_crop("left"), UsageError);
+  EXPECT_THROW(check_crop("contain", "random"), UsageError);
+  EXPECT_EQ(parse_fit("pad"), Fit::kPad);
+  check_crop("cover", "random");
+  check_crop("pad", "centre");
+}
+
 }  // namespace
 }  // namespace ddpm

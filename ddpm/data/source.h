@@ -36,6 +36,10 @@ struct SourceOptions {
   // For a folder: take the classes from a table, a CSV file of file names and classes
   // (label_table.h).
   std::string labels = {};
+  // "cover", "contain" or "pad", as in resize.h. The borders have the background's colour.
+  std::string fit = "cover";
+  // "centre", or "random" if BatchPlan::crops chooses the part (open_source() only).
+  std::string crop = "centre";
   // For open_source(). "on": pictures stay in their files until a batch needs them. "off": all are
   // decoded into memory. "auto": "on" if they would take more than half of the free memory. Batches
   // have the same bits.

@@ -58,10 +58,10 @@ PictureList list_archive(const std::string& path, const SharedReader& reader) {
     for (const ArchiveEntry& one : archive->entries()) names.push_back(one.name);
     return first_folders(archive->path(), names);
   };
-  list.load = [archive, entry, reader](int64_t i, ImageSize size) -> Picture {
+  list.load = [archive, entry, reader](int64_t i, const Fitting& fitting) -> Picture {
     const std::string contents = archive->read(i, kMostPictureBytes);
     const std::string& name = entry(i).name;
-    return {decode_picture(name, contents, size),
+    return {decode_picture(name, contents, fitting),
             reader->describe(name, archive->modified_ns(), contents)};
   };
   return list;

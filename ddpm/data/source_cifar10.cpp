@@ -88,12 +88,12 @@ PictureList list_cifar10(const std::string& folder, const SharedReader& reader) 
       names.emplace_back(kClasses[static_cast<uint8_t>((*bytes)[i * kRecord])]);
     return names;
   };
-  list.load = [bytes = all](int64_t i, ImageSize size) -> Picture {
+  list.load = [bytes = all](int64_t i, const Fitting& fitting) -> Picture {
     Tensor image({kSide, kSide, 3}, DType::kUInt8);
     const auto* planes = reinterpret_cast<const uint8_t*>(bytes->data()) + i * kRecord + 1;
     for (int64_t p = 0; p < kPlane; ++p)
       for (int64_t c = 0; c < 3; ++c) image.u8()[p * 3 + c] = planes[c * kPlane + p];
-    return {fit_image(image, size), {}};
+    return {fit_image(image, fitting), {}};
   };
   return list;
 }

@@ -21,8 +21,11 @@ class Decoding {
  public:
   Decoding(const PictureList& list, const PictureFormat& format, bool in_memory,
            const LoadProgress& progress)
-      : list_(list), size_(format.size), progress_(progress) {
-    if (in_memory) store_.emplace(list.count, format);
+      : list_(list), fitting_(format.fitting), progress_(progress) {
+    if (in_memory && fitting_.uncut)
+      uncut_.resize(static_cast<size_t>(list.count));
+    else if (in_memory)
+      store_.emplace(list.count, format);
     pictures_.resize(static_cast<size_t>(list.count));
     is_known_.resize(static_cast<size_t>(list.count));
   }
@@ -52,6 +55,10 @@ class Decoding {
   // Called after run(), once each.
   std::vector<IndexedPicture> take_pictures() { return std::move(pictures_); }
   Tensor take_images() { return store_ ? store_->take() : Tensor(); }
+  std::vector<Tensor> take_uncut() {
+    std::erase_if(uncut_, [](const Tensor& picture) { return !picture.defined(); });
+    return std::move(uncut_);
+  }
 
  private:
   void one(int64_t i) {
@@ -60,7 +67,7 @@ class Decoding {
     // Another time such a file may be read.
     bool system_failed = false;
     try {
-      picture = list_.load(i, size_);
+      picture = list_.load(i, fitting_);
     } catch (const SystemError& error) {
       const std::string path = list_.path_of(i), text = error.what();
       if (is_transient(error.code()) && text.find(printable(path)) == std::string::npos)
@@ -73,6 +80,7 @@ class Decoding {
     const bool sound = picture.image.defined();
     if (sound && store_) store_->put(i, picture.image);
     std::lock_guard lock(lock_);
+    if (sound && !uncut_.empty()) keep_uncut(i, picture.image);
     IndexedPicture& result = pictures_[static_cast<size_t>(i)];
     result = {.file = std::move(picture.file),
               .channels = sound ? picture.image.size(2) : 0,
@@ -82,8 +90,22 @@ class Decoding {
     if (progress_ && !stopped_) progress_(done_, list_.count);
   }
 
+  // For the holder of the lock.
+  void keep_uncut(int64_t i, const Tensor& picture) {
+    constexpr int64_t kCheckEvery = int64_t{1} << 26;
+    uncut_bytes_ += picture.bytes();
+    if (uncut_bytes_ > checked_bytes_) {
+      checked_bytes_ += kCheckEvery;
+      require_memory(
+          "the next part of the pictures, which are not cut yet (--stream on leaves "
+          "them in their files),",
+          kCheckEvery);
+    }
+    uncut_[static_cast<size_t>(i)] = picture;
+  }
+
   const PictureList& list_;
-  const ImageSize size_;
+  const Fitting fitting_;
   const LoadProgress& progress_;
   std::optional<PictureStore> store_;
   std::vector<char> is_known_;
@@ -93,6 +115,9 @@ class Decoding {
   std::mutex lock_;
   int64_t done_ = 0;
   std::vector<IndexedPicture> pictures_;
+  // If pictures are kept in memory before they are cut.
+  std::vector<Tensor> uncut_;
+  int64_t uncut_bytes_ = 0, checked_bytes_ = 0;
 };
 
 }  // namespace
@@ -105,10 +130,12 @@ CheckedPictures check_all(const PictureList& list, const PictureFormat& format,
     if (const IndexedPicture* picture = known.find(list.file_of(i))) decoding.skip(i, *picture);
   }
   decoding.run();
-  CheckedPictures checked{.all = decoding.take_pictures(), .images = {}, .channels = 0};
+  CheckedPictures checked{
+      .all = decoding.take_pictures(), .images = {}, .uncut = {}, .channels = 0};
   const bool some = std::any_of(checked.all.begin(), checked.all.end(),
                                 [](const IndexedPicture& picture) { return picture.channels > 0; });
   if (some) checked.images = decoding.take_images();
+  checked.uncut = decoding.take_uncut();
   checked.channels = format.channels;
   for (const IndexedPicture& picture : checked.all) {
     if (format.channels == 0) checked.channels = std::max(checked.channels, picture.channels);

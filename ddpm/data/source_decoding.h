@@ -19,6 +19,8 @@ struct CheckedPictures {
   std::vector<IndexedPicture> all;
   // The sound pictures in memory, [N, H, W, C]. Undefined if they are not to be there.
   Tensor images;
+  // The same if they are not cut yet, each [H, W, C] with a size and channels of its own.
+  std::vector<Tensor> uncut;
   // If the format does not say: the fewest that hold all sound pictures. 0 if none is sound.
   int64_t channels = 0;
 };

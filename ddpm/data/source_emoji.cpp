@@ -191,8 +191,8 @@ PictureList list_emoji(const std::string& group, const SharedReader& reader,
     for (const Emoji& emoji : chosen) names.push_back(group.empty() ? emoji.group : emoji.subgroup);
     return names;
   };
-  list.load = [bytes, chosen, path = files.font](int64_t i, ImageSize size) -> Picture {
-    return {fit_image(draw(Font(*bytes, path), chosen[i].code_points[0]), size), {}};
+  list.load = [bytes, chosen, path = files.font](int64_t i, const Fitting& fitting) -> Picture {
+    return {fit_image(draw(Font(*bytes, path), chosen[i].code_points[0]), fitting), {}};
   };
   return list;
 }

@@ -110,19 +110,19 @@ std::string describe_left_out(const Walk& found) {
 }
 
 Picture load(const std::string& folder, const ImageFile& image, const FileReader& reader,
-             ImageSize size) {
+             const Fitting& fitting) {
   static std::mutex large_files;
   const std::string path = join_path(folder, image.name);
   std::unique_lock<std::mutex> alone;
   if (image.bytes >= kLarge) {
     const std::string start = read_start(path, kBytesThatTell);
     // This throws the reason.
-    if (image_format(start) == nullptr) decode_picture(image.name, start, size);
+    if (image_format(start) == nullptr) decode_picture(image.name, start, fitting);
     alone = std::unique_lock(large_files);
     if (image.bytes <= kMostPictureBytes) require_memory(path, image.bytes);
   }
   FileReader::Contents contents = reader.read(path, image.name, kMostPictureBytes);
-  return {decode_picture(image.name, contents.bytes, size), std::move(contents.file)};
+  return {decode_picture(image.name, contents.bytes, fitting), std::move(contents.file)};
 }
 
 // Names, paths, classes and decoding of the pictures of a list.
@@ -140,8 +140,8 @@ void fill(const std::string& folder, std::vector<ImageFile> found, const SharedR
     for (const ImageFile& image : *images) names.push_back(image.name);
     return first_folders(folder, names);
   };
-  list.load = [folder, images, reader](int64_t i, ImageSize size) {
-    return load(folder, (*images)[i], *reader, size);
+  list.load = [folder, images, reader](int64_t i, const Fitting& fitting) {
+    return load(folder, (*images)[i], *reader, fitting);
   };
 }
 

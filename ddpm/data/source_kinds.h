@@ -46,9 +46,9 @@ struct PictureList {
   // Returns the class of each picture, empty for no class. Throws UsageError if no picture has one.
   // Null: the source has no classes.
   std::function<std::vector<std::string>()> classes;
-  // Loads picture i, scaled and cut, or at its own size if `size` is 0 x 0 (folders only). Several
-  // threads call it. Throws Error if the picture is damaged.
-  std::function<Picture(int64_t i, ImageSize size)> load;
+  // Loads picture i, fitted as by fit_image() (a size of 0 x 0 only for folders). Several threads
+  // call it. Throws Error if the picture is damaged.
+  std::function<Picture(int64_t i, const Fitting& fitting)> load;
 };
 
 using SharedReader = std::shared_ptr<const FileReader>;

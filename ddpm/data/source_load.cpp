@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -49,16 +50,33 @@ Streaming parse_streaming(const std::string& text) {
 }
 
 // What the channels of a picture, and whether it can be read, depend on besides its file.
-std::string settings_of(ImageSize size) {
-  return fmt::format("{} {}x{}", version(), size.height, size.width);
+std::string settings_of(const Fitting& fitting) {
+  std::string text = fmt::format("{} {}x{}", version(), fitting.size.height, fitting.size.width);
+  if (fitting.uncut) text += " uncut";
+  if (fitting.fit == Fit::kCover) return text;
+  const Colour& border = fitting.background;
+  return text + fmt::format(" {} #{:02x}{:02x}{:02x}", fitting.fit == Fit::kPad ? "pad" : "contain",
+                            border[0], border[1], border[2]);
+}
+
+// The size is chosen later.
+Fitting fitting_of(const SourceOptions& options) {
+  Fitting fitting;
+  fitting.fit = parse_fit(options.fit);
+  fitting.uncut = parse_crop(options.crop) == Crop::kRandom;
+  fitting.background = parse_colour(options.background);
+  check_crop(options.fit, options.crop);
+  return fitting;
 }
 
 // Half of the memory is left to the training.
 bool fits(int64_t count, const PictureFormat& format) {
   constexpr int64_t kMostChannels = 4;
+  // Photos that are not cut are rarely longer than twice their height.
+  const double longer = format.fitting.uncut ? 2 : 1;
   const int64_t channels = format.channels == 0 ? kMostChannels : format.channels;
   trim_allocator();
-  return 2 * memory_of_pictures(count, format.size, channels) <=
+  return 2 * longer * memory_of_pictures(count, format.fitting.size, channels) <=
          static_cast<double>(available_memory().bytes);
 }
 
@@ -95,15 +113,15 @@ class Loading {
   Loading(const std::string& source, const SourceOptions& options, const LoadProgress& progress)
       : options_(options),
         progress_(progress),
-        format_{.size = {},
+        format_{.fitting = fitting_of(options),
                 .channels = parse_channels(options.channels),
                 .background = parse_colour(options.background)},
         list_(std::make_shared<const PictureList>(
             list_source(source, std::make_shared<const FileReader>(options.known)))) {
-    format_.size = choose_size(*list_, options.size);
+    format_.fitting.size = choose_size(*list_, options.size);
     if (format_.channels == 0) format_.channels = list_->own_channels;
     report_ = {0, list_->skipped, list_->looked_for, list_->note, {}};
-    known_ = KnownPictures(options.index, settings_of(format_.size));
+    known_ = KnownPictures(options.index, settings_of(format_.fitting));
     require_some(list_->count);
     classes_ = classes_asked_for(*list_, options);
   }
@@ -149,7 +167,10 @@ class Loading {
          fmt::format("{}: none of {} can be read; looked for {}{}", list_->name,
                      report_.skipped.size(), list_->looked_for, describe_skipped(report_.skipped)));
   }
+  // From the files, and from pictures in memory that are not cut.
   std::shared_ptr<const Pictures> streamed(bool keep);
+  std::shared_ptr<const Pictures> uncut_in_memory();
+  std::shared_ptr<const Pictures> streamed_from(std::function<Tensor(int64_t i)> load, bool keep);
   PictureIndex take_index();
 
   const SourceOptions& options_;
@@ -181,7 +202,7 @@ class SoundPictures {
     const int64_t i = numbers_[static_cast<size_t>(sound)];
     Picture picture;
     try {
-      picture = list_->load(i, format_.size);
+      picture = list_->load(i, format_.fitting);
     } catch (const SystemError& error) {
       fail_system("data", fmt::format("{}: {}", list_->path_of(i), without_place(error.what())),
                   error.code());
@@ -205,21 +226,34 @@ class SoundPictures {
   std::vector<std::string> hashes_;
 };
 
+std::shared_ptr<const Pictures> Loading::uncut_in_memory() {
+  const auto all = std::make_shared<std::vector<Tensor>>(std::move(checked_.uncut));
+  for (Tensor& picture : *all)
+    picture = convert_channels(picture, format_.channels, format_.background);
+  trim_allocator();
+  return streamed_from([all](int64_t i) { return (*all)[static_cast<size_t>(i)]; }, false);
+}
+
 std::shared_ptr<const Pictures> Loading::streamed(bool keep) {
   const auto sound = std::make_shared<const SoundPictures>(list_, checked_.all, format_);
+  return streamed_from([sound](int64_t i) { return sound->load(i); }, keep);
+}
+
+std::shared_ptr<const Pictures> Loading::streamed_from(std::function<Tensor(int64_t i)> load,
+                                                       bool keep) {
   return std::make_shared<const StreamedPictures>(
       PictureStream{.count = report_.loaded,
-                    .size = format_.size,
+                    .size = format_.fitting.size,
                     .channels = format_.channels,
                     .name = list_->name,
                     .labels = report_.labels,
                     .fingerprint = std::move(fingerprint_),
-                    .load = [sound](int64_t i) { return sound->load(i); },
+                    .load = std::move(load),
                     .keep = keep});
 }
 
 PictureIndex Loading::take_index() {
-  PictureIndex index{.settings = settings_of(format_.size), .pictures = std::move(checked_.all)};
+  PictureIndex index{.settings = settings_of(format_.fitting), .pictures = std::move(checked_.all)};
   std::erase_if(index.pictures,
                 [](const IndexedPicture& picture) { return picture.file.name.empty(); });
   return index;
@@ -229,11 +263,14 @@ LoadedPictures Loading::open() {
   const Streaming streaming = parse_streaming(options_.stream);
   const bool fit = streaming == Streaming::kAuto && fits(list_->count, format_);
   // If the index knows all, the pictures are decoded and kept when batches need them.
-  const bool keep = fit && knows_all(known_, *list_);
+  const bool uncut = format_.fitting.uncut;
+  const bool keep = fit && !uncut && knows_all(known_, *list_);
   const bool at_once = streaming == Streaming::kOff || (fit && !keep);
   check(at_once);
   LoadedPictures opened;
-  if (at_once)
+  if (at_once && uncut)
+    opened.pictures = uncut_in_memory();
+  else if (at_once)
     opened.pictures = std::make_shared<const Dataset>(in_memory());
   else
     opened.pictures = streamed(keep);
@@ -246,6 +283,11 @@ LoadedPictures Loading::open() {
 
 LoadedSource load_source(const std::string& source, const SourceOptions& options,
                          const LoadProgress& progress) {
+  if (parse_crop(options.crop) == Crop::kRandom) {
+    fail_usage("crop",
+               "a Dataset holds pictures that are cut already; random crops need "
+               "open_source()");
+  }
   Loading loading(source, options, progress);
   loading.check(true);
   Dataset dataset = loading.in_memory();

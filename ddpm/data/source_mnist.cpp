@@ -247,8 +247,8 @@ PictureList list_mnist(const std::string& argument, const SharedReader& reader) 
   list.containers.files = {images->file};
   list.path_of = [path](int64_t i) { return fmt::format("{}#{}", path, i); };
   list.classes = [path, count = header.count] { return read_labels(path, count); };
-  list.load = [images, transposed](int64_t i, ImageSize size) -> Picture {
-    return {fit_image(image_at(*images, i, transposed), size), {}};
+  list.load = [images, transposed](int64_t i, const Fitting& fitting) -> Picture {
+    return {fit_image(image_at(*images, i, transposed), fitting), {}};
   };
   return list;
 }

@@ -26,6 +26,9 @@ struct ModelConfig {
   // What the network is shown besides the noisy image: "none", "downscale:4", "grey" or "pairs", as
   // ImageCondition::name() of data/condition.h.
   std::string condition = "none";
+  // How pictures of other proportions got the size: "cover", "contain" or "pad", as in
+  // data/resize.h.
+  std::string fit = "cover";
   ProcessConfig process;
   // A name for each class that the network is told; empty where they are only numbered.
   std::vector<std::string> class_names = {};

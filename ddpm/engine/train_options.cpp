@@ -7,6 +7,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/data/augment.h"
 #include "ddpm/data/condition.h"
+#include "ddpm/data/resize.h"
 #include "ddpm/diffusion/level.h"
 #include "ddpm/engine/power_averages.h"
 #include "ddpm/kernels/arguments.h"
@@ -52,6 +53,15 @@ void DataOptions::fields(Fields& field) {
       .value_name("1|3|4|auto");
   field("background", background, "colour behind transparent pixels: a name or #rrggbb")
       .value_name("COLOUR");
+  field("fit", fit,
+        "how pictures of other proportions get the size: cover scales them until they fill it and "
+        "cuts the rest; contain scales them until they fit in and adds borders of the background; "
+        "pad does so without enlarging them")
+      .choices("way to fit pictures", fit_names());
+  field("crop", crop,
+        "which part of a picture that was scaled until it fills the size is used: its centre, or "
+        "another part in each step")
+      .choices("way to cut pictures", crop_names());
   field("flip", flip, "mirror pictures left to right at random");
   field("condition", condition,
         "what the network is shown of each picture, to draw the rest: downscale:N, the picture "
@@ -223,6 +233,7 @@ void TrainOptions::check() const {
                            "or the noise would depend on the condition; leave one of them out",
                            process.pairing));
   }
+  check_crop(data.fit, data.crop);
   if (data.condition != "none") {
     const int64_t channels = data.channels == "1" ? 1 : 0;
     check_condition(parse_condition(data.condition), parse_image_size(data.size), channels);
@@ -242,6 +253,7 @@ void check_predicts_images(const NetworkConfig& network, const ProcessConfig& pr
 ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t channels,
                                        int64_t own_condition_channels) const {
   ModelConfig config{.network = network, .height = height, .width = width, .process = process};
+  config.fit = data.fit;
   config.network.channels() = channels;
   if (process.learned_variance) config.network.output_dim() = 2 * channels;
   if (optimizer.augment > 0) config.network.augment_channels() = kAugmentChannels;

@@ -26,6 +26,8 @@ struct DataOptions {
   std::string size = "32";
   std::string channels = "auto";
   std::string background = "white";
+  std::string fit = "cover";
+  std::string crop = "centre";
   bool flip = false;
   std::string condition = "none";
   bool classes = false;

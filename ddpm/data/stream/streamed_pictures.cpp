@@ -13,6 +13,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/data/dataset.h"
+#include "ddpm/data/resize.h"
 
 namespace ddpm {
 
@@ -49,19 +50,19 @@ StreamedPictures::StreamedPictures(PictureStream stream) : stream_(std::move(str
   if (stream_.keep) kept_ = std::make_unique<Kept>(stream_.count, picture_bytes());
   ahead_ = std::make_unique<DecodeAhead>(
       picture_bytes(),
-      [this](const BatchPlan& plan, int64_t k, uint8_t* out) {
-        decode(plan.indices[static_cast<size_t>(k)], out);
-      },
+      [this](const BatchPlan& plan, int64_t k, uint8_t* out) { decode(plan, k, out); },
       DecodeAhead::Limits{.threads = num_threads(), .bytes = kPrefetchBytes});
 }
 
 StreamedPictures::~StreamedPictures() = default;
 
-void StreamedPictures::decode(int64_t index, uint8_t* out) const {
+void StreamedPictures::decode(const BatchPlan& plan, int64_t k, uint8_t* out) const {
+  const int64_t index = plan.indices[static_cast<size_t>(k)];
   if (kept_ && kept_->copy(index, out)) return;
   const Tensor picture = stream_.load(index);
-  DDPM_CHECK(picture.bytes() == picture_bytes());
-  std::memcpy(out, picture.u8(), static_cast<size_t>(picture.bytes()));
+  DDPM_CHECK(picture.size(2) == stream_.channels);
+  cut_image(picture, stream_.size,
+            plan.crops.empty() ? nullptr : &plan.crops[static_cast<size_t>(k)], out);
   if (kept_) kept_->put(index, out);
 }
 

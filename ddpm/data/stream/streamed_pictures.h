@@ -21,10 +21,10 @@ struct PictureStream {
   std::string name;
   ClassLabels labels;
   DataFingerprint fingerprint;
-  // Picture i as bytes [H, W, channels]. Several threads call it. Throws Error if it cannot be read
-  // or has changed.
+  // Picture i as bytes [H, W, channels]; it may be larger than `size`. Several threads call it.
+  // Throws Error if it cannot be read or has changed.
   std::function<Tensor(int64_t i)> load;
-  // Keep every picture in memory once it was decoded.
+  // Keep every picture in memory once it was decoded. For pictures that are not larger than `size`.
   bool keep = false;
 };
 
@@ -54,7 +54,7 @@ class StreamedPictures : public Pictures {
   int64_t picture_bytes() const {
     return stream_.size.height * stream_.size.width * stream_.channels;
   }
-  void decode(int64_t index, uint8_t* out) const;
+  void decode(const BatchPlan& plan, int64_t k, uint8_t* out) const;
 
   PictureStream stream_;
   // Null if decoded pictures are not kept.

@@ -40,8 +40,8 @@ class StreamTest : public SourceTest {
     return open_source(folder_.string(), options(stream));
   }
   // The bits of some batches, taken in their order.
-  static std::string bits(const Pictures& pictures) {
-    BatchSampler sampler({.images = pictures.size(), .batch = 5, .flip = true});
+  static std::string bits(const Pictures& pictures, bool crop = false) {
+    BatchSampler sampler({.images = pictures.size(), .batch = 5, .flip = true, .crop = crop});
     std::string all;
     for (int64_t step = 0; step < 8; ++step) {
       const BatchPlan next[] = {sampler.at(step), sampler.at(step + 1)};
@@ -162,6 +162,40 @@ TEST_F(StreamTest, SourcesInOneFileStream) {
 
 TEST_F(StreamTest, OtherWaysAreRefused) {
   EXPECT_SAYS(message_of([&] { open("never"); }), "auto, on or off");
+}
+
+TEST_F(StreamTest, RandomCropsAreTheSameInMemory) {
+  add("cats/long.png", flat(9, 60, {1, 2, 3}));
+  SourceOptions random = options("off");
+  random.crop = "random";
+  const LoadedPictures memory = open_source(folder_.string(), random);
+  random.stream = "on";
+  const LoadedPictures streamed = open_source(folder_.string(), random);
+  random.stream = "auto";
+  random.index = &streamed.index;
+  const LoadedPictures again = open_source(folder_.string(), random);
+  const std::string whole = bits(*memory.pictures, true);
+  EXPECT_EQ(bits(*streamed.pictures, true), whole);
+  EXPECT_EQ(bits(*again.pictures, true), whole);
+  EXPECT_NE(bits(*streamed.pictures, false), whole);
+  EXPECT_EQ(streamed.index, memory.index);
+  EXPECT_NE(streamed.index.settings, open("on").index.settings);
+  EXPECT_THROW(load_source(folder_.string(), random), UsageError);
+  random.fit = "pad";
+  EXPECT_THROW(open_source(folder_.string(), random), UsageError);
+}
+
+TEST_F(StreamTest, BordersAreTheSameInMemory) {
+  for (const char* fit : {"contain", "pad"}) {
+    SourceOptions chosen = options("off");
+    chosen.fit = fit;
+    chosen.background = "#ff0000";
+    const LoadedPictures memory = open_source(folder_.string(), chosen);
+    chosen.stream = "on";
+    const LoadedPictures streamed = open_source(folder_.string(), chosen);
+    EXPECT_EQ(bits(*streamed.pictures), bits(*memory.pictures));
+    EXPECT_NE(bits(*streamed.pictures), bits(*open("on").pictures));
+  }
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ class BatchFeed {
   Batch at(int64_t step);
 
   // Which pictures are in the batch of a step.
-  BatchPlan plan(int64_t step) const { return sampler_.at(step); }
+  BatchPlan plan(int64_t step) { return sampler_.at(step); }
 
  private:
   std::shared_ptr<const Pictures> pictures_;

@@ -182,7 +182,8 @@ void RunSession::make_trainer() {
                 BatchSamplerOptions{.images = pictures_->size(),
                                     .batch = options.batch,
                                     .seed = seed_of(options.seed, Stream::kPictureOrder),
-                                    .flip = options_.data.flip},
+                                    .flip = options_.data.flip,
+                                    .crop = options_.data.crop == "random"},
                 options.steps);
   // The memory of the pictures is already in use, so only that of the training is checked.
   const RunMemoryOptions asked{.optimizer = options,

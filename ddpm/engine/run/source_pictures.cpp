@@ -75,6 +75,8 @@ PictureLoader pictures_from_source(SourceEvents events) {
                                            .known = &request.known,
                                            .classes = options.classes,
                                            .labels = options.labels,
+                                           .fit = options.fit,
+                                           .crop = options.crop,
                                            .stream = options.stream,
                                            .index = &request.index},
                                           events.loading);

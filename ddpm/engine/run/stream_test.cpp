@@ -117,5 +117,25 @@ TEST_F(StreamRunTest, AFileThatChangesEndsTheTrainingWithItsName) {
   EXPECT_THAT(text, HasSubstr(folder_ / "pictures"));
 }
 
+TEST_F(StreamRunTest, RandomCropsDoNotDependOnStreaming) {
+  for (int k = 0; k < 6; ++k) {
+    Tensor picture({9, 20, 3}, DType::kUInt8);
+    for (int64_t i = 0; i < picture.elements(); ++i)
+      picture.u8()[i] = static_cast<uint8_t>(i * (k + 3));
+    write_png(folder_ / ("pictures/" + std::to_string(k) + ".png"), picture);
+  }
+  run("centre");
+  options_.data.crop = "random";
+  options_.data.stream = "off";
+  run("memory");
+  EXPECT_NE(weights("memory"), weights("centre"));
+  options_.data.stream = "on";
+  run_in_parts("parts");
+  EXPECT_EQ(weights("parts"), weights("memory"));
+  options_.data.crop = "centre";
+  ++options_.optimizer.steps;
+  EXPECT_THROW(run("parts", true), UsageError);
+}
+
 }  // namespace
 }  // namespace ddpm
