@@ -50,8 +50,9 @@ TEST_F(Train, LeavesAWholeRun) {
       small_run(pictures_, run_, {"--steps", "4", "--save-every", "2", "--sample-every", "2"}));
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("ddpm sample " + run_ + " --out grid.png"));
-  EXPECT_THAT(names_in(run_), ElementsAre("checkpoints", "config.json", "data.jsonl", "loss.png",
-                                          "metrics.jsonl", "model.safetensors", "samples"));
+  EXPECT_THAT(names_in(run_),
+              ElementsAre("checkpoints", "config.json", "data.jsonl", "index.jsonl", "loss.png",
+                          "metrics.jsonl", "model.safetensors", "samples"));
   EXPECT_THAT(names_in(run_ + "/samples"), ElementsAre("step-00000002.png", "step-00000004.png"));
   const std::vector<Json> metrics = metrics_of(run_);
   ASSERT_EQ(metrics.size(), 4u);
