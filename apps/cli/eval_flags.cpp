@@ -60,7 +60,7 @@ void EvalFlags::declare(Flags& flags) {
   flags.add("data", sets.data, "the real pictures, see below", "SOURCE");
   flags.require();
   flags.add("n", generate.count,
-            "pictures that the model draws, or the most of a folder that are compared");
+            "pictures that the model draws, or the most of a set that are compared");
   flags.add("real", real, "the most real pictures; of more, a random choice is compared");
   flags.add("features", features, "the network in whose features pictures are compared",
             "random|classifier|FILE");
@@ -106,10 +106,16 @@ void check_flags(const EvalFlags& request, const Flags& flags) {
 
 void check_flags_of_model(const EvalFlags& request, const Flags& flags, const ModelConfig& config) {
   if (flags.given("channels")) {
+    refuse(fmt::format(
+        "--channels is for two sets of pictures; the real pictures get the {} of the model; leave "
+        "it out",
+        config.network.channels()));
+  }
+  if (flags.given("fit")) {
     refuse(
-        fmt::format("--channels is for folders; the real pictures get the {} of the model; leave "
-                    "it out",
-                    config.network.channels()));
+        fmt::format("--fit is for two sets of pictures; the real pictures are fitted as in the "
+                    "model's training ({}); leave it out",
+                    config.fit));
   }
   if (request.bits > 0) check_has_bound(config.process);
   if (config.network.classes() > 0) return;
@@ -122,7 +128,9 @@ void check_flags_of_model(const EvalFlags& request, const Flags& flags, const Mo
 }
 
 void refuse_to_overwrite(const EvalFlags& request, const Model* model, const Model* guide) {
-  std::vector<std::string> files = {request.features, request.sets.labels};
+  std::vector<std::string> files = {request.features, request.sets.labels, request.sets.data,
+                                    request.sets.condition};
+  if (model == nullptr) files.push_back(request.model.path);
   if (model != nullptr) files.push_back(model->path);
   if (guide != nullptr) files.push_back(guide->path);
   std::vector<std::string> folders;

@@ -70,10 +70,11 @@ ImageCondition condition_for(const SetFlags& flags, const ModelConfig& config) {
 // The size of the first picture, if no other is asked for.
 ImageSize size_of(const std::string& source, const SetFlags& flags) {
   if (!flags.size.empty()) return parse_image_size(flags.size);
-  if (!is_folder_source(source)) return {};
-  constexpr std::string_view kFolder = "folder:";
-  const Tensor first =
-      InputPictures(source.starts_with(kFolder) ? source.substr(kFolder.size()) : source).load(0);
+  if (!is_folder_source(source) && !is_archive_source(source)) return {};
+  std::string path = source;
+  for (const std::string_view prefix : {"folder:", "archive:"})
+    if (source.starts_with(prefix)) path = source.substr(prefix.size());
+  const Tensor first = InputPictures(path).load(0);
   return {first.size(0), first.size(1)};
 }
 
@@ -82,13 +83,16 @@ ImageSize size_of(const std::string& source, const SetFlags& flags) {
 void SetFlags::declare(Flags& flags) {
   flags.group("Pictures");
   flags.add("size", size,
-            "size of all pictures, if not that of the model or of the folder's first picture",
+            "size of all pictures, if not that of the model or of the first picture of a folder or "
+            "archive",
             "N|HxW");
-  flags.add("channels", channels,
-            "of a folder: 1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures",
-            "1|3|4|auto");
+  flags.add(
+      "channels", channels,
+      "of two sets of pictures: 1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures",
+      "1|3|4|auto");
   flags.add("background", background, "colour behind transparent pixels: a name or #rrggbb",
             "COLOUR");
+  flags.add("fit", fit, "of two sets of pictures, as in ddpm train", "cover|contain|pad");
   flags.add("classes", classes, "also compare the pictures of each class, as in ddpm train");
   flags.add("labels", labels, "table of file names and classes of the real pictures", "FILE.csv");
   flags.add("condition", condition,
@@ -104,10 +108,11 @@ void report_skipped(const LoadReport& report, const std::string& source) {
 }
 
 bool names_pictures(const std::string& path) {
-  for (const char* kind : {"folder:", "mnist:", "cifar10:", "emoji:"})
+  for (const char* kind : {"folder:", "archive:", "mnist:", "cifar10:", "emoji:"})
     if (path.starts_with(kind)) return true;
   const std::optional<FileStatus> status = find_file(path);
   if (!status) return path == "emoji";
+  if (looks_like_archive(path)) return true;
   if (status->type != FileType::kFolder) return false;
   // A run has one of these.
   for (const char* name : {"/model.safetensors", "/checkpoints", "/config.json"})
@@ -149,7 +154,8 @@ Sets sets_of_pictures(const std::string& source, const SetFlags& flags, int64_t 
   SourceOptions options{.size = size_of(source, flags),
                         .channels = flags.channels,
                         .background = flags.background,
-                        .classes = flags.classes};
+                        .classes = flags.classes,
+                        .fit = flags.fit};
   LoadedPictures judged = load(source, {}, options);
   options.size = judged.pictures->image_size();
   Sets sets;

@@ -280,9 +280,9 @@ Action sample_command(Flags& flags) {
             "holds",
             "FILE.png");
   flags.add("input", request->input,
-            "for a model with a condition: the picture to draw from, or a folder of pictures; --n "
-            "then counts the outputs of each (1), and --each keeps the names",
-            "FILE|DIR");
+            "for a model with a condition: the picture to draw from, or a folder or an archive of "
+            "pictures; --n then counts the outputs of each (1), and --each keeps the names",
+            "FILE|DIR|ARCHIVE");
   flags.add_fields(request->generate);
   flags.add(
       "class", request->classes,

@@ -93,6 +93,10 @@ bool is_folder_source(const std::string& source);
 // Whether it would read an archive. Throws UsageError as it does.
 bool is_archive_source(const std::string& source);
 
+// Whether the file looks like a .zip or .tar archive, compressed or not: by its first bytes. False
+// if there is no such file. Throws SystemError if it cannot be read.
+bool looks_like_archive(const std::string& path);
+
 struct SourceKind {
   // "emoji[:GROUP]"
   std::string form;

@@ -2,7 +2,11 @@
 // The same files are pictures as in a folder.
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "ddpm/base/error.h"
@@ -10,10 +14,26 @@
 #include "ddpm/data/archive/archive.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/picture_files.h"
+#include "ddpm/data/source.h"
+#include "ddpm/data/source_files.h"
 #include "ddpm/data/source_kinds.h"
 #include "ddpm/data/unread_formats.h"
 
 namespace ddpm {
+
+bool looks_like_archive(const std::string& path) {
+  const std::optional<FileStatus> found = find_file(path);
+  if (!found || found->type != FileType::kRegular) return false;
+  constexpr size_t kTarName = 257;
+  // Of .zip (with files, without), .gz, .zst, .xz, .bz2, .lz4.
+  constexpr std::string_view kStarts[] = {"PK\x03\x04",       "PK\x05\x06",         "\x1f\x8b",
+                                          "\x28\xb5\x2f\xfd", {"\xfd\x37zXZ\0", 6}, "BZh",
+                                          "\x04\x22\x4d\x18"};
+  const std::string start = read_start(path, kTarName + 5);
+  const auto begins = [&](std::string_view with) { return start.starts_with(with); };
+  return std::any_of(std::begin(kStarts), std::end(kStarts), begins) ||
+         (start.size() == kTarName + 5 && start.ends_with("ustar"));
+}
 
 PictureList list_archive(const std::string& path, const SharedReader& reader) {
   OtherFiles others;
@@ -28,7 +48,8 @@ PictureList list_archive(const std::string& path, const SharedReader& reader) {
   };
   const auto archive = std::make_shared<const Archive>(path, kBytesThatTell, wanted);
   for (const ArchiveProblem& problem : archive->problems())
-    skipped.push_back({join_path(path, problem.name), problem.reason});
+    skipped.push_back(
+        {problem.name.empty() ? path : join_path(path, problem.name), problem.reason});
   const std::string left_out = describe_others(others);
   if (archive->entries().empty()) {
     fail("data",
