@@ -10,6 +10,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
 #include "ddpm/base/options.h"
+#include "ddpm/base/text.h"
 #include "ddpm/base/version.h"
 #include "ddpm/data/picture_store.h"
 #include "ddpm/data/source.h"
@@ -204,8 +205,10 @@ class SoundPictures {
     try {
       picture = list_->load(i, format_.fitting);
     } catch (const SystemError& error) {
-      fail_system("data", fmt::format("{}: {}", list_->path_of(i), without_place(error.what())),
-                  error.code());
+      // Most such messages name the file.
+      const std::string path = list_->path_of(i), text(without_place(error.what()));
+      if (text.find(printable(path)) != std::string::npos) throw;
+      fail_system("data", fmt::format("{}: {}", path, text), error.code());
     } catch (const Error& error) {
       fail("data", fmt::format("{}: {}; it could be read when the training began",
                                list_->path_of(i), without_place(error.what())));
