@@ -47,6 +47,25 @@ TEST_F(StreamRunTest, BitsDoNotDependOnStreaming) {
   EXPECT_EQ(weights("kept"), weights("memory"));
 }
 
+TEST_F(StreamRunTest, PicturesThatAreHeldOutAreStreamedToo) {
+  options_.data.validation = 0.4;
+  options_.run.validate_every = 1;
+  options_.data.stream = "off";
+  run("memory");
+  options_.data.stream = "on";
+  run_in_parts("parts");
+  EXPECT_EQ(weights("parts"), weights("memory"));
+  const auto losses = [&](const std::string& name) {
+    std::vector<std::string> values;
+    const std::string text = read_file(folder_ / (name + "/metrics.jsonl"));
+    for (size_t at = 0; (at = text.find("\"val_loss\":", at)) != std::string::npos; ++at)
+      values.push_back(text.substr(at, text.find(',', at) - at));
+    return values;
+  };
+  EXPECT_FALSE(losses("memory").empty());
+  EXPECT_EQ(losses("parts"), losses("memory"));
+}
+
 TEST_F(StreamRunTest, AResumedRunMayStreamAndStopStreaming) {
   options_.data.stream = "off";
   run("memory");
