@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <span>
 #include <string>
 
 #include "ddpm/base/error.h"
@@ -128,6 +129,37 @@ TEST_P(HoldOut, TooFewPicturesAreRefused) {
   };
   EXPECT_THAT(message(1e-9), HasSubstr("holds out none of 1 picture; give a larger share"));
   EXPECT_THAT(message(1 - 1e-9), HasSubstr("holds out all of 1 picture; give a smaller share"));
+}
+
+// Remembers for which pictures prefetch() was called last.
+class Prefetched : public Pictures {
+ public:
+  explicit Prefetched(std::shared_ptr<const Pictures> pictures) : pictures_(std::move(pictures)) {}
+  int64_t size() const override { return pictures_->size(); }
+  ImageSize image_size() const override { return pictures_->image_size(); }
+  int64_t channels() const override { return pictures_->channels(); }
+  std::string name() const override { return pictures_->name(); }
+  DataFingerprint fingerprint() const override { return pictures_->fingerprint(); }
+  Batch batch(const BatchPlan& plan) const override { return pictures_->batch(plan); }
+  void prefetch(std::span<const BatchPlan> next) const override {
+    plans = {next.begin(), next.end()};
+  }
+
+  mutable std::vector<BatchPlan> plans;
+
+ private:
+  std::shared_ptr<const Pictures> pictures_;
+};
+
+TEST(ChosenPictures, ArePrefetchedFromAll) {
+  const auto all = std::make_shared<const Prefetched>(numbered(up_to(10), true));
+  const auto chosen = chosen_pictures(all, {2, 3, 5, 7});
+  const std::vector<BatchPlan> plans = {{.indices = {3, 0}, .flips = {1, 0}},
+                                        {.indices = {1}, .flips = {}, .crops = {9}}};
+  chosen->prefetch(plans);
+  EXPECT_EQ(all->plans, (std::vector<BatchPlan>{{.indices = {7, 2}, .flips = {1, 0}},
+                                                {.indices = {3}, .flips = {}, .crops = {9}}}));
+  EXPECT_THROW(chosen->prefetch(std::vector<BatchPlan>{{.indices = {4}, .flips = {}}}), Error);
 }
 
 TEST(FileOfEach, LeavesOutWhatIsNoPicture) {
