@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -108,6 +109,22 @@ struct Unseen {
   std::vector<uint64_t> hashes;
 };
 
+// Some of the pictures may be those that the training has seen.
+void warn_of_known(const Request& request, const Pictures& pictures) {
+  std::set<std::string> known;
+  const RunConfig config = read_run_config(request.run, [](const std::string&) {});
+  for (const SourceFile& file : read_data_index(request.run, config).files) known.insert(file.hash);
+  const std::vector<SourceFile> given = file_of_each(pictures);
+  const auto seen = std::count_if(given.begin(), given.end(), [&](const SourceFile& file) {
+    return known.contains(file.hash);
+  });
+  if (seen == 0) return;
+  say(
+      fmt::format("note: {} of these {} pictures are among those of the run; their loss says "
+                  "little about others\n",
+                  seen, given.size()));
+}
+
 // The pictures of --data, or without it those that the run holds out.
 Unseen unseen_pictures(const Request& request, const ModelConfig& config) {
   if (!request.pictures.data.empty()) {
@@ -115,6 +132,7 @@ Unseen unseen_pictures(const Request& request, const ModelConfig& config) {
     const std::shared_ptr<const Pictures> pictures =
         real_pictures(config, request.pictures, {config.height, config.width}, notes);
     for (const std::string& note : notes) say(fmt::format("note: {}\n", printable(note)));
+    warn_of_known(request, *pictures);
     return {pictures, picture_hashes(*pictures)};
   }
   const DataOptions data = read_run_options(request.run).data;
@@ -258,7 +276,7 @@ Action average_command(Flags& flags) {
   flags.add("n", request->n, "the most pictures; of more, those with the smallest hashes are used");
   flags.add("seed", request->seed, "seed of the noise and its levels, the same for all widths");
   flags.add("background", request->pictures.background,
-            "colour behind transparent pixels: a name or #rrggbb", "COLOUR");
+            "colour behind transparent pixels: white, black, grey or #rrggbb", "COLOUR");
   flags.add("labels", request->pictures.labels, "table of file names and classes of the pictures",
             "FILE.csv");
   flags.add("condition", request->pictures.condition,

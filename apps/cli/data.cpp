@@ -113,7 +113,7 @@ Action data_command(Flags& flags) {
   flags.add("channels", request->options.channels,
             "1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures", "1|3|4|auto");
   flags.add("background", request->options.background,
-            "colour behind transparent pixels: a name or #rrggbb", "COLOUR");
+            "colour behind transparent pixels: white, black, grey or #rrggbb", "COLOUR");
   flags.add("fit", request->options.fit, "as in ddpm train", "cover|contain|pad");
   flags.add("crop", request->options.crop, "as in ddpm train", "centre|random");
   flags.add("flip", request->sampler.flip, "mirror pictures left to right at random");

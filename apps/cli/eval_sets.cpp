@@ -90,8 +90,8 @@ void SetFlags::declare(Flags& flags) {
       "channels", channels,
       "of two sets of pictures: 1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures",
       "1|3|4|auto");
-  flags.add("background", background, "colour behind transparent pixels: a name or #rrggbb",
-            "COLOUR");
+  flags.add("background", background,
+            "colour behind transparent pixels: white, black, grey or #rrggbb", "COLOUR");
   flags.add("fit", fit, "of two sets of pictures, as in ddpm train", "cover|contain|pad");
   flags.add("classes", classes, "also compare the pictures of each class, as in ddpm train");
   flags.add("labels", labels, "table of file names and classes of the real pictures", "FILE.csv");

@@ -20,6 +20,7 @@
 #include "ddpm/diffusion/schedule.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/memory_check.h"
+#include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/step_files.h"
 
 namespace ddpm::cli {
@@ -156,8 +157,16 @@ void print_json(const Report& report) {
 }
 
 // A file describes its network, so flags may give only what the file can leave open.
-void read_model(const Request& request, const Flags& flags, Report& report) {
-  const TrainOptions& options = request.options;
+void read_model(Request& request, const Flags& flags, Report& report) {
+  TrainOptions& options = request.options;
+  if (std::filesystem::is_directory(request.model) && holds_run(request.model)) {
+    try {
+      options = read_run_options(request.model);
+      flags.apply();
+    } catch (const Error&) {
+      // Without its options, the memory is that of the defaults.
+    }
+  }
   std::vector<std::string> describing = {"channels", "condition", "config", "classes", "labels"};
   for (const Field& field : fields_of(options.network)) {
     if (field.in_state_dict()) describing.push_back(flag_name(field.name()));

@@ -155,9 +155,8 @@ std::unique_ptr<Run> Training::open() {
 bool Training::train(Run& run) {
   const RunMemoryForecast memory = run.memory();
   say(fmt::format(
-      "{} parameters, {} of memory ({} more, {} are free), {} thread{} ({}); {} {}; Ctrl-C saves "
-      "and "
-      "stops\n",
+      "{} parameters, {} of memory ({} more than now; {} are free), {} thread{} ({}); {} {}; "
+      "Ctrl-C saves and stops\n",
       short_number(static_cast<double>(run.parameter_count())),
       memory_text(static_cast<double>(memory.peak_bytes)),
       memory_text(static_cast<double>(memory.more_bytes)),
@@ -166,8 +165,9 @@ bool Training::train(Run& run) {
       request_.resume ? fmt::format("continues after step {} in", run.first_step()) : "into",
       printable(run.directory())));
   if (run.held_out_pictures() > 0) {
-    say(fmt::format("{} of {} pictures are held out, to measure the loss on them\n",
-                    run.held_out_pictures(), run.held_out_pictures() + run.training_pictures()));
+    say(fmt::format("{} of {} pictures are held out, to measure the loss on them every {} steps\n",
+                    run.held_out_pictures(), run.held_out_pictures() + run.training_pictures(),
+                    run.validate_every()));
   }
   steps_.start_from(run.first_step());
   begin_ = std::chrono::steady_clock::now();

@@ -172,7 +172,8 @@ AvailableMemory available_memory() {
 ProcessMemory process_memory() {
   const std::string status = contents("/proc/self/status");
   return {.resident = entry_or_0(status, "VmRSS") * 1024,
-          .peak = entry_or_0(status, "VmHWM") * 1024};
+          .peak = entry_or_0(status, "VmHWM") * 1024,
+          .address_space = entry_or_0(status, "VmSize") * 1024};
 }
 
 std::string memory_text(double bytes) {

@@ -34,10 +34,12 @@ struct MemorySources {
 };
 AvailableMemory available_memory(const MemorySources& sources);
 
-// The resident set of this process, now and at its highest. 0 if the system does not tell.
+// The resident set of this process, now and at its highest, and its address space. 0 if the system
+// does not tell.
 struct ProcessMemory {
   int64_t resident = 0;
   int64_t peak = 0;
+  int64_t address_space = 0;
 };
 ProcessMemory process_memory();
 

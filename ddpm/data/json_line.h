@@ -33,8 +33,8 @@ class JsonLine {
 
 class JsonLineWriter {
  public:
-  JsonLineWriter& text(std::string_view name, const std::string& value);
-  JsonLineWriter& number(std::string_view name, int64_t value);
+  JsonLineWriter& text(std::string_view key, const std::string& value);
+  JsonLineWriter& number(std::string_view key, int64_t value);
   // The object with a line break.
   std::string line() const { return line_ + "}\n"; }
 

@@ -134,7 +134,8 @@ std::string describe_skipped(const std::vector<SkippedFile>& skipped) {
 void require_folder(const std::string& folder, std::string_view looked_for) {
   const std::optional<FileStatus> status = find_file(folder);
   if (!status)
-    fail("data", fmt::format("no such folder: {}; looked there for {}", folder, looked_for));
+    fail("data",
+         fmt::format("no such folder or archive: {}; looked there for {}", folder, looked_for));
   if (status->type != FileType::kFolder) {
     fail("data", fmt::format("{} is a file, not a folder; give the folder that holds {}", folder,
                              looked_for));

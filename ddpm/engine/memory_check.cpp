@@ -167,7 +167,9 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
                             int64_t data_bytes, const AvailableMemory& available) {
   const OptimizerOptions& options = asked_for.optimizer;
   const bool of_address_space = available.limit == kAddressSpaceLimit;
-  const auto data = static_cast<double>(data_bytes + (of_address_space ? run_address_space() : 0));
+  const auto data = static_cast<double>(
+      data_bytes +
+      (of_address_space ? std::max<int64_t>(run_address_space() - asked_for.mapped, 0) : 0));
   const auto need = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
     RunMemoryOptions run = asked_for;
     run.optimizer = changed;
@@ -190,7 +192,11 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
   };
   std::vector<std::string> ways;
   // The same training in less memory comes first.
-  const bool parted = options.micro_batch > 0 || options.batch <= OptimizerOptions::kChunk;
+  const int64_t least_part = OptimizerOptions::kChunk;
+  const bool parted = options.batch <= least_part ||
+                      (options.micro_batch > 0 && options.micro_batch <= least_part) ||
+                      // Computed at once, a batch has other bits than in parts.
+                      (asked_for.resumed && options.micro_batch == 0);
   if (!parted && fits(config, in_parts(options))) {
     ways.push_back(fmt::format("--micro-batch {}", OptimizerOptions::kChunk));
   }
@@ -202,14 +208,21 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
     return largest(options.batch,
                    [&](int64_t batch) { return fits(config, with_batch(way, batch)); });
   };
-  const int64_t plain = most(options), less = options.recompute ? plain : most(twice);
-  if (plain > 0) ways.push_back(fmt::format("--batch {}", plain));
-  if (less > plain && less < options.batch)
-    ways.push_back(fmt::format("--recompute with --batch {}", less));
+  if (!asked_for.resumed) {
+    const int64_t plain = most(options), less = options.recompute ? plain : most(twice);
+    if (plain > 0) ways.push_back(fmt::format("--batch {}", plain));
+    if (less > plain && less < options.batch)
+      ways.push_back(fmt::format("--recompute with --batch {}", less));
+  }
   std::string advice;
   for (const std::string& way : ways) advice += (advice.empty() ? "" : ", or ") + way;
   advice += " would fit";
-  if (ways.empty()) {
+  if (ways.empty() && of_address_space && need(config, options) < kTooMuch) {
+    const auto process = static_cast<double>(process_memory().address_space);
+    advice = fmt::format("ulimit -v {:.0f} would do", (process + need(config, options)) / 1024);
+  } else if (ways.empty() && asked_for.resumed) {
+    advice = "a run keeps its batch and its network, so it needs a machine with more memory";
+  } else if (ways.empty()) {
     advice = smaller_size(
         config, [&](const ModelConfig& smaller) { return fits(smaller, with_batch(options, 1)); });
   }

@@ -17,6 +17,10 @@ struct RunMemoryOptions {
   int64_t pictures = 0;
   // Whether the loss on pictures held out is measured.
   bool validates = false;
+  // What of run_address_space() was mapped while the pictures were loaded.
+  int64_t mapped = 0;
+  // The run was started with these options, so most of them cannot change.
+  bool resumed = false;
 };
 
 // In bytes. At most of the system, beside what the process holds when its pictures are loaded.

@@ -12,7 +12,6 @@
 #include "ddpm/engine/power_averages.h"
 #include "ddpm/kernels/arguments.h"
 #include "ddpm/optim/averages.h"
-#include "ddpm/optim/learning_rate.h"
 
 namespace ddpm {
 namespace {
@@ -51,7 +50,7 @@ void DataOptions::fields(Fields& field) {
       .value_name("N|HxW");
   field("channels", channels, "1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures")
       .value_name("1|3|4|auto");
-  field("background", background, "colour behind transparent pixels: a name or #rrggbb")
+  field("background", background, "colour behind transparent pixels: white, black, grey or #rrggbb")
       .value_name("COLOUR");
   field("fit", fit,
         "how pictures of other proportions get the size: cover scales them until they fill it and "
@@ -88,6 +87,14 @@ void DataOptions::fields(Fields& field) {
 
 int64_t OptimizerOptions::chunk() const {
   return std::min(micro_batch == 0 ? batch : std::min(micro_batch, kChunk), batch);
+}
+
+RateSchedule OptimizerOptions::rate_schedule() const {
+  return {.schedule = lr_schedule,
+          .rate = lr,
+          .warmup = lr_warmup,
+          .decay_start = lr_decay_start,
+          .steps = steps};
 }
 
 AverageOptions OptimizerOptions::averages() const {
@@ -174,7 +181,7 @@ void RunOptions::fields(Fields& field) {
       .range(0, kMostTrainedSteps)
       .may_change();
   field("power_average_every", power_average_every,
-        "steps between power-function averages that are kept")
+        "steps between power-function averages that are kept; those of the last step are, too")
       .range(1, kMostTrainedSteps)
       .may_change();
   field("eval_every", eval_every,

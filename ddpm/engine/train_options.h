@@ -9,6 +9,7 @@
 
 #include "ddpm/base/options.h"
 #include "ddpm/engine/model_config.h"
+#include "ddpm/optim/learning_rate.h"
 #include "ddpm/optim/update_options.h"
 
 namespace ddpm {
@@ -69,6 +70,7 @@ struct OptimizerOptions {
   static constexpr int64_t kChunk = 4;
   // The number of pictures whose gradients are computed together.
   int64_t chunk() const;
+  RateSchedule rate_schedule() const;
   // The averages of the last two options. Throws UsageError for widths that no average can have.
   AverageOptions averages() const;
 

@@ -185,7 +185,8 @@ StepMetrics Trainer::step() {
   const auto skipped = [&](const char* what, double value) {
     sum_.clear();
     ++steps_;
-    metrics.skipped = fmt::format("{} {}", what, value);
+    // The sign of NaN says nothing.
+    metrics.skipped = fmt::format("{} {}", what, std::isnan(value) ? std::abs(value) : value);
     return metrics;
   };
   for (const auto& [what, tensor] : {std::pair{"the pictures contain", &pictures.images},
@@ -199,12 +200,7 @@ StepMetrics Trainer::step() {
   if (!std::isfinite(metrics.gradient_norm))
     return skipped("the gradient became", metrics.gradient_norm);
 
-  metrics.learning_rate = rate_factor_ * learning_rate_at({.schedule = options_.lr_schedule,
-                                                           .rate = options_.lr,
-                                                           .warmup = options_.lr_warmup,
-                                                           .decay_start = options_.lr_decay_start,
-                                                           .steps = options_.steps},
-                                                          steps_);
+  metrics.learning_rate = rate_factor_ * learning_rate_at(options_.rate_schedule(), steps_);
   optimizer_->set_learning_rate(metrics.learning_rate);
   optimizer_->step(metrics.gradient_norm);
   averages_.update(optimizer_->steps() * options_.batch, options_.batch);

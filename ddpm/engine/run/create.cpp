@@ -120,6 +120,7 @@ const ModelConfig& Run::config() const { return session_->trainer().config(); }
 int64_t Run::parameter_count() const { return session_->trainer().network().parameter_count(); }
 RunMemoryForecast Run::memory() const { return session_->memory(); }
 int64_t Run::training_pictures() const { return session_->training_pictures(); }
+int64_t Run::validate_every() const { return session_->validate_every(); }
 int64_t Run::held_out_pictures() const { return session_->held_out_pictures(); }
 RunSnapshot Run::snapshot() const { return session_->snapshot(); }
 Model Run::averaged_model() const { return session_->averaged_model(); }

@@ -248,6 +248,18 @@ void write_run_config(const std::string& run, const RunConfig& config, const Mod
   write_file_atomic(in_run(run, "config.json"), object.dump(2) + "\n");
 }
 
+namespace {
+
+// The first option that a run may not change. Values of micro_batch from kChunk differ in no bit.
+std::optional<Difference> forbidden_change(TrainOptions before, const TrainOptions& now) {
+  int64_t& part = before.optimizer.micro_batch;
+  if (std::min(part, now.optimizer.micro_batch) >= OptimizerOptions::kChunk)
+    part = now.optimizer.micro_batch;
+  return difference(before, now);
+}
+
+}  // namespace
+
 void adopt_started_options(const TrainOptions& started_with, TrainOptions& options) {
   if (options.data.channels == "auto") options.data.channels = started_with.data.channels;
   if (parse_image_size(options.data.size) == parse_image_size(started_with.data.size))
@@ -256,7 +268,7 @@ void adopt_started_options(const TrainOptions& started_with, TrainOptions& optio
           parse_condition(started_with.data.condition).name() &&
       parse_condition(options.data.condition).computed())
     options.data.condition = started_with.data.condition;
-  const auto changed = difference(started_with, options);
+  const auto changed = forbidden_change(started_with, options);
   if (!changed) return;
   fail_usage("train", fmt::format("the run was started with {} = {} and cannot be resumed with {}; "
                                   "leave the option out, or start a new run in another directory",
@@ -284,7 +296,7 @@ std::string why_foreign(const CheckpointMarks& marks, const RunConfig& config) {
   // Options that the checkpoint does not contain keep the value of config.json.
   TrainOptions saved_with = config.options;
   read_options(JsonObject::parse(marks.options, "ddpm.options"), saved_with);
-  const auto edited = difference(saved_with, config.options);
+  const auto edited = forbidden_change(saved_with, config.options);
   if (!edited) return "";
   fail_usage("train",
              fmt::format("config.json was edited: it says {} = {}, but the run was started "

@@ -24,7 +24,7 @@ Forecast::Forecast(const TrainOptions& options, const Passes& network_passes)
   kinds_[index(RunWork::kSave)] = {.every = run.save_every, .at_end = true};
   kinds_[index(RunWork::kSnapshot)] = {.every = run.snapshot_every};
   kinds_[index(RunWork::kPowerAverages)] = {
-      .every = options.keeps_power_averages() ? run.power_average_every : 0};
+      .every = options.keeps_power_averages() ? run.power_average_every : 0, .at_end = true};
   kinds_[index(RunWork::kGrid)] = {.every = run.sample_every,
                                    .at_end = true,
                                    .steps = as_steps(run.sample_count, network_passes.grid)};

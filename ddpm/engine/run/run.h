@@ -211,6 +211,9 @@ class Run {
   // The number of pictures that the run learns from, and of those that it holds out.
   int64_t training_pictures() const;
   int64_t held_out_pictures() const;
+  // The steps between measurements of the loss on those held out: RunOptions::validate_every, or
+  // what was chosen instead of 0. 0 if none are held out.
+  int64_t validate_every() const;
 
   // May be called on any thread while the run exists. Never waits for a step.
   RunSnapshot snapshot() const;

@@ -27,6 +27,7 @@
 #include "ddpm/engine/run/start.h"
 #include "ddpm/engine/streams.h"
 #include "ddpm/nn/network.h"
+#include "ddpm/optim/learning_rate.h"
 #include "ddpm/tensor/allocator.h"
 
 namespace ddpm {
@@ -170,10 +171,36 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
   }
   check_data(directory_, config_, before, fingerprint_, accept_changed_data);
   check_classes(directory_, config_, model().class_names);
+  const OptimizerOptions before_now = config_.options.optimizer;
   config_.options = options_;
   if (config_.id.empty()) adopt_old_run(config_, model(), fingerprint_);
   make_trainer();
   saved_ = load_newest_checkpoint(directory_, config_, *trainer_, warn_of);
+  warn_of_new_end(before_now);
+}
+
+// `before`: of the session before this one.
+void RunSession::warn_of_new_end(const OptimizerOptions& before) const {
+  const OptimizerOptions& now = options_.optimizer;
+  if (now.steps < steps()) {
+    warn(fmt::format("the run has already done {} steps, more than the {} asked for", steps(),
+                     now.steps));
+  }
+  const bool falls_to_the_end = now.lr_schedule == "cosine" || now.lr_schedule == "linear";
+  if (!falls_to_the_end || now.steps == before.steps || steps() == 0) return;
+  const auto rate = [&](const OptimizerOptions& options) {
+    return learning_rate_at(options.rate_schedule(), std::min(steps(), options.steps - 1));
+  };
+  warn(
+      fmt::format("with {} steps instead of {}, the {} schedule gives step {} the learning rate "
+                  "{:.3g} instead of {:.3g}",
+                  now.steps, before.steps, now.lr_schedule, steps() + 1, rate(now), rate(before)));
+}
+
+// Libraries, and the stacks and heaps of threads. Tensors do not count.
+int64_t RunSession::mapped_while_loading() const {
+  const int64_t grown = process_memory().address_space - address_space_before_;
+  return std::max<int64_t>(grown - allocator_stats().bytes_reserved, 0);
 }
 
 void RunSession::make_trainer() {
@@ -189,7 +216,9 @@ void RunSession::make_trainer() {
   const RunMemoryOptions asked{.optimizer = options,
                                .run = options_.run,
                                .pictures = pictures_->size(),
-                               .validates = validation_.has_value()};
+                               .validates = validation_.has_value(),
+                               .mapped = mapped_while_loading(),
+                               .resumed = !is_new_};
   require_memory_for_run(model(), asked, 0);
   memory_ = forecast_memory(run_memory(model(), asked));
   trainer_ =
@@ -291,8 +320,7 @@ RunMetrics RunSession::step() {
   }
   // Before the checkpoint: a run that continues from the checkpoint has the snapshot.
   if (due(options_.run.snapshot_every)) timed(RunWork::kSnapshot, [&] { save_snapshot(); });
-  if (options_.keeps_power_averages() && due(options_.run.power_average_every))
-    timed(RunWork::kPowerAverages, [&] { keep_power_averages(); });
+  if (power_averages_due()) timed(RunWork::kPowerAverages, [&] { keep_power_averages(); });
   if (done()) return metrics;
   // In a row of skipped steps the weights may be what is wrong.
   if (due(options_.run.save_every) && guard_->in_a_row(steps() + 1) == 0)
@@ -306,7 +334,7 @@ RunMetrics RunSession::step() {
 bool RunSession::writes_something() const {
   const RunOptions& run = options_.run;
   return due(run.save_every) || due(run.snapshot_every) || due(run.sample_every) ||
-         due(run.eval_every) || (options_.keeps_power_averages() && due(run.power_average_every));
+         due(run.eval_every) || power_averages_due();
 }
 
 void RunSession::timed(RunWork work, const std::function<void()>& action) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ddpm/base/lock.h"
+#include "ddpm/base/memory.h"
 #include "ddpm/data/stream/picture_index.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
@@ -37,7 +38,8 @@ class RunSession {
       : directory_(std::move(directory)),
         options_(std::move(options)),
         observer_(std::move(observer)),
-        lock_(directory_) {}
+        lock_(directory_),
+        address_space_before_(process_memory().address_space) {}
   ~RunSession();
 
   // Both read the directory and the pictures. They write nothing.
@@ -61,6 +63,7 @@ class RunSession {
   bool done() const { return steps() >= options_.optimizer.steps; }
   int64_t training_pictures() const { return pictures_->size(); }
   int64_t held_out_pictures() const { return held_out_; }
+  int64_t validate_every() const { return validate_every_; }
 
   const RunMemoryForecast& memory() const { return memory_; }
   RunSnapshot snapshot() const;
@@ -83,6 +86,8 @@ class RunSession {
   void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known);
   void split_pictures();
   void make_trainer();
+  void warn_of_new_end(const OptimizerOptions& before) const;
+  int64_t mapped_while_loading() const;
   static RunMemoryForecast forecast_memory(const RunMemory& needed);
   ModelConfig model() const;
 
@@ -100,6 +105,10 @@ class RunSession {
   void write_other_averages();
   void keep_power_average(const NamedAverage& average);
   void keep_power_averages();
+  // Also after the last step, so that a short run has some.
+  bool power_averages_due() const {
+    return options_.keeps_power_averages() && (due(options_.run.power_average_every) || done());
+  }
   void repair_averages();
   void forget_averages_after(int64_t step);
   void save_snapshot();
@@ -110,6 +119,7 @@ class RunSession {
   std::string missing_space() const;
   void require_space_for_save() const;
   void save_unless_full();
+  void mark_not_saved();
   void save_at_end();
   void warn_of_next_save();
   void report_waiting_lines();
@@ -143,6 +153,8 @@ class RunSession {
   TrainOptions options_;
   const RunObserver observer_;
   FolderLock lock_;
+  // Of the process, before the pictures were loaded.
+  const int64_t address_space_before_;
   RunConfig config_;
   // Those that are learnt from.
   std::shared_ptr<const Pictures> pictures_;

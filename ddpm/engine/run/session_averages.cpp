@@ -56,7 +56,7 @@ void RunSession::repair_averages() {
     if (average.width == 0) {
       const std::string path = average_path(directory_, average.name);
       if (step_of_model(path, config_.id).value_or(-1) < steps()) write_other_average(average);
-    } else if (due(options_.run.power_average_every)) {
+    } else if (power_averages_due()) {
       const std::string path = power_average_path(directory_, average.name, steps());
       if (step_of_model(path, config_.id) != steps()) keep_power_average(average);
     }

@@ -14,6 +14,7 @@
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/sample_grid.h"
 #include "ddpm/engine/run/session.h"
+#include "ddpm/engine/run/start.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm {
@@ -74,6 +75,7 @@ void RunSession::save() {
     save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->optimizer(),
                     marks_of(config_), steps() - trainer_->optimizer().steps(),
                     trainer_->averages());
+    if (saved_ <= 0 && exists(not_saved_mark(directory_))) remove_file(not_saved_mark(directory_));
     saved_ = steps();
   }
   write_averaged(in_run(directory_, "model.safetensors"));

@@ -10,8 +10,10 @@
 
 #include "ddpm/base/disk.h"
 #include "ddpm/base/error.h"
+#include "ddpm/base/file.h"
 #include "ddpm/base/memory.h"
 #include "ddpm/engine/run/session.h"
+#include "ddpm/engine/run/start.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
 
@@ -62,6 +64,7 @@ void RunSession::save_unless_full() {
     save();
   } catch (const SystemError& error) {
     if (!is_disk_full(error.code())) throw;
+    mark_not_saved();
     const int64_t next = std::min(steps() + options_.run.save_every, options_.optimizer.steps);
     warn(
         fmt::format("step {} was not saved ({}); training goes on, and the next save is tried "
@@ -71,15 +74,26 @@ void RunSession::save_unless_full() {
   }
 }
 
+// So that a resumed run does not take its checkpoints to be lost.
+void RunSession::mark_not_saved() {
+  if (saved_ > 0) return;
+  try {
+    write_file_atomic(not_saved_mark(directory_), "");
+  } catch (const Error&) {
+    // There is no space even for that.
+  }
+}
+
 void RunSession::save_at_end() {
   try {
     save();
   } catch (const SystemError& error) {
     if (!is_disk_full(error.code())) throw;
+    mark_not_saved();
     const std::string kept =
         saved_ == steps() ? "its checkpoint is there, but model.safetensors is an older one"
         : saved_ > 0      ? fmt::format("what was learnt after step {} is lost", saved_)
-                          : "nothing was saved before";
+                          : "nothing was saved before, so a resumed run starts at step 0";
     fail_system("train",
                 fmt::format("step {} could not be saved ({}), and {}; free some space", steps(),
                             without_place(error.what()), kept),

@@ -58,6 +58,11 @@ void require_writable(const std::string& run) {
   }
 }
 
+// Whether a run without checkpoints has come to its first save, so that there may have been some.
+static bool may_have_saved(const std::string& run, int64_t save_every) {
+  return MetricsLog::last_step(run) > save_every && !exists(not_saved_mark(run));
+}
+
 void check_is_new(const std::string& run) {
   if (!holds_run(run)) refuse_lone_model(run);
   const auto refuse = [&](const std::string& what) {
@@ -78,8 +83,7 @@ void check_is_new(const std::string& run) {
   if (told) {
     try {
       const int64_t save_every = read_run_options(run).run.save_every;
-      // The run was killed before its first save.
-      if (MetricsLog::last_step(run) <= save_every) return;
+      if (!may_have_saved(run, save_every)) return;
     } catch (const SystemError&) {
       throw;
     } catch (const Error& error) {
@@ -92,6 +96,10 @@ void check_is_new(const std::string& run) {
     refuse("holds a metrics.jsonl that does not belong to a run; move it away");
 }
 
+std::string not_saved_mark(const std::string& run) {
+  return in_run(run, "checkpoints/not-saved-yet");
+}
+
 void check_never_saved(const std::string& run, const RunConfig& config) {
   const auto lost = [&](const char* what) {
     fail("train", fmt::format("{} has lost its checkpoints: {}. Put {} back to resume it, or start "
@@ -102,7 +110,7 @@ void check_never_saved(const std::string& run, const RunConfig& config) {
     lost("it holds a model.safetensors but nothing to continue from");
   if (!exists(in_run(run, "checkpoints")))
     lost("it holds a config.json but no folder named checkpoints");
-  if (MetricsLog::last_step(run) > config.options.run.save_every)
+  if (may_have_saved(run, config.options.run.save_every))
     lost("its metrics.jsonl has steps after the first save");
 }
 

@@ -15,6 +15,10 @@ void require_writable(const std::string& run);
 // Throws UsageError if a new run would overwrite another run, or files that do not belong to a run.
 void check_is_new(const std::string& run);
 
+// RUN/checkpoints/not-saved-yet: an empty file that says that no save was possible so far, because
+// the disk was full. The first save removes it.
+std::string not_saved_mark(const std::string& run);
+
 // For a run without checkpoints, which starts at step 0. Throws Error if the run had checkpoints
 // and has lost them, because starting again would destroy its other files.
 void check_never_saved(const std::string& run, const RunConfig& config);
