@@ -91,7 +91,9 @@ void SetFlags::declare(Flags& flags) {
       "of two sets of pictures: 1 grey, 3 RGB, 4 RGBA, or auto: the fewest that hold the pictures",
       "1|3|4|auto");
   flags.add("background", background,
-            "colour behind transparent pixels: white, black, grey or #rrggbb", "COLOUR");
+            "colour behind transparent pixels: white, black, grey or #rrggbb; if not that of the "
+            "model's training, or white",
+            "COLOUR");
   flags.add("fit", fit, "of two sets of pictures, as in ddpm train", "cover|contain|pad");
   flags.add("classes", classes, "also compare the pictures of each class, as in ddpm train");
   flags.add("labels", labels, "table of file names and classes of the real pictures", "FILE.csv");
@@ -134,10 +136,11 @@ void set_size(const Model& model, const SetFlags& flags, GenerateOptions& genera
 
 std::shared_ptr<const Pictures> real_pictures(const ModelConfig& config, const SetFlags& flags,
                                               ImageSize size, std::vector<std::string>& notes) {
-  const SourceOptions options{.size = size,
-                              .channels = std::to_string(config.network.channels()),
-                              .background = flags.background,
-                              .fit = config.fit};
+  const SourceOptions options{
+      .size = size,
+      .channels = std::to_string(config.network.channels()),
+      .background = flags.background.empty() ? config.background : flags.background,
+      .fit = config.fit};
   return load_data(flags, condition_for(flags, config), options, config.network.classes() > 0,
                    notes);
 }
@@ -153,7 +156,7 @@ Sets sets_of_model(const Model& model, const SetFlags& flags, const GenerateOpti
 Sets sets_of_pictures(const std::string& source, const SetFlags& flags, int64_t n) {
   SourceOptions options{.size = size_of(source, flags),
                         .channels = flags.channels,
-                        .background = flags.background,
+                        .background = flags.background.empty() ? "white" : flags.background,
                         .classes = flags.classes,
                         .fit = flags.fit};
   LoadedPictures judged = load(source, {}, options);

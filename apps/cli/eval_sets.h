@@ -17,7 +17,7 @@ namespace ddpm::cli {
 
 // The flags that choose the pictures.
 struct SetFlags {
-  std::string data, size, channels = "auto", background = "white", fit = "cover", condition, labels;
+  std::string data, size, channels = "auto", background, fit = "cover", condition, labels;
   bool classes = false;
   // The real pictures must have classes, also if neither --classes nor --labels is given.
   bool needs_classes = false;

@@ -10,12 +10,11 @@
 
 #include "apps/cli/outputs.h"
 #include "ddpm/base/error.h"
+#include "ddpm/data/pixels.h"
 #include "ddpm/data/resize.h"
 
 namespace ddpm::cli {
 namespace {
-
-constexpr Colour kWhite = {255, 255, 255};
 
 std::string text_of(ImageSize size) { return fmt::format("{}x{}", size.height, size.width); }
 
@@ -106,10 +105,11 @@ Tensor Inputs::condition(const Tensor& picture) const {
   const int64_t channels = config_.network.channels();
   Fitting fitting(size_);
   fitting.fit = parse_fit(config_.fit);
-  fitting.background = kWhite;
+  const Colour background = parse_colour(config_.background);
+  fitting.background = background;
   switch (condition_.kind) {
     case ImageCondition::Kind::kDownscale: {
-      const Tensor whole = convert_channels(picture, channels, kWhite);
+      const Tensor whole = convert_channels(picture, channels, background);
       const int64_t n = condition_.factor;
       if (is(whole, {size_.height / n, size_.width / n}))
         return enlarged_condition(condition_, whole);
@@ -117,9 +117,9 @@ Tensor Inputs::condition(const Tensor& picture) const {
     }
     case ImageCondition::Kind::kGrey:
       return condition_image(condition_,
-                             fit_image(convert_channels(picture, channels, kWhite), fitting));
+                             fit_image(convert_channels(picture, channels, background), fitting));
     default:
-      return fit_image(convert_channels(picture, config_.network.condition_channels(), kWhite),
+      return fit_image(convert_channels(picture, config_.network.condition_channels(), background),
                        fitting);
   }
 }

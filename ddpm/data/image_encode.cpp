@@ -4,6 +4,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/base/memory.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/image_vips-inl.h"
 
@@ -84,6 +85,14 @@ std::string encode_webp(const Tensor& frames, const AnimationOptions& options) {
 }
 
 std::string render_svg(std::string_view svg, double scale) {
+  // The libraries behind it start threads, and end the process if that fails.
+  constexpr int64_t kLeast = 64 << 20;
+  const AvailableMemory available = available_memory();
+  if (available.limit == kAddressSpaceLimit && available.bytes < kLeast) {
+    fail("image", fmt::format("{} leaves {}, and drawing takes {}", available.limit,
+                              memory_text(static_cast<double>(available.bytes)),
+                              memory_text(static_cast<double>(kLeast))));
+  }
   Tensor picture;
   run_vips(
       "svg", [] { return "libvips cannot draw this document"; },

@@ -167,9 +167,8 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
                             int64_t data_bytes, const AvailableMemory& available) {
   const OptimizerOptions& options = asked_for.optimizer;
   const bool of_address_space = available.limit == kAddressSpaceLimit;
-  const auto data = static_cast<double>(
-      data_bytes +
-      (of_address_space ? std::max<int64_t>(run_address_space() - asked_for.mapped, 0) : 0));
+  const auto data =
+      static_cast<double>(data_bytes + (of_address_space ? run_address_space(asked_for) : 0));
   const auto need = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
     RunMemoryOptions run = asked_for;
     run.optimizer = changed;

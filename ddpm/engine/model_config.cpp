@@ -10,6 +10,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/condition.h"
+#include "ddpm/data/pixels.h"
 #include "ddpm/data/resize.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/nn/class_embedding.h"
@@ -42,6 +43,7 @@ void check_condition(const ModelConfig& config) {
 constexpr const char* kClassNames = "class_names";
 constexpr const char* kClassCounts = "class_counts";
 constexpr const char* kFit = "fit";
+constexpr const char* kBackground = "background";
 constexpr const char* kTunedSampler = "tuned_sampler";
 constexpr const char* kTunedOrder = "tuned_order";
 constexpr const char* kTunedTimes = "tuned_times";
@@ -142,6 +144,7 @@ void ModelConfig::check() const {
   check_learned_variance(*this);
   check_condition(*this);
   parse_fit(fit);
+  parse_colour(background);
   check_class_names(class_names, network.classes());
   check_class_counts(class_counts, network.classes());
   check_tuned(tuned, process);
@@ -153,6 +156,8 @@ std::string to_json(const ModelConfig& config, int indent) {
   write_options(config, object);
   // Files of earlier versions do not say it.
   if (config.fit != ModelConfig().fit) object.set(kFit, json_value::write(config.fit));
+  if (config.background != ModelConfig().background)
+    object.set(kBackground, json_value::write(config.background));
   if (!config.class_names.empty()) object.set(kClassNames, json_value::write(config.class_names));
   if (!config.class_counts.empty())
     object.set(kClassCounts, json_value::write(config.class_counts));
@@ -177,6 +182,10 @@ ModelConfig model_config_from_json(std::string_view json, std::string_view what,
     if (const std::string* fit = object.find(kFit)) {
       json_value::read(*fit, kFit, config.fit);
       parse_fit(config.fit);
+    }
+    if (const std::string* background = object.find(kBackground)) {
+      json_value::read(*background, kBackground, config.background);
+      parse_colour(config.background);
     }
     if (const std::string* sampler = object.find(kTunedSampler))
       json_value::read(*sampler, kTunedSampler, config.tuned.sampler);

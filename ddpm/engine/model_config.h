@@ -29,6 +29,8 @@ struct ModelConfig {
   // How pictures of other proportions got the size: "cover", "contain" or "pad", as in
   // data/resize.h.
   std::string fit = "cover";
+  // Their colour behind transparent pixels and in borders, as in parse_colour() of data/pixels.h.
+  std::string background = "white";
   ProcessConfig process;
   // A name for each class that the network is told; empty where they are only numbered.
   std::vector<std::string> class_names = {};

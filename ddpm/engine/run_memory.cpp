@@ -77,14 +77,19 @@ int64_t grid_batch(int64_t height, int64_t width) {
   return std::clamp<int64_t>(16 * 32 * 32 / (height * width), 1, 16);
 }
 
-int64_t run_address_space() {
+int64_t run_address_space(const RunMemoryOptions& asked) {
   // Of a thread: a stack of 8 MiB, and room in which a heap of 64 MiB finds an aligned place.
   // Without such a place a thread uses the common heap. The library that draws curves starts three
   // threads.
   constexpr int64_t kStack = 8 << 20, kHeap = 64 << 20, kDrawingThreads = 3;
   constexpr int64_t kLibraries = 32 << 20, kSegments = 32 << 20, kMostThreads = 128;
+  // Measured: what the decoders of pictures leave behind besides that.
+  constexpr int64_t kDecoding = 80 << 20;
   const int64_t workers = std::min<int64_t>(num_threads(), kMostThreads) - 1;
-  return workers * (kStack + kHeap) + kDrawingThreads * kStack + kHeap + kLibraries + kSegments;
+  const int64_t of_loading = workers * (kStack + kHeap) + kLibraries;
+  const int64_t others = kDrawingThreads * kStack + kHeap + kSegments;
+  if (asked.before_loading) return of_loading + kDecoding + others;
+  return std::max<int64_t>(of_loading - asked.mapped, 0) + others;
 }
 
 RunMemory run_memory(const ModelConfig& config, const RunMemoryOptions& options) {

@@ -17,7 +17,9 @@ struct RunMemoryOptions {
   int64_t pictures = 0;
   // Whether the loss on pictures held out is measured.
   bool validates = false;
-  // What of run_address_space() was mapped while the pictures were loaded.
+  // The pictures are not loaded yet, and will be decoded.
+  bool before_loading = false;
+  // What was mapped while they were loaded: libraries, and the stacks and heaps of threads.
   int64_t mapped = 0;
   // The run was started with these options, so most of them cannot change.
   bool resumed = false;
@@ -36,7 +38,7 @@ struct RunMemory {
 
 // What a run takes of address space (ulimit -v) beside its memory: for the stacks and heaps of its
 // threads and of those that draw curves, for libraries that it loads, and for the ends of segments.
-int64_t run_address_space();
+int64_t run_address_space(const RunMemoryOptions& asked);
 
 // How many pictures of a sample grid or of a validation pass the network together. They are few, so
 // that a request to stop is noticed soon.

@@ -261,6 +261,7 @@ ModelConfig TrainOptions::model_config(int64_t height, int64_t width, int64_t ch
                                        int64_t own_condition_channels) const {
   ModelConfig config{.network = network, .height = height, .width = width, .process = process};
   config.fit = data.fit;
+  config.background = data.background;
   config.network.channels() = channels;
   if (process.learned_variance) config.network.output_dim() = 2 * channels;
   if (optimizer.augment > 0) config.network.augment_channels() = kAugmentChannels;

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/hash.h"
 #include "ddpm/data/json_line.h"
 
 namespace ddpm {
@@ -28,7 +29,7 @@ IndexedPicture parse_picture(std::string_view text) {
 }  // namespace
 
 std::string to_text(const PictureIndex& index) {
-  std::string text = JsonLineWriter().text("settings", index.settings).line();
+  std::string text;
   for (const IndexedPicture& picture : index.pictures) {
     JsonLineWriter line;
     line.text("name", picture.file.name)
@@ -39,7 +40,9 @@ std::string to_text(const PictureIndex& index) {
     if (picture.channels == 0) line.text("reason", picture.reason);
     text += line.line();
   }
-  return text;
+  const std::string first =
+      JsonLineWriter().text("settings", index.settings).text("hash", hash_hex(text)).line();
+  return first + text;
 }
 
 PictureIndex index_from_text(std::string_view text, std::string_view what) {
@@ -55,7 +58,10 @@ PictureIndex index_from_text(std::string_view text, std::string_view what) {
     begin = end + 1;
     try {
       if (number == 1) {
-        index.settings = JsonLine(line).text("settings");
+        const JsonLine first(line);
+        index.settings = first.text("settings");
+        if (first.text("hash") != hash_hex(text.substr(begin)))
+          fail("data", "it has another hash than the lines below");
         continue;
       }
       IndexedPicture picture = parse_picture(line);

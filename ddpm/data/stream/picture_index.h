@@ -33,7 +33,7 @@ struct PictureIndex {
   bool operator==(const PictureIndex&) const = default;
 };
 
-// One JSON object per line: the settings, then the pictures.
+// One JSON object per line: the settings with the hash of the other lines, then the pictures.
 std::string to_text(const PictureIndex& index);
 // The inverse. Throws Error for anything else, naming `what` (such as a path) and the line.
 PictureIndex index_from_text(std::string_view text, std::string_view what);

@@ -93,11 +93,12 @@ TEST_F(RunAverages, OfTheNewestCheckpointAreRepaired) {
 TEST_F(RunAverages, OfLaterStepsGoWithTheirCheckpoint) {
   run("a");
   damage(path("checkpoints/step-00000006.safetensors"));
-  // No average is due between the checkpoint of step 3 and the new end.
+  // No average is due between the checkpoint of step 3 and the new end, but that of the end.
   options_.optimizer.steps = 5;
   options_.run.power_average_every = 100;
   EXPECT_TRUE(resume().finished);
-  EXPECT_THAT(list_names(path("averages/width_0.1")), ElementsAre("step-00000002.safetensors"));
+  EXPECT_THAT(list_names(path("averages/width_0.1")),
+              ElementsAre("step-00000002.safetensors", "step-00000005.safetensors"));
 }
 
 TEST_F(RunAverages, CannotBeAddedToARun) {

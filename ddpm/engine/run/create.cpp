@@ -23,7 +23,8 @@ void check(const TrainOptions& options) {
   require_memory_for_run(options.model_config(size.height, size.width, 1),
                          {.optimizer = options.optimizer,
                           .run = options.run,
-                          .validates = options.data.validation > 0},
+                          .validates = options.data.validation > 0,
+                          .before_loading = true},
                          0);
 }
 

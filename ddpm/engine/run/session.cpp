@@ -179,6 +179,15 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
   warn_of_new_end(before_now);
 }
 
+Batch RunSession::pictures_of(int64_t step) {
+  try {
+    return feed_->at(step);
+  } catch (const Error&) {
+    pictures_failed_ = true;
+    throw;
+  }
+}
+
 // `before`: of the session before this one.
 void RunSession::warn_of_new_end(const OptimizerOptions& before) const {
   const OptimizerOptions& now = options_.optimizer;
@@ -221,8 +230,8 @@ void RunSession::make_trainer() {
                                .resumed = !is_new_};
   require_memory_for_run(model(), asked, 0);
   memory_ = forecast_memory(run_memory(model(), asked));
-  trainer_ =
-      std::make_unique<Trainer>(options, model(), [this](int64_t step) { return feed_->at(step); });
+  trainer_ = std::make_unique<Trainer>(options, model(),
+                                       [this](int64_t step) { return pictures_of(step); });
   averaged_ = trainer_->averaged_network();
   const Process process(trainer_->config().process);
   const auto passes = [&](int64_t steps) { return completed({.steps = steps}, process).steps; };
@@ -266,7 +275,7 @@ void RunSession::begin() {
   }
   write_run_config(directory_, config_, trainer_->config());
   write_data_index(directory_, fingerprint_);
-  if (!index_is_written_) write_picture_index(directory_, index_);
+  if (!index_is_written_ && !index_.pictures.empty()) write_picture_index(directory_, index_);
   // From here on only the file is needed.
   index_ = {};
   if (first_step_ > 0) finish_last_save();

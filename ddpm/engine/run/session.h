@@ -91,7 +91,9 @@ class RunSession {
   static RunMemoryForecast forecast_memory(const RunMemory& needed);
   ModelConfig model() const;
 
+  Batch pictures_of(int64_t step);
   StepMetrics guarded_step();
+  void save_without_pictures();
   void report_skipped(const StepMetrics& metrics);
   void return_to_checkpoint(const StepMetrics& metrics);
   std::vector<std::string> names_of_pictures(int64_t step);
@@ -179,6 +181,8 @@ class RunSession {
   std::optional<Guard> guard_;
   Forecast forecast_;
   RunMemoryForecast memory_;
+  // The pictures of a step could not be read.
+  bool pictures_failed_ = false;
   // Started, and not resumed.
   bool is_new_ = false;
   // With RunOptions::tensorboard.

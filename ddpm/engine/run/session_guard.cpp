@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <exception>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -56,19 +57,38 @@ void RunSession::report_skipped(const StepMetrics& metrics) {
                    metrics.step, metrics.skipped, named));
 }
 
+// The pictures of the next step cannot be read. What was learnt so far is kept.
+void RunSession::save_without_pictures() {
+  pictures_failed_ = false;
+  if (!attempt(fmt::format("step {} was not saved", steps()).c_str(), [&] { save(); })) return;
+  if (steps() > 0) {
+    warn(fmt::format("step {} is saved; put the pictures back, and go on with --resume", steps()));
+  }
+}
+
 // A step, or what the guard does instead.
 StepMetrics RunSession::guarded_step() {
   const int64_t step = steps() + 1;
   const bool skipped_before = guard_->skips(step);
   StepMetrics metrics{.step = step, .skipped = guard_->why(step)};
+  std::exception_ptr lost_pictures;
   {
     const Stepping stepping(*this);
     if (skipped_before) {
       trainer_->skip();
     } else {
       trainer_->set_rate_factor(guard_->rate(step));
-      metrics = trainer_->step();
+      try {
+        metrics = trainer_->step();
+      } catch (const Error&) {
+        if (!pictures_failed_) throw;
+        lost_pictures = std::current_exception();
+      }
     }
+  }
+  if (lost_pictures) {
+    save_without_pictures();
+    std::rethrow_exception(lost_pictures);
   }
   if (metrics.skipped.empty()) return metrics;
   if (!skipped_before) report_skipped(metrics);

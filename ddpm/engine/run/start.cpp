@@ -16,8 +16,11 @@ namespace ddpm {
 namespace {
 
 // Whether the weights of one are those of the other. Other pictures may be of the same classes.
+// Files of earlier versions do not say how pictures were fitted to their size.
 bool same_model(ModelConfig a, ModelConfig b) {
   a.class_counts = b.class_counts = {};
+  a.fit = b.fit;
+  a.background = b.background;
   return to_json(a) == to_json(b);
 }
 
