@@ -224,6 +224,28 @@ TEST_F(ArchiveTest, OtherFilesAreRefused) {
   EXPECT_EQ(absolute_source(path), path);
 }
 
+TEST_F(ArchiveTest, NoProgramIsRunToDecompress) {
+  // The first bytes of three formats that libarchive would hand to a program of that name.
+  const std::pair<const char*, std::string> kStarts[] = {
+      {"lrzip", "LRZI\0\6"s},
+      {"grzip", "GRZipII\0\2\4:)"s},
+      {"lzop", "\x89LZO\0\r\n\x1a\n"s},
+  };
+  const std::string before = getenv("PATH"), ran = (folder_ / "ran").string();
+  for (const auto& [program, start] : kStarts) {
+    add("bin/"s + program, "#!/bin/sh\n: >'" + ran + "'\n");
+    fs::permissions(folder_ / "bin" / program, fs::perms::owner_all);
+    for (const char* ending : {".zip", ".tar"})
+      add(program + std::string(ending), start + std::string(4000, '\0'));
+  }
+  setenv("PATH", ((folder_ / "bin").string() + ":" + before).c_str(), 1);
+  for (const auto& [program, start] : kStarts)
+    for (const char* ending : {".zip", ".tar"})
+      EXPECT_SAYS(why(folder_ / (program + std::string(ending))), "is neither a .zip nor a .tar");
+  setenv("PATH", before.c_str(), 1);
+  EXPECT_FALSE(fs::exists(ran));
+}
+
 TEST_F(ArchiveTest, EncryptedFilesAreSaid) {
   struct archive* to = archive_write_new();
   archive_write_set_format_zip(to);

@@ -48,6 +48,24 @@ class Utf8Names {
   locale_t before_ = nullptr;
 };
 
+// Enables the compressions that libarchive undoes in this process. It would run a program for the
+// others, and for those of these that it was built without: that is what ARCHIVE_WARN says.
+void support_filters(struct archive* reader) {
+  constexpr int (*kFilters[])(struct archive*) = {
+      archive_read_support_filter_none,  archive_read_support_filter_gzip,
+      archive_read_support_filter_bzip2, archive_read_support_filter_xz,
+      archive_read_support_filter_lzma,  archive_read_support_filter_zstd,
+      archive_read_support_filter_lz4};
+  for (const auto support : kFilters) {
+    // What was enabled cannot be disabled, so another reader is asked first.
+    struct archive* probe = archive_read_new();
+    if (probe == nullptr) fail_system("data", "no memory to read an archive", ENOMEM);
+    const int result = support(probe);
+    archive_read_free(probe);
+    if (result == ARCHIVE_OK) support(reader);
+  }
+}
+
 std::string without_dot(std::string name) {
   while (name.starts_with("./")) name.erase(0, name.find_first_not_of('/', 1));
   return name;
@@ -95,7 +113,7 @@ class Archive::Listing {
   Listing(Archive& archive, size_t start_bytes, const Wanted& wanted)
       : archive_(archive), start_bytes_(start_bytes), wanted_(wanted), reader_(archive_read_new()) {
     if (reader_ == nullptr) fail_system("data", "no memory to read an archive", ENOMEM);
-    archive_read_support_filter_all(reader_);
+    support_filters(reader_);
     archive_read_support_format_tar(reader_);
     archive_read_support_format_zip(reader_);
   }
