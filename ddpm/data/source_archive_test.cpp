@@ -151,11 +151,24 @@ TEST_F(ArchiveTest, NamesAndLinksThatLeadElsewhereAreLeftOut) {
     const LoadedPictures opened = open_source(path, options());
     EXPECT_EQ(opened.pictures->size(), 1) << path;
     EXPECT_EQ(reason(opened.report, path + "/c/../../d.png"), "its name leads out of the archive");
-    EXPECT_EQ(reason(opened.report, path + "/e.png"), "it is not a regular file");
+    EXPECT_EQ(reason(opened.report, path + "/e.png"), "it is a link");
   }
   // A name that begins with '/' would be taken for the entry of classes.
   const std::string path = write(kFormats[0], {{"a.png", png(1)}, {"/labels.png", png(2)}});
   EXPECT_EQ(open_source(path, options()).pictures->size(), 1);
+}
+
+TEST_F(ArchiveTest, EmptyPartsOfNamesDoNotCount) {
+  for (const Format& format : kFormats) {
+    const std::string path =
+        write(format, {{"a//b.png", png(1)}, {".//./a/./c.png", png(2)}, {"a/.d/e.png", png(3)}});
+    const LoadedPictures opened = open_source(path, options("on", true));
+    EXPECT_EQ(opened.report.skipped.size(), 0u) << path;
+    ASSERT_EQ(opened.index.pictures.size(), 2u);
+    EXPECT_EQ(opened.index.pictures[0].file.name, "a/b.png");
+    EXPECT_EQ(opened.index.pictures[1].file.name, "a/c.png");
+    EXPECT_EQ(opened.pictures->class_names(), (std::vector<std::string>{"a"}));
+  }
 }
 
 TEST_F(ArchiveTest, TheLastFileOfANameCounts) {

@@ -20,6 +20,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/retry.h"
+#include "ddpm/data/archive/entry_name.h"
 #include "ddpm/data/picture_store.h"
 
 namespace ddpm {
@@ -64,36 +65,6 @@ void support_filters(struct archive* reader) {
     archive_read_free(probe);
     if (result == ARCHIVE_OK) support(reader);
   }
-}
-
-std::string without_dot(std::string name) {
-  while (name.starts_with("./")) name.erase(0, name.find_first_not_of('/', 1));
-  return name;
-}
-
-std::vector<std::string_view> parts_of(std::string_view name) {
-  std::vector<std::string_view> parts;
-  for (size_t begin = 0; begin <= name.size();) {
-    const size_t end = std::min(name.find('/', begin), name.size());
-    parts.push_back(name.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
-}
-
-// Whether the name is a path below the archive that a file could have.
-bool stays_inside(std::string_view name) {
-  const std::vector<std::string_view> parts = parts_of(name);
-  return std::none_of(parts.begin(), parts.end(), [](std::string_view part) {
-    return part.empty() || part == "." || part == "..";
-  });
-}
-
-bool is_hidden(std::string_view name) {
-  const std::vector<std::string_view> parts = parts_of(name);
-  return std::any_of(parts.begin(), parts.end(), [](std::string_view part) {
-    return part.starts_with('.') && part != "." && part != "..";
-  });
 }
 
 }  // namespace
@@ -162,10 +133,11 @@ class Archive::Listing {
   void one(archive_entry* entry) {
     const char* path = archive_entry_pathname(entry);
     if (path == nullptr) return leave_out("", "it holds a file whose name cannot be read");
-    const std::string name = without_dot(path);
+    const std::string name = tidy_name(path);
     if (archive_entry_filetype(entry) == AE_IFDIR || is_hidden(name)) return;
     // Before anything is read of it.
-    const bool is_link = archive_entry_hardlink(entry) != nullptr;
+    const bool is_link =
+        archive_entry_hardlink(entry) != nullptr || archive_entry_filetype(entry) == AE_IFLNK;
     if (is_link || archive_entry_filetype(entry) != AE_IFREG) {
       if (wanted_(name, "")) leave_out(name, is_link ? "it is a link" : "it is not a regular file");
       return;

@@ -12,7 +12,7 @@
 namespace ddpm {
 
 struct ArchiveEntry {
-  // Without "./" at its start. May hold any bytes except 0.
+  // Without parts that are empty or ".". May hold any bytes except 0.
   std::string name;
   // Of the contents.
   int64_t bytes = 0;
