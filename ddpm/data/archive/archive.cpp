@@ -87,6 +87,8 @@ class Archive::Listing {
     support_filters(reader_);
     archive_read_support_format_tar(reader_);
     archive_read_support_format_zip(reader_);
+    // Else a header that was overwritten with zeros would look like the end.
+    archive_read_set_format_option(reader_, "tar", "read_concatenated_archives", "1");
   }
   ~Listing() { archive_read_free(reader_); }
   Listing(const Listing&) = delete;
@@ -96,7 +98,8 @@ class Archive::Listing {
     const Utf8Names names;
     int result = archive_read_open_fd(reader_, archive_.descriptor_, kBlock);
     bool any = false;
-    while (result == ARCHIVE_OK || result == ARCHIVE_WARN || result == ARCHIVE_RETRY) {
+    // ARCHIVE_RETRY would skip damaged headers, and with them files.
+    while (result == ARCHIVE_OK || result == ARCHIVE_WARN) {
       archive_entry* entry = nullptr;
       result = archive_read_next_header(reader_, &entry);
       if (result != ARCHIVE_OK && result != ARCHIVE_WARN) continue;
@@ -108,7 +111,7 @@ class Archive::Listing {
         fail("data", fmt::format("{} is neither a .zip nor a .tar archive, or is damaged: {}",
                                  archive_.path_, reason()));
       }
-      archive_.problems_.push_back({"", fmt::format("it is damaged from here on: {}", reason())});
+      leave_out("", fmt::format("it is damaged; files may be missing from here on: {}", reason()));
     }
     for (auto& [name, found] : found_) {
       archive_.entries_.push_back({name, found.bytes});

@@ -35,7 +35,7 @@ class Archive {
 
   // Lists the archive. Only wanted files become entries. Throws SystemError if the archive cannot
   // be read or what must be held does not fit in memory, and Error if it is neither a .zip nor a
-  // .tar. Damage behind the first file is a problem.
+  // .tar. Damage behind the first file is a problem, and ends the list.
   Archive(std::string path, size_t start_bytes, const Wanted& wanted);
   ~Archive();
   Archive(const Archive&) = delete;
