@@ -7,6 +7,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/data/image.h"
+#include "ddpm/data/picture_store.h"
 #include "ddpm/data/unread_formats.h"
 
 namespace ddpm {
@@ -59,6 +60,20 @@ Tensor decode_picture(const std::string& name, std::string_view bytes, const Fit
   if (const char* unread = unread_format(name, bytes.substr(0, kBytesThatTell)))
     fail("data", not_read(unread));
   return decode_image(bytes, fitting);
+}
+
+std::unique_lock<std::mutex> turn_of_picture(const std::string& path, const std::string& name,
+                                             int64_t bytes,
+                                             const std::function<std::string()>& read_start) {
+  static std::mutex large_files;
+  if (bytes < kLargePicture) return {};
+  const std::string start = read_start();
+  // This throws the reason.
+  if (image_format(start) == nullptr) decode_picture(name, start, Fitting());
+  std::unique_lock<std::mutex> alone(large_files);
+  // A larger one is refused before it is read.
+  if (bytes <= kMostPictureBytes) require_memory(path, bytes);
+  return alone;
 }
 
 std::vector<std::string> first_folders(const std::string& source,

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +36,17 @@ std::string describe_others(const OtherFiles& others);
 
 // decode_image() of the contents of a file, with a reason for formats that are not read.
 Tensor decode_picture(const std::string& name, std::string_view bytes, const Fitting& fitting);
+
+// Files of at least this many bytes are loaded one at a time, so that not every thread holds one.
+inline constexpr int64_t kLargePicture = int64_t{1} << 26;
+
+// For a large file, waits until it is the only one, and returns a lock to hold as long as its
+// contents. Other files get an empty lock at once. path: for messages. read_start: returns the
+// first kBytesThatTell bytes. Throws Error if they are not those of a picture, and SystemError
+// (ENOMEM) if there is no memory for the contents.
+std::unique_lock<std::mutex> turn_of_picture(const std::string& path, const std::string& name,
+                                             int64_t bytes,
+                                             const std::function<std::string()>& read_start);
 
 // The class of each picture: the first folder of its name. Throws UsageError, naming `source`, if
 // there are no folders.

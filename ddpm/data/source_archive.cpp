@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -35,6 +36,25 @@ bool looks_like_archive(const std::string& path) {
          (start.size() == kTarName + 5 && start.ends_with("ustar"));
 }
 
+namespace {
+
+std::shared_ptr<const Archive> open_archive(const std::string& path,
+                                            const Archive::Wanted& wanted) {
+  try {
+    return std::make_shared<const Archive>(path, kBytesThatTell, wanted);
+  } catch (const SystemError&) {
+    throw;
+  } catch (const Error&) {
+    const std::optional<FileStatus> found = find_file(path);
+    if (!found || found->type != FileType::kRegular || looks_like_archive(path) ||
+        image_format(read_start(path, kBytesThatTell)) == nullptr)
+      throw;
+    fail_usage("data", fmt::format("{} is a single picture; give its folder", path));
+  }
+}
+
+}  // namespace
+
 PictureList list_archive(const std::string& path, const SharedReader& reader) {
   OtherFiles others;
   std::vector<SkippedFile> skipped;
@@ -46,7 +66,7 @@ PictureList list_archive(const std::string& path, const SharedReader& reader) {
       return false;
     }
   };
-  const auto archive = std::make_shared<const Archive>(path, kBytesThatTell, wanted);
+  const std::shared_ptr<const Archive> archive = open_archive(path, wanted);
   for (const ArchiveProblem& problem : archive->problems())
     skipped.push_back(
         {problem.name.empty() ? path : join_path(path, problem.name), problem.reason});
@@ -80,8 +100,11 @@ PictureList list_archive(const std::string& path, const SharedReader& reader) {
     return first_folders(archive->path(), names);
   };
   list.load = [archive, entry, reader](int64_t i, const Fitting& fitting) -> Picture {
-    const std::string contents = archive->read(i, kMostPictureBytes);
     const std::string& name = entry(i).name;
+    const std::unique_lock<std::mutex> turn =
+        turn_of_picture(join_path(archive->path(), name), name, entry(i).bytes,
+                        [&] { return archive->read_start(i, kBytesThatTell); });
+    const std::string contents = archive->read(i, kMostPictureBytes);
     return {decode_picture(name, contents, fitting),
             reader->describe(name, archive->modified_ns(), contents)};
   };

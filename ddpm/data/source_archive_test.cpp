@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 #include <locale.h>
 
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <functional>
+#include <thread>
 
 #include "ddpm/base/hash.h"
 #include "ddpm/data/gzip_test_support.h"
 #include "ddpm/data/input_pictures.h"
+#include "ddpm/data/picture_files.h"
 #include "ddpm/data/source_pairs.h"
 #include "ddpm/data/source_test_support.h"
 
@@ -192,7 +196,7 @@ TEST_F(ArchiveTest, DamagedArchivesGiveTheirSoundPictures) {
     const std::string path = write(format, members);
     const std::string whole = read_file(path);
     for (size_t cut = 1; cut < whole.size(); cut += whole.size() / 37 + 1) {
-      write_file_atomic(path, whole.substr(0, cut));
+      write_file_atomic(path, whole.substr(0, cut), {.sync = false});
       const std::string error = message_of([&] {
         const LoadedPictures opened = open_source(path, options());
         EXPECT_TRUE(opened.pictures->size() == 6 || !opened.report.skipped.empty()) << path << cut;
@@ -203,7 +207,7 @@ TEST_F(ArchiveTest, DamagedArchivesGiveTheirSoundPictures) {
     for (size_t at = 0; at < whole.size(); at += whole.size() / 61 + 1) {
       std::string damaged = whole;
       damaged[at] = static_cast<char>(damaged[at] ^ 0x55);
-      write_file_atomic(path, damaged);
+      write_file_atomic(path, damaged, {.sync = false});
       message_of([&] { open_source(path, options()); });
     }
   }
@@ -258,12 +262,65 @@ TEST_F(ArchiveTest, SizesAreNotBelieved) {
   write_file_atomic(path, tar);
   const LoadedPictures opened = open_source(path, options());
   EXPECT_EQ(opened.pictures->size(), 1);
-  EXPECT_SAYS(reason(opened.report, path + "/b.png"), "more than the");
+  EXPECT_SAYS(reason(opened.report, path + "/b.png"), "cut short or damaged");
+}
+
+// Large pictures are not held by two threads at once, and only if there is memory for them.
+TEST_F(ArchiveTest, LargePicturesTakeTurns) {
+  const auto turn = [](int64_t bytes) {
+    return turn_of_picture("x.zip/a.png", "a.png", bytes, [] { return png(1); });
+  };
+  EXPECT_FALSE(turn(kLargePicture - 1).owns_lock());
+  std::atomic<int> holding = 0, most = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      const auto alone = turn(kLargePicture);
+      EXPECT_TRUE(alone.owns_lock());
+      most = std::max<int>(most, ++holding);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      --holding;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(most, 1);
+  EXPECT_SAYS(
+      message_of([] { turn_of_picture("x", "a.png", kLargePicture, [] { return "text"s; }); }),
+      "not");
+}
+
+TEST_F(ArchiveTest, LargePicturesOfAnArchiveAreReadWhole) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "takes too long";
+#endif
+  const std::string large = png(9) + std::string(kLargePicture, '\0');
+  std::string text = large;
+  text[0] = 'x';
+  const std::string path = write(kFormats[3], {{"a.png", large}, {"c.png", text}});
+  const LoadedPictures opened = open_source(path, options());
+  EXPECT_EQ(opened.pictures->size(), 1);
+  EXPECT_EQ(opened.index.pictures[0].file.hash, hash_hex(large));
+  EXPECT_SAYS(reason(opened.report, path + "/c.png"), "not");
+}
+
+TEST_F(ArchiveTest, ImpossibleSizesTakeNoMemory) {
+  const std::string path =
+      write(kFormats[3], {{"a.png", png(1)}, {"b.png", png(2) + std::string(1 << 20, 'x')}});
+  std::string zip = read_file(path);
+  // The size of the second file, before it and in the list at the end: 2 GB - 1.
+  zip.replace(zip.rfind("PK\3\4"s) + 22, 4, "\xff\xff\xff\x7f");
+  zip.replace(zip.rfind("PK\1\2"s) + 24, 4, "\xff\xff\xff\x7f");
+  write_file_atomic(path, zip);
+  const LoadedPictures opened = open_source(path, options());
+  EXPECT_EQ(opened.pictures->size(), 1);
+  EXPECT_SAYS(reason(opened.report, path + "/b.png"), "cut short or damaged");
 }
 
 TEST_F(ArchiveTest, OtherFilesAreRefused) {
   add("text.zip", "not an archive"s);
   EXPECT_SAYS(why(folder_ / "text.zip"), "is neither a .zip nor a .tar archive");
+  add("single.png", png(1));
+  EXPECT_SAYS(why(folder_ / "single.png"), "single.png is a single picture; give its folder");
   const std::string path = write(kFormats[3], {{"a.txt", "x"}});
   EXPECT_SAYS(why(path), "holds no pictures");
   EXPECT_SAYS(why(path), "1 file that is not a picture (1 .txt)");

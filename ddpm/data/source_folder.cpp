@@ -12,15 +12,11 @@
 #include "ddpm/base/file.h"
 #include "ddpm/data/image.h"
 #include "ddpm/data/picture_files.h"
-#include "ddpm/data/picture_store.h"
 #include "ddpm/data/source_kinds.h"
 #include "ddpm/data/unread_formats.h"
 
 namespace ddpm {
 namespace {
-
-// Files of at least kLarge bytes are read one at a time, so that not every thread holds one.
-constexpr int64_t kLarge = int64_t{1} << 26;
 
 struct ImageFile {
   // Relative to the source's folder.
@@ -111,16 +107,9 @@ std::string describe_left_out(const Walk& found) {
 
 Picture load(const std::string& folder, const ImageFile& image, const FileReader& reader,
              const Fitting& fitting) {
-  static std::mutex large_files;
   const std::string path = join_path(folder, image.name);
-  std::unique_lock<std::mutex> alone;
-  if (image.bytes >= kLarge) {
-    const std::string start = read_start(path, kBytesThatTell);
-    // This throws the reason.
-    if (image_format(start) == nullptr) decode_picture(image.name, start, fitting);
-    alone = std::unique_lock(large_files);
-    if (image.bytes <= kMostPictureBytes) require_memory(path, image.bytes);
-  }
+  const std::unique_lock<std::mutex> turn = turn_of_picture(
+      path, image.name, image.bytes, [&] { return read_start(path, kBytesThatTell); });
   FileReader::Contents contents = reader.read(path, image.name, kMostPictureBytes);
   return {decode_picture(image.name, contents.bytes, fitting), std::move(contents.file)};
 }

@@ -127,7 +127,10 @@ class Archive::Listing {
 
   std::string reason() const {
     const char* text = archive_error_string(reader_);
-    return text != nullptr ? text : "no reason is known";
+    if (text == nullptr) return "no reason is known";
+    // Some end with a newline.
+    const std::string_view line = text;
+    return std::string(line.substr(0, line.find('\n')));
   }
   void leave_out(const std::string& name, const std::string& why) {
     archive_.problems_.push_back({name, why});
@@ -235,6 +238,7 @@ Archive::Archive(std::string path, size_t start_bytes, const Wanted& wanted)
     const FileStatus status = file_status(descriptor_, path_);
     if (status.type != FileType::kRegular)
       fail("data", fmt::format("{} is not a regular file", path_));
+    bytes_ = status.bytes;
     modified_ns_ = status.modified_ns;
     Listing(*this, start_bytes, wanted).run();
   } catch (...) {
@@ -286,30 +290,45 @@ class Inflate {
 
 std::string Archive::read(int64_t i, int64_t most_bytes) const {
   const int64_t bytes = entries_[static_cast<size_t>(i)].bytes;
-  const Place& place = places_[static_cast<size_t>(i)];
   if (bytes > most_bytes) {
     fail("data",
          fmt::format("the file has {} bytes, more than the {} that are read", bytes, most_bytes));
   }
-  if (place.form == Place::Form::kHeld) return place.held;
-  const auto size = static_cast<size_t>(bytes);
-  // The declared size is believed as far as there are contents.
-  std::string contents, block(std::min(kBlock, size + kBlock / 16), '\0');
+  return contents(i, bytes);
+}
+
+std::string Archive::read_start(int64_t i, int64_t most_bytes) const {
+  return contents(i, std::min(entries_[static_cast<size_t>(i)].bytes, most_bytes));
+}
+
+std::string Archive::contents(int64_t i, int64_t wanted) const {
+  const int64_t bytes = entries_[static_cast<size_t>(i)].bytes;
+  const Place& place = places_[static_cast<size_t>(i)];
+  const auto size = static_cast<size_t>(wanted);
+  if (place.form == Place::Form::kHeld) return place.held.substr(0, size);
+  // A declared size that cannot be true must not take memory. Deflate makes at most 1032 bytes of
+  // one.
+  constexpr int64_t kMostInflated = 1032;
+  const int64_t left = std::max<int64_t>(bytes_ - place.position, 0);
+  const bool stored = place.form == Place::Form::kStored;
+  if ((stored ? bytes : bytes / kMostInflated) > left) fail_damaged();
+  return stored ? stored_contents(place, size) : inflated_contents(place, size, wanted == bytes);
+}
+
+std::string Archive::stored_contents(const Place& place, size_t size) const {
+  std::string contents(size, '\0');
+  if (read_at(descriptor_, path_, place.position, contents.data(), size) < size) fail_damaged();
+  return contents;
+}
+
+std::string Archive::inflated_contents(const Place& place, size_t size, bool whole) const {
+  std::string contents;
+  contents.reserve(size);
+  std::string block(std::min(kBlock, size + kBlock / 16), '\0'), out(kBlock, '\0');
   int64_t position = place.position;
-  if (place.form == Place::Form::kStored) {
-    while (contents.size() < size) {
-      const size_t part = std::min(block.size(), size - contents.size());
-      const size_t got = read_at(descriptor_, path_, position, block.data(), part);
-      contents.append(block, 0, got);
-      position += static_cast<int64_t>(got);
-      if (got < part) fail_damaged();
-    }
-    return contents;
-  }
   Inflate inflate_stream;
   z_stream& stream = inflate_stream.stream();
-  std::string out(kBlock, '\0');
-  for (int result = Z_OK; result != Z_STREAM_END;) {
+  for (int result = Z_OK; result != Z_STREAM_END && (whole || contents.size() < size);) {
     if (stream.avail_in == 0) {
       const size_t got = read_at(descriptor_, path_, position, block.data(), block.size());
       if (got == 0) fail_damaged();
@@ -322,8 +341,9 @@ std::string Archive::read(int64_t i, int64_t most_bytes) const {
     result = inflate(&stream, Z_NO_FLUSH);
     if (result == Z_MEM_ERROR) fail_system("data", "no memory to decompress", ENOMEM);
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) fail_damaged();
-    contents.append(out, 0, out.size() - stream.avail_out);
-    if (contents.size() > size) fail_damaged();
+    const size_t made = out.size() - stream.avail_out, room = size - contents.size();
+    if (made > room && whole) fail_damaged();
+    contents.append(out, 0, std::min(made, room));
   }
   if (contents.size() != size) fail_damaged();
   return contents;

@@ -49,15 +49,24 @@ class Archive {
   int64_t modified_ns() const { return modified_ns_; }
 
   // The contents of entry i. Thread-safe. Throws Error if they are damaged or have more than
-  // most_bytes bytes.
+  // most_bytes bytes. The caller sees to it that there is memory for a large entry.
   std::string read(int64_t i, int64_t most_bytes) const;
+  // The first bytes of entry i, at most most_bytes. Otherwise as read().
+  std::string read_start(int64_t i, int64_t most_bytes) const;
 
  private:
   class Listing;
   struct Place;
 
+  // The first `wanted` bytes of entry i.
+  std::string contents(int64_t i, int64_t wanted) const;
+  std::string stored_contents(const Place& place, size_t size) const;
+  // whole: the contents must end after `size` bytes.
+  std::string inflated_contents(const Place& place, size_t size, bool whole) const;
+
   std::string path_;
   int descriptor_ = -1;
+  int64_t bytes_ = 0;
   int64_t modified_ns_ = 0;
   std::vector<ArchiveEntry> entries_;
   std::vector<Place> places_;
