@@ -216,9 +216,12 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
   std::string advice;
   for (const std::string& way : ways) advice += (advice.empty() ? "" : ", or ") + way;
   advice += " would fit";
-  if (ways.empty() && of_address_space && need(config, options) < kTooMuch) {
+  const OptimizerOptions least = asked_for.resumed ? options : with_batch(options, 1);
+  // A smaller network would not help where threads and libraries take what there is.
+  if (ways.empty() && need(config, least) - data < static_cast<double>(available.bytes)) {
     const auto process = static_cast<double>(process_memory().address_space);
-    advice = fmt::format("ulimit -v {:.0f} would do", (process + need(config, options)) / 1024);
+    advice = fmt::format("ulimit -v {:.0f}{} would do", (process + need(config, least)) / 1024,
+                         asked_for.resumed ? "" : " with --batch 1");
   } else if (ways.empty() && asked_for.resumed) {
     advice = "a run keeps its batch and its network, so it needs a machine with more memory";
   } else if (ways.empty()) {

@@ -92,6 +92,9 @@ TEST(MemoryForTraining, MicroBatchesAreNamedWhereTheyFit) {
 
 // The estimate of many chunks is computed from two.
 TEST(MemoryForTraining, ChunksTakeWhatIsEstimated) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "takes a minute with this sanitizer, and has no threads of its own";
+#endif
   const ModelConfig config = default_config(16);
   OptimizerOptions options = training_of(64);
   options.micro_batch = 4;

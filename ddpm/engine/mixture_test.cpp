@@ -64,6 +64,9 @@ double exact_distance(const ProcessConfig& config, const std::string& sampler) {
 }
 
 TEST(Mixture, AnExactNetworkOfAnyObjectiveDrawsTheDistributionByAnySampler) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "takes a minute with this sanitizer, and has no threads of its own";
+#endif
   for (const std::string& sampler : sampler_names()) {
     for (const std::string& objective : objective_names()) {
       ProcessConfig config;

@@ -141,6 +141,20 @@ TEST_F(Train, CtrlCSavesAndResumeContinues) {
   EXPECT_EQ(metrics_of(run_).back()["step"], done + 2);
 }
 
+TEST_F(Train, AResumedRunMayComputeABatchInOtherParts) {
+  const Outcome first = run_ddpm(small_training(
+      pictures_, run_,
+      {"--batch", "6", "--micro-batch", "5", "--steps", "2", "--sample-every", "0"}));
+  ASSERT_EQ(first.status, 0) << first.err;
+  EXPECT_EQ(
+      run_ddpm({"train", "--out", run_, "--resume", "--steps", "3", "--micro-batch", "4"}).status,
+      0);
+  for (const char* other : {"0", "2"}) {
+    expect_refused({"train", "--out", run_, "--resume", "--steps", "4", "--micro-batch", other}, 2,
+                   "micro_batch = 4");
+  }
+}
+
 TEST_F(Train, FlagsWinOverTheConfigFile) {
   const std::string config = folder_ / "config.json";
   write_file_atomic(config, R"({"steps": 3, "dim": 8, "dim_mults": [1], "version": "of a run"})");

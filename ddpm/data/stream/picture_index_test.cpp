@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/hash.h"
 #include "ddpm/data/json_line.h"
 #include "tests/support/errors.h"
 
@@ -38,12 +39,25 @@ TEST(PictureIndexTest, DamagedTextIsRefused) {
     if (text[cut - 1] == '\n' || begin == std::string::npos) continue;
     EXPECT_NE(message_of([&] { index_from_text(text.substr(0, cut), "x"); }), "") << cut;
   }
-  const std::string head = "{\"settings\":\"\"}\n";
-  const std::string start = head + "{\"name\":\"a\",\"bytes\":1,\"modified_ns\":1,\"hash\":\"\"";
-  EXPECT_NE(message_of([&] { index_from_text(start + "}\n", "x"); }), "");
-  EXPECT_NE(message_of([&] { index_from_text(start + ",\"channels\":2}\n", "x"); }), "");
-  EXPECT_NE(message_of([&] { index_from_text(start + ",\"channels\":0}\n", "x"); }), "");
-  EXPECT_EQ(message_of([&] { index_from_text(start + ",\"channels\":1}\n", "x"); }), "");
+  // With a hash that is right, so that only the line itself is wrong.
+  const auto why = [](const std::string& end) {
+    const std::string line = "{\"name\":\"a\",\"bytes\":1,\"modified_ns\":1,\"hash\":\"\"" + end;
+    const std::string first = "{\"settings\":\"\",\"hash\":\"" + hash_hex(line) + "\"}\n";
+    return message_of([&] { index_from_text(first + line, "x"); });
+  };
+  EXPECT_NE(why("}\n"), "");
+  EXPECT_NE(why(",\"channels\":2}\n"), "");
+  EXPECT_NE(why(",\"channels\":0}\n"), "");
+  EXPECT_EQ(why(",\"channels\":1}\n"), "");
+}
+
+TEST(PictureIndexTest, AnotherByteIsNoticed) {
+  const std::string text = to_text(some_index());
+  for (size_t k = text.find('\n') + 1; k < text.size(); ++k) {
+    std::string changed = text;
+    changed[k] = changed[k] == '1' ? '2' : '1';
+    EXPECT_NE(message_of([&] { index_from_text(changed, "x"); }), "") << k;
+  }
 }
 
 TEST(PictureIndexTest, KnowsUnchangedFilesOnly) {

@@ -97,6 +97,19 @@ TEST_F(FullDisk, AtTheEndIsAnErrorThatLosesNothing) {
   expect_to_go_on_to(whole);
 }
 
+TEST_F(FullDisk, BeforeTheFirstSaveARunStartsAgain) {
+  const auto whole = files_with_space();
+  const std::string error = message_of([&] {
+    run("a", false, observer([&](int64_t step) {
+          if (step == 1) fill(1 << 16);
+        }));
+  });
+  EXPECT_THAT(error, HasSubstr("a resumed run starts at step 0"));
+  EXPECT_EQ(list_names(path("checkpoints")), std::vector<std::string>{"not-saved-yet"});
+  empty();
+  expect_to_go_on_to(whole);
+}
+
 TEST_F(FullDisk, IsToldBeforeTheSaveIsDue) {
   fill(int64_t{1} << 16);
   message_of([&] {

@@ -136,6 +136,28 @@ TEST_F(StreamRunTest, AFileThatChangesEndsTheTrainingWithItsName) {
   EXPECT_THAT(text, HasSubstr(folder_ / "pictures"));
 }
 
+TEST_F(StreamRunTest, WhatWasLearntBeforeAFileWasLostIsSaved) {
+  options_.optimizer.steps = 40;
+  options_.run.sample_every = 0;
+  options_.run.save_every = 100;
+  options_.data.stream = "on";
+  run("whole");
+  std::string warnings;
+  RunObserver observer;
+  observer.warned = [&](const std::string& text) { warnings += text; };
+  observer.stepped = [&](const RunMetrics& step) {
+    if (step.step == 1) fs::rename(folder_ / "pictures/3.png", folder_ / "3.png");
+  };
+  EXPECT_THAT(test::message_of([&] { run("a", false, observer); }), HasSubstr("3.png"));
+  EXPECT_THAT(warnings, HasSubstr("is saved; put the pictures back"));
+  fs::rename(folder_ / "3.png", folder_ / "pictures/3.png");
+  const auto again = Run::resume(folder_ / "a", pictures_from_source());
+  EXPECT_GE(again->first_step(), 1);
+  while (!again->done()) again->step();
+  again->finish();
+  EXPECT_EQ(weights("a"), weights("whole"));
+}
+
 TEST_F(StreamRunTest, RandomCropsDoNotDependOnStreaming) {
   for (int k = 0; k < 6; ++k) {
     Tensor picture({9, 20, 3}, DType::kUInt8);
