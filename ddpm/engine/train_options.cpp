@@ -12,6 +12,7 @@
 #include "ddpm/engine/power_averages.h"
 #include "ddpm/kernels/arguments.h"
 #include "ddpm/optim/averages.h"
+#include "ddpm/optim/learning_rate.h"
 
 namespace ddpm {
 namespace {

@@ -9,12 +9,12 @@
 
 #include "ddpm/base/options.h"
 #include "ddpm/engine/model_config.h"
-#include "ddpm/optim/learning_rate.h"
 #include "ddpm/optim/update_options.h"
 
 namespace ddpm {
 
 struct AverageOptions;
+struct RateSchedule;
 enum class LossKind;
 
 // `name` is "mse", "l1" or "huber". Throws UsageError naming the choices.

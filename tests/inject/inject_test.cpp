@@ -176,6 +176,7 @@ class Inject : public ::testing::Test {
   static Tree without_told(Tree tree, const Outcome& hit) {
     const std::pair<const char*, const char*> files[] = {
         {"the snapshot of step", "run/snapshots/step"},
+        {"the power averages of step", "run/averages/width_0.1/step"},
         {"a sample grid was not drawn", "run/samples/step"}};
     for (const auto& [words, place] : files) {
       if (hit.err.find(words) == std::string::npos) continue;
