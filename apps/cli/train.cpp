@@ -165,9 +165,11 @@ bool Training::train(Run& run) {
       request_.resume ? fmt::format("continues after step {} in", run.first_step()) : "into",
       printable(run.directory())));
   if (run.held_out_pictures() > 0) {
-    say(fmt::format("{} of {} pictures are held out, to measure the loss on them every {} steps\n",
-                    run.held_out_pictures(), run.held_out_pictures() + run.training_pictures(),
-                    run.validate_every()));
+    say(fmt::format(
+        "{} of {} pictures are held out, to measure the loss on them every {} steps and at "
+        "the end\n",
+        run.held_out_pictures(), run.held_out_pictures() + run.training_pictures(),
+        run.validate_every()));
   }
   steps_.start_from(run.first_step());
   begin_ = std::chrono::steady_clock::now();
