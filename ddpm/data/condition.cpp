@@ -105,6 +105,7 @@ class ConditionedPictures : public Pictures {
     return batch;
   }
   void prefetch(std::span<const BatchPlan> next) const override { pictures_->prefetch(next); }
+  int64_t bytes_to_come() const override { return pictures_->bytes_to_come(); }
 
  private:
   std::shared_ptr<const Pictures> pictures_;

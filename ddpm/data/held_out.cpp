@@ -36,6 +36,7 @@ class ChosenPictures : public Pictures {
   DataFingerprint fingerprint() const override;
   Batch batch(const BatchPlan& plan) const override { return all_->batch(of_all(plan)); }
   void prefetch(std::span<const BatchPlan> next) const override;
+  int64_t bytes_to_come() const override { return all_->bytes_to_come(); }
 
  private:
   template <class T>

@@ -44,6 +44,9 @@ class PairedPictures : public Pictures {
     batch.condition = conditions_->batch(chosen(plan, pairing_.of_conditions)).images;
     return batch;
   }
+  int64_t bytes_to_come() const override {
+    return pictures_->bytes_to_come() + conditions_->bytes_to_come();
+  }
   void prefetch(std::span<const BatchPlan> next) const override {
     std::vector<BatchPlan> pictures, conditions;
     for (const BatchPlan& plan : next) {

@@ -99,6 +99,9 @@ class Pictures {
   // the last call. Pictures that come from files may begin to read them. batch() gives the same
   // whether or not this was called. Thread-safe. Throws Error as batch() does for a wrong plan.
   virtual void prefetch(std::span<const BatchPlan> next) const { static_cast<void>(next); }
+  // The memory that later calls will take and keep: that of pictures that are decoded when a batch
+  // needs them.
+  virtual int64_t bytes_to_come() const { return 0; }
 };
 
 // The number of pictures of each class, in the order of the labels. Empty if labels() is.

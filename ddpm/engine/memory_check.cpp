@@ -168,7 +168,9 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
   const OptimizerOptions& options = asked_for.optimizer;
   const bool of_address_space = available.limit == kAddressSpaceLimit;
   const auto data =
-      static_cast<double>(data_bytes + (of_address_space ? run_address_space(asked_for) : 0));
+      static_cast<double>(data_bytes + (of_address_space ? run_address_space(asked_for)
+                                                         // Their address space is taken already.
+                                                         : asked_for.bytes_to_come));
   const auto need = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
     RunMemoryOptions run = asked_for;
     run.optimizer = changed;

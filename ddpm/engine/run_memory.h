@@ -15,6 +15,8 @@ struct RunMemoryOptions {
   RunOptions run;
   // The number of pictures.
   int64_t pictures = 0;
+  // Pictures::bytes_to_come()
+  int64_t bytes_to_come = 0;
   // Whether the loss on pictures held out is measured.
   bool validates = false;
   // The pictures are not loaded yet, and will be decoded.

@@ -180,7 +180,9 @@ class Inject : public ::testing::Test {
         {"a sample grid was not drawn", "run/samples/step"}};
     for (const auto& [words, place] : files) {
       if (hit.err.find(words) == std::string::npos) continue;
-      std::erase_if(tree, [&](const auto& entry) { return entry.first.starts_with(place); });
+      std::erase_if(tree, [start = std::string(place)](const auto& entry) {
+        return entry.first.starts_with(start);
+      });
     }
     return tree;
   }

@@ -17,15 +17,20 @@
 
 namespace ddpm {
 
-// The decoded pictures of a data set that fits in memory. The memory is taken at the start, so that
-// a training which follows is checked against what is left.
+// The decoded pictures of a data set that fits in memory. Address space is taken for all at once,
+// memory for each picture when it is decoded, so that a training can start at once.
 class StreamedPictures::Kept {
  public:
   Kept(int64_t count, int64_t picture_bytes)
-      : bytes_({count, picture_bytes}, DType::kUInt8), state_(static_cast<size_t>(count)) {
-    std::memset(bytes_.u8(), 0, static_cast<size_t>(bytes_.bytes()));
-  }
+      : bytes_({count, picture_bytes}, DType::kUInt8), state_(static_cast<size_t>(count)) {}
 
+  // Of the pictures that are not decoded yet.
+  int64_t bytes_to_come() const {
+    const auto missing = std::count_if(state_.begin(), state_.end(), [](const auto& state) {
+      return state.load(std::memory_order_relaxed) == kNone;
+    });
+    return missing * bytes_.size(1);
+  }
   bool copy(int64_t i, uint8_t* out) const {
     if (state_[static_cast<size_t>(i)].load(std::memory_order_acquire) != kWhole) return false;
     std::memcpy(out, bytes_.u8() + i * bytes_.size(1), static_cast<size_t>(bytes_.size(1)));
@@ -79,6 +84,8 @@ Batch StreamedPictures::batch(const BatchPlan& plan) const {
   batch.labels = labels_of(stream_.labels, plan);
   return batch;
 }
+
+int64_t StreamedPictures::bytes_to_come() const { return kept_ ? kept_->bytes_to_come() : 0; }
 
 void StreamedPictures::prefetch(std::span<const BatchPlan> next) const {
   for (const BatchPlan& plan : next) check_plan(plan, size());

@@ -47,6 +47,7 @@ class StreamedPictures : public Pictures {
   DataFingerprint fingerprint() const override { return stream_.fingerprint; }
   Batch batch(const BatchPlan& plan) const override;
   void prefetch(std::span<const BatchPlan> next) const override;
+  int64_t bytes_to_come() const override;
 
  private:
   class Kept;

@@ -73,13 +73,13 @@ RunSession::~RunSession() {
   }
 }
 
-RunMemoryForecast RunSession::forecast_memory(const RunMemory& needed) {
+RunMemoryForecast RunSession::forecast_memory(int64_t needed) {
   const AvailableMemory available = available_to_tensors();
   const ProcessMemory now = process_memory();
   const AllocatorStats stats = allocator_stats();
   // The tensors use what the allocator holds for them first.
   const int64_t waiting = std::max<int64_t>(stats.bytes_reserved - stats.bytes_in_use, 0);
-  const int64_t more = std::max<int64_t>(needed.total() - waiting, 0);
+  const int64_t more = std::max<int64_t>(needed - waiting, 0);
   return {.peak_bytes = std::max(now.resident + more, now.peak),
           .more_bytes = more,
           .available_bytes = std::max<int64_t>(available.bytes - waiting, 0),
@@ -225,11 +225,12 @@ void RunSession::make_trainer() {
   const RunMemoryOptions asked{.optimizer = options,
                                .run = options_.run,
                                .pictures = pictures_->size(),
+                               .bytes_to_come = pictures_->bytes_to_come(),
                                .validates = validation_.has_value(),
                                .mapped = mapped_while_loading(),
                                .resumed = !is_new_};
   require_memory_for_run(model(), asked, 0);
-  memory_ = forecast_memory(run_memory(model(), asked));
+  memory_ = forecast_memory(run_memory(model(), asked).total() + asked.bytes_to_come);
   trainer_ = std::make_unique<Trainer>(options, model(),
                                        [this](int64_t step) { return pictures_of(step); });
   averaged_ = trainer_->averaged_network();

@@ -88,7 +88,7 @@ class RunSession {
   void make_trainer();
   void warn_of_new_end(const OptimizerOptions& before) const;
   int64_t mapped_while_loading() const;
-  static RunMemoryForecast forecast_memory(const RunMemory& needed);
+  static RunMemoryForecast forecast_memory(int64_t needed);
   ModelConfig model() const;
 
   Batch pictures_of(int64_t step);
