@@ -86,7 +86,7 @@ std::string encode_webp(const Tensor& frames, const AnimationOptions& options) {
 
 std::string render_svg(std::string_view svg, double scale) {
   // The libraries behind it start threads, and end the process if that fails.
-  constexpr int64_t kLeast = 64 << 20;
+  constexpr int64_t kLeast = 160 << 20;
   const AvailableMemory available = available_memory();
   if (available.limit == kAddressSpaceLimit && available.bytes < kLeast) {
     fail("image", fmt::format("{} leaves {}, and drawing takes {}", available.limit,
