@@ -220,7 +220,8 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
   advice += " would fit";
   const OptimizerOptions least = asked_for.resumed ? options : with_batch(options, 1);
   // A smaller network would not help where threads and libraries take what there is.
-  if (ways.empty() && need(config, least) - data < static_cast<double>(available.bytes)) {
+  if (ways.empty() && of_address_space &&
+      need(config, least) - data < static_cast<double>(available.bytes)) {
     const auto process = static_cast<double>(process_memory().address_space);
     advice = fmt::format("ulimit -v {:.0f}{} would do", (process + need(config, least)) / 1024,
                          asked_for.resumed ? "" : " with --batch 1");

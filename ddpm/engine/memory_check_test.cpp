@@ -92,22 +92,34 @@ TEST(MemoryForTraining, MicroBatchesAreNamedWhereTheyFit) {
 
 // The estimate of many chunks is computed from two.
 TEST(MemoryForTraining, ChunksTakeWhatIsEstimated) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "takes a minute with this sanitizer, and has no threads of its own";
-#endif
   const ModelConfig config = default_config(16);
-  OptimizerOptions options = training_of(64);
+  OptimizerOptions options = training_of(32);
   options.micro_batch = 4;
   reset_allocator_peak();
   const int64_t before = allocator_stats().bytes_in_use;
   {
-    Trainer trainer(options, config, [](int64_t) { return Tensor::zeros({64, 16, 16, 3}); });
+    Trainer trainer(options, config, [](int64_t) { return Tensor::zeros({32, 16, 16, 3}); });
     trainer.step();
   }
   const auto taken = static_cast<double>(allocator_stats().peak_bytes_in_use - before);
   const auto estimated = static_cast<double>(training_bytes(config, options));
   EXPECT_GT(taken, 0.95 * estimated);
   EXPECT_LT(taken, 1.05 * estimated);
+}
+
+// Only where ulimit -v is the limit is there something to raise.
+TEST(MemoryForTraining, ALargerUlimitIsNamedWhereItIsTheLimit) {
+  const RunMemoryOptions asked{.optimizer = training_of(1), .bytes_to_come = 3'900'000'000};
+  const ModelConfig config = default_config(32);
+  const auto why = [&](const AvailableMemory& available) {
+    return refusal([&] { require_memory_for_run(config, asked, 0, available); });
+  };
+  EXPECT_EQ(number_after(why(kFourGigabytes), "ulimit -v"), -1);
+  EXPECT_TRUE(contains(why(kFourGigabytes), "a smaller network")) << why(kFourGigabytes);
+  // Enough for the tensors, and not for the threads and libraries besides.
+  const int64_t tensors = run_memory(config, asked).total();
+  const AvailableMemory address_space{.bytes = tensors + 1, .limit = kAddressSpaceLimit};
+  EXPECT_GT(number_after(why(address_space), "; ulimit -v"), 0) << why(address_space);
 }
 
 TEST(MemoryForTraining, ASmallerSizeIsNamedWhereNoBatchFits) {
