@@ -48,6 +48,11 @@ std::string load_or_why_not(const StepFile& entry, const RunConfig& config, Trai
   }
 }
 
+// Whether a run without checkpoints has come to its first save, so that there may have been some.
+bool may_have_saved(const std::string& run, int64_t save_every) {
+  return MetricsLog::last_step(run) > save_every && !exists(not_saved_mark(run));
+}
+
 }  // namespace
 
 void require_writable(const std::string& run) {
@@ -59,11 +64,6 @@ void require_writable(const std::string& run) {
   for (const char* file : {"model.safetensors", "metrics.jsonl"}) {
     const AtomicFile trial(in_run(run, file));
   }
-}
-
-// Whether a run without checkpoints has come to its first save, so that there may have been some.
-static bool may_have_saved(const std::string& run, int64_t save_every) {
-  return MetricsLog::last_step(run) > save_every && !exists(not_saved_mark(run));
 }
 
 void check_is_new(const std::string& run) {
