@@ -100,6 +100,15 @@ TEST(Recognise, TheOptionsAreReadOffNamesAndShapes) {
   EXPECT_EQ(*found->get<UnetConfig>(), config);
 }
 
+TEST(Recognise, LevelsWithoutAnAttentionAreReadOffTheNames) {
+  UnetConfig config = kSmall;
+  config.attention_levels = {0, 1};
+  config.heads = 4;
+  const auto found = recognise_network(shapes_of(config), {});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(*found->get<UnetConfig>(), config);
+}
+
 TEST(Recognise, WhatNoShapeTellsMayBeGiven) {
   const auto found = recognise_network(shapes_of(kSmall), given("heads", "2"));
   ASSERT_TRUE(found);

@@ -12,14 +12,6 @@
 namespace ddpm::lucidrains {
 namespace {
 
-void check_count(const char* name, const std::vector<int64_t>& values, int64_t levels) {
-  const auto count = static_cast<int64_t>(values.size());
-  if (count == 1 || count == levels) return;
-  fail_usage("network", fmt::format("{} has {} numbers for {} levels; give one for each level, or "
-                                    "one for all",
-                                    name, count, levels));
-}
-
 // Throws UsageError if the given numbers, or one for all levels, differ from the known ones.
 void check_given(const JsonObject& given, const char* name, const std::vector<int64_t>& known,
                  int64_t levels) {

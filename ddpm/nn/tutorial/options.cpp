@@ -26,6 +26,12 @@ void UnetConfig::fields(Fields& field) {
       .range(1, kMostChannels)
       .alias("attention_dim_head")
       .not_in_state_dict();
+  field("attention_levels", attention_levels,
+        "1 for an attention, 0 for none: at each level, or one number for all; the middle always "
+        "has one")
+      .range(0, 1)
+      .elements(0, kMostLevels)
+      .default_text("all levels");
   field("weight_standardization_eps", weight_standardization_eps,
         "added to the variance of each filter; 0 is the tutorial's, 1e-5 is usual elsewhere")
       .range_below(0, 1)
@@ -34,8 +40,14 @@ void UnetConfig::fields(Fields& field) {
   self_condition_field(field, self_condition);
 }
 
+bool UnetConfig::attention_at(int64_t level) const {
+  if (attention_levels.empty()) return true;
+  return attention_levels[attention_levels.size() == 1 ? 0 : static_cast<size_t>(level)] != 0;
+}
+
 void UnetConfig::check() const {
   check_options("network", *this);
+  if (!attention_levels.empty()) check_count("attention_levels", attention_levels, levels());
   const UnetOptions common = unet_options(*this);
   common.check();
   check_width("heads times dim_head", heads * dim_head);

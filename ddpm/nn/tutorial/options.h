@@ -24,12 +24,16 @@ struct UnetConfig {
   int64_t groups = 4;
   int64_t heads = 4;
   int64_t dim_head = 32;
+  // 1 for the levels that have an attention and 0 for those without, or one number for all. Empty
+  // means all levels. The middle always has one.
+  std::vector<int64_t> attention_levels;
   double weight_standardization_eps = 0;
   double dropout = 0;
   bool self_condition = false;
 
   void fields(Fields& field);
 
+  bool attention_at(int64_t level) const;
   int64_t levels() const { return static_cast<int64_t>(dim_mults.size()); }
   // The sides of an image must be multiples of this: 2^(levels - 1).
   int64_t side_divisor() const { return int64_t{1} << (levels() - 1); }

@@ -1,5 +1,9 @@
 #include "ddpm/nn/tutorial/recognise.h"
 
+#include <fmt/core.h>
+
+#include <algorithm>
+
 #include "ddpm/nn/checks.h"
 #include "ddpm/nn/tutorial/options.h"
 #include "ddpm/nn/unet/recognise.h"
@@ -7,6 +11,21 @@
 namespace ddpm::tutorial {
 
 constexpr const char* kWhose = "the tutorial's network";
+
+namespace {
+
+// Empty if all levels have an attention.
+std::vector<int64_t> read_attention_levels(const StateDictShapes& shapes, int64_t levels) {
+  std::vector<int64_t> found;
+  for (int64_t level = 0; level < levels; ++level) {
+    found.push_back(
+        shapes.contains(fmt::format("down_layers.{}.2.func.func.input_to_qkv.weight", level)));
+  }
+  return std::ranges::all_of(found, [](int64_t has) { return has != 0; }) ? std::vector<int64_t>{}
+                                                                          : found;
+}
+
+}  // namespace
 
 std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const JsonObject& given) {
   const auto level = shapes.lower_bound("down_layers.");
@@ -22,6 +41,7 @@ std::optional<NetworkConfig> recognise(const StateDictShapes& shapes, const Json
   config.init_dim = shape_of(shapes, "init_conv.weight", 4, kWhose)[3];
   config.output_dim = shape_of(shapes, "final_conv.weight", 4, kWhose)[3];
   config.dim_mults = read_dim_mults(shapes, "down_layers", config.dim, kWhose);
+  config.attention_levels = read_attention_levels(shapes, config.levels());
   config.classes = read_classes(shapes, kWhose);
   config.augment_channels = read_augment_channels(shapes, kWhose);
   const Shape& qkv = shape_of(shapes, "mid_attention.func.func.input_to_qkv.weight", 4, kWhose);

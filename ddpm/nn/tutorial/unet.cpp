@@ -7,6 +7,12 @@
 namespace ddpm::tutorial {
 namespace {
 
+// Stands where a level has no attention.
+class NoAttention : public UnetAttention {
+ public:
+  Variable operator()(const Variable& x) const override { return x; }
+};
+
 template <class Kind>
 std::unique_ptr<UnetAttention> make_attention(const UnetConfig& config, int64_t width,
                                               Device device) {
@@ -24,7 +30,7 @@ UnetParts parts_of(const UnetConfig& config, Device device) {
   // The tutorial builds its last up-level for init_dim channels but its last block for 2 dim.
   // These differ if init_dim != dim. The block really receives init_dim channels twice.
   parts.last_width = config.dim;
-  parts.widest = config.heads * config.dim_head;
+  parts.widest = config.attention_at(0) ? config.heads * config.dim_head : config.dim;
   parts.block = [&config, device](int64_t in, int64_t out, const ResnetBlockOptions& options) {
     return std::make_unique<ResnetBlock>(
         Block::Options{.in_channels = in,
@@ -33,7 +39,9 @@ UnetParts parts_of(const UnetConfig& config, Device device) {
                        .weight_standardization_eps = config.weight_standardization_eps},
         options, device);
   };
-  parts.attention = [&config, device](int64_t /*level*/, int64_t width) {
+  parts.attention = [&config, device](int64_t level,
+                                      int64_t width) -> std::unique_ptr<UnetAttention> {
+    if (!config.attention_at(level)) return std::make_unique<NoAttention>();
     return make_attention<LinearAttention>(config, width, device);
   };
   parts.middle_attention = [&config, device](int64_t width) {

@@ -158,6 +158,54 @@ TEST(Unet, TheConditionFollowsTheNoisyImage) {
   EXPECT_NE(pass(5).value().values(), pass(6).value().values());
 }
 
+TEST(Unet, ALevelWithoutAnAttentionLacksItsParametersAndKeepsAllOtherNames) {
+  UnetConfig config{.dim = 8, .dim_mults = {1, 2}};
+  DiffusionUnet all(config);
+  config.attention_levels = {0, 1};
+  DiffusionUnet some(config);
+  std::vector<std::string> expected, found;
+  for (const NamedParameter& named : all.parameters()) {
+    if (!named.path.starts_with("down_layers.0.2.") && !named.path.starts_with("up_layers.1.2."))
+      expected.push_back(named.path);
+  }
+  for (const NamedParameter& named : some.parameters()) found.push_back(named.path);
+  EXPECT_EQ(found, expected);
+  EXPECT_LT(found.size(), all.parameters().size());
+}
+
+// An attention that adds nothing gives what no attention gives.
+TEST(Unet, ALevelWithoutAnAttentionPassesItsInputOn) {
+  UnetConfig config{.dim = 8, .dim_mults = {1, 2}};
+  DiffusionUnet all(config);
+  all.initialize(1);
+  config.attention_levels = {0};
+  DiffusionUnet none(config);
+  std::vector<NamedParameter> to = none.parameters();
+  for (NamedParameter& named : all.parameters()) {
+    if (named.path.find("to_output.1.") != std::string::npos)
+      named.parameter->variable.value() = Tensor::zeros(named.parameter->variable.shape());
+    for (NamedParameter& other : to) {
+      if (other.path == named.path)
+        other.parameter->variable.value().copy_from(named.parameter->variable.value());
+    }
+  }
+  const Tensor x = random_tensor({2, 4, 4, 3}, 1), t = Tensor::of({2}, {1, 20});
+  EXPECT_LT(relative_l2(none(Variable(x), t).value(), all(Variable(x), t).value()),
+            Tolerance::kNetworkOutput);
+}
+
+TEST(UnetConfig, AttentionsAreChosenForAllLevelsOrForEach) {
+  UnetConfig config{.dim = 8, .dim_mults = {1, 2, 2}};
+  EXPECT_TRUE(config.attention_at(0));
+  config.attention_levels = {0};
+  EXPECT_FALSE(config.attention_at(2));
+  config.attention_levels = {0, 0, 1};
+  EXPECT_FALSE(config.attention_at(0));
+  EXPECT_TRUE(config.attention_at(2));
+  config.attention_levels = {0, 1};
+  expect_words(refusal([&] { config.check(); }), {"attention_levels", "2", "3 levels"});
+}
+
 TEST(Unet, DropoutIsThereInTrainingOnlyAndTheSameForAnImageWhateverItsBatch) {
   const UnetConfig plain{.dim = 8, .dim_mults = {1, 2}};
   UnetConfig dropping = plain;

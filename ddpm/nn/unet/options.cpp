@@ -27,6 +27,14 @@ void check_sides(int64_t height, int64_t width, int64_t levels) {
   }
 }
 
+void check_count(const char* name, const std::vector<int64_t>& values, int64_t levels) {
+  const auto count = static_cast<int64_t>(values.size());
+  if (count == 1 || count == levels) return;
+  fail_usage("network", fmt::format("{} has {} numbers for {} levels; give one for each level, or "
+                                    "one for all",
+                                    name, count, levels));
+}
+
 std::vector<int64_t> UnetOptions::widths() const {
   std::vector<int64_t> all = {first_width()};
   for (const int64_t mult : dim_mults) all.push_back(dim * mult);

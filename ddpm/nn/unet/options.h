@@ -12,6 +12,9 @@ namespace ddpm {
 // last, naming sides that work.
 void check_sides(int64_t height, int64_t width, int64_t levels);
 
+// Throws UsageError unless there is one number for each level, or one for all.
+void check_count(const char* name, const std::vector<int64_t>& values, int64_t levels);
+
 // A copy of these options, and what follows from them.
 struct UnetOptions {
   int64_t dim = 0;
