@@ -101,9 +101,7 @@ TEST(Recognise, TheOptionsAreReadOffNamesAndShapes) {
 }
 
 TEST(Recognise, LevelsWithoutAnAttentionAreReadOffTheNames) {
-  UnetConfig config = kSmall;
-  config.attention_levels = {0, 1};
-  config.heads = 4;
+  const UnetConfig config{.dim = 8, .dim_mults = {1, 2}, .attention_levels = {0, 1}};
   const auto found = recognise_network(shapes_of(config), {});
   ASSERT_TRUE(found);
   EXPECT_EQ(*found->get<UnetConfig>(), config);
