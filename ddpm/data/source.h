@@ -33,6 +33,9 @@ struct SourceOptions {
   // Give the pictures the source's own classes: the folders inside FOLDER, the groups of emoji, the
   // labels of MNIST and CIFAR-10.
   bool classes = false;
+  // The same, but only if there are 2 to 1,000 classes, of at least 8 pictures on average, and if
+  // nine pictures of ten have one. Otherwise the pictures get none.
+  bool usable_classes = false;
   // For a folder: take the classes from a table, a CSV file of file names and classes
   // (label_table.h).
   std::string labels = {};

@@ -87,6 +87,23 @@ std::vector<std::string> classes_of(const PictureList& list) {
   return names;
 }
 
+std::vector<std::string> usable_classes_of(const PictureList& list) {
+  constexpr int64_t kMostClasses = 1000, kPicturesOfEach = 8;
+  if (!list.classes) return {};
+  std::vector<std::string> names;
+  try {
+    names = list.classes();
+  } catch (const UsageError&) {
+    // Such as MNIST's images without a file of labels beside them.
+    return {};
+  }
+  const auto classes = static_cast<int64_t>(distinct(names).size());
+  const int64_t without = std::count(names.begin(), names.end(), "");
+  const bool usable = classes >= 2 && classes <= kMostClasses &&
+                      list.count >= kPicturesOfEach * classes && 10 * without <= list.count;
+  return usable ? names : std::vector<std::string>{};
+}
+
 std::vector<std::string> classes_of(const PictureList& folder, const std::string& table_path) {
   constexpr uint64_t kMostBytes = uint64_t{1} << 26;
   const std::vector<LabelRow> rows =

@@ -13,6 +13,9 @@ namespace ddpm {
 // source has no classes.
 std::vector<std::string> classes_of(const PictureList& list);
 
+// The same if they are worth learning (SourceOptions::usable_classes). Otherwise empty.
+std::vector<std::string> usable_classes_of(const PictureList& list);
+
 // The same from a table of labels (label_table.h) for the files of a folder. Files that are not in
 // the table have no class. Its first row may be a heading. Throws UsageError if the table names
 // files that are not there, a file twice with different classes, or no class.

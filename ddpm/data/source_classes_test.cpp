@@ -1,5 +1,6 @@
 #include "ddpm/data/source_classes.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include "ddpm/data/fingerprint.h"
@@ -127,6 +128,28 @@ TEST_F(SourceClasses, Cifar10AndEmojiHaveTheirs) {
   const Names inside = load_source("emoji:smileys-emotion", options).dataset.class_names();
   EXPECT_TRUE(std::find(inside.begin(), inside.end(), "cat-face") != inside.end());
   EXPECT_EQ(load_source("emoji:cat-face", options).dataset.class_names(), (Names{"cat-face"}));
+}
+
+TEST_F(SourceClasses, ThoseThatAreWorthLearningAreTakenIfAskedFor) {
+  const SourceOptions usable{.size = {8, 8}, .usable_classes = true};
+  const auto names = [&] { return load_source(folder_, usable).dataset.class_names(); };
+  for (int i = 0; i < 9; ++i) add(fmt::format("cat/{}.png", i), flat(9, 9, {1, 2, 3}));
+  EXPECT_EQ(names(), Names{});  // one class tells nothing apart
+  for (int i = 0; i < 6; ++i) add(fmt::format("dog/{}.png", i), flat(9, 9, {1, 2, 3}));
+  EXPECT_EQ(names(), Names{});  // fewer than 8 pictures of each
+  add("dog/6.png", flat(9, 9, {1, 2, 3}));
+  EXPECT_EQ(names(), (Names{"cat", "dog"}));
+  add("1.png", flat(9, 9, {1, 2, 3}));
+  EXPECT_EQ(names(), (Names{"cat", "dog"}));
+  add("2.png", flat(9, 9, {1, 2, 3}));
+  EXPECT_EQ(names(), Names{});  // more than a tenth has none
+}
+
+TEST_F(SourceClasses, MnistWithoutLabelsHasNoUsableClasses) {
+  const std::string images = {0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4, 5, 6};
+  add("train-images-idx3-ubyte", images);
+  const LoadedSource source = load_source("mnist:" + folder_.string(), {.usable_classes = true});
+  EXPECT_EQ(source.dataset.class_names(), Names{});
 }
 
 TEST_F(SourceClasses, MnistNeedsItsLabelsBesideItsImages) {

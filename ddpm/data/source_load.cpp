@@ -82,21 +82,23 @@ bool fits(int64_t count, const PictureFormat& format) {
 
 bool is_sound(const IndexedPicture& picture) { return picture.channels > 0; }
 
-// The classes of the sound pictures. Throws UsageError if none of a class is sound.
+// The classes of the sound pictures. Throws UsageError if none of a class is sound and all are
+// required.
 ClassLabels labels_of_sound(const std::vector<std::string>& classes,
-                            const std::vector<IndexedPicture>& all) {
+                            const std::vector<IndexedPicture>& all, bool require_all) {
   std::vector<std::string> of_pictures;
   for (size_t i = 0; i < classes.size(); ++i)
     if (is_sound(all[i])) of_pictures.push_back(classes[i]);
   ClassLabels labels = number_classes(of_pictures);
-  require_pictures_of_all(classes, labels);
+  if (require_all) require_pictures_of_all(classes, labels);
   return labels;
 }
 
 // The class of each picture of the list, if the options ask for classes. Otherwise empty.
 std::vector<std::string> classes_asked_for(const PictureList& list, const SourceOptions& options) {
   if (options.labels.empty()) {
-    return options.classes ? classes_of(list) : std::vector<std::string>();
+    if (options.classes) return classes_of(list);
+    return options.usable_classes ? usable_classes_of(list) : std::vector<std::string>();
   }
   if (!list.file_of) {
     fail_usage("labels",
@@ -144,7 +146,8 @@ class Loading {
       if (is_sound(picture) && list_->file_of) fingerprint_.files.push_back(picture.file);
     }
     if (classes_.empty()) return;
-    report_.labels = labels_of_sound(classes_, checked_.all);
+    report_.labels =
+        labels_of_sound(classes_, checked_.all, options_.classes || !options_.labels.empty());
     for (SourceFile& entry : entries_of(report_.labels))
       fingerprint_.files.push_back(std::move(entry));
   }

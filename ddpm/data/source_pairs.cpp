@@ -143,7 +143,7 @@ LoadedPictures load_pairs(const std::string& source, const std::string& conditio
   for_conditions.known = &known;
   const PictureIndex index = options.index ? index_of_conditions(*options.index) : PictureIndex{};
   for_conditions.index = &index;
-  for_conditions.classes = false;
+  for_conditions.classes = for_conditions.usable_classes = false;
   for_conditions.labels.clear();
   Folder others = load_folder("folder:" + conditions, for_conditions, progress);
 

@@ -104,7 +104,7 @@ TEST(Recognise, LevelsWithoutAnAttentionAreReadOffTheNames) {
   const UnetConfig config{.dim = 8, .dim_mults = {1, 2}, .attention_levels = {0, 1}};
   const auto found = recognise_network(shapes_of(config), {});
   ASSERT_TRUE(found);
-  EXPECT_EQ(*found->get<UnetConfig>(), config);
+  EXPECT_EQ(found->get<UnetConfig>()->attention_levels, config.attention_levels);
 }
 
 TEST(Recognise, WhatNoShapeTellsMayBeGiven) {

@@ -138,8 +138,9 @@ struct SourceEvents {
 // Loads the source that DataOptions names, and if its condition is a folder the pictures there. It
 // throws as load_source() does. It also throws UsageError if no source is named or the pictures are
 // in the run's own directory, and Error if the pictures of a resumed run are no longer in their
-// place.
-PictureLoader pictures_from_source(SourceEvents events = {});
+// place. usable_classes: a new run without a condition learns the classes of its source if they are
+// worth it (SourceOptions::usable_classes), also if the options do not ask for classes.
+PictureLoader pictures_from_source(SourceEvents events = {}, bool usable_classes = false);
 
 struct ResumeOptions {
   // Without a value, the options with which the run was started. Only fields with

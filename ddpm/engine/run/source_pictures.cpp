@@ -52,9 +52,9 @@ void check_place(const PictureRequest& request, const std::string& source, const
 
 }  // namespace
 
-PictureLoader pictures_from_source(SourceEvents events) {
-  return [events =
-              std::move(events)](const PictureRequest& request) -> std::shared_ptr<const Pictures> {
+PictureLoader pictures_from_source(SourceEvents events, bool usable_classes) {
+  return [events = std::move(events),
+          usable_classes](const PictureRequest& request) -> std::shared_ptr<const Pictures> {
     DataOptions& options = request.options;
     if (options.source.empty()) fail_no_source(request);
     options.source = absolute_source(options.source);
@@ -68,12 +68,15 @@ PictureLoader pictures_from_source(SourceEvents events) {
       options.condition = condition.folder;
       check_place(request, options.condition, "--condition");
     }
+    const bool if_usable = usable_classes && !request.resumed && !options.wants_classes() &&
+                           condition.kind == ImageCondition::Kind::kNone;
     LoadedPictures loaded = load_pictures(options.source, condition,
                                           {.size = parse_image_size(options.size),
                                            .channels = options.channels,
                                            .background = options.background,
                                            .known = &request.known,
                                            .classes = options.classes,
+                                           .usable_classes = if_usable,
                                            .labels = options.labels,
                                            .fit = options.fit,
                                            .crop = options.crop,
@@ -81,6 +84,7 @@ PictureLoader pictures_from_source(SourceEvents events) {
                                            .index = &request.index},
                                           events.loading);
     request.index = std::move(loaded.index);
+    if (if_usable) options.classes = !loaded.pictures->class_names().empty();
     if (events.loaded) events.loaded(loaded.report, *loaded.pictures);
     return loaded.pictures;
   };
