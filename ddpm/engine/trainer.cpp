@@ -200,7 +200,9 @@ StepMetrics Trainer::step() {
   if (!std::isfinite(metrics.gradient_norm))
     return skipped("the gradient became", metrics.gradient_norm);
 
-  metrics.learning_rate = rate_factor_ * learning_rate_at(options_.rate_schedule(), steps_);
+  const RateSchedule schedule = options_.rate_schedule();
+  metrics.learning_rate = rate_factor_ * (decayed_ ? learning_rate_at(schedule, steps_, *decayed_)
+                                                   : learning_rate_at(schedule, steps_));
   optimizer_->set_learning_rate(metrics.learning_rate);
   optimizer_->step(metrics.gradient_norm);
   averages_.update(optimizer_->steps() * options_.batch, options_.batch);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,10 @@ class Trainer {
   void set_steps(int64_t steps) { steps_ = steps; }
   // The learning rate of the following steps is that of the options times this.
   void set_rate_factor(double factor) { rate_factor_ = factor; }
+  // How much of its fall the learning rate has behind it in the next step, between 0 and 1, for a
+  // training whose number of steps is not known: p in optim/learning_rate.h. Without a value it
+  // follows from the options.
+  void set_decayed(std::optional<double> share) { decayed_ = share; }
   // Goes back to the state before the first step. The tensors keep their storage.
   void restart();
   // What usually helps if the loss or the gradient is not finite.
@@ -99,6 +104,7 @@ class Trainer {
   GradientSum sum_;
   int64_t steps_ = 0;
   double rate_factor_ = 1;
+  std::optional<double> decayed_;
 };
 
 }  // namespace ddpm

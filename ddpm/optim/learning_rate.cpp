@@ -10,30 +10,34 @@ namespace ddpm {
 namespace {
 
 // p in the header's formulas.
-double progress(const RateSchedule& schedule, int64_t start, int64_t step) {
+double decayed_at(const RateSchedule& schedule, int64_t step) {
+  const int64_t start = schedule.decay_begin();
   if (step <= start || schedule.steps <= start) return 0;
   const auto done = static_cast<double>(step - start);
   return std::min(1.0, done / static_cast<double>(schedule.steps - start));
 }
 
-double constant(const RateSchedule& /*schedule*/, int64_t /*start*/, int64_t /*step*/) { return 1; }
+// What the factors are computed from, in the header's letters.
+struct Place {
+  // s, D and p
+  int64_t step, start;
+  double decayed;
+};
 
-double cosine(const RateSchedule& schedule, int64_t start, int64_t step) {
-  return (1 + std::cos(std::numbers::pi * progress(schedule, start, step))) / 2;
-}
+double constant(const Place& /*place*/) { return 1; }
 
-double linear(const RateSchedule& schedule, int64_t start, int64_t step) {
-  return 1 - progress(schedule, start, step);
-}
+double cosine(const Place& place) { return (1 + std::cos(std::numbers::pi * place.decayed)) / 2; }
 
-double rsqrt(const RateSchedule& /*schedule*/, int64_t start, int64_t step) {
-  const auto from = static_cast<double>(std::max<int64_t>(start, 1));
-  return std::sqrt(from / std::max(static_cast<double>(step + 1), from));
+double linear(const Place& place) { return 1 - place.decayed; }
+
+double rsqrt(const Place& place) {
+  const auto from = static_cast<double>(std::max<int64_t>(place.start, 1));
+  return std::sqrt(from / std::max(static_cast<double>(place.step + 1), from));
 }
 
 struct NamedSchedule {
   const char* name;
-  double (*factor)(const RateSchedule& schedule, int64_t start, int64_t step);
+  double (*factor)(const Place& place);
 };
 const std::vector<NamedSchedule>& schedules() {
   static const std::vector<NamedSchedule> all = {
@@ -46,14 +50,19 @@ const std::vector<NamedSchedule>& schedules() {
 std::vector<std::string> rate_schedule_names() { return names_of(schedules()); }
 
 double learning_rate_at(const RateSchedule& schedule, int64_t step) {
+  return learning_rate_at(schedule, step, decayed_at(schedule, step));
+}
+
+double learning_rate_at(const RateSchedule& schedule, int64_t step, double decayed) {
   const double warmup =
       schedule.warmup > 0
           ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(schedule.warmup))
           : 1.0;
-  const int64_t start = std::max(schedule.decay_start, schedule.warmup);
   const NamedSchedule& named =
       find_by_name(schedules(), schedule.schedule, "train", "schedule of the learning rate");
-  return schedule.rate * (warmup * named.factor(schedule, start, step));
+  return schedule.rate *
+         (warmup *
+          named.factor({.step = step, .start = schedule.decay_begin(), .decayed = decayed}));
 }
 
 }  // namespace ddpm

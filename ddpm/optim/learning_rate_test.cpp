@@ -52,6 +52,18 @@ TEST(LearningRate, StaysInItsBoundsAtTheEnd) {
   EXPECT_EQ(learning_rate_at({.schedule = "linear", .rate = 1, .warmup = 9, .steps = 9}, 8), 1);
 }
 
+TEST(LearningRate, TakesAGivenShareOfTheDecay) {
+  for (const std::string& name : rate_schedule_names()) {
+    const RateSchedule known = schedule_of(name);
+    RateSchedule unknown = known;
+    unknown.steps = 1;
+    for (int step = 0; step < 20; ++step) {
+      const double decayed = std::max(step - 4, 0) / 16.0;
+      EXPECT_EQ(learning_rate_at(unknown, step, decayed), learning_rate_at(known, step)) << name;
+    }
+  }
+}
+
 TEST(LearningRate, AnUnknownScheduleIsRefused) {
   EXPECT_EQ(test::refusal([] { learning_rate_at({.schedule = "step"}, 0); }),
             "[train] there is no schedule of the learning rate 'step'; choose constant, cosine, "
