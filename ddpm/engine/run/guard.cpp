@@ -1,54 +1,26 @@
 #include "ddpm/engine/run/guard.h"
 
 #include <algorithm>
-#include <string_view>
 
-#include "ddpm/base/disk.h"
 #include "ddpm/base/error.h"
-#include "ddpm/base/file.h"
 #include "ddpm/base/json.h"
 #include "ddpm/engine/run/directory.h"
 
 namespace ddpm {
-namespace {
 
-constexpr uint64_t kMostBytes = uint64_t{1} << 30;
-
-template <class Value>
-Value value_of(const JsonObject& line, const char* key) {
-  const std::string* json = line.find(key);
-  if (json == nullptr) fail("train", "a line of guard.jsonl is damaged");
-  Value value{};
-  json_value::read(*json, key, value);
-  return value;
+Guard::Guard(const std::string& run) : log_(in_run(run, "guard.jsonl")) {
+  damaged_ = log_.read([this](const JsonObject& line) { use(line); });
 }
 
-}  // namespace
-
-Guard::Guard(const std::string& run) : path_(in_run(run, "guard.jsonl")) {
-  if (!exists(path_)) return;
-  const std::string text = read_file(path_, kMostBytes);
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    try {
-      read_line(std::string_view(text).substr(begin, end - begin));
-    } catch (const Error&) {
-      ++damaged_;
-    }
-    begin = end + 1;
-  }
-}
-
-void Guard::read_line(std::string_view text) {
-  const JsonObject line = JsonObject::parse(text, "a line");
-  const auto step = value_of<int64_t>(line, "step");
-  if (value_of<std::string>(line, "event") == "skipped") {
-    skipped_[step] = value_of<std::string>(line, "why");
+void Guard::use(const JsonObject& line) {
+  const auto step = value_in<int64_t>(line, "step");
+  if (value_in<std::string>(line, "event") == "skipped") {
+    skipped_[step] = value_in<std::string>(line, "why");
   } else {
-    const auto to = value_of<int64_t>(line, "to");
-    const auto rate = value_of<double>(line, "rate");
+    const auto to = value_in<int64_t>(line, "to");
+    const auto rate = value_in<double>(line, "rate");
     if (!(to >= 0 && to < step && rate > 0 && rate <= 1))
-      fail("train", "a line of guard.jsonl is damaged");
+      fail("train", "a return in a line of guard.jsonl cannot be");
     apply_return(to, rate);
   }
 }
@@ -87,7 +59,7 @@ void Guard::skipped(int64_t step, const std::string& why,
   line.set("event", json_value::write(std::string("skipped")));
   line.set("why", json_value::write(why));
   line.set("pictures", json_value::write(pictures));
-  append(line.dump(-1));
+  log_.append(line);
   skipped_[step] = why;
 }
 
@@ -98,25 +70,8 @@ void Guard::returned(int64_t from, int64_t to) {
   line.set("event", json_value::write(std::string("returned")));
   line.set("to", json_value::write(to));
   line.set("rate", json_value::write(rate));
-  append(line.dump(-1));
+  log_.append(line);
   apply_return(to, rate);
-}
-
-void Guard::append(const std::string& line) {
-  waiting_ += line + '\n';
-  try {
-    sync();
-  } catch (const SystemError& error) {
-    if (!is_disk_full(error.code())) throw;
-  }
-}
-
-void Guard::sync() {
-  if (waiting_.empty()) return;
-  std::string text = exists(path_) ? read_file(path_, kMostBytes) : "";
-  if (!text.empty() && text.back() != '\n') text += '\n';
-  write_file_atomic(path_, text + waiting_);
-  waiting_.clear();
 }
 
 }  // namespace ddpm

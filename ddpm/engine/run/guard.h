@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "ddpm/engine/run/line_log.h"
+
 namespace ddpm {
 
 // RUN/guard.jsonl: a line for each step that was skipped, and for each return to an earlier step.
@@ -37,24 +39,20 @@ class Guard {
   // How often the run returned to a step.
   int returns_to(int64_t step) const;
 
-  // Both write a line before they return, unless the disk is full: then the line waits in memory
-  // until there is space. `pictures` are the names of those in the step's batch.
+  // Both write a line as LineLog does. `pictures` are the names of those in the step's batch.
   void skipped(int64_t step, const std::string& why, const std::vector<std::string>& pictures);
   // The run goes on after the step `to`, with half the rate. What was decided about later steps no
   // longer holds.
   void returned(int64_t from, int64_t to);
   // Writes the lines that wait. Throws SystemError, also if the disk is full.
-  void sync();
+  void sync() { log_.sync(); }
 
  private:
-  void read_line(std::string_view text);
+  void use(const JsonObject& line);
   void apply_return(int64_t to, double rate);
-  void append(const std::string& line);
 
-  std::string path_;
+  LineLog log_;
   int64_t damaged_ = 0;
-  // The lines that wait for space.
-  std::string waiting_;
   // The reason for each step.
   std::map<int64_t, std::string> skipped_;
   // The rate from each step on.
