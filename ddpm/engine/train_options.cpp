@@ -9,6 +9,7 @@
 #include "ddpm/data/condition.h"
 #include "ddpm/data/resize.h"
 #include "ddpm/diffusion/level.h"
+#include "ddpm/engine/budget.h"
 #include "ddpm/engine/power_averages.h"
 #include "ddpm/kernels/arguments.h"
 #include "ddpm/optim/averages.h"
@@ -107,6 +108,11 @@ void OptimizerOptions::fields(Fields& field) {
   field("loss", loss, "how the difference between the target and the output is measured")
       .choices("loss", loss_names());
   field("steps", steps, "total number of training steps").range(1, kMostTrainedSteps).may_change();
+  field("budget", budget,
+        "wall time after which the training ends, over all its sessions, in place of steps: 90s, "
+        "10m, 8h, 2d or 1h30m; repeat:FILE repeats a training, FILE is its clock.jsonl")
+      .value_name("none|TIME|repeat:FILE")
+      .may_change();
   field("batch", batch, "pictures per step").range(1, kMostBatch);
   field("micro_batch", micro_batch,
         "most pictures whose gradients are computed together, 0 for the whole batch; they are "
@@ -221,6 +227,8 @@ void TrainOptions::check() const {
   network.check();
   process.check();
   optimizer.update.check();
+  // Reading it refuses what it cannot be.
+  parse_budget(optimizer.budget);
   // Making them refuses those that cannot be.
   const Averages averages({}, optimizer.averages());
   if (optimizer.lr_decay_start > 0 && optimizer.lr_schedule == "constant") {

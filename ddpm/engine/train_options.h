@@ -45,6 +45,8 @@ struct DataOptions {
 struct OptimizerOptions {
   std::string loss = "mse";
   int64_t steps = 10000;
+  // Other than "none", the training ends by the clock and `steps` is not used; see budget.h.
+  std::string budget = "none";
   int64_t batch = 32;
   int64_t micro_batch = 0;
   double lr = 2e-4;

@@ -9,15 +9,17 @@
 
 #include "ddpm/data/batch_sampler.h"
 #include "ddpm/data/pictures.h"
+#include "ddpm/engine/model_config.h"
 
 namespace ddpm {
 
 class BatchFeed {
  public:
+  BatchFeed(std::shared_ptr<const Pictures> pictures, const BatchSamplerOptions& options)
+      : pictures_(std::move(pictures)), sampler_(options) {}
+
   // end: the number of all steps. No batch is prepared for a step that does not come.
-  BatchFeed(std::shared_ptr<const Pictures> pictures, const BatchSamplerOptions& options,
-            int64_t end)
-      : pictures_(std::move(pictures)), sampler_(options), end_(end) {}
+  void set_end(int64_t end) { end_ = end; }
 
   // The batch of a step, checked. Steps may come in any order, but prefetching helps if each
   // follows on the one before.
@@ -29,7 +31,7 @@ class BatchFeed {
  private:
   std::shared_ptr<const Pictures> pictures_;
   BatchSampler sampler_;
-  int64_t end_;
+  int64_t end_ = kMostTrainedSteps;
   // The plans of the step first_ and of those after it.
   std::vector<BatchPlan> plans_;
   int64_t first_ = 0;

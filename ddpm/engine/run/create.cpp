@@ -113,6 +113,7 @@ void Run::save() { session_->save(); }
 bool Run::finish() { return session_->finish(); }
 Tensor Run::sample(const GenerateOptions& options) { return session_->sample(options); }
 bool Run::done() const { return session_->done(); }
+std::optional<double> Run::elapsed() const { return session_->elapsed(); }
 int64_t Run::steps() const { return session_->steps(); }
 int64_t Run::first_step() const { return session_->first_step(); }
 const std::string& Run::directory() const { return session_->directory(); }

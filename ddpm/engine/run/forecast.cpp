@@ -2,38 +2,38 @@
 
 #include <algorithm>
 
+#include "ddpm/engine/model_config.h"
+
 namespace ddpm {
 namespace {
 
-// Of the mean over steps: each step counts less than the one after it by this factor.
-constexpr double kDecay = 0.98;
 constexpr int64_t kLeastSteps = 3;
+constexpr int64_t kFewestAveraged = 50;
+constexpr double kLongestStep = 10;
+constexpr auto kMostSteps = static_cast<double>(kMostTrainedSteps);
 
 size_t index(RunWork work) { return static_cast<size_t>(work); }
 
 }  // namespace
 
-Forecast::Forecast(const TrainOptions& options, const Passes& network_passes)
-    : all_steps_(options.optimizer.steps) {
+Forecast::Forecast(const TrainOptions& options, const Sizes& sizes) {
   const RunOptions& run = options.run;
   // Forward passes over pictures, as a number of steps.
   const auto as_steps = [&](int64_t pictures, int64_t passes) {
     return static_cast<double>(pictures) * static_cast<double>(passes) /
            (3 * static_cast<double>(options.optimizer.batch));
   };
-  kinds_[index(RunWork::kSave)] = {.every = run.save_every, .at_end = true};
+  kinds_[index(RunWork::kSave)] = {
+      .every = run.save_every, .at_end = true, .seconds = sizes.save_seconds};
   kinds_[index(RunWork::kSnapshot)] = {.every = run.snapshot_every};
   kinds_[index(RunWork::kPowerAverages)] = {
       .every = options.keeps_power_averages() ? run.power_average_every : 0, .at_end = true};
-  kinds_[index(RunWork::kGrid)] = {.every = run.sample_every,
-                                   .at_end = true,
-                                   .steps = as_steps(run.sample_count, network_passes.grid)};
-  kinds_[index(RunWork::kEvaluation)] = {.every = run.eval_every,
-                                         .at_end = true,
-                                         .steps = as_steps(run.eval_n, network_passes.evaluation)};
-  kinds_[index(RunWork::kValidation)] = {.every = network_passes.validate_every,
-                                         .at_end = true,
-                                         .steps = as_steps(network_passes.validation, 1)};
+  kinds_[index(RunWork::kGrid)] = {
+      .every = run.sample_every, .at_end = true, .steps = as_steps(run.sample_count, sizes.grid)};
+  kinds_[index(RunWork::kEvaluation)] = {
+      .every = run.eval_every, .at_end = true, .steps = as_steps(run.eval_n, sizes.evaluation)};
+  kinds_[index(RunWork::kValidation)] = {
+      .every = sizes.validate_every, .at_end = true, .steps = as_steps(sizes.validation, 1)};
 }
 
 void Forecast::took(RunWork work, double seconds) {
@@ -41,24 +41,54 @@ void Forecast::took(RunWork work, double seconds) {
     kinds_[index(work)].seconds = seconds;
     return;
   }
-  if (++count_ == 1) return;
-  sum_ = kDecay * sum_ + seconds;
-  weight_ = kDecay * weight_ + 1;
+  if (++count_ == 1) {
+    first_ = seconds;
+    return;
+  }
+  if (count_ > 2) seconds = std::min(seconds, kLongestStep * sum_ / weight_);
+  sum_ = decay_ * sum_ + seconds;
+  weight_ = decay_ * weight_ + 1;
 }
 
-std::optional<double> Forecast::seconds_left(int64_t done) const {
-  if (count_ < kLeastSteps) return std::nullopt;
-  const double step = sum_ / weight_;
-  double seconds = step * static_cast<double>(std::max<int64_t>(all_steps_ - done, 0));
+void Forecast::average_over(int64_t steps) {
+  decay_ = 1 - 1 / static_cast<double>(std::max(steps, kFewestAveraged));
+}
+
+bool Forecast::is_settled() const { return count_ >= kLeastSteps; }
+
+double Forecast::seconds_per_step() const { return count_ == 1 ? first_ : sum_ / weight_; }
+
+double Forecast::seconds_between(int64_t done, int64_t last) const {
+  const double step = seconds_per_step();
+  double seconds = step * static_cast<double>(std::max<int64_t>(last - done, 0));
   for (const Kind& kind : kinds_) {
     if (kind.every == 0) continue;
-    // Those after the steps `done` ... all_steps_ - 1, and the last one.
-    const int64_t last = kind.at_end ? all_steps_ - 1 : all_steps_;
+    // Those after the steps `done` ... last - 1, and the last one.
+    const int64_t until = kind.at_end ? last - 1 : last;
     const int64_t times =
-        std::max<int64_t>(last / kind.every - (done - 1) / kind.every, 0) + (kind.at_end ? 1 : 0);
+        std::max<int64_t>(until / kind.every - (done - 1) / kind.every, 0) + (kind.at_end ? 1 : 0);
     seconds += static_cast<double>(times) * kind.seconds.value_or(kind.steps * step);
   }
   return seconds;
+}
+
+std::optional<double> Forecast::seconds_left(int64_t done, int64_t last) const {
+  if (!is_settled()) return std::nullopt;
+  return seconds_between(done, last);
+}
+
+std::optional<int64_t> Forecast::steps_in(double seconds, int64_t done) const {
+  if (count_ == 0) return std::nullopt;
+  // No step takes less than a microsecond.
+  const double step = std::max(seconds_per_step(), 1e-6);
+  const double most = std::max(seconds + step / 2, 0.0);
+  // The time grows with the steps, so the largest number that fits is found by halving.
+  int64_t fits = 0, too_many = static_cast<int64_t>(std::min(most / step, kMostSteps)) + 1;
+  while (fits + 1 < too_many) {
+    const int64_t middle = fits + (too_many - fits) / 2;
+    (seconds_between(done, done + middle) <= most ? fits : too_many) = middle;
+  }
+  return fits;
 }
 
 }  // namespace ddpm

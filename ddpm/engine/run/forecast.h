@@ -12,28 +12,37 @@ namespace ddpm {
 // What takes time in a run: its steps, and what happens every so many steps.
 enum class RunWork { kStep, kSave, kSnapshot, kPowerAverages, kGrid, kEvaluation, kValidation };
 
-// The steps that are left are taken to be as fast as the last ones, about 50 of them. Everything
-// else is taken to last as long as the last of its kind. Before the first grid, evaluation and
-// validation, their time is computed from that of a step: a forward pass over a picture takes about
-// a third of what a training step takes for it. The rest counts as nothing before the first of its
-// kind.
+// The steps that are left are taken to be as fast as the last ones, about 50 of them. A step that
+// takes more than ten times as long as their mean counts as ten times the mean: the machine may
+// have stood still for once. Everything else is taken to last as long as the last of its kind.
+// Before the first grid, evaluation and validation, their time is computed from that of a step: a
+// forward pass over a picture takes about a third of what a training step takes for it. That of the
+// first save is given. The rest counts as nothing before the first of its kind.
 class Forecast {
  public:
   Forecast() = default;
-  // network_passes: how often the network is evaluated for a picture of a grid, and for one of an
-  // evaluation.
-  struct Passes {
+  // What the time is computed from before there was one of a kind.
+  struct Sizes {
+    // How often the network is evaluated for a picture of a grid, and for one of an evaluation.
     int64_t grid = 0, evaluation = 0;
     // Pictures of a validation, and steps between two. 0 for none.
     int64_t validation = 0, validate_every = 0;
+    double save_seconds = 0;
   };
-  Forecast(const TrainOptions& options, const Passes& network_passes);
+  Forecast(const TrainOptions& options, const Sizes& sizes);
 
   void took(RunWork work, double seconds);
+  // The last ones are from now on about as many as this, but at least 50.
+  void average_over(int64_t steps);
 
-  // The seconds from the end of step `done` to the end of the run. What is due after that step is
-  // still to be done. nullopt before there were three steps.
-  std::optional<double> seconds_left(int64_t done) const;
+  // Whether there were three steps, so that their time is known well.
+  bool is_settled() const;
+  // The seconds from the end of step `done` to the end of the run after step `last`. What is due
+  // after step `done` is still to be done. nullopt before there were three steps.
+  std::optional<double> seconds_left(int64_t done, int64_t last) const;
+  // After how many more steps the run would end closest to that many seconds from now. nullopt
+  // before the first step.
+  std::optional<int64_t> steps_in(double seconds, int64_t done) const;
 
  private:
   struct Kind {
@@ -46,12 +55,17 @@ class Forecast {
     double steps = 0;
   };
 
-  int64_t all_steps_ = 0;
+  double seconds_per_step() const;
+  double seconds_between(int64_t done, int64_t last) const;
+
   // By RunWork, without kStep.
   std::array<Kind, 7> kinds_;
-  // Of all steps but the first, which prepares what later steps reuse.
+  // The first step prepares what later steps reuse, so it counts only until the second.
+  double first_ = 0;
   int64_t count_ = 0;
   double sum_ = 0, weight_ = 0;
+  // Each step counts less than the one after it by this factor.
+  double decay_ = 0.98;
 };
 
 }  // namespace ddpm

@@ -2,12 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace ddpm {
 namespace {
 
 TrainOptions options() {
   TrainOptions options;
-  options.optimizer.steps = 100;
   options.optimizer.batch = 10;
   options.run = {.save_every = 200, .sample_every = 0};
   return options;
@@ -17,17 +18,54 @@ TEST(Forecast, NeedsThreeSteps) {
   Forecast forecast(options(), {});
   forecast.took(RunWork::kStep, 9);
   forecast.took(RunWork::kStep, 2);
-  EXPECT_EQ(forecast.seconds_left(2), std::nullopt);
+  EXPECT_EQ(forecast.seconds_left(2, 100), std::nullopt);
   forecast.took(RunWork::kStep, 2);
   // The first step does not count.
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(3).value(), 97 * 2.0);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(3, 100).value(), 97 * 2.0);
 }
 
 TEST(Forecast, FollowsTheLastSteps) {
   Forecast forecast(options(), {});
   for (int i = 0; i < 500; ++i) forecast.took(RunWork::kStep, 1);
   for (int i = 0; i < 400; ++i) forecast.took(RunWork::kStep, 3);
-  EXPECT_NEAR(forecast.seconds_left(0).value(), 300, 0.3);
+  EXPECT_NEAR(forecast.seconds_left(0, 100).value(), 300, 0.3);
+}
+
+TEST(Forecast, FollowsMoreStepsIfAskedTo) {
+  Forecast forecast(options(), {});
+  forecast.average_over(1000);
+  for (int i = 0; i < 5000; ++i) forecast.took(RunWork::kStep, 1);
+  for (int i = 0; i < 1000; ++i) forecast.took(RunWork::kStep, 2);
+  // All but a share of 1/e of the mean is of the last 1000 steps.
+  EXPECT_NEAR(forecast.seconds_left(0, 100).value(), 100 * (2 - std::exp(-1)), 1);
+}
+
+TEST(Forecast, AStepThatStoodStillHardlyCounts) {
+  Forecast forecast(options(), {});
+  for (int i = 0; i < 500; ++i) forecast.took(RunWork::kStep, 1);
+  forecast.took(RunWork::kStep, 1e6);
+  EXPECT_NEAR(forecast.seconds_left(0, 100).value(), 100 * (1 + 9 / 50.0), 1e-3);
+}
+
+TEST(Forecast, TellsHowManyStepsFit) {
+  TrainOptions with_saves = options();
+  with_saves.run.save_every = 10;
+  Forecast forecast(with_saves, {.save_seconds = 4});
+  EXPECT_EQ(forecast.steps_in(100, 0), std::nullopt);
+  forecast.took(RunWork::kStep, 5);
+  // Before the second step the first one counts.
+  EXPECT_EQ(forecast.steps_in(50 + 4, 0), 10);
+  forecast.took(RunWork::kStep, 2);
+  forecast.took(RunWork::kStep, 2);
+  EXPECT_EQ(forecast.steps_in(10 * 2 + 4, 0), 10);
+  // With one step more there are two saves.
+  EXPECT_EQ(forecast.steps_in(11 * 2 + 2 * 4, 0), 11);
+  EXPECT_EQ(forecast.steps_in(11 * 2 + 2 * 4 - 1.1, 0), 10);
+  // The nearest end, be it a little late.
+  EXPECT_EQ(forecast.steps_in(11 * 2 + 2 * 4 - 0.9, 0), 11);
+  EXPECT_EQ(forecast.steps_in(4, 7), 0);
+  EXPECT_EQ(forecast.steps_in(-100, 7), 0);
+  EXPECT_EQ(forecast.steps_in(1e15, 7), kMostTrainedSteps);
 }
 
 TEST(Forecast, CountsSavesUpToTheLast) {
@@ -35,13 +73,13 @@ TEST(Forecast, CountsSavesUpToTheLast) {
   with_saves.run.save_every = 30;
   Forecast forecast(with_saves, {});
   for (int i = 0; i < 3; ++i) forecast.took(RunWork::kStep, 1);
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(29).value(), 71);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(29, 100).value(), 71);
   forecast.took(RunWork::kSave, 5);
   // After steps 60, 90 and 100.
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(31).value(), 69 + 3 * 5);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(31, 100).value(), 69 + 3 * 5);
   // The save of step 60 is still to come.
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(60).value(), 40 + 3 * 5);
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(100).value(), 5);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(60, 100).value(), 40 + 3 * 5);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(100, 100).value(), 5);
 }
 
 TEST(Forecast, KnowsGridsBeforeTheFirst) {
@@ -51,18 +89,18 @@ TEST(Forecast, KnowsGridsBeforeTheFirst) {
   Forecast forecast(with_grids, {.grid = 12});
   for (int i = 0; i < 3; ++i) forecast.took(RunWork::kStep, 2);
   // 15 pictures in 12 passes, each a third of the tenth part of a step; after steps 50 and 100.
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(3).value(), 97 * 2 + 2 * (15 * 12 * 2 / 30.0));
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(3, 100).value(), 97 * 2 + 2 * (15 * 12 * 2 / 30.0));
   forecast.took(RunWork::kGrid, 4);
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(51).value(), 49 * 2 + 4);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(51, 100).value(), 49 * 2 + 4);
 }
 
 TEST(Forecast, KnowsValidations) {
   Forecast forecast(options(), {.validation = 300, .validate_every = 40});
   for (int i = 0; i < 3; ++i) forecast.took(RunWork::kStep, 1);
   // After steps 40, 80 and 100, each as long as 10 steps.
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(3).value(), 97 + 3 * 10);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(3, 100).value(), 97 + 3 * 10);
   forecast.took(RunWork::kValidation, 2);
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(90).value(), 10 + 2);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(90, 100).value(), 10 + 2);
 }
 
 TEST(Forecast, CountsSnapshotsAndEvaluations) {
@@ -74,7 +112,7 @@ TEST(Forecast, CountsSnapshotsAndEvaluations) {
   forecast.took(RunWork::kSnapshot, 2);
   forecast.took(RunWork::kEvaluation, 10);
   // Snapshots of steps 25, 50, 75 and 100; evaluations of 40, 80 and 100.
-  EXPECT_DOUBLE_EQ(forecast.seconds_left(3).value(), 97 + 4 * 2 + 3 * 10);
+  EXPECT_DOUBLE_EQ(forecast.seconds_left(3, 100).value(), 97 + 4 * 2 + 3 * 10);
 }
 
 }  // namespace

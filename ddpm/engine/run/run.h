@@ -13,6 +13,7 @@
 //   model.safetensors    the averaged weights with their configuration: enough for sampling
 //   loss.png             the loss curve so far
 //   guard.jsonl          the steps that were skipped because their loss or gradient was not finite
+//   clock.jsonl          with a budget: what the clock decided about the number of steps
 //   eval.jsonl, eval.png, best.safetensors   with eval_every: the distances from the pictures so
 //   far,
 //                        their curve, and the averaged weights of the smallest
@@ -57,8 +58,13 @@ struct RunMetrics {
   // above may then be NaN.
   bool skipped = false;
   // From the end of this step to the end of the run: the steps, saves, grids and evaluations that
-  // are left, each as long as the last ones. nullopt before there were three steps.
+  // are left, each as long as the last ones. nullopt before there were three steps. With a budget
+  // (OptimizerOptions::budget), what is left of it.
   std::optional<double> seconds_left = {};
+  // The number of all steps. With a budget, the present plan; 0 before there is one.
+  int64_t planned_steps = 0;
+  // The share of the training that is done, between 0 and 1.
+  double progress = 0;
 };
 
 // An evaluation of the averaged weights, every RunOptions::eval_every steps.
@@ -87,6 +93,9 @@ struct RunObserver {
   // Asked while a grid or pictures for an evaluation are drawn, and during a validation. True stops
   // it. A resumed run then makes it.
   std::function<bool()> stopping;
+  // The seconds since the program began this session. They count to its budget. They must not fall.
+  // Without it the session begins when the run is created or resumed.
+  std::function<double()> clock;
 };
 
 // A run's request for pictures to the program.
@@ -119,7 +128,7 @@ struct RunMemoryForecast {
 struct RunSnapshot {
   // All steps done, including earlier sessions.
   int64_t steps = 0;
-  // TrainOptions::optimizer.steps
+  // TrainOptions::optimizer.steps. With a budget, the present plan; 0 before there is one.
   int64_t wanted_steps = 0;
   // The metrics of the last step of this session. Before the first step, metrics.step is 0.
   RunMetrics metrics;
@@ -199,8 +208,10 @@ class Run {
   // Samples with the averaged weights: float32 [count, H, W, C]. Throws as generate() does.
   Tensor sample(const GenerateOptions& options);
 
-  // Whether all steps are done.
+  // Whether all steps are done. With a budget: whether its time is up.
   bool done() const;
+  // The seconds of all sessions so far, for a run with a budget of time.
+  std::optional<double> elapsed() const;
   // The number of all steps done, and of those done before this session.
   int64_t steps() const;
   int64_t first_step() const;

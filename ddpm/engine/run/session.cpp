@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -18,6 +17,7 @@
 #include "ddpm/base/text.h"
 #include "ddpm/diffusion/process.h"
 #include "ddpm/diffusion/sampler.h"
+#include "ddpm/engine/budget.h"
 #include "ddpm/engine/checkpoint.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/run/directory.h"
@@ -25,13 +25,13 @@
 #include "ddpm/engine/run/start.h"
 #include "ddpm/engine/streams.h"
 #include "ddpm/nn/network.h"
-#include "ddpm/optim/learning_rate.h"
 #include "ddpm/tensor/allocator.h"
 
 namespace ddpm {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+// Bytes per second of a usual disk, until the first save is measured.
+constexpr double kSaveSpeed = 2e8;
 
 }  // namespace
 
@@ -88,6 +88,7 @@ void RunSession::start(const PictureLoader& pictures) {
   check_is_new(directory_);
   is_new_ = true;
   require_writable(directory_);
+  open_pace();
   load(pictures, false, {});
   config_ = start_config(options_, model(), fingerprint_);
   make_trainer();
@@ -98,6 +99,8 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
   const Warn warn_of = [this](const std::string& text) { warn(text); };
   config_ = read_run_config(directory_, warn_of);
   adopt_started_options(config_.options, options_);
+  check_same_end(config_.options.optimizer.budget, options_.optimizer.budget);
+  open_pace();
   save_every_before_ = config_.options.run.save_every;
   if (list_checkpoints(directory_).empty()) check_never_saved(directory_, config_);
   const DataFingerprint before = read_data_index(directory_, config_);
@@ -116,25 +119,8 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
   if (config_.id.empty()) adopt_old_run(config_, model(), fingerprint_);
   make_trainer();
   saved_ = load_newest_checkpoint(directory_, config_, *trainer_, warn_of);
+  require_lines_of_clock();
   warn_of_new_end(before_now);
-}
-
-// `before`: of the session before this one.
-void RunSession::warn_of_new_end(const OptimizerOptions& before) const {
-  const OptimizerOptions& now = options_.optimizer;
-  if (now.steps < steps()) {
-    warn(fmt::format("the run has already done {} steps, more than the {} asked for", steps(),
-                     now.steps));
-  }
-  const bool falls_to_the_end = now.lr_schedule == "cosine" || now.lr_schedule == "linear";
-  if (!falls_to_the_end || now.steps == before.steps || steps() == 0) return;
-  const auto rate = [&](const OptimizerOptions& options) {
-    return learning_rate_at(options.rate_schedule(), std::min(steps(), options.steps - 1));
-  };
-  warn(
-      fmt::format("with {} steps instead of {}, the {} schedule gives step {} the learning rate "
-                  "{:.3g} instead of {:.3g}",
-                  now.steps, before.steps, now.lr_schedule, steps() + 1, rate(now), rate(before)));
 }
 
 // Libraries, and the stacks and heaps of threads. Tensors do not count.
@@ -145,13 +131,11 @@ int64_t RunSession::mapped_while_loading() const {
 
 void RunSession::make_trainer() {
   const OptimizerOptions& options = options_.optimizer;
-  feed_.emplace(pictures_,
-                BatchSamplerOptions{.images = pictures_->size(),
-                                    .batch = options.batch,
-                                    .seed = seed_of(options.seed, Stream::kPictureOrder),
-                                    .flip = options_.data.flip,
-                                    .crop = options_.data.crop == "random"},
-                options.steps);
+  feed_.emplace(pictures_, BatchSamplerOptions{.images = pictures_->size(),
+                                               .batch = options.batch,
+                                               .seed = seed_of(options.seed, Stream::kPictureOrder),
+                                               .flip = options_.data.flip,
+                                               .crop = options_.data.crop == "random"});
   // The memory of the pictures is already in use, so only that of the training is checked.
   const RunMemoryOptions asked{.optimizer = options,
                                .run = options_.run,
@@ -170,7 +154,8 @@ void RunSession::make_trainer() {
   forecast_ = Forecast(options_, {.grid = passes(options_.run.sample_steps),
                                   .evaluation = passes(0),
                                   .validation = validation_ ? validation_->count() : 0,
-                                  .validate_every = validate_every_});
+                                  .validate_every = validate_every_,
+                                  .save_seconds = static_cast<double>(save_bytes()) / kSaveSpeed});
 }
 
 void RunSession::begin() {
@@ -182,15 +167,11 @@ void RunSession::begin() {
   make_average_folders();
   first_step_ = steps();
   forget_averages_after(first_step_);
-  const int64_t wanted = options_.optimizer.steps;
-  if (wanted < first_step_)
-    warn(fmt::format("{} steps were requested, but the run has already done {}", wanted,
-                     first_step_));
   {
     const std::lock_guard lock(mutex_);
     seen_.steps = first_step_;
-    seen_.wanted_steps = wanted;
   }
+  begin_pace();
   log_.emplace(directory_, first_step_);
   if (log_->damaged_lines() > 0)
     warn(fmt::format("metrics.jsonl is damaged; lines left out: {}", log_->damaged_lines()));
@@ -216,25 +197,31 @@ void RunSession::begin() {
 }
 
 RunMetrics RunSession::step() {
-  if (done()) fail("train", fmt::format("all {} steps are done", options_.optimizer.steps));
-  const Clock::time_point begin = Clock::now();
+  if (done()) fail("train", fmt::format("all {} steps are done", last_step()));
+  const double begin = now();
   const StepMetrics done_step = guarded_step();
-  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const double end = now(), seconds = std::max(end - begin, 1e-9);
   const auto batch = static_cast<double>(options_.optimizer.batch);
-  if (done_step.skipped.empty()) forecast_.took(RunWork::kStep, seconds);
+  // With what came after the step before, such as its lines.
+  if (done_step.skipped.empty())
+    forecast_.took(RunWork::kStep, end - counted_until_.value_or(begin));
+  counted_until_ = end;
   RunMetrics metrics{.step = done_step.step,
                      .loss = done_step.loss,
                      .gradient_norm = done_step.gradient_norm,
                      .learning_rate = done_step.learning_rate,
                      .images_per_s = batch / seconds,
-                     .skipped = !done_step.skipped.empty(),
-                     .seconds_left = forecast_.seconds_left(done_step.step)};
+                     .skipped = !done_step.skipped.empty()};
   if (steps() < metrics.step) {
     // The run returned to an earlier step.
     const std::lock_guard lock(mutex_);
     seen_.steps = steps();
     return metrics;
   }
+  plan_rest();
+  metrics.seconds_left = seconds_left();
+  metrics.planned_steps = planned_steps();
+  metrics.progress = progress();
   images_since_line_ += batch;
   seconds_since_line_ += seconds;
   std::optional<ValidationLoss> validation;
@@ -279,9 +266,11 @@ bool RunSession::writes_something() const {
 }
 
 void RunSession::timed(RunWork work, const std::function<void()>& action) {
-  const Clock::time_point begin = Clock::now();
+  const double begin = now();
   action();
-  forecast_.took(work, std::chrono::duration<double>(Clock::now() - begin).count());
+  const double seconds = now() - begin;
+  forecast_.took(work, seconds);
+  if (counted_until_) *counted_until_ += seconds;
 }
 
 std::vector<Tensor> RunSession::copy_of_average() const {

@@ -2,6 +2,7 @@
 // describes. Private to engine/run/.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -24,6 +25,7 @@
 #include "ddpm/engine/run/forecast.h"
 #include "ddpm/engine/run/guard.h"
 #include "ddpm/engine/run/metrics_log.h"
+#include "ddpm/engine/run/pace.h"
 #include "ddpm/engine/run/run.h"
 #include "ddpm/engine/run/tensorboard/board.h"
 #include "ddpm/engine/run_memory.h"
@@ -38,6 +40,7 @@ class RunSession {
       : directory_(std::move(directory)),
         options_(std::move(options)),
         observer_(std::move(observer)),
+        opened_(std::chrono::steady_clock::now()),
         lock_(directory_),
         address_space_before_(process_memory().address_space) {}
   ~RunSession();
@@ -60,10 +63,11 @@ class RunSession {
   Trainer& trainer() const { return *trainer_; }
   int64_t steps() const { return trainer_->steps(); }
   int64_t first_step() const { return first_step_; }
-  bool done() const { return steps() >= options_.optimizer.steps; }
+  bool done() const { return steps() >= last_step(); }
   int64_t training_pictures() const { return pictures_->size(); }
   int64_t held_out_pictures() const { return held_out_; }
   int64_t validate_every() const { return validate_every_; }
+  std::optional<double> elapsed() const;
 
   const RunMemoryForecast& memory() const { return memory_; }
   RunSnapshot snapshot() const;
@@ -86,10 +90,28 @@ class RunSession {
   void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known);
   void split_pictures();
   void make_trainer();
-  void warn_of_new_end(const OptimizerOptions& before) const;
   int64_t mapped_while_loading() const;
   static RunMemoryForecast forecast_memory(int64_t needed);
   ModelConfig model() const;
+
+  // The end of the run, in session_pace.cpp.
+  double now() const;
+  int64_t last_step() const;
+  int64_t planned_steps() const;
+  double progress() const;
+  std::optional<double> seconds_left() const;
+  std::optional<double> decayed() const;
+  double learning_rate_of_next_step() const;
+  void open_pace();
+  void require_lines_of_clock() const;
+  void begin_pace();
+  void go_on_by_the_clock();
+  void warn_of_new_end(const OptimizerOptions& before) const;
+  void plan_rest();
+  void plan_again();
+  void save_pace();
+  void close_pace();
+  void follow_plan();
 
   Batch pictures_of(int64_t step);
   StepMetrics guarded_step();
@@ -100,6 +122,7 @@ class RunSession {
   bool has_finite_state() const;
   bool writes_something() const;
   void finish_last_save();
+  bool finish_last_step();
   void write_averaged(const std::string& path);
   // What is kept of the averages besides the first, in session_averages.cpp.
   void make_average_folders();
@@ -154,6 +177,7 @@ class RunSession {
   const std::string directory_;
   TrainOptions options_;
   const RunObserver observer_;
+  const std::chrono::steady_clock::time_point opened_;
   FolderLock lock_;
   // Of the process, before the pictures were loaded.
   const int64_t address_space_before_;
@@ -180,6 +204,12 @@ class RunSession {
   std::optional<RunJudge> judge_;
   std::optional<Guard> guard_;
   Forecast forecast_;
+  // Of a training that ends by the clock.
+  std::optional<Pace> pace_;
+  // The seconds of earlier sessions.
+  double elapsed_before_ = 0;
+  // Up to where the time of this session counts as that of a step or of something else.
+  std::optional<double> counted_until_;
   RunMemoryForecast memory_;
   // The pictures of a step could not be read.
   bool pictures_failed_ = false;

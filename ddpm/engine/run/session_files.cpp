@@ -69,6 +69,7 @@ void RunSession::save() {
   require_space_for_save();
   log_->sync();
   guard_->sync();
+  save_pace();
   report_waiting_lines();
   const std::string path = checkpoint_path(directory_, steps());
   if (saved_ != steps()) {
@@ -93,6 +94,14 @@ void RunSession::save() {
 
 bool RunSession::finish() {
   save_at_end();
+  const bool complete = finish_last_step();
+  close_pace();
+  return complete;
+}
+
+// What is due after the last step and its save. Returns false if steps are left or if the observer
+// stopped it.
+bool RunSession::finish_last_step() {
   if (!done() || !complete_validation()) return false;
   const bool has_last_grid = grid_ == steps() || (steps() == first_step_ && has_grid());
   return (has_last_grid || draw_grid()) && evaluate();

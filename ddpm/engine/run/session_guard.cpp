@@ -78,6 +78,7 @@ StepMetrics RunSession::guarded_step() {
       trainer_->skip();
     } else {
       trainer_->set_rate_factor(guard_->rate(step));
+      trainer_->set_decayed(decayed());
       try {
         metrics = trainer_->step();
       } catch (const Error&) {
@@ -119,6 +120,7 @@ void RunSession::return_to_checkpoint(const StepMetrics& metrics) {
              metrics.skipped, metrics.step, Guard::kReturns, to, directory_, trainer_->advice()));
   }
   guard_->returned(metrics.step, to);
+  plan_again();
   log_.emplace(directory_, to);
   evaluations_.emplace(directory_, to);
   forget_averages_after(to);

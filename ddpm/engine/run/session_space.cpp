@@ -65,7 +65,7 @@ void RunSession::save_unless_full() {
   } catch (const SystemError& error) {
     if (!is_disk_full(error.code())) throw;
     mark_not_saved();
-    const int64_t next = std::min(steps() + options_.run.save_every, options_.optimizer.steps);
+    const int64_t next = std::min(steps() + options_.run.save_every, last_step());
     warn(
         fmt::format("step {} was not saved ({}); training goes on, and the next save is tried "
                     "after step {}",
