@@ -66,25 +66,52 @@ std::string expected_end(double seconds, std::time_t now) {
 
 void Progress::update(int64_t done, int64_t total, const std::string& detail,
                       std::optional<double> seconds_left) {
-  const bool first = shown_ == Clock::time_point{};
   seconds_left_ = seconds_left;
   done_ = done;
   total_ = total;
+  share_ = std::nullopt;
   detail_ = detail;
+  show(done >= total);
+}
+
+void Progress::update_by_clock(int64_t done, double share, double seconds_left,
+                               const std::string& detail) {
+  seconds_left_ = seconds_left;
+  done_ = done;
+  share_ = share;
+  detail_ = detail;
+  show(share >= 1);
+}
+
+// Draws the bar if it is the first or the last time, or if the last time is long ago.
+void Progress::show(bool complete) {
+  const bool first = shown_ == Clock::time_point{};
   const auto pause = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10'000);
   const Clock::time_point now = Clock::now();
-  if (!first && done < total && now - shown_ < pause) return;
+  if (!first && !complete && now - shown_ < pause) return;
   shown_ = now;
   draw();
 }
 
+double Progress::share() const {
+  if (share_) return *share_;
+  return total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1.0;
+}
+
 void Progress::draw() {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-  std::string text = fmt::format("{} {}/{}", unit_, done_, total_);
+  const int percent = static_cast<int>(std::floor(share() * 100));
+  std::string text = fmt::format("{} {}", unit_, done_);
+  if (!share_)
+    text += fmt::format("/{}", total_);
+  else if (!terminal_)
+    text += fmt::format("  {}% done", percent);
   if (!detail_.empty()) text += "  " + printable(detail_);
   // The first moments tell little about the rest.
   constexpr double kSoonest = 1;
-  if (done_ < total_ && done_ > first_ && (elapsed > kSoonest || seconds_left_)) {
+  if (share_ && share() < 1) {
+    text += fmt::format("  {} left", clock_text(*seconds_left_));
+  } else if (!share_ && done_ < total_ && done_ > first_ && (elapsed > kSoonest || seconds_left_)) {
     const double each = elapsed / static_cast<double>(done_ - first_);
     const double left = each * static_cast<double>(total_ - done_);
     text += fmt::format("  {} left", clock_text(seconds_left_.value_or(left)));
@@ -94,12 +121,11 @@ void Progress::draw() {
     return;
   }
   const size_t width = terminal_width();
-  const double share = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1.0;
-  std::string line = fmt::format(" {:3.0f}% {}", std::floor(share * 100), text);
+  std::string line = fmt::format(" {:3}% {}", percent, text);
   // The bar uses the space that the text leaves, up to 30 columns.
   const size_t room = width > line.size() + 4 ? std::min<size_t>(width - line.size() - 4, 30) : 0;
   if (room >= 5) {
-    const auto filled = static_cast<size_t>(share * static_cast<double>(room));
+    const auto filled = static_cast<size_t>(share() * static_cast<double>(room));
     line = fmt::format("[{:-<{}}]{}", std::string(filled, '#'), room, line);
   }
   if (line.size() >= width) line.resize(width - 1);

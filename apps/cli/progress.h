@@ -23,6 +23,8 @@ class Progress {
   // `seconds_left`, the rest is taken to be as fast as what is done.
   void update(int64_t done, int64_t total, const std::string& detail = {},
               std::optional<double> seconds_left = {});
+  // The same for a task that ends by the clock: `share` of it is done, between 0 and 1.
+  void update_by_clock(int64_t done, double share, double seconds_left, const std::string& detail);
   // Starts the clock now. `first` units were done before, by an earlier run.
   void start_from(int64_t first) {
     first_ = first;
@@ -35,7 +37,9 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+  void show(bool complete);
   void draw();
+  double share() const;
 
   std::string unit_;
   bool terminal_;
@@ -44,6 +48,8 @@ class Progress {
   int64_t first_ = 0;
   int64_t done_ = 0;
   int64_t total_ = 0;
+  // Of a task that ends by the clock, which has no total.
+  std::optional<double> share_;
   std::string detail_;
   std::optional<double> seconds_left_;
   Clock::time_point start_ = Clock::now();

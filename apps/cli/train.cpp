@@ -11,6 +11,7 @@
 #include "apps/cli/output.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
+#include "ddpm/base/duration.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
 #include "ddpm/base/memory.h"
@@ -19,6 +20,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/diffusion/objective.h"
 #include "ddpm/diffusion/schedule.h"
+#include "ddpm/engine/budget.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/run.h"
 #include "ddpm/kernels/cpu/simd/simd.h"
@@ -53,13 +55,18 @@ struct RunRequest {
   bool resume = false;
   // A resumed run may continue with other pictures.
   bool accept_changed_data = false;
+  // When the program began with it.
+  std::chrono::steady_clock::time_point begin;
 };
 
 // A training with its output for the user.
 class Training {
  public:
   Training(const TrainOptions& options, const RunRequest& request)
-      : options_(options), request_(request), stop_(stop_on_signals()) {}
+      : options_(options),
+        request_(request),
+        budget_(parse_budget(options.optimizer.budget).value_or(Budget()).seconds),
+        stop_(stop_on_signals()) {}
 
   // Trains until all steps are done or a signal asks to stop. Returns the exit status.
   int run();
@@ -74,6 +81,8 @@ class Training {
 
   const TrainOptions& options_;
   const RunRequest& request_;
+  // The wall time of the whole training, if it ends by the clock.
+  const std::optional<double> budget_;
   const std::atomic<bool>& stop_;
   Progress loading_{"picture"};
   Progress steps_{"step"};
@@ -108,10 +117,13 @@ RunObserver Training::observer() {
     if (metrics.skipped) return;
     if (metrics.validation_loss)
       held_out_ = fmt::format("  held out {:.4f}", *metrics.validation_loss);
-    steps_.update(metrics.step, options_.optimizer.steps,
-                  fmt::format("loss {:.4f}{}  {:.3g} images/s", smooth_.add(metrics.loss),
-                              held_out_, metrics.images_per_s),
-                  metrics.seconds_left);
+    const std::string figures =
+        fmt::format("loss {:.4f}{}  {:.3g} images/s", smooth_.add(metrics.loss), held_out_,
+                    metrics.images_per_s);
+    if (budget_)
+      steps_.update_by_clock(metrics.step, metrics.progress, *metrics.seconds_left, figures);
+    else
+      steps_.update(metrics.step, metrics.planned_steps, figures, metrics.seconds_left);
     tell_expected_end(metrics);
   };
   observer.saved = [this](const std::string& path) {
@@ -129,20 +141,26 @@ RunObserver Training::observer() {
     steps_.line("warning: " + text);
   };
   observer.stopping = [this] { return stop_.load(); };
+  observer.clock = [begin = request_.begin] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
   return observer;
 }
 
 // Once, after twenty steps or ten seconds. A run that ends soon needs no forecast.
 void Training::tell_expected_end(const RunMetrics& metrics) {
-  if (told_end_ || !metrics.seconds_left) return;
+  if (told_end_ || !metrics.seconds_left || metrics.planned_steps == 0) return;
   constexpr int64_t kSteps = 20;
   constexpr auto kLongEnough = std::chrono::seconds(10);
   constexpr double kSoon = 60;
   if (++steps_seen_ < kSteps && std::chrono::steady_clock::now() - begin_ < kLongEnough) return;
   told_end_ = true;
   if (*metrics.seconds_left < kSoon) return;
-  steps_.line(fmt::format("{} steps will take {}", options_.optimizer.steps - metrics.step,
-                          expected_end(*metrics.seconds_left, std::time(nullptr))));
+  const int64_t left = metrics.planned_steps - metrics.step;
+  const std::string end = expected_end(*metrics.seconds_left, std::time(nullptr));
+  steps_.line(budget_
+                  ? fmt::format("about {} more steps fit into the time that is left, {}", left, end)
+                  : fmt::format("{} steps will take {}", left, end));
 }
 
 std::unique_ptr<Run> Training::open() {
@@ -192,12 +210,15 @@ std::string sample_command(const std::string& directory, const ModelConfig& conf
 int Training::run() {
   const std::string directory = shell_word(request_.directory);
   bool complete = false;
-  int64_t steps = 0;
+  int64_t steps = 0, planned = 0;
+  double elapsed = 0;
   std::string next;
   try {
     const std::unique_ptr<Run> run = open();
     complete = train(*run);
     steps = run->steps();
+    planned = run->snapshot().wanted_steps;
+    elapsed = run->elapsed().value_or(0);
     next = sample_command(directory, run->config());
   } catch (const Interrupted& interrupted) {
     loading_.finish();
@@ -212,15 +233,32 @@ int Training::run() {
   }
   steps_.finish();
   if (!complete) {
+    const std::string rest =
+        budget_ ? fmt::format("; {} of the budget of {} are left",
+                              duration_text(*budget_ - elapsed), duration_text(*budget_))
+                : fmt::format(" of {}", planned);
     print(
-        fmt::format("Stopped after step {} of {}, everything is saved. To continue:\n"
+        fmt::format("Stopped after step {}{}, everything is saved. To continue:\n"
                     "  ddpm train --out {} --resume\n",
-                    steps, options_.optimizer.steps, directory));
+                    steps, rest, directory));
     return kInterrupted;
   }
-  print(fmt::format("Done: {} step{}. To make pictures with it:\n  {}\n", steps, plural(steps),
-                    next));
+  print(fmt::format("Done: {} step{}{}. To make pictures with it:\n  {}\n", steps, plural(steps),
+                    budget_ ? " in " + duration_text(elapsed) : "", next));
   return 0;
+}
+
+// A training ends after its steps or by the clock.
+void refuse_two_ends(const Flags& flags, const TrainOptions& options, bool resumed) {
+  const std::string& budget = options.optimizer.budget;
+  if (!flags.given("steps") || !parse_budget(budget)) return;
+  const std::string both = fmt::format("--steps {} and --budget {} cannot both end a training",
+                                       options.optimizer.steps, budget);
+  if (flags.given("budget")) fail_usage("train", both + "; leave one of them out");
+  if (!resumed) fail_usage("train", both + "; add --budget none to end it after the steps");
+  fail_usage("train", both +
+                          ", and the run was started with the budget; leave --steps out, or "
+                          "give another --budget");
 }
 
 // Flags that the other options make meaningless.
@@ -282,11 +320,13 @@ Action train_command(Flags& flags) {
 
   return [request, &flags] {
     RunRequest& run = request->run;
+    run.begin = std::chrono::steady_clock::now();
     if (request->resume_or_start) run.resume = run.resume || holds_run(run.directory);
     if (run.resume) request->options = read_run_options(run.directory);
     if (!request->config.empty()) read_config_file(request->config, request->options);
     flags.apply();
     request->options.check();
+    refuse_two_ends(flags, request->options, run.resume);
     warn_of_idle_flags(flags, request->options);
     if (request->options.run.threads > 0)
       set_num_threads(static_cast<int>(request->options.run.threads));
