@@ -26,7 +26,7 @@ using tutorial::UnetConfig;
 
 const AvailableMemory kFourGigabytes{.bytes = 4'000'000'000, .limit = "a limit"};
 
-// The network that `ddpm train` uses without flags.
+// The tutorial's network.
 ModelConfig default_config(int64_t side) { return TrainOptions().model_config(side, side, 3); }
 
 OptimizerOptions training_of(int64_t batch, bool recompute = false) {

@@ -11,6 +11,7 @@
 #include "ddpm/diffusion/level.h"
 #include "ddpm/engine/budget.h"
 #include "ddpm/engine/power_averages.h"
+#include "ddpm/engine/training_recipe_table.h"
 #include "ddpm/kernels/arguments.h"
 #include "ddpm/optim/averages.h"
 #include "ddpm/optim/learning_rate.h"
@@ -210,6 +211,9 @@ void RunOptions::fields(Fields& field) {
 }
 
 void TrainOptions::fields(Fields& field) {
+  field.group("The recipe");
+  field("recipe", recipe, "gives all options their values that neither a file nor a flag gives")
+      .choices("recipe", training_recipe_names());
   data.fields(field);
   network.fields(field);
   process.fields(field);

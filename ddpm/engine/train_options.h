@@ -106,6 +106,9 @@ struct TrainOptions {
   // which do not say.
   TrainOptions() { process.schedule = "cosine"; }
 
+  // The recipe that the values come from which no one chose (engine/training_recipe.h). The
+  // defaults of these structs are the tutorial's, and so are options that a file does not name.
+  std::string recipe = "tutorial";
   DataOptions data;
   NetworkConfig network;
   ProcessConfig process;
