@@ -18,7 +18,7 @@ mkdir -p demo
 learn() {
   local run=demo/$1 steps=$2
   shift 2
-  "$ddpm" train --out "$run" --resume-or-start --steps "$steps" --save-every 100 --sample-every 500 "$@"
+  "$ddpm" train --recipe tutorial --out "$run" --resume-or-start --steps "$steps" --save-every 100 --sample-every 500 "$@"
 }
 
 # draw NAME CLASSES N

@@ -15,7 +15,7 @@ mkdir -p demo
 if [ -e "$run/config.json" ]; then
   "$ddpm" train --out "$run" --resume
 else
-  "$ddpm" train --data emoji:smileys-emotion --out "$run" --size 32 --dim 32 --dim-mults 1,2,4 \
+  "$ddpm" train --recipe tutorial --data emoji:smileys-emotion --out "$run" --size 32 --dim 32 --dim-mults 1,2,4 \
     --batch 16 --lr 1e-3 --ema-decay 0.995 --flip --steps 1300 --save-every 325 --sample-every 325
 fi
 "$ddpm" sample "$run" --n 16 --seed 7 --sampler ddpm --steps 250 --out demo/grid.png --trajectory demo/trajectory.webp

@@ -11,6 +11,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
+#include "apps/cli/training_flags.h"
 #include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
@@ -28,6 +29,7 @@ namespace {
 
 struct Request {
   TrainOptions options;
+  ModelSizeFlag model_size;
   int64_t channels = 3;
   int64_t repetitions = 5;
   double seconds = 0;
@@ -232,6 +234,8 @@ Action bench_command(Flags& flags) {
   TrainOptions& options = request->options;
   options.optimizer.batch = 8;
   flags.add_fields(options.network);
+  flags.group("The network");
+  request->model_size.declare(flags);
   flags.group("Flags");
   flags.add("channels", request->channels, "channels of the pictures");
   flags.add_fields(options, [](const Field& field) {
@@ -243,7 +247,11 @@ Action bench_command(Flags& flags) {
   flags.add("layers", request->layers,
             "also print the time of every operation by shape, with its algorithm and speed");
   request->machine.declare(flags);
-  return [request] { return run(*request); };
+  return [request, &flags] {
+    TrainOptions& options = request->options;
+    request->model_size.apply(flags, options.network, options.data.size);
+    return run(*request);
+  };
 }
 
 }  // namespace ddpm::cli

@@ -6,9 +6,7 @@
 
 #include "apps/cli/classes.h"
 #include "apps/cli/output.h"
-#include "apps/cli/suggestions.h"
 #include "ddpm/base/error.h"
-#include "ddpm/base/file.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
@@ -83,24 +81,6 @@ JsonObject ModelFlags::given(const Flags& flags) const {
 
 Model ModelFlags::load(const Flags& flags, Device device) const {
   return load_model(path, device, given(flags), weight_kind());
-}
-
-void read_config_file(const std::string& path, TrainOptions& options) {
-  const JsonObject object = JsonObject::parse(read_file(path, kMostJsonBytes), path);
-  try {
-    read_options(object, options);
-  } catch (const Error& error) {
-    fail_usage("train", fmt::format("{}: {}", path, error.what()));
-  }
-  // The family of the network decides which options exist.
-  const Fields fields = fields_of(options);
-  std::vector<std::string> known;
-  for (const Field& field : fields) known.push_back(field.name());
-  for (const auto& [name, value] : object.members()) {
-    if (tells_of_run(name) || fields.find(name) != nullptr) continue;
-    fail_usage("train", unknown(fmt::format("{} sets '{}', which is not an option", path, name),
-                                nearest(name, known), "see ddpm train --help"));
-  }
 }
 
 void check_range(const char* command, const char* flag, int64_t value, int64_t lowest,

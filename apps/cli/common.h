@@ -66,10 +66,6 @@ JsonObject given_fields(const Flags& flags, const Options& options) {
   return given;
 }
 
-// Reads training options from a JSON file. The keys are those of config.json, so the file of one
-// run can start another.
-void read_config_file(const std::string& path, TrainOptions& options);
-
 // Throws UsageError unless the value is in the range.
 void check_range(const char* command, const char* flag, int64_t value, int64_t lowest,
                  int64_t highest);

@@ -12,6 +12,7 @@
 #include "apps/cli/common.h"
 #include "apps/cli/output.h"
 #include "apps/cli/picture_recipe.h"
+#include "apps/cli/training_flags.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
 #include "ddpm/base/options.h"
@@ -29,8 +30,8 @@ namespace {
 struct Request {
   std::string model;
   // As in ddpm train.
-  std::string config, run;
-  TrainOptions options;
+  TrainingFlags training;
+  std::string run;
   bool json = false;
 };
 
@@ -158,7 +159,7 @@ void print_json(const Report& report) {
 
 // A file describes its network, so flags may give only what the file can leave open.
 void read_model(Request& request, const Flags& flags, Report& report) {
-  TrainOptions& options = request.options;
+  TrainOptions& options = request.training.options;
   if (std::filesystem::is_directory(request.model) && holds_run(request.model)) {
     try {
       options = read_run_options(request.model);
@@ -167,7 +168,8 @@ void read_model(Request& request, const Flags& flags, Report& report) {
       // Without its options, the memory is that of the defaults.
     }
   }
-  std::vector<std::string> describing = {"channels", "condition", "config", "classes", "labels"};
+  std::vector<std::string> describing = {"channels", "condition", "config",    "classes",
+                                         "labels",   "recipe",    "model-size"};
   for (const Field& field : fields_of(options.network)) {
     if (field.in_state_dict()) describing.push_back(flag_name(field.name()));
   }
@@ -189,15 +191,14 @@ void read_model(Request& request, const Flags& flags, Report& report) {
 }
 
 void read_options_of_training(Request& request, const Flags& flags, Report& report) {
-  TrainOptions& options = request.options;
-  bool any = !request.config.empty() || !request.run.empty();
+  TrainOptions& options = request.training.options;
+  bool any = !request.run.empty() || flags.given("config") || flags.given("model-size");
   for (const Field& field : fields_of(options)) any = any || flags.given(flag_name(field.name()));
   if (!any) {
     fail_usage("info",
                "no network given; give MODEL, or flags of ddpm train such as --dim 32 --size 64");
   }
-  if (!request.config.empty()) read_config_file(request.config, options);
-  flags.apply();
+  request.training.apply_to_new(flags);
   options.check();
   int64_t channels = 3;
   if (options.data.channels == "1") channels = 1;
@@ -257,14 +258,15 @@ int run(Request& request, const Flags& flags) {
   } else {
     read_model(request, flags, report);
   }
-  report.batch = request.options.optimizer.batch;
+  const TrainOptions& options = request.training.options;
+  report.batch = options.optimizer.batch;
   check_range("info", "--batch", report.batch, 1, kMostBatch);
-  report.size = image_size(flags, request.options, report.config);
+  report.size = image_size(flags, options, report.config);
   ModelConfig config = report.config;
   config.height = report.size.height;
   config.width = report.size.width;
   report.cost = estimate_cost(config, report.batch);
-  if (report.cost.training_bytes > 0) estimate_training(request.options, config, report);
+  if (report.cost.training_bytes > 0) estimate_training(options, config, report);
   report.available = available_memory();
   (request.json ? print_json : print_text)(report);
   return 0;
@@ -283,11 +285,10 @@ Action info_command(Flags& flags) {
   flags.add("json", request->json,
             "print one JSON object; forward_flops is for one picture, memory is in bytes");
   flags.group("As in ddpm train");
-  flags.add("config", request->config, "JSON with options as keys, such as a run's config.json",
-            "FILE");
+  request->training.declare_config(flags, "JSON with options as keys, such as a run's config.json");
   flags.add("out", request->run, "ignored, so that all flags of a ddpm train command can be used",
             "RUN");
-  flags.add_fields(request->options);
+  request->training.declare(flags);
   flags.group("Flags");
   return [request, &flags] { return run(*request, flags); };
 }

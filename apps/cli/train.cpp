@@ -11,6 +11,7 @@
 #include "apps/cli/output.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
+#include "apps/cli/training_flags.h"
 #include "ddpm/base/duration.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
@@ -287,10 +288,9 @@ void warn_of_idle_flags(const Flags& flags, const TrainOptions& options) {
 
 Action train_command(Flags& flags) {
   struct Request {
-    TrainOptions options;
+    TrainingFlags training;
     RunRequest run;
     bool resume_or_start = false;
-    std::string config;
   };
   const auto request = std::make_shared<Request>();
   flags.group("The run");
@@ -302,9 +302,9 @@ Action train_command(Flags& flags) {
             "continue the run if there is one, otherwise start one");
   flags.add("accept-changed-data", request->run.accept_changed_data,
             "resume even if the pictures are not those that the run was trained on");
-  flags.add("config", request->config,
-            "JSON with options as keys, such as a run's config.json; flags override it", "FILE");
-  flags.add_fields(request->options);
+  request->training.declare_config(
+      flags, "JSON with options as keys, such as a run's config.json; flags override it");
+  request->training.declare(flags);
   std::vector<std::pair<std::string, std::string>> schedules, objectives;
   for (const ScheduleKind& kind : schedule_kinds()) schedules.emplace_back(kind.name, kind.help);
   for (const ObjectiveKind& kind : objective_kinds()) objectives.emplace_back(kind.name, kind.help);
@@ -322,15 +322,17 @@ Action train_command(Flags& flags) {
     RunRequest& run = request->run;
     run.begin = std::chrono::steady_clock::now();
     if (request->resume_or_start) run.resume = run.resume || holds_run(run.directory);
-    if (run.resume) request->options = read_run_options(run.directory);
-    if (!request->config.empty()) read_config_file(request->config, request->options);
-    flags.apply();
-    request->options.check();
-    refuse_two_ends(flags, request->options, run.resume);
-    warn_of_idle_flags(flags, request->options);
-    if (request->options.run.threads > 0)
-      set_num_threads(static_cast<int>(request->options.run.threads));
-    return Training(request->options, run).run();
+    if (run.resume) {
+      request->training.apply_to_run(flags, read_run_options(run.directory));
+    } else {
+      request->training.apply_to_new(flags);
+    }
+    const TrainOptions& options = request->training.options;
+    options.check();
+    refuse_two_ends(flags, options, run.resume);
+    warn_of_idle_flags(flags, options);
+    if (options.run.threads > 0) set_num_threads(static_cast<int>(options.run.threads));
+    return Training(options, run).run();
   };
 }
 

@@ -51,7 +51,7 @@ class RunMemoryTest : public ::testing::Test {
 
   // With default values for flags that are not among them.
   Words words(const Words& more) const {
-    Words words = {"train", "--out", folder_ / "run"};
+    Words words = {"train", "--out", folder_ / "run", "--recipe", "tutorial"};
     const std::pair<std::string, std::string> defaults[] = {{"--data", folder_ / "pictures"},
                                                             {"--steps", "3"},
                                                             {"--timesteps", "10"},

@@ -154,8 +154,9 @@ Outcome on_closing_terminal(const std::vector<std::string>& arguments,
 
 std::vector<std::string> small_training(const std::string& pictures, const std::string& run,
                                         const std::vector<std::string>& more) {
-  std::vector<std::string> words = {"train", "--data", pictures, "--out",       run,  "--size",
-                                    "8",     "--dim",  "8",      "--dim-mults", "1,2"};
+  std::vector<std::string> words = {"train",    "--data",      pictures, "--out", run,
+                                    "--recipe", "tutorial",    "--size", "8",     "--dim",
+                                    "8",        "--dim-mults", "1,2"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }

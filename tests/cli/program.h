@@ -61,7 +61,8 @@ Outcome on_closing_terminal(
     const std::vector<std::string>& arguments, const std::function<bool()>& ready,
     const std::function<void()>& prepare = [] {});
 
-// The words of `ddpm train` for a small network, dims 8 and 16, on pictures of 8x8. `more` follows.
+// The words of `ddpm train --recipe tutorial` for a small network, dims 8 and 16, on pictures of
+// 8x8. `more` follows.
 std::vector<std::string> small_training(const std::string& pictures, const std::string& run,
                                         const std::vector<std::string>& more = {});
 

@@ -42,9 +42,10 @@ class Signals : public ::testing::Test {
   std::vector<std::string> training(const std::string& steps = "1000000",
                                     const std::string& size = "8", const std::string& dim = "8",
                                     const std::string& batch = "4") const {
-    return {"train", "--data",      pictures_, "--out",   run_,  "--size",  size,  "--dim",
-            dim,     "--dim-mults", "1,2",     "--batch", batch, "--steps", steps, "--sample-every",
-            "0",     "--threads",   "1"};
+    return {"train", "--recipe",  "tutorial", "--data",  pictures_, "--out",
+            run_,    "--size",    size,       "--dim",   dim,       "--dim-mults",
+            "1,2",   "--batch",   batch,      "--steps", steps,     "--sample-every",
+            "0",     "--threads", "1"};
   }
   bool steps_done() const {
     std::error_code error;

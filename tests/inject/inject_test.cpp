@@ -53,6 +53,7 @@ class Inject : public ::testing::Test {
     const auto add = [&](const char* flag, const char* value) {
       words.insert(words.end(), {std::string("--") + flag, value});
     };
+    add("recipe", "tutorial");
     add("size", "8");
     add("dim", "4");
     add("dim-mults", "1");

@@ -1,0 +1,41 @@
+// The flags that describe a training, for the commands that take them: its options, a file of
+// options, a recipe and a size of the network.
+#pragma once
+
+#include <string>
+
+#include "apps/cli/flags.h"
+#include "ddpm/engine/train_options.h"
+
+namespace ddpm::cli {
+
+// --model-size.
+struct ModelSizeFlag {
+  std::string name;
+
+  void declare(Flags& flags);
+  // Gives the network the size, if there is one. Flags such as --dim win over it. Says so if the
+  // size gets fewer levels because of the pictures.
+  void apply(const Flags& flags, NetworkConfig& network, const std::string& image_size) const;
+};
+
+struct TrainingFlags {
+  // Their values before apply...() are the defaults in the help.
+  TrainOptions options;
+  ModelSizeFlag model_size;
+  // A JSON file.
+  std::string config;
+
+  TrainingFlags();
+  // --config.
+  void declare_config(Flags& flags, const std::string& help);
+  // All others, and the lists of recipes and sizes.
+  void declare(Flags& flags);
+  // Sets the options of a new training: the recipe, then the file, then the flags. Throws
+  // UsageError if the recipe of the flag and that of the file contradict each other.
+  void apply_to_new(const Flags& flags);
+  // Sets those of a run that goes on: its own options, then the file, then the flags.
+  void apply_to_run(const Flags& flags, const TrainOptions& of_run);
+};
+
+}  // namespace ddpm::cli
