@@ -24,6 +24,7 @@
 #include "ddpm/engine/budget.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/run.h"
+#include "ddpm/engine/training_plan.h"
 #include "ddpm/kernels/cpu/simd/simd.h"
 
 namespace ddpm::cli {
@@ -52,6 +53,8 @@ class SmoothLoss {
 // The flags about the run.
 struct RunRequest {
   std::string directory;
+  // A new run learns the classes of its pictures if there are some that are worth it.
+  bool usable_classes = false;
   // Continue the existing run.
   bool resume = false;
   // A resumed run may continue with other pictures.
@@ -63,9 +66,10 @@ struct RunRequest {
 // A training with its output for the user.
 class Training {
  public:
-  Training(const TrainOptions& options, const RunRequest& request)
+  Training(const TrainOptions& options, const RunRequest& request, RunPlanner planner)
       : options_(options),
         request_(request),
+        planner_(std::move(planner)),
         budget_(parse_budget(options.optimizer.budget).value_or(Budget()).seconds),
         stop_(stop_on_signals()) {}
 
@@ -82,6 +86,7 @@ class Training {
 
   const TrainOptions& options_;
   const RunRequest& request_;
+  const RunPlanner planner_;
   // The wall time of the whole training, if it ends by the clock.
   const std::optional<double> budget_;
   const std::atomic<bool>& stop_;
@@ -109,7 +114,7 @@ PictureLoader Training::pictures() {
     constexpr size_t kNamed = 20;
     say(describe(report, pictures, kNamed));
   };
-  return pictures_from_source(events);
+  return pictures_from_source(events, request_.usable_classes);
 }
 
 RunObserver Training::observer() {
@@ -165,7 +170,8 @@ void Training::tell_expected_end(const RunMetrics& metrics) {
 }
 
 std::unique_ptr<Run> Training::open() {
-  if (!request_.resume) return Run::create(request_.directory, options_, pictures(), observer());
+  if (!request_.resume)
+    return Run::create(request_.directory, options_, pictures(), observer(), planner_);
   return Run::resume(request_.directory, pictures(),
                      {.options = options_, .accept_changed_data = request_.accept_changed_data},
                      observer());
@@ -263,8 +269,8 @@ void refuse_two_ends(const Flags& flags, const TrainOptions& options, bool resum
 }
 
 // Flags that the other options make meaningless.
-void warn_of_idle_flags(const Flags& flags, const TrainOptions& options) {
-  if (flags.given("label-dropout") && !options.data.wants_classes()) {
+void warn_of_idle_flags(const Flags& flags, const TrainOptions& options, bool usable_classes) {
+  if (flags.given("label-dropout") && !options.data.wants_classes() && !usable_classes) {
     say("warning: --label-dropout changes nothing without classes; --classes or --labels give "
         "some\n");
   }
@@ -282,6 +288,28 @@ void warn_of_idle_flags(const Flags& flags, const TrainOptions& options) {
         "noise of its own\n",
         objective.name));
   }
+}
+
+bool learns_usable_classes(const Flags& flags, const TrainingFlags& training) {
+  return training.options.recipe != "tutorial" && !training.chosen(flags, "classes") &&
+         !training.chosen(flags, "labels");
+}
+
+// With a budget of time: what the user has not chosen is chosen by plan_training().
+RunPlanner planner(const Flags& flags, const TrainingFlags& training) {
+  const std::optional<Budget> budget = parse_budget(training.options.optimizer.budget);
+  if (!budget || !budget->seconds) return nullptr;
+  const auto chosen = [&](std::string_view field) {
+    return training.chosen(flags, field) || (field == "dim" && flags.given("model-size"));
+  };
+  return [seconds = *budget->seconds, chosen](const TrainOptions& options, const ModelConfig& model,
+                                              int64_t pictures) {
+    TrainingPlan plan =
+        plan_training(options, model, {.seconds = seconds, .pictures = pictures, .chosen = chosen});
+    say(fmt::format("plan for {}:\n", duration_text(seconds)));
+    for (const std::string& reason : plan.reasons) say(fmt::format("  {}\n", reason));
+    return std::move(plan.options);
+  };
 }
 
 }  // namespace
@@ -326,13 +354,14 @@ Action train_command(Flags& flags) {
       request->training.apply_to_run(flags, read_run_options(run.directory));
     } else {
       request->training.apply_to_new(flags);
+      run.usable_classes = learns_usable_classes(flags, request->training);
     }
     const TrainOptions& options = request->training.options;
     options.check();
     refuse_two_ends(flags, options, run.resume);
-    warn_of_idle_flags(flags, options);
+    warn_of_idle_flags(flags, options, run.usable_classes);
     if (options.run.threads > 0) set_num_threads(static_cast<int>(options.run.threads));
-    return Training(options, run).run();
+    return Training(options, run, run.resume ? nullptr : planner(flags, request->training)).run();
   };
 }
 

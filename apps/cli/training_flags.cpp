@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -86,13 +87,6 @@ std::string text_in(const Fields& fields, const std::string& name) {
   return std::visit([](const auto* value) { return text_of(*value); }, fields.find(name)->value());
 }
 
-bool names_field(const JsonObject& file, const Field& field) {
-  for (const auto& [key, json] : file.members()) {
-    if (field.is_called(key)) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 void ModelSizeFlag::declare(Flags& flags) {
@@ -130,8 +124,8 @@ void TrainingFlags::declare(Flags& flags) {
 }
 
 void TrainingFlags::apply_to_new(const Flags& flags) {
-  const JsonObject file = read_config(config);
-  const std::optional<std::string> of_file = recipe_of(file);
+  file_ = read_config(config);
+  const std::optional<std::string> of_file = recipe_of(file_);
   std::string recipe = of_file.value_or(default_training_recipe());
   if (flags.given("recipe")) {
     recipe = options.recipe;
@@ -142,11 +136,9 @@ void TrainingFlags::apply_to_new(const Flags& flags) {
     }
   }
   options = recipe_options(recipe);
-  take_config(file, config, options);
+  take_config(file_, config, options);
   flags.apply();
-  const auto given = [&](const Field& field) {
-    return flags.given(flag_name(field.name())) || names_field(file, field);
-  };
+  const auto given = [&](const Field& field) { return chosen(flags, field.name()); };
   for (const FollowedChoice& followed : follow_choices(options, recipe_options(recipe), given)) {
     const Fields fields = fields_of(options);
     say(fmt::format("recipe {}: with {} {}, {} is {}\n", recipe, flag_name(followed.choice),
@@ -154,6 +146,15 @@ void TrainingFlags::apply_to_new(const Flags& flags) {
                     text_in(fields, followed.option)));
   }
   model_size.apply(flags, options.network, options.data.size);
+}
+
+bool TrainingFlags::chosen(const Flags& flags, std::string_view field) const {
+  const Fields fields = fields_of(options);
+  const Field* found = fields.find(field);
+  if (found == nullptr) return false;
+  if (flags.given(flag_name(found->name()))) return true;
+  return std::ranges::any_of(file_.members(),
+                             [&](const auto& member) { return found->is_called(member.first); });
 }
 
 void TrainingFlags::apply_to_run(const Flags& flags, const TrainOptions& of_run) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "apps/cli/flags.h"
+#include "ddpm/base/json.h"
 #include "ddpm/engine/train_options.h"
 
 namespace ddpm::cli {
@@ -34,8 +36,13 @@ struct TrainingFlags {
   // Sets the options of a new training: the recipe, then the file, then the flags. Throws
   // UsageError if the recipe of the flag and that of the file contradict each other.
   void apply_to_new(const Flags& flags);
+  // Whether the user has chosen this field of a new training, by the file or by a flag.
+  bool chosen(const Flags& flags, std::string_view field) const;
   // Sets those of a run that goes on: its own options, then the file, then the flags.
   void apply_to_run(const Flags& flags, const TrainOptions& of_run);
+
+ private:
+  JsonObject file_;
 };
 
 }  // namespace ddpm::cli

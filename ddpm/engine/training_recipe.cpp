@@ -24,7 +24,8 @@ const std::vector<Choice>& choices() {
       {"optimizer",
        {"lr", "weight_decay", "beta1", "beta2", "adam_epsilon", "momentum", "precondition_every",
         "precondition_limit"}},
-      {"lr_schedule", {"lr_decay_start"}}};
+      {"lr_schedule", {"lr_decay_start"}},
+      {"dim_mults", {"attention_levels"}}};
   return all;
 }
 
@@ -60,7 +61,9 @@ std::vector<FollowedChoice> follow_choices(TrainOptions& options, const TrainOpt
   for (const Choice& choice : choices()) {
     if (same_value(*now.find(choice.option), *before.find(choice.option))) continue;
     for (const char* follower : choice.followers) {
-      set(choice.option, *now.find(follower), *plain.find(follower));
+      // Not every family of networks has each option.
+      if (const Field* field = now.find(follower))
+        set(choice.option, *field, *plain.find(follower));
     }
   }
   if (options.network.family() == recipe.network.family()) return changed;

@@ -11,19 +11,24 @@ namespace ddpm {
 const std::vector<NetworkSize>& network_sizes() {
   // Times: ddpm bench --batch 16 --threads 1.
   static const std::vector<NetworkSize> sizes = {
-      {"tiny", 16, {1, 2, 2}, 398'051, 0.12},
-      {"small", 32, {1, 2, 4}, 2'602'115, 0.26},
-      {"base", 64, {1, 2, 4, 8}, 35'705'347, 1},
-      {"large", 128, {1, 2, 4, 8}, 140'698'627, 3.4},
+      {"tiny", 16, {1, 2, 4}, {0, 0, 0}, 623'827, 0.12},
+      {"small", 32, {1, 2, 4}, {0, 0, 1}, 2'519'395, 0.26},
+      {"base", 64, {1, 2, 4, 8}, {0, 0, 1, 1}, 35'539'907, 1},
+      {"large", 128, {1, 2, 4, 8}, {0, 0, 1, 1}, 140'367'747, 3.4},
   };
   return sizes;
+}
+
+bool has_sizes(const NetworkConfig& network) {
+  const Fields fields = fields_of(network);
+  return fields.find("dim") != nullptr && fields.find("dim_mults") != nullptr;
 }
 
 int64_t set_network_size(NetworkConfig& network, const std::string& name, int64_t height,
                          int64_t width) {
   const NetworkSize& size = find_by_name(network_sizes(), name, "network", "model size");
   const Fields fields = fields_of(network);
-  if (fields.find("dim") == nullptr || fields.find("dim_mults") == nullptr) {
+  if (!has_sizes(network)) {
     fail_usage("network", fmt::format("a network of the family {} has no model size {}; set its "
                                       "own options",
                                       network.family(), name));
@@ -41,6 +46,11 @@ int64_t set_network_size(NetworkConfig& network, const std::string& name, int64_
   while (mults.size() > 1 && !(halves(height) && halves(width))) mults.pop_back();
   fields.find("dim")->read(json_value::write(size.dim));
   fields.find("dim_mults")->read(json_value::write(mults));
+  if (const Field* field = fields.find("attention_levels")) {
+    std::vector<int64_t> attentions = size.attention_levels;
+    attentions.resize(mults.size());
+    field->read(json_value::write(attentions));
+  }
   return static_cast<int64_t>(size.dim_mults.size() - mults.size());
 }
 

@@ -13,6 +13,8 @@ struct NetworkSize {
   const char* name;
   int64_t dim;
   std::vector<int64_t> dim_mults;
+  // As tutorial::UnetConfig::attention_levels. Other families keep their own.
+  std::vector<int64_t> attention_levels;
   // The parameters of the tutorial's network of this size, for pictures of three channels.
   int64_t parameters;
   // The time of its training step on pictures of 32x32, as a multiple of that of the size "base".
@@ -22,11 +24,14 @@ struct NetworkSize {
 // From the smallest to the largest.
 const std::vector<NetworkSize>& network_sizes();
 
+// Whether the family has options for a size.
+bool has_sizes(const NetworkConfig& network);
+
 // Gives a network of any family the size of this name: dim and dim_mults, and the family's defaults
-// for its attentions (heads, dim_head and, if it has it, full_attn). Other options stay. If the
-// sides of the images cannot be halved at all levels but the last, the last levels are left out.
-// Returns how many were left out. Throws UsageError for an unknown name, naming the choices, and
-// for a family that has no dim and dim_mults.
+// for its attentions (heads, dim_head and, if it has it, full_attn). In the tutorial's network also
+// the levels that have an attention. Other options stay. If the sides of the images cannot be
+// halved at all levels but the last, the last levels are left out. Returns how many were left out.
+// Throws UsageError for an unknown name, naming the choices, and for a family without sizes.
 int64_t set_network_size(NetworkConfig& network, const std::string& name, int64_t height,
                          int64_t width);
 

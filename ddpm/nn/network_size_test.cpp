@@ -43,15 +43,16 @@ TEST(NetworkSize, TheParametersAreThoseOfTheTable) {
 TEST(NetworkSize, LevelsThatThePicturesCannotHaveAreLeftOut) {
   const struct {
     int64_t height, width, left_out;
-    std::vector<int64_t> mults;
-  } cases[] = {{32, 32, 0, {1, 2, 4, 8}},
-               {28, 28, 1, {1, 2, 4}},
-               {32, 28, 1, {1, 2, 4}},
-               {30, 64, 2, {1, 2}},
-               {64, 33, 3, {1}}};
+    std::vector<int64_t> mults, attentions;
+  } cases[] = {{32, 32, 0, {1, 2, 4, 8}, {0, 0, 1, 1}},
+               {28, 28, 1, {1, 2, 4}, {0, 0, 1}},
+               {32, 28, 1, {1, 2, 4}, {0, 0, 1}},
+               {30, 64, 2, {1, 2}, {0, 0}},
+               {64, 33, 3, {1}, {0}}};
   for (const auto& each : cases) {
     tutorial::UnetConfig wanted;
     wanted.dim_mults = each.mults;
+    wanted.attention_levels = each.attentions;
     NetworkConfig network;
     EXPECT_EQ(set_network_size(network, "base", each.height, each.width), each.left_out);
     EXPECT_EQ(network, NetworkConfig(wanted)) << each.height << "x" << each.width;
@@ -63,9 +64,12 @@ TEST(NetworkSize, TheAttentionsAreThoseOfTheFamilyAndOtherOptionsStay) {
   NetworkConfig network = tutorial::UnetConfig{
       .dim = 8, .channels = 1, .groups = 8, .heads = 2, .dim_head = 8, .dropout = 0.1};
   set_network_size(network, "small", 32, 32);
-  EXPECT_EQ(network,
-            NetworkConfig(tutorial::UnetConfig{
-                .dim = 32, .dim_mults = {1, 2, 4}, .channels = 1, .groups = 8, .dropout = 0.1}));
+  EXPECT_EQ(network, NetworkConfig(tutorial::UnetConfig{.dim = 32,
+                                                        .dim_mults = {1, 2, 4},
+                                                        .channels = 1,
+                                                        .groups = 8,
+                                                        .attention_levels = {0, 0, 1},
+                                                        .dropout = 0.1}));
   network = lucidrains::UnetConfig{.heads = {1, 2, 4, 8}, .full_attn = {0, 0, 1, 1}, .mem_kv = 2};
   set_network_size(network, "small", 32, 32);
   EXPECT_EQ(network,
@@ -83,11 +87,12 @@ TEST(NetworkSize, UnknownNamesAreRefused) {
 
 std::string table_of_sizes() {
   std::string table =
-      "| size | `dim` | `dim_mults` | parameters | time of a step |\n"
-      "| --- | ---: | --- | ---: | ---: |\n";
+      "| size | `dim` | `dim_mults` | `attention_levels` | parameters | time of a step |\n"
+      "| --- | ---: | --- | --- | ---: | ---: |\n";
   for (const NetworkSize& size : network_sizes()) {
-    table += fmt::format("| `{}` | {} | {} | {} | {} |\n", size.name, size.dim,
-                         fmt::join(size.dim_mults, ","), size.parameters, size.time);
+    table += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", size.name, size.dim,
+                         fmt::join(size.dim_mults, ","), fmt::join(size.attention_levels, ","),
+                         size.parameters, size.time);
   }
   return table;
 }

@@ -239,5 +239,42 @@ TEST(TrainingHelp, ListsRecipesAndSizesAndShowsTheDefaultRecipesValues) {
   }
 }
 
+TEST_F(TrainingFlags, ABudgetChoosesWhatTheUserLeavesOpen) {
+  Words asked = {"train", "--data",   pictures_, "--out",          run_, "--size",
+                 "8",     "--budget", "2s",      "--sample-count", "1",  "--sample-steps",
+                 "2"};
+  const Outcome outcome = run_ddpm(asked);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("plan for 2s:\n  about "));
+  EXPECT_THAT(outcome.err, HasSubstr("the network tiny: "));
+  const Json planned = config_in(run_);
+  EXPECT_EQ(planned["dim"], 16);
+  EXPECT_EQ(planned["average_halflife"].size(), 1u);
+  std::filesystem::remove_all(run_);
+  asked.insert(asked.end(), {"--dim", "8", "--ema-decay", "0.9", "--batch", "2"});
+  const Outcome chosen = run_ddpm(asked);
+  ASSERT_EQ(chosen.status, 0) << chosen.err;
+  EXPECT_THAT(chosen.err, Not(HasSubstr("the network tiny")));
+  const Json config = config_in(run_);
+  EXPECT_EQ(config["dim"], 8);
+  EXPECT_EQ(config["batch"], 2);
+  EXPECT_EQ(config["ema_decay"], 0.9);
+  EXPECT_EQ(config["average_halflife"], Json::array());
+}
+
+TEST_F(TrainingFlags, ClassesThatAreWorthLearningAreLearntUnlessTheUserSaysOtherwise) {
+  const auto learns = [this](Words more) {
+    more.insert(more.end(), kTiny.begin(), kTiny.end());
+    return config_of(more)["classes"];
+  };
+  EXPECT_EQ(learns({}), false);
+  for (const char* name : {"/cat", "/dog"}) make_pictures(pictures_ + name, 20);
+  EXPECT_EQ(learns({}), true);
+  EXPECT_EQ(learns({"--no-classes"}), false);
+  EXPECT_EQ(learns({"--recipe", "tutorial"}), false);
+  EXPECT_EQ(learns({"--condition", "grey"}), false);
+  EXPECT_EQ(learns({"--config", write_config(R"({"classes": false})")}), false);
+}
+
 }  // namespace
 }  // namespace ddpm::test

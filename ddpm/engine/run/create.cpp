@@ -60,13 +60,14 @@ Run::Run(std::unique_ptr<RunSession> session) : session_(std::move(session)) {}
 Run::~Run() = default;
 
 std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOptions& options,
-                                 const PictureLoader& pictures, RunObserver observer) {
+                                 const PictureLoader& pictures, RunObserver observer,
+                                 const RunPlanner& planner) {
   check_request(directory, pictures);
   check(options);
   // On a failure the folder is removed.
   NewFolder folder(directory);
   auto session = std::make_unique<RunSession>(directory, options, std::move(observer));
-  session->start(pictures);
+  session->start(pictures, planner);
   folder.keep();
   session->begin();
   return std::unique_ptr<Run>(new Run(std::move(session)));

@@ -151,6 +151,12 @@ struct SourceEvents {
 // worth it (SourceOptions::usable_classes), also if the options do not ask for classes.
 PictureLoader pictures_from_source(SourceEvents events = {}, bool usable_classes = false);
 
+// Chooses the options of a new run once its pictures are known, as plan_training() does. `model` is
+// that of the given options and the pictures, `pictures` the number of those that are learnt from.
+// It must not change the pictures' options.
+using RunPlanner = std::function<TrainOptions(const TrainOptions& options, const ModelConfig& model,
+                                              int64_t pictures)>;
+
 struct ResumeOptions {
   // Without a value, the options with which the run was started. Only fields with
   // Field::changeable() may differ from those, such as the number of steps.
@@ -171,7 +177,8 @@ class Run {
                                      std::shared_ptr<const Pictures> pictures,
                                      RunObserver observer = {});
   static std::unique_ptr<Run> create(const std::string& directory, const TrainOptions& options,
-                                     const PictureLoader& pictures, RunObserver observer = {});
+                                     const PictureLoader& pictures, RunObserver observer = {},
+                                     const RunPlanner& planner = {});
 
   // Continues the run in the directory from its newest sound checkpoint, or from the start if it
   // has none yet. It first completes what the last session left unfinished, so that the run ends

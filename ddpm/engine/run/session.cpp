@@ -84,12 +84,12 @@ RunMemoryForecast RunSession::forecast_memory(int64_t needed) {
           .limit = available.limit};
 }
 
-void RunSession::start(const PictureLoader& pictures) {
+void RunSession::start(const PictureLoader& pictures, const RunPlanner& planner) {
   check_is_new(directory_);
   is_new_ = true;
   require_writable(directory_);
   open_pace();
-  load(pictures, false, {});
+  load(pictures, false, {}, planner);
   config_ = start_config(options_, model(), fingerprint_);
   make_trainer();
 }

@@ -46,7 +46,7 @@ class RunSession {
   ~RunSession();
 
   // Both read the directory and the pictures. They write nothing.
-  void start(const PictureLoader& pictures);
+  void start(const PictureLoader& pictures, const RunPlanner& planner);
   void go_on(const PictureLoader& pictures, bool accept_changed_data);
   // Repairs what the last session left, and writes the files of the run.
   void begin();
@@ -87,7 +87,9 @@ class RunSession {
     RunSession& session_;
   };
 
-  void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known);
+  void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known,
+            const RunPlanner& planner = {});
+  void plan(const RunPlanner& planner);
   void split_pictures();
   void make_trainer();
   int64_t mapped_while_loading() const;

@@ -26,7 +26,15 @@ ModelConfig RunSession::model() const {
   return config;
 }
 
-void RunSession::load(const PictureLoader& loader, bool resumed, const DataFingerprint& known) {
+void RunSession::plan(const RunPlanner& planner) {
+  const auto pictures = static_cast<double>(pictures_->size());
+  const auto learnt = static_cast<int64_t>(pictures * (1 - options_.data.validation));
+  options_ = planner(options_, model(), std::max<int64_t>(learnt, 1));
+  options_.check();
+}
+
+void RunSession::load(const PictureLoader& loader, bool resumed, const DataFingerprint& known,
+                      const RunPlanner& planner) {
   const PictureIndex before = index_;
   pictures_ = loader({directory_, resumed, options_.data, known, index_});
   index_is_written_ = index_ == before;
@@ -34,6 +42,7 @@ void RunSession::load(const PictureLoader& loader, bool resumed, const DataFinge
   check_pictures(options_.data, *pictures_);
   options_.data.channels = std::to_string(pictures_->channels());
   fingerprint_ = pictures_->fingerprint();
+  if (planner) plan(planner);
   split_pictures();
   if (!options_.data.wants_classes()) return;
   const std::vector<std::string> classes = pictures_->class_names();
