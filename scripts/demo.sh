@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs missing packages, builds, trains on the faces of Debian's emoji font (about five minutes on 2 cores), and
+# Installs missing packages, builds, trains on the faces of Debian's emoji font (five minutes), and
 # writes demo/grid.png, demo/trajectory.webp and demo/loss.png. After an interruption it continues where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,10 +15,9 @@ mkdir -p demo
 if [ -e "$run/config.json" ]; then
   "$ddpm" train --out "$run" --resume
 else
-  "$ddpm" train --recipe tutorial --data emoji:smileys-emotion --out "$run" --size 32 --dim 32 --dim-mults 1,2,4 \
-    --batch 16 --lr 1e-3 --ema-decay 0.995 --flip --steps 1300 --save-every 325 --sample-every 325
+  "$ddpm" train --data emoji:smileys-emotion --out "$run" --size 32 --budget 5m
 fi
-"$ddpm" sample "$run" --n 16 --seed 7 --sampler ddpm --steps 250 --out demo/grid.png --trajectory demo/trajectory.webp
+"$ddpm" sample "$run" --n 16 --seed 7 --steps 50 --out demo/grid.png --trajectory demo/trajectory.webp
 cp "$run/loss.png" demo/loss.png
 
 echo
