@@ -84,7 +84,20 @@ std::optional<std::string> recipe_of(const JsonObject& file) {
 }
 
 std::string text_in(const Fields& fields, const std::string& name) {
-  return std::visit([](const auto* value) { return text_of(*value); }, fields.find(name)->value());
+  const Field& field = *fields.find(name);
+  const std::string text =
+      std::visit([](const auto* value) { return text_of(*value); }, field.value());
+  return text.empty() ? field.default_text() : text;
+}
+
+// A flag may have given the network other levels than its size has.
+void fit_attentions(NetworkConfig& network) {
+  const Fields fields = fields_of(network);
+  const Field* attentions = fields.find("attention_levels");
+  if (attentions == nullptr) return;
+  auto& each = *std::get<std::vector<int64_t>*>(attentions->value());
+  const auto& levels = *std::get<std::vector<int64_t>*>(fields.find("dim_mults")->value());
+  if (each.size() > 1) each.resize(levels.size(), each.back());
 }
 
 }  // namespace
@@ -102,6 +115,7 @@ void ModelSizeFlag::apply(const Flags& flags, NetworkConfig& network,
   const int64_t left_out = set_network_size(network, name, size.height, size.width);
   const std::string levels = fields_of(network).find("dim_mults")->json();
   flags.apply();
+  if (!flags.given("attention-levels")) fit_attentions(network);
   if (left_out == 0 || flags.given("dim-mults")) return;
   say(fmt::format(
       "--model-size {}: pictures of {}x{} cannot be halved at all of its levels, so the "
@@ -138,7 +152,11 @@ void TrainingFlags::apply_to_new(const Flags& flags) {
   options = recipe_options(recipe);
   take_config(file_, config, options);
   flags.apply();
-  const auto given = [&](const Field& field) { return chosen(flags, field.name()); };
+  // The size of the network gives its attentions.
+  const auto given = [&](const Field& field) {
+    return chosen(flags, field.name()) ||
+           (flags.given("model-size") && field.name() == "attention_levels");
+  };
   for (const FollowedChoice& followed : follow_choices(options, recipe_options(recipe), given)) {
     const Fields fields = fields_of(options);
     say(fmt::format("recipe {}: with {} {}, {} is {}\n", recipe, flag_name(followed.choice),

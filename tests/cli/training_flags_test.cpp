@@ -150,22 +150,27 @@ TEST_F(TrainingFlags, AnOldRunIsResumedWithItsOwnOptions) {
 }
 
 TEST_F(TrainingFlags, WhatSuitsOnlyAnotherChoiceFollowsItAndIsSaid) {
-  const Json config = config_of(with(kTiny, {"--objective", "eps", "--optimizer", "soap"}));
+  const Json config = config_of(with(kTiny, {"--objective", "eps", "--optimizer", "muon"}));
   EXPECT_EQ(config["lr"], 2e-4);
-  EXPECT_THAT(said_, HasSubstr("recipe fast: with optimizer soap, lr is 0.0002\n"));
-  EXPECT_EQ(config_of(with(kTiny, {"--optimizer", "soap", "--lr", "0.003"}))["lr"], 0.003);
+  EXPECT_EQ(config["attention_levels"], Json::array());
+  EXPECT_THAT(said_, HasSubstr("recipe fast: with optimizer muon, lr is 0.0002\n"));
+  EXPECT_THAT(said_,
+              HasSubstr("recipe fast: with dim-mults 1,2, attention-levels is all levels\n"));
+  const Words chosen = with(kTiny, {"--optimizer", "muon", "--attention-levels", "0"});
+  EXPECT_EQ(config_of(with(chosen, {"--lr", "0.003"}))["lr"], 0.003);
   EXPECT_THAT(said_, Not(HasSubstr("recipe fast")));
   const std::string file = write_config(R"({"lr": 0.004})");
-  EXPECT_EQ(config_of(with(kTiny, {"--optimizer", "soap", "--config", file}))["lr"], 0.004);
+  EXPECT_EQ(config_of(with(chosen, {"--config", file}))["lr"], 0.004);
 }
 
 TEST_F(TrainingFlags, ASizeGivesTheNetworkAlone) {
   const Json plain = config_of({});
   Json config = config_of({"--model-size", "tiny"});
   EXPECT_EQ(config["dim"], 16);
-  EXPECT_EQ(config["dim_mults"], Json({1, 2, 2}));
+  EXPECT_EQ(config["dim_mults"], Json({1, 2, 4}));
+  EXPECT_EQ(config["attention_levels"], Json({0, 0, 0}));
   EXPECT_THAT(said_, Not(HasSubstr("--model-size")));
-  for (const char* key : {"dim", "dim_mults", "model"}) config[key] = plain[key];
+  for (const char* key : {"dim", "attention_levels", "model"}) config[key] = plain[key];
   EXPECT_EQ(config, plain);
 }
 
@@ -185,6 +190,7 @@ TEST_F(TrainingFlags, FlagsWinOverTheSizeAndTheSizeOverTheFile) {
   EXPECT_EQ(network["dim_mults"], Json({1, 2}));
   EXPECT_EQ(network["heads"], 4);
   EXPECT_EQ(network["dim_head"], 16);
+  EXPECT_EQ(network["attention_levels"], Json({0, 0}));
 }
 
 TEST_F(TrainingFlags, ASizeHasFewerLevelsWhereThePicturesAllowNoMore) {
@@ -235,7 +241,7 @@ TEST(TrainingHelp, ListsRecipesAndSizesAndShowsTheDefaultRecipesValues) {
     EXPECT_THAT(outcome.out, HasSubstr("--model-size tiny|small|base|large"));
     EXPECT_THAT(outcome.out, HasSubstr("\nRecipes:\n  fast "));
     EXPECT_THAT(outcome.out, HasSubstr("\nModel sizes:\n  tiny "));
-    EXPECT_THAT(outcome.out, HasSubstr("35.7 M parameters"));
+    EXPECT_THAT(outcome.out, HasSubstr("35.5 M parameters"));
   }
 }
 
