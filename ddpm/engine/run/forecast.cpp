@@ -8,7 +8,7 @@ namespace ddpm {
 namespace {
 
 constexpr int64_t kLeastSteps = 3;
-constexpr int64_t kFewestAveraged = 50;
+constexpr int64_t kFewestAveraged = 8;
 constexpr double kLongestStep = 10;
 constexpr auto kMostSteps = static_cast<double>(kMostTrainedSteps);
 
@@ -28,35 +28,46 @@ Forecast::Forecast(const TrainOptions& options, const Sizes& sizes) {
   kinds_[index(RunWork::kSnapshot)] = {.every = run.snapshot_every};
   kinds_[index(RunWork::kPowerAverages)] = {
       .every = options.keeps_power_averages() ? run.power_average_every : 0, .at_end = true};
-  kinds_[index(RunWork::kGrid)] = {
-      .every = run.sample_every, .at_end = true, .steps = as_steps(run.sample_count, sizes.grid)};
-  kinds_[index(RunWork::kEvaluation)] = {
-      .every = run.eval_every, .at_end = true, .steps = as_steps(run.eval_n, sizes.evaluation)};
-  kinds_[index(RunWork::kValidation)] = {
-      .every = sizes.validate_every, .at_end = true, .steps = as_steps(sizes.validation, 1)};
+  kinds_[index(RunWork::kGrid)] = {.every = run.sample_every,
+                                   .at_end = true,
+                                   .computes = true,
+                                   .steps = as_steps(run.sample_count, sizes.grid)};
+  kinds_[index(RunWork::kEvaluation)] = {.every = run.eval_every,
+                                         .at_end = true,
+                                         .computes = true,
+                                         .steps = as_steps(run.eval_n, sizes.evaluation)};
+  kinds_[index(RunWork::kValidation)] = {.every = sizes.validate_every,
+                                         .at_end = true,
+                                         .computes = true,
+                                         .steps = as_steps(sizes.validation, 1)};
 }
 
 void Forecast::took(RunWork work, double seconds) {
   if (work != RunWork::kStep) {
-    kinds_[index(work)].seconds = seconds;
+    Kind& kind = kinds_[index(work)];
+    if (!kind.computes)
+      kind.seconds = seconds;
+    else if (count_ > 0)
+      kind.steps = seconds / seconds_per_step();
     return;
   }
   if (++count_ == 1) {
     first_ = seconds;
     return;
   }
-  if (count_ > 2) seconds = std::min(seconds, kLongestStep * sum_ / weight_);
-  sum_ = decay_ * sum_ + seconds;
-  weight_ = decay_ * weight_ + 1;
+  if (count_ > 2) seconds = std::min(seconds, kLongestStep * mean_);
+  // Of all steps at first, and of the last ones when there are enough.
+  weight_ = std::min(weight_ + 1, averaged_);
+  mean_ += (seconds - mean_) / weight_;
 }
 
 void Forecast::average_over(int64_t steps) {
-  decay_ = 1 - 1 / static_cast<double>(std::max(steps, kFewestAveraged));
+  averaged_ = static_cast<double>(std::max(steps, kFewestAveraged));
 }
 
 bool Forecast::is_settled() const { return count_ >= kLeastSteps; }
 
-double Forecast::seconds_per_step() const { return count_ == 1 ? first_ : sum_ / weight_; }
+double Forecast::seconds_per_step() const { return count_ == 1 ? first_ : mean_; }
 
 double Forecast::seconds_between(int64_t done, int64_t last) const {
   const double step = seconds_per_step();
@@ -67,7 +78,7 @@ double Forecast::seconds_between(int64_t done, int64_t last) const {
     const int64_t until = kind.at_end ? last - 1 : last;
     const int64_t times =
         std::max<int64_t>(until / kind.every - (done - 1) / kind.every, 0) + (kind.at_end ? 1 : 0);
-    seconds += static_cast<double>(times) * kind.seconds.value_or(kind.steps * step);
+    seconds += static_cast<double>(times) * (kind.seconds + kind.steps * step);
   }
   return seconds;
 }

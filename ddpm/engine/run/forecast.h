@@ -14,10 +14,11 @@ enum class RunWork { kStep, kSave, kSnapshot, kPowerAverages, kGrid, kEvaluation
 
 // The steps that are left are taken to be as fast as the last ones, about 50 of them. A step that
 // takes more than ten times as long as their mean counts as ten times the mean: the machine may
-// have stood still for once. Everything else is taken to last as long as the last of its kind.
-// Before the first grid, evaluation and validation, their time is computed from that of a step: a
-// forward pass over a picture takes about a third of what a training step takes for it. That of the
-// first save is given. The rest counts as nothing before the first of its kind.
+// have stood still for once. A grid, an evaluation and a validation take as many steps' time as the
+// last of their kind, because they compute too. Before the first, a forward pass over a picture is
+// taken to need about a third of what a training step needs for it. What is written lasts as long
+// as the last of its kind. The time of the first save is given, that of the others counts as
+// nothing.
 class Forecast {
  public:
   Forecast() = default;
@@ -32,7 +33,7 @@ class Forecast {
   Forecast(const TrainOptions& options, const Sizes& sizes);
 
   void took(RunWork work, double seconds);
-  // The last ones are from now on about as many as this, but at least 50.
+  // The last ones are from now on about as many as this, but at least 8.
   void average_over(int64_t steps);
 
   // Whether there were three steps, so that their time is known well.
@@ -50,8 +51,10 @@ class Forecast {
     int64_t every = 0;
     // Once more after the last step.
     bool at_end = false;
-    // Of the last one, or computed from the time of a step.
-    std::optional<double> seconds;
+    // Of the last one.
+    double seconds = 0;
+    // The same as a number of steps, if it computes as they do. `seconds` is then 0.
+    bool computes = false;
     double steps = 0;
   };
 
@@ -63,9 +66,9 @@ class Forecast {
   // The first step prepares what later steps reuse, so it counts only until the second.
   double first_ = 0;
   int64_t count_ = 0;
-  double sum_ = 0, weight_ = 0;
-  // Each step counts less than the one after it by this factor.
-  double decay_ = 0.98;
+  double mean_ = 0, weight_ = 0;
+  // The mean is over about this many steps.
+  double averaged_ = 50;
 };
 
 }  // namespace ddpm

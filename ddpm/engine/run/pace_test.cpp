@@ -120,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
         Machine{"halves", [](double now) { return now < 500 ? 0.5 : 1.0; }, 1.7},
         Machine{"doubles", [](double now) { return now < 500 ? 1.0 : 0.5; }, 1.6},
         Machine{"busy_for_a_while", [](double now) { return now > 300 && now < 400 ? 2.0 : 0.2; },
-                4},
+                5},
         Machine{"busy_at_the_end", [](double now) { return now < 990 ? 0.2 : 2.0; }, 6},
         Machine{"idle_at_the_end", [](double now) { return now < 900 ? 2.0 : 0.2; }, 2},
         Machine{"stalls", [](double now) { return now > 500 && now < 501 ? 300.0 : 0.5; }, 2.1},

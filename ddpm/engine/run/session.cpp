@@ -30,8 +30,9 @@
 namespace ddpm {
 namespace {
 
-// Bytes per second of a usual disk, until the first save is measured.
-constexpr double kSaveSpeed = 2e8;
+// Until the first save is measured: the bytes per second of a usual disk, and the seconds for the
+// curve of the loss.
+constexpr double kSaveSpeed = 2e8, kCurveSeconds = 0.1;
 
 }  // namespace
 
@@ -151,11 +152,12 @@ void RunSession::make_trainer() {
   averaged_ = trainer_->averaged_network();
   const Process process(trainer_->config().process);
   const auto passes = [&](int64_t steps) { return completed({.steps = steps}, process).steps; };
-  forecast_ = Forecast(options_, {.grid = passes(options_.run.sample_steps),
-                                  .evaluation = passes(0),
-                                  .validation = validation_ ? validation_->count() : 0,
-                                  .validate_every = validate_every_,
-                                  .save_seconds = static_cast<double>(save_bytes()) / kSaveSpeed});
+  forecast_ = Forecast(
+      options_, {.grid = passes(options_.run.sample_steps),
+                 .evaluation = passes(0),
+                 .validation = validation_ ? validation_->count() : 0,
+                 .validate_every = validate_every_,
+                 .save_seconds = kCurveSeconds + static_cast<double>(save_bytes()) / kSaveSpeed});
 }
 
 void RunSession::begin() {
