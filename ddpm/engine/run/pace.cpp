@@ -14,6 +14,9 @@ namespace {
 constexpr double kOfBudget = 0.01, kOfTimeLeft = 0.1;
 // Before the time of steps is known well, it is used only if the end is this near.
 constexpr int64_t kNear = 2;
+// The save and the grid at the end cannot be cut short, and a machine may become busy meanwhile. So
+// this share of their time is kept besides it, but at most this share of the budget.
+constexpr double kKeptOfEnd = 0.25, kKeptOfBudget = 0.01;
 // The speed is measured over this share of all steps.
 constexpr int64_t kPartsOfSteps = 32;
 
@@ -98,7 +101,8 @@ double Pace::decayed(int64_t start, int64_t step) const {
 
 void Pace::plan(int64_t step, double elapsed, Forecast& forecast) {
   if (!budget_ || (has_plan() && step >= last_step())) return;
-  const double left = *budget_ - elapsed;
+  const double end = forecast.seconds_left(step, step).value_or(0);
+  const double left = *budget_ - elapsed - std::min(kKeptOfEnd * end, kKeptOfBudget * *budget_);
   // Without a measured step, all so far were skipped.
   const std::optional<int64_t> fit = left > 0 ? forecast.steps_in(left, step) : 0;
   const bool settled = forecast.is_settled();
@@ -109,8 +113,7 @@ void Pace::plan(int64_t step, double elapsed, Forecast& forecast) {
     return;
   }
   if (settled && settled_ && has_plan()) {
-    const double to_last_step = left - forecast.seconds_left(step, step).value_or(0);
-    const double most = std::min(kOfBudget * *budget_, kOfTimeLeft * std::max(to_last_step, 0.0));
+    const double most = std::min(kOfBudget * *budget_, kOfTimeLeft * std::max(left - end, 0.0));
     if (age < most) return;
   }
   settled_ = settled;
