@@ -4,12 +4,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
+#include <cmath>
 #include <optional>
 #include <utility>
 
 #include "ddpm/base/duration.h"
 #include "ddpm/base/error.h"
+#include "ddpm/base/text.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/trainer.h"
@@ -18,14 +19,17 @@
 namespace ddpm {
 namespace {
 
-// The share of the budget that the measurements of networks may take.
-constexpr double kMeasuring = 0.02;
-// The share of the budget that is left for steps, beside saves, grids and measurements.
-constexpr double kForSteps = 0.95;
+// The share of the time that one measurement of a network may take.
+constexpr double kMeasuring = 0.01;
+// The share of the time that is left for steps, beside saves, grids and measurements.
+constexpr double kForSteps = 0.9;
 // With fewer steps than this the batch is halved, down to the smallest one.
 constexpr int64_t kFewSteps = 1000, kSmallestBatch = 16;
-// After so many steps of the budget, and seconds at most, the training is saved.
-constexpr double kSavesInBudget = 20, kGridsInBudget = 10, kLongestUnsaved = 1800;
+// Saves and grids in the whole time, and the fewest and the most seconds between them.
+constexpr double kSaves = 20, kShortestUnsaved = 10, kLongestUnsaved = 1800;
+constexpr double kGrids = 10, kShortestWithoutGrid = 30;
+// The share of the steps over which the learning rate may rise.
+constexpr double kWarmup = 0.05;
 
 // A size of network_sizes(), and the fewest pictures that it must see to be better than the size
 // before it. That of small is measured (docs/recipes.md); those of base and large are estimates.
@@ -65,7 +69,9 @@ class Planner {
     return training_bytes(model, plan_.options.optimizer) < available_to_tensors().bytes;
   }
   Speed speed_of(const ModelConfig& model) {
-    const double seconds = timer_(model, training());
+    const double seconds =
+        timer_(model, training(),
+               {.seconds = kMeasuring * request_.seconds, .stopping = request_.stopping});
     const double steps = kForSteps * request_.seconds / seconds;
     return {.seconds = seconds, .steps = static_cast<int64_t>(steps)};
   }
@@ -117,10 +123,6 @@ void Planner::choose_network() {
     }
     best = &size;
     speed_ = speed;
-    if (4 * speed.seconds > kMeasuring * request_.seconds) {
-      why_no_larger = "measuring a larger one would take too much of the budget";
-      break;
-    }
   }
   set_network_size(plan_.options.network, best->name, model_.height, model_.width);
   model_ = resized(model_, *best);
@@ -157,16 +159,18 @@ void Planner::choose_averages() {
 void Planner::choose_saves() {
   RunOptions& run = plan_.options.run;
   const auto steps = static_cast<double>(speed_.steps);
-  const double unsaved = std::min(request_.seconds / kSavesInBudget, kLongestUnsaved);
+  const double unsaved = std::clamp(request_.seconds / kSaves, kShortestUnsaved, kLongestUnsaved);
   const auto every = [&](double seconds) {
     return std::max<int64_t>(static_cast<int64_t>(steps * seconds / request_.seconds), 1);
   };
   if (!chosen("save_every")) run.save_every = every(unsaved);
-  if (!chosen("sample_every")) run.sample_every = every(request_.seconds / kGridsInBudget);
+  if (!chosen("sample_every"))
+    run.sample_every = every(std::max(request_.seconds / kGrids, kShortestWithoutGrid));
 }
 
 TrainingPlan Planner::make() {
   if (network_is_chosen() || !has_sizes(plan_.options.network)) {
+    require_memory_for_training(model_, training(), 0);
     speed_ = speed_of(model_);
   } else {
     choose_network();
@@ -174,12 +178,17 @@ TrainingPlan Planner::make() {
   if (!chosen("batch") && !chosen("micro_batch")) choose_batch();
   if (speed_.steps < 1) {
     fail_usage("train",
-               fmt::format("a step takes {}, so the budget of {} is too short; {} would allow a "
-                           "hundred, and a smaller --size or --model-size takes less time",
-                           duration_text(speed_.seconds), duration_text(request_.seconds),
-                           duration_text(100 * speed_.seconds / kForSteps)));
+               fmt::format("a step takes {:.2g} s, but only {:.2g} s of the budget are left for "
+                           "training; {} would allow a hundred steps, and a smaller --size or "
+                           "--model-size takes less time",
+                           speed_.seconds, request_.seconds,
+                           duration_text(std::ceil(100 * speed_.seconds / kForSteps))));
   }
   if (!chosen("average_halflife") && !chosen("ema_decay")) choose_averages();
+  if (!chosen("lr_warmup")) {
+    const auto most = static_cast<int64_t>(kWarmup * static_cast<double>(speed_.steps));
+    training().lr_warmup = std::min(training().lr_warmup, most);
+  }
   choose_saves();
   const double seen = static_cast<double>(speed_.steps * training().batch);
   plan_.reasons.insert(plan_.reasons.begin(),
@@ -189,7 +198,7 @@ TrainingPlan Planner::make() {
   return std::move(plan_);
 }
 
-Batch noise_batch(const ModelConfig& model, int64_t batch) {
+Batch black_pictures(const ModelConfig& model, int64_t batch) {
   Batch pictures(Tensor::zeros({batch, model.height, model.width, model.network.channels()}));
   if (model.network.classes() > 0) pictures.labels = Tensor::zeros({batch});
   if (model.network.condition_channels() > 0) {
@@ -199,21 +208,37 @@ Batch noise_batch(const ModelConfig& model, int64_t batch) {
   return pictures;
 }
 
-}  // namespace
-
-double measure_step(const ModelConfig& config, const OptimizerOptions& options) {
+// The mean time of so many steps after the first, which prepares what later ones reuse. Of fewer,
+// or of the first alone, if the limit is reached.
+double mean_step(const ModelConfig& config, const OptimizerOptions& options, int steps,
+                 const TimerLimit& limit) {
   using Clock = std::chrono::steady_clock;
-  constexpr int kSteps = 3;
-  Trainer trainer(options, config, [&](int64_t) { return noise_batch(config, options.batch); });
-  double fastest = std::numeric_limits<double>::infinity();
-  // The first step prepares what later ones reuse.
-  for (int step = 0; step <= kSteps; ++step) {
+  Trainer trainer(options, config, [&](int64_t) { return black_pictures(config, options.batch); });
+  double first = 0, sum = 0;
+  int done = 0;
+  while (done <= steps) {
     const Clock::time_point begin = Clock::now();
     trainer.step();
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    if (step > 0) fastest = std::min(fastest, seconds);
+    (done++ == 0 ? first : sum) += seconds;
+    if (first + sum > limit.seconds || (limit.stopping && limit.stopping())) break;
   }
-  return fastest;
+  return done > 1 ? sum / (done - 1) : first;
+}
+
+}  // namespace
+
+double measure_step(const ModelConfig& config, const OptimizerOptions& options,
+                    const TimerLimit& limit) {
+  constexpr int64_t kFewPictures = 4;
+  constexpr int kSteps = 3;
+  OptimizerOptions quick = options;
+  quick.update = {};
+  quick.batch = std::min(options.batch, kFewPictures);
+  const double estimate = mean_step(config, quick, 1, limit) * static_cast<double>(options.batch) /
+                          static_cast<double>(quick.batch);
+  if ((kSteps + 1) * estimate > limit.seconds) return estimate;
+  return mean_step(config, options, kSteps, limit);
 }
 
 TrainingPlan plan_training(const TrainOptions& options, const ModelConfig& model,

@@ -28,9 +28,12 @@ Pace::Line Pace::Line::read(const JsonObject& object) {
                   .budget = value_in<double>(object, "budget"),
                   .progress = value_in<double>(object, "progress"),
                   .steps_left = value_in<int64_t>(object, "steps_left")};
+  // Seconds of a hundred years.
+  constexpr double kLongest = 3.2e9;
   const auto is_count = [](int64_t count) { return count >= 0 && count <= kMostTrainedSteps; };
   if (!is_count(line.step) || !is_count(line.steps_left) || !(line.elapsed >= 0) ||
-      !(line.budget > 0) || !(line.progress >= 0 && line.progress <= 1))
+      !(line.elapsed <= kLongest) || !(line.budget > 0 && line.budget <= kLongest) ||
+      !(line.progress >= 0 && line.progress <= 1))
     fail("train", "a line of clock.jsonl has values that cannot be");
   return line;
 }
@@ -130,11 +133,13 @@ void Pace::require_plan(int64_t step, double elapsed, const Forecast& forecast) 
   add(step, elapsed, static_cast<double>(step) / static_cast<double>(step + fit), fit);
 }
 
-// As the newest plan has it that can tell, or the mean so far.
+// As the newest plan has it that can tell, or the mean so far. A plan near the end cannot: its time
+// is mostly that of the last save and grid.
 double Pace::steps_per_second() const {
+  constexpr double kFarFromEnd = 0.1;
   for (auto each = lines_.rbegin(); each != lines_.rend(); ++each) {
     const Line& line = each->second;
-    if (line.steps_left > 0 && line.budget > line.elapsed)
+    if (line.steps_left > 0 && line.budget - line.elapsed >= kFarFromEnd * line.budget)
       return static_cast<double>(line.steps_left) / (line.budget - line.elapsed);
   }
   return static_cast<double>(newest().step) / std::max(newest().elapsed, 1e-6);
