@@ -23,13 +23,24 @@ def mix_seed(a, b):
     return z ^ (z >> 31)
 
 
-def _bits(seed, stream, count):
-    """[4][count / 4], rounded up: 32 random bits each"""
-    index = np.arange(-(-count // 4), dtype=np.uint64)
+def _blocks(seed, stream, index):
+    """[4] arrays of 32 random bits each, for the blocks of this index"""
     words = [np.uint64(word) for word in (stream & 0xFFFFFFFF, stream >> 32)]
     key = [np.uint64(word) for word in (seed & 0xFFFFFFFF, seed >> 32)]
     zeros = np.zeros_like(index)
     return _philox4x32([index & _MASK, index >> _SHIFT, zeros + words[0], zeros + words[1]], key)
+
+
+def _bits(seed, stream, count):
+    """[4][count / 4], rounded up: 32 random bits each"""
+    return _blocks(seed, stream, np.arange(-(-count // 4), dtype=np.uint64))
+
+
+def below(seed, stream, bounds, positions):
+    """[N] integers: the one at positions[n] is uniform in 0 ... bounds[n] - 1, bounds[n] < 2^32"""
+    high, low, *_ = _blocks(seed, stream, np.asarray(positions, np.uint64))
+    bounds = np.asarray(bounds, np.uint64)
+    return ((high * bounds + (low * bounds >> _SHIFT)) >> _SHIFT).astype(np.int64)
 
 
 def uniform(seed, stream, count):
