@@ -296,16 +296,25 @@ bool learns_usable_classes(const Flags& flags, const TrainingFlags& training) {
 }
 
 // With a budget of time: what the user has not chosen is chosen by plan_training().
-RunPlanner planner(const Flags& flags, const TrainingFlags& training) {
+RunPlanner planner(const Flags& flags, const TrainingFlags& training, const RunRequest& request) {
   const std::optional<Budget> budget = parse_budget(training.options.optimizer.budget);
   if (!budget || !budget->seconds) return nullptr;
-  const auto chosen = [&](std::string_view field) {
-    return training.chosen(flags, field) || (field == "dim" && flags.given("model-size"));
+  // The tutorial's recipe stays as it is.
+  const bool keeps_recipe = training.options.recipe == "tutorial";
+  const auto chosen = [&flags, &training, keeps_recipe](std::string_view field) {
+    return keeps_recipe || training.chosen(flags, field) ||
+           (field == "dim" && flags.given("model-size"));
   };
-  return [seconds = *budget->seconds, chosen](const TrainOptions& options, const ModelConfig& model,
-                                              int64_t pictures) {
-    TrainingPlan plan =
-        plan_training(options, model, {.seconds = seconds, .pictures = pictures, .chosen = chosen});
+  return [seconds = *budget->seconds, begin = request.begin, chosen, &stop = stop_on_signals()](
+             const TrainOptions& options, const ModelConfig& model, int64_t pictures) {
+    const std::chrono::duration<double> used = std::chrono::steady_clock::now() - begin;
+    say("measuring how long a step takes\n");
+    TrainingPlan plan = plan_training(options, model,
+                                      {.seconds = std::max(seconds - used.count(), 0.001),
+                                       .pictures = pictures,
+                                       .chosen = chosen,
+                                       .stopping = [&stop] { return stop.load(); }});
+    if (stop) throw Interrupted("[train] interrupted before the first step; nothing was written");
     say(fmt::format("plan for {}:\n", duration_text(seconds)));
     for (const std::string& reason : plan.reasons) say(fmt::format("  {}\n", reason));
     return std::move(plan.options);
@@ -361,7 +370,8 @@ Action train_command(Flags& flags) {
     refuse_two_ends(flags, options, run.resume);
     warn_of_idle_flags(flags, options, run.usable_classes);
     if (options.run.threads > 0) set_num_threads(static_cast<int>(options.run.threads));
-    return Training(options, run, run.resume ? nullptr : planner(flags, request->training)).run();
+    return Training(options, run, run.resume ? nullptr : planner(flags, request->training, run))
+        .run();
   };
 }
 

@@ -104,7 +104,7 @@ void fit_attentions(NetworkConfig& network) {
 
 void ModelSizeFlag::declare(Flags& flags) {
   flags.add("model-size", name,
-            "gives dim, dim-mults, heads and dim-head, of which each flag wins over it",
+            "gives dim, dim-mults and the attentions, of which each flag wins over it",
             bars(names_of(network_sizes())));
 }
 

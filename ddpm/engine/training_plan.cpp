@@ -10,7 +10,6 @@
 
 #include "ddpm/base/duration.h"
 #include "ddpm/base/error.h"
-#include "ddpm/base/text.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/trainer.h"
@@ -195,6 +194,11 @@ TrainingPlan Planner::make() {
                        fmt::format("about {} steps of {} pictures in {}: each picture {:.2g} times",
                                    speed_.steps, training().batch, duration_text(request_.seconds),
                                    seen / static_cast<double>(request_.pictures)));
+  constexpr int64_t kUseful = 100;
+  if (speed_.steps < kUseful) {
+    say(fmt::format("so few steps draw little more than noise; {} would allow {}",
+                    duration_text(std::ceil(kUseful * speed_.seconds / kForSteps)), kUseful));
+  }
   return std::move(plan_);
 }
 

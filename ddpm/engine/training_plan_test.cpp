@@ -22,19 +22,19 @@ class Plan : public ::testing::Test {
  protected:
   TrainingPlan make(double seconds, const Names& chosen = {}) {
     ModelConfig model = options_.model_config(side_, side_, 3);
-    return plan_training(options_, model,
-                         {.seconds = seconds,
-                          .pictures = 1000,
-                          .chosen =
-                              [&](std::string_view field) {
-                                return std::find(chosen.begin(), chosen.end(), field) !=
-                                       chosen.end();
-                              }},
-                         [this](const ModelConfig& config, const OptimizerOptions& training) {
-                           ++measured_;
-                           const double flops = estimate_cost(config, 1).forward_flops;
-                           return flops * static_cast<double>(training.batch) / speed_;
-                         });
+    return plan_training(
+        options_, model,
+        {.seconds = seconds,
+         .pictures = 1000,
+         .chosen =
+             [&](std::string_view field) {
+               return std::find(chosen.begin(), chosen.end(), field) != chosen.end();
+             }},
+        [this](const ModelConfig& config, const OptimizerOptions& training, const TimerLimit&) {
+          ++measured_;
+          const double flops = estimate_cost(config, 1).forward_flops;
+          return flops * static_cast<double>(training.batch) / speed_;
+        });
   }
   static int64_t dim_of(const TrainingPlan& plan) {
     return plan.options.network.get<tutorial::UnetConfig>()->dim;
@@ -105,14 +105,38 @@ TEST_F(Plan, TheReasonsNameStepsNetworkAndAverage) {
 TEST_F(Plan, ATimeTooShortForOneStepIsRefused) {
   speed_ = 1e5;
   const std::string message = test::refusal([&] { make(1); });
-  EXPECT_NE(message.find("budget of 1s is too short"), std::string::npos) << message;
+  EXPECT_NE(message.find("only 1 s of the budget are left"), std::string::npos) << message;
 }
 
-TEST(MeasureStep, TakesTimeAndLeavesNothing) {
+TEST_F(Plan, TheLearningRateRisesOverATwentiethOfTheStepsAtMost) {
+  EXPECT_EQ(make(600).options.optimizer.lr_warmup, 100);
+  speed_ = 2e9;
+  EXPECT_LT(make(600).options.optimizer.lr_warmup, 100);
+  EXPECT_EQ(make(600, {"lr_warmup"}).options.optimizer.lr_warmup, 100);
+}
+
+TrainOptions one_level() {
   TrainOptions options;
   options.network = tutorial::UnetConfig{.dim = 8, .dim_mults = {1}, .groups = 2};
   options.optimizer.batch = 2;
-  EXPECT_GT(measure_step(options.model_config(8, 8, 3), options.optimizer), 0);
+  return options;
+}
+
+// A batch as large as this would take minutes.
+TEST(MeasureStep, AnEstimateIsEnoughWhereAStepTakesTooLong) {
+  TrainOptions options = one_level();
+  const ModelConfig model = options.model_config(8, 8, 3);
+  options.optimizer.batch = int64_t{1} << 20;
+  EXPECT_GT(measure_step(model, options.optimizer, {.seconds = 1e-6}), 1);
+}
+
+TEST(MeasureStep, AStopIsObeyedAfterAStep) {
+  const TrainOptions options = one_level();
+  int asked = 0;
+  measure_step(options.model_config(8, 8, 3), options.optimizer,
+               {.seconds = 1e6, .stopping = [&] { return ++asked > 0; }});
+  // Once in each of both measurements.
+  EXPECT_EQ(asked, 2);
 }
 
 }  // namespace
