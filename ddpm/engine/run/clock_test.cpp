@@ -5,44 +5,19 @@
 
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <set>
 
 #include "ddpm/data/dataset.h"
 #include "ddpm/engine/power_averages.h"
 #include "ddpm/engine/run/line_log.h"
+#include "ddpm/engine/run/pace.h"
 #include "ddpm/engine/run/run_test_support.h"
 
 namespace ddpm {
 namespace {
 
 using ::testing::HasSubstr;
-
-// Pictures that take time.
-class SlowPictures : public Pictures {
- public:
-  explicit SlowPictures(std::function<bool()> load) : load_(std::move(load)) {}
-  int64_t size() const override { return 6; }
-  ImageSize image_size() const override { return {8, 8}; }
-  int64_t channels() const override { return 1; }
-  std::string name() const override { return "slow"; }
-  DataFingerprint fingerprint() const override { return {}; }
-  Batch batch(const BatchPlan& plan) const override {
-    const auto count = static_cast<int64_t>(plan.indices.size());
-    Tensor images({count, 8, 8, 1});
-    for (int64_t i = 0; i < images.elements(); ++i) {
-      images.f32()[i] = std::sin(static_cast<float>(plan.indices[static_cast<size_t>(i / 64)] + i));
-    }
-    // Those of a step, not of a validation.
-    if (count == 2 && !load_()) images.f32()[5] = std::numeric_limits<float>::quiet_NaN();
-    return images;
-  }
-
- private:
-  // Returns false if the batch is faulty.
-  std::function<bool()> load_;
-};
 
 class ClockRun : public test::RunTest {
  protected:
@@ -69,7 +44,9 @@ class ClockRun : public test::RunTest {
     now_ = 0;
     const PictureLoader load = [this](const PictureRequest&) {
       now_ += load_seconds_;
-      return std::make_shared<SlowPictures>([this] {
+      return std::make_shared<test::ProgramPictures>([this](const BatchPlan& plan) {
+        // Of a step, not of a validation.
+        if (plan.indices.size() != 2) return true;
         now_ += step_seconds_(total_ + now_);
         return !faulty_.contains(++batches_);
       });
@@ -249,6 +226,30 @@ TEST_F(ClockRun, ASmallerBudgetEndsSooner) {
   EXPECT_EQ(steps_, 40 + (60 - 48 - 3));
 }
 
+TEST_F(ClockRun, ASessionWithoutAStepCountsToo) {
+  train("a", 45);
+  open("a")->finish();
+  const double before = value_in<double>(last_line("a"), "elapsed");
+  now_ = 0;
+  {
+    const auto run = open("a");
+    now_ += 10;
+    run->finish();
+  }
+  EXPECT_NEAR(value_in<double>(last_line("a"), "elapsed"), before + load_seconds_ + 10, 1e-3);
+}
+
+TEST_F(ClockRun, ABudgetThatIsUsedUpBeforeAnythingWasSavedIsTold) {
+  options_.run.save_every = 1000;
+  train("a", 95);
+  load_seconds_ = 5;
+  train("a");
+  EXPECT_EQ(steps_, 1);
+  EXPECT_THAT(warnings_, HasSubstr("the budget of 1m40s is used up although no step was saved, so "
+                                   "only one step is done; a larger --budget gives the run more "
+                                   "time"));
+}
+
 TEST_F(ClockRun, ThePlanIsShown) {
   const auto run = open("a");
   EXPECT_EQ(run->snapshot().wanted_steps, 0);
@@ -260,8 +261,7 @@ TEST_F(ClockRun, ThePlanIsShown) {
   for (int i = 0; i < 40; ++i) run->step();
   EXPECT_EQ(run->snapshot().wanted_steps, 97);
   EXPECT_EQ(metrics_.planned_steps, 97);
-  // Not exactly, as an earlier plan had 96 steps.
-  EXPECT_NEAR(metrics_.progress, 41 / 97.0, 0.005);
+  EXPECT_EQ(metrics_.progress, Pace(log("a"), std::nullopt).progress(41));
   EXPECT_EQ(metrics_.seconds_left, 56);
   EXPECT_EQ(run->elapsed(), 44);
   while (!run->done()) run->step();

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <set>
 
@@ -45,30 +44,6 @@ TEST(Guard, DecidesAfterReadingAsBefore) {
   EXPECT_TRUE(Guard(folder.path()).skips(11));
 }
 
-// Pictures of which some hold NaN, in some of the steps.
-class FaultyPictures : public Pictures {
- public:
-  using Faulty = std::function<bool(const BatchPlan&)>;
-  explicit FaultyPictures(Faulty faulty) : faulty_(std::move(faulty)) {}
-  int64_t size() const override { return 6; }
-  ImageSize image_size() const override { return {8, 8}; }
-  int64_t channels() const override { return 1; }
-  std::string name() const override { return "faulty"; }
-  DataFingerprint fingerprint() const override { return {}; }
-  Batch batch(const BatchPlan& plan) const override {
-    const auto count = static_cast<int64_t>(plan.indices.size());
-    Tensor images({count, 8, 8, 1});
-    for (int64_t i = 0; i < images.elements(); ++i) {
-      images.f32()[i] = std::sin(static_cast<float>(plan.indices[static_cast<size_t>(i / 64)] + i));
-    }
-    if (faulty_(plan)) images.f32()[5] = std::numeric_limits<float>::quiet_NaN();
-    return images;
-  }
-
- private:
-  Faulty faulty_;
-};
-
 class GuardedRun : public test::RunTest {
  protected:
   GuardedRun() {
@@ -82,8 +57,8 @@ class GuardedRun : public test::RunTest {
   // not by the run, have faulty pictures. Returns the error, if one ended it.
   std::string train(const std::string& name, const std::set<int>& faulty, int most = 100) {
     int calls = 0;
-    const auto pictures = std::make_shared<FaultyPictures>(
-        [&](const BatchPlan&) { return faulty.contains(++calls); });
+    const auto pictures = std::make_shared<test::ProgramPictures>(
+        [&](const BatchPlan&) { return !faulty.contains(++calls); });
     RunObserver observer;
     observer.warned = [this](const std::string& text) { warnings_ += text + "\n"; };
     return test::message_of([&] {
@@ -119,9 +94,9 @@ TEST_F(GuardedRun, ABadStepIsSkippedAndItsPicturesAreNamed) {
 TEST_F(GuardedRun, PicturesAreNumberedAmongAll) {
   options_.data.validation = 0.5;
   BatchPlan faulty;
-  const auto pictures = std::make_shared<FaultyPictures>([&](const BatchPlan& plan) {
+  const auto pictures = std::make_shared<test::ProgramPictures>([&](const BatchPlan& plan) {
     if (plan.indices.size() == 2) faulty = plan;
-    return plan.indices.size() == 2;
+    return plan.indices.size() != 2;
   });
   const auto run = Run::create(folder_ / "a", options_, pictures);
   ASSERT_LT(run->training_pictures(), 6);
@@ -193,7 +168,7 @@ TEST_F(GuardedRun, ALogThatAnotherRunLeftIsForgotten) {
   make_folder(folder_ / "a");
   Guard(folder_ / "a").returned(3, 0);
   const auto run = Run::create(folder_ / "a", options_,
-                               std::make_shared<FaultyPictures>([](auto&) { return false; }));
+                               std::make_shared<test::ProgramPictures>([](auto&) { return true; }));
   run->step();
   EXPECT_FALSE(exists(folder_ / "a/guard.jsonl"));
 }

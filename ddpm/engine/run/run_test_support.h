@@ -4,11 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ddpm/base/error.h"
@@ -27,6 +30,30 @@ namespace ddpm::test {
 inline tutorial::UnetConfig& unet_of(TrainOptions& options) {
   return *options.network.get<tutorial::UnetConfig>();
 }
+
+// Six grey pictures of 8x8 that a program makes. A batch holds a NaN if is_sound() returns false
+// for its plan.
+class ProgramPictures : public Pictures {
+ public:
+  using IsSound = std::function<bool(const BatchPlan& plan)>;
+  explicit ProgramPictures(IsSound is_sound) : is_sound_(std::move(is_sound)) {}
+  int64_t size() const override { return 6; }
+  ImageSize image_size() const override { return {8, 8}; }
+  int64_t channels() const override { return 1; }
+  std::string name() const override { return "a program"; }
+  DataFingerprint fingerprint() const override { return {}; }
+  Batch batch(const BatchPlan& plan) const override {
+    Tensor images({static_cast<int64_t>(plan.indices.size()), 8, 8, 1});
+    for (int64_t i = 0; i < images.elements(); ++i) {
+      images.f32()[i] = std::sin(static_cast<float>(plan.indices[static_cast<size_t>(i / 64)] + i));
+    }
+    if (!is_sound_(plan)) images.f32()[5] = std::numeric_limits<float>::quiet_NaN();
+    return images;
+  }
+
+ private:
+  IsSound is_sound_;
+};
 
 struct Session {
   std::string directory;
