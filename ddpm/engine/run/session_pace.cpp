@@ -113,6 +113,12 @@ void RunSession::go_on_by_the_clock() {
                     duration_text(*pace_->budget()), steps()));
     return;
   }
+  if (steps() == 0 && *elapsed() >= *pace_->budget()) {
+    warn(
+        fmt::format("the budget of {} is used up although no step was saved, so only one step is "
+                    "done; a larger --budget gives the run more time",
+                    duration_text(*pace_->budget())));
+  }
   const double rate = learning_rate_of_next_step();
   if (before == *pace_->budget() || rate == rate_before || steps() == 0) return;
   warn(
@@ -164,7 +170,8 @@ void RunSession::save_pace() {
 
 void RunSession::close_pace() {
   const std::optional<double> so_far = elapsed();
-  if (!so_far || steps() == first_step_) return;
+  // A complete run that is only opened again stays as it is.
+  if (!so_far || (steps() == first_step_ && done())) return;
   attempt("the time of the last steps was not written to clock.jsonl",
           [&] { pace_->close(steps(), *so_far); });
 }
