@@ -50,11 +50,18 @@ class SmoothLoss {
   double sum_ = 0;
 };
 
+void warn_of_idle_label_dropout() {
+  say("warning: --label-dropout changes nothing without classes; --classes or --labels give "
+      "some\n");
+}
+
 // The flags about the run.
 struct RunRequest {
   std::string directory;
   // A new run learns the classes of its pictures if there are some that are worth it.
   bool usable_classes = false;
+  // --label-dropout is given.
+  bool drops_labels = false;
   // Continue the existing run.
   bool resume = false;
   // A resumed run may continue with other pictures.
@@ -113,6 +120,8 @@ PictureLoader Training::pictures() {
     loading_.finish();
     constexpr size_t kNamed = 20;
     say(describe(report, pictures, kNamed));
+    if (request_.usable_classes && request_.drops_labels && pictures.class_names().empty())
+      warn_of_idle_label_dropout();
   };
   return pictures_from_source(events, request_.usable_classes);
 }
@@ -270,10 +279,9 @@ void refuse_two_ends(const Flags& flags, const TrainOptions& options, bool resum
 
 // Flags that the other options make meaningless.
 void warn_of_idle_flags(const Flags& flags, const TrainOptions& options, bool usable_classes) {
-  if (flags.given("label-dropout") && !options.data.wants_classes() && !usable_classes) {
-    say("warning: --label-dropout changes nothing without classes; --classes or --labels give "
-        "some\n");
-  }
+  // Whether there are usable classes, only the pictures tell.
+  if (flags.given("label-dropout") && !options.data.wants_classes() && !usable_classes)
+    warn_of_idle_label_dropout();
   if (flags.given("power-average-every") && options.optimizer.power_average == "none") {
     say("warning: --power-average-every changes nothing without --power-average\n");
   }
@@ -364,6 +372,7 @@ Action train_command(Flags& flags) {
     } else {
       request->training.apply_to_new(flags);
       run.usable_classes = learns_usable_classes(flags, request->training);
+      run.drops_labels = flags.given("label-dropout");
     }
     const TrainOptions& options = request->training.options;
     options.check();

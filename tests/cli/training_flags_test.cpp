@@ -273,9 +273,11 @@ TEST_F(TrainingFlags, ClassesThatAreWorthLearningAreLearntUnlessTheUserSaysOther
     more.insert(more.end(), kTiny.begin(), kTiny.end());
     return config_of(more)["classes"];
   };
-  EXPECT_EQ(learns({}), false);
+  EXPECT_EQ(learns({"--label-dropout", "0.2"}), false);
+  EXPECT_THAT(said_, HasSubstr("warning: --label-dropout changes nothing without classes"));
   for (const char* name : {"/cat", "/dog"}) make_pictures(pictures_ + name, 20);
-  EXPECT_EQ(learns({}), true);
+  EXPECT_EQ(learns({"--label-dropout", "0.2"}), true);
+  EXPECT_THAT(said_, Not(HasSubstr("warning: --label-dropout")));
   EXPECT_EQ(learns({"--no-classes"}), false);
   EXPECT_EQ(learns({"--recipe", "tutorial"}), false);
   EXPECT_EQ(learns({"--condition", "grey"}), false);
