@@ -194,6 +194,12 @@ TrainingPlan Planner::make() {
                        fmt::format("about {} steps of {} pictures in {}: each picture {:.2g} times",
                                    speed_.steps, training().batch, duration_text(request_.seconds),
                                    seen / static_cast<double>(request_.pictures)));
+  constexpr double kOften = 300;
+  if (seen > kOften * static_cast<double>(request_.pictures)) {
+    say("pictures seen so often may be learnt by heart; ddpm eval --neighbours FILE.png shows "
+        "copies, "
+        "and more pictures or a shorter budget make fewer");
+  }
   constexpr int64_t kUseful = 100;
   if (speed_.steps < kUseful) {
     say(fmt::format("so few steps draw little more than noise; {} would allow {}",

@@ -11,10 +11,10 @@ namespace ddpm {
 const std::vector<NetworkSize>& network_sizes() {
   // Times: ddpm bench --batch 16 --threads 1.
   static const std::vector<NetworkSize> sizes = {
-      {"tiny", 16, {1, 2, 4}, {0, 0, 0}, 623'827, 0.12},
-      {"small", 32, {1, 2, 4}, {0, 0, 1}, 2'519'395, 0.26},
+      {"tiny", 16, {1, 2, 4}, {0, 0, 0}, 623'827, 0.09},
+      {"small", 32, {1, 2, 4}, {0, 0, 1}, 2'519'395, 0.22},
       {"base", 64, {1, 2, 4, 8}, {0, 0, 1, 1}, 35'539'907, 1},
-      {"large", 128, {1, 2, 4, 8}, {0, 0, 1, 1}, 140'367'747, 3.4},
+      {"large", 128, {1, 2, 4, 8}, {0, 0, 1, 1}, 140'367'747, 3.7},
   };
   return sizes;
 }
