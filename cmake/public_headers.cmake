@@ -14,6 +14,7 @@ set(DDPM_PUBLIC_HEADERS
   ddpm/engine/model_config.h
   ddpm/engine/run/run.h
   ddpm/engine/train_options.h
+  ddpm/engine/training_plan.h
   ddpm/engine/training_recipe.h
   ddpm/nn/network_config.h
   ddpm/nn/network_size.h

@@ -14,6 +14,7 @@
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/run/run.h"
 #include "ddpm/engine/train_options.h"
+#include "ddpm/engine/training_plan.h"
 #include "ddpm/engine/training_recipe.h"
 #include "ddpm/nn/network_config.h"
 #include "ddpm/nn/network_size.h"

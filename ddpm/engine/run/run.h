@@ -151,9 +151,9 @@ struct SourceEvents {
 // worth it (SourceOptions::usable_classes), also if the options do not ask for classes.
 PictureLoader pictures_from_source(SourceEvents events = {}, bool usable_classes = false);
 
-// Chooses the options of a new run once its pictures are known, as plan_training() does. `model` is
-// that of the given options and the pictures, `pictures` the number of those that are learnt from.
-// It must not change the pictures' options.
+// Chooses the options of a new run once its pictures are known; plan_training() of training_plan.h
+// does so for a budget of time. `model` is that of the given options and the pictures, `pictures`
+// about the number of those that are learnt from. It must not change the pictures' options.
 using RunPlanner = std::function<TrainOptions(const TrainOptions& options, const ModelConfig& model,
                                               int64_t pictures)>;
 
