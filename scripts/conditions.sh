@@ -36,7 +36,8 @@ learn() {
     "$ddpm" train --out "$run" --resume --steps "$steps"
   else
     "$ddpm" train --recipe tutorial --data "$work/train" --condition "$2" --out "$run" --size 32 --channels 3 --dim 32 \
-      --dim-mults 1,2,4 --batch 16 --lr 1e-3 --ema-decay 0.995 --objective v --flip --steps "$steps" --save-every 250 --sample-every 500
+      --dim-mults 1,2,4 --batch 16 --lr 1e-3 --ema-decay 0.995 --objective v --flip --steps "$steps" --save-every 250 \
+      --sample-every 500
   fi
   "$ddpm" sample "$run" --input "$work/test" --size 32 --seed 3 --columns 4 --scale 2 --out "demo/$1.png"
 }
