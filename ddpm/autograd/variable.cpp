@@ -73,9 +73,12 @@ void Tape::backward(const Variable& output, Tensor output_grad) {
   }
   output.slot()->accumulate(std::move(output_grad));
   while (!closures_.empty()) {
-    const std::function<void()> closure = std::move(closures_.back());
-    closures_.pop_back();
-    closure();
+    {
+      const std::function<void()> closure = std::move(closures_.back());
+      closures_.pop_back();
+      closure();
+    }
+    if (after_each_) after_each_();
   }
 }
 

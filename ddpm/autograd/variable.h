@@ -110,6 +110,9 @@ class Tape {
   // recorded or the shapes differ.
   void backward(const Variable& output, Tensor output_grad);
 
+  // backward() calls this after each closure, when nothing of the closure is left.
+  void after_each_closure(std::function<void()> call) { after_each_ = std::move(call); }
+
   // The number of closures that the tape holds now.
   size_t size() const { return closures_.size(); }
 
@@ -123,6 +126,7 @@ class Tape {
 
  private:
   std::vector<std::function<void()>> closures_;
+  std::function<void()> after_each_;
 };
 
 }  // namespace ddpm

@@ -22,7 +22,7 @@ class DryTraining {
 
   Trainer& trainer() { return trainer_; }
   // What the chunks that are not run would add: their pictures, and one more sum of gradients for
-  // each further power of GradientSum::kGroup.
+  // each further power of kGradientGroup.
   int64_t bytes_of_further_chunks();
 
  private:

@@ -183,7 +183,7 @@ StepMetrics Trainer::step() {
   const Batch pictures = batches_(steps_);
   StepMetrics metrics{.step = steps_ + 1};
   const auto skipped = [&](const char* what, double value) {
-    sum_.clear();
+    sum_.restart();
     ++steps_;
     // The sign of NaN says nothing.
     metrics.skipped = fmt::format("{} {}", what, std::isnan(value) ? std::abs(value) : value);
@@ -230,7 +230,7 @@ void Trainer::restart() {
   }
   for (StateTensor& state : optimizer_->state())
     state.tensor.copy_from(Tensor::zeros(state.tensor.shape(), state.tensor.device()));
-  sum_.clear();
+  sum_.restart();
   optimizer_->set_steps(0);
   steps_ = 0;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "ddpm/kernels/backend.h"
 
@@ -31,9 +32,9 @@ void combine(const std::vector<Term>& terms, Tensor& y) {
 
 double norm_of(const Tensor& x) {
   const std::vector<Tensor> tensors = {x};
-  double sum = 0;
-  backend_for(x.device()).run(op::SumOfSquares{.tensors = tensors, .sum = sum});
-  return std::sqrt(sum);
+  std::vector<double> sums;
+  backend_for(x.device()).run(op::SumOfSquares{.tensors = tensors, .sums = sums});
+  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
 }
 
 Tensor matrix_product(const Tensor& a, const Tensor& b) {

@@ -1,54 +1,92 @@
 #include "ddpm/optim/gradient_sum.h"
 
 namespace ddpm {
+namespace {
 
-std::vector<GradSlot> GradientSum::take_gradients() {
-  parts_ = 0;
-  std::vector<GradSlot> gradients(parameters_.size());
-  for (size_t i = 0; i < gradients.size(); ++i) {
-    if (parameters_[i].grad().defined()) gradients[i].accumulate(parameters_[i].slot()->take());
-  }
-  return gradients;
+Tensor sum_of(Tensor a, Tensor b) {
+  if (!a.defined()) return b;
+  if (!b.defined()) return a;
+  GradSlot sum;
+  sum.accumulate(std::move(a));
+  sum.accumulate(std::move(b));
+  return sum.take();
 }
 
-void GradientSum::add_to(Level& level, std::vector<GradSlot> more) {
-  ++level.count;
-  if (level.sum.empty()) {
-    level.sum = std::move(more);
+}  // namespace
+
+void OrderedSum::add(PartialSum next) {
+  if (!partial_.empty()) {
+    PartialSum& last = partial_.back();
+    const bool joins = last.level == next.level && last.begins_group() && next.count == 1 &&
+                       last.index + last.count == next.index;
+    if (joins) {
+      next.sum = sum_of(std::exchange(last.sum, {}), std::move(next.sum));
+      next.index = last.index;
+      next.count = last.count + 1;
+      partial_.pop_back();
+    }
+  }
+  if (next.count < kGradientGroup) {
+    partial_.push_back(std::move(next));
     return;
   }
-  for (size_t i = 0; i < more.size(); ++i) {
-    if (more[i].defined()) level.sum[i].accumulate(more[i].take());
+  add({.level = next.level + 1,
+       .index = next.index / kGradientGroup,
+       .count = 1,
+       .sum = std::move(next.sum)});
+}
+
+Tensor OrderedSum::total() {
+  Tensor total;
+  while (!partial_.empty()) {
+    total = sum_of(std::exchange(partial_.back().sum, {}), std::move(total));
+    partial_.pop_back();
   }
+  return total;
+}
+
+std::vector<PartialSum> partial_sums(int64_t first, int64_t count) {
+  OrderedSum sum;
+  for (int64_t part = first; part < first + count; ++part) sum.add({.index = part});
+  return sum.take();
+}
+
+void GradientSum::restart(int64_t first_part) {
+  next_ = first_part;
+  waiting_ = 0;
+  for (OrderedSum& sum : sums_) sum.take();
+  for (Variable& parameter : parameters_) parameter.clear_grad();
+}
+
+void GradientSum::move_gradient(size_t parameter, int64_t parts) {
+  const Variable& variable = parameters_[parameter];
+  PartialSum sum{.index = next_ - parts, .count = parts};
+  if (variable.grad().defined()) sum.sum = variable.slot()->take();
+  sums_[parameter].add(std::move(sum));
 }
 
 void GradientSum::add() {
-  if (++parts_ < kGroup) return;
-  std::vector<GradSlot> group = take_gradients();
-  for (size_t k = 0;; ++k) {
-    if (k == levels_.size()) levels_.emplace_back();
-    add_to(levels_[k], std::move(group));
-    if (levels_[k].count < kGroup) return;
-    group = std::exchange(levels_[k], {}).sum;
-  }
+  const bool waits = waiting_ > 0 || next_ % kGradientGroup == 0;
+  ++next_;
+  if (waits && ++waiting_ < kGradientGroup) return;
+  for (size_t i = 0; i < parameters_.size(); ++i) move_gradient(i, waits ? kGradientGroup : 1);
+  waiting_ = 0;
 }
 
 void GradientSum::finish() {
-  std::vector<GradSlot> sum;
-  if (parts_ > 0) sum = take_gradients();
-  for (Level& level : levels_) {
-    if (!sum.empty()) add_to(level, std::move(sum));
-    sum = std::exchange(level, {}).sum;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (waiting_ > 0) move_gradient(i, waiting_);
+    if (Tensor total = sums_[i].total(); total.defined())
+      parameters_[i].slot()->accumulate(std::move(total));
   }
-  for (size_t i = 0; i < sum.size(); ++i) {
-    if (sum[i].defined()) parameters_[i].slot()->accumulate(sum[i].take());
-  }
+  next_ = waiting_ = 0;
 }
 
-void GradientSum::clear() {
-  parts_ = 0;
-  levels_.clear();
-  for (Variable& parameter : parameters_) parameter.clear_grad();
+std::vector<PartialSum> GradientSum::take_last(size_t parameter) {
+  const int64_t before = std::exchange(next_, next_ + 1);
+  move_gradient(parameter, waiting_ + 1);
+  next_ = before;
+  return sums_[parameter].take();
 }
 
 }  // namespace ddpm

@@ -67,7 +67,7 @@ TEST(GradientSum, StartsAgainAfterTheEndAndAfterClear) {
     p.slot()->accumulate(Tensor::of({1}, {1}));
     sum.add();
   }
-  sum.clear();
+  sum.restart();
   EXPECT_FALSE(p.grad().defined());
   sum.finish();
   EXPECT_FALSE(p.grad().defined());
@@ -78,6 +78,53 @@ TEST(GradientSum, StartsAgainAfterTheEndAndAfterClear) {
     EXPECT_EQ(p.grad().values()[0], expected);
     p.slot()->clear();
   }
+}
+
+// The sum of the parts by ranks that have consecutive ones, which send each other what
+// GradientSum::take_last() gives.
+float sum_by_ranks(const std::vector<float>& parts, size_t ranks) {
+  OrderedSum all;
+  for (size_t rank = 0; rank < ranks; ++rank) {
+    const size_t begin = parts.size() * rank / ranks, end = parts.size() * (rank + 1) / ranks;
+    if (begin == end) continue;
+    const Variable p = parameter();
+    GradientSum sum({p});
+    sum.restart(static_cast<int64_t>(begin));
+    for (size_t part = begin; part < end; ++part) {
+      p.slot()->accumulate(Tensor::of({1}, {parts[part]}));
+      if (part + 1 < end) sum.add();
+    }
+    const std::vector<PartialSum> known =
+        partial_sums(static_cast<int64_t>(begin), static_cast<int64_t>(end - begin));
+    std::vector<PartialSum> partial = sum.take_last(0);
+    EXPECT_EQ(partial.size(), known.size());
+    for (size_t k = 0; k < partial.size(); ++k) {
+      EXPECT_EQ(partial[k].level, known[k].level);
+      EXPECT_EQ(partial[k].index, known[k].index);
+      EXPECT_EQ(partial[k].count, known[k].count);
+      all.add(std::move(partial[k]));
+    }
+  }
+  return all.total().values()[0];
+}
+
+TEST(GradientSum, HasTheSameBitsForAnyNumberOfRanks) {
+  std::vector<float> parts;
+  for (int n = 1; n <= 70; ++n) {
+    parts.push_back(std::sin(static_cast<float>(n)) * 1e3f);
+    const float alone = sum_of(parts);
+    for (const size_t ranks : {1, 2, 3, 4, 5, 8, 13, 64})
+      EXPECT_EQ(sum_by_ranks(parts, ranks), alone) << n << " parts, " << ranks << " ranks";
+  }
+}
+
+// A rank whose parts begin and end with a group sends one sum.
+TEST(GradientSum, SendsAsFewSumsAsTheOrderAllows) {
+  EXPECT_EQ(partial_sums(0, 16).size(), 1u);
+  EXPECT_EQ(partial_sums(4, 4).size(), 1u);
+  EXPECT_EQ(partial_sums(0, 3).size(), 1u);
+  EXPECT_EQ(partial_sums(2, 2).size(), 2u);
+  EXPECT_EQ(partial_sums(3, 6).size(), 3u);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "ddpm/kernels/backend.h"
 
@@ -18,15 +19,27 @@ Optimizer::Optimizer(std::vector<OptimizedParameter> parameters, const AdamOptio
     ema_.push_back(parameter.variable.value().clone());
 }
 
-double Optimizer::gradient_norm() const {
+std::vector<double> Optimizer::squared_norms() const {
+  std::vector<double> norms(parameters_.size());
+  std::vector<size_t> members;
   std::vector<Tensor> gradients;
-  for (const OptimizedParameter& parameter : parameters_) {
-    if (parameter.variable.grad().defined()) gradients.push_back(parameter.variable.grad());
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Tensor gradient = parameters_[i].variable.grad();
+    if (!gradient.defined()) continue;
+    members.push_back(i);
+    gradients.push_back(gradient);
   }
-  if (gradients.empty()) return 0;
-  double sum = 0;
-  backend_for(gradients.front().device()).run(op::SumOfSquares{.tensors = gradients, .sum = sum});
-  return std::sqrt(sum);
+  if (gradients.empty()) return norms;
+  std::vector<double> sums;
+  backend_for(gradients.front().device()).run(op::SumOfSquares{.tensors = gradients, .sums = sums});
+  // A device that only counts memory gives no sums.
+  for (size_t k = 0; k < sums.size(); ++k) norms[members[k]] = sums[k];
+  return norms;
+}
+
+double Optimizer::gradient_norm() const {
+  const std::vector<double> norms = squared_norms();
+  return std::sqrt(std::accumulate(norms.begin(), norms.end(), 0.0));
 }
 
 void Optimizer::step(double gradient_norm) {

@@ -63,8 +63,10 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  // The norm of all gradients together, before clipping. Parameters without a gradient count as
-  // zero.
+  // The square of the norm of each parameter's gradient. Parameters without a gradient have zero.
+  std::vector<double> squared_norms() const;
+  // The norm of all gradients together, before clipping: the root of the sum of squared_norms(),
+  // added in their order.
   double gradient_norm() const;
   // Applies and clears the gradients, and updates the averages. `gradient_norm` is the result of
   // gradient_norm(), or 0 if clipping is off. Parameters without a gradient are updated as with a

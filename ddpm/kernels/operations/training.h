@@ -174,12 +174,13 @@ struct ScaleByDeviation {
   Tensor& x;        // [N, H, W, C]
 };
 
-// The sum over all tensors of the squares of their elements, in double.
+// The sum of the squares of the elements of each tensor, in double. That of a tensor does not depend
+// on the others.
 struct SumOfSquares {
   static constexpr const char* kName = "sum_of_squares";
   const std::vector<Tensor>& tensors;
-  // On the host, complete when run() returns.
-  double& sum;
+  // One for each tensor. On the host, complete when run() returns.
+  std::vector<double>& sums;
 
   std::string shape() const { return std::to_string(tensors.size()) + " tensors"; }
 };

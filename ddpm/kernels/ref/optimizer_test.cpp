@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-
+#include <numeric>
 #include <vector>
 
 #include "ddpm/kernels/ref/ref_backend.h"
@@ -10,9 +10,10 @@ namespace ddpm {
 namespace {
 
 double sum_of_squares(Backend& on, const std::vector<Tensor>& tensors) {
-  double sum = NAN;
-  on.run(op::SumOfSquares{.tensors = tensors, .sum = sum});
-  return sum;
+  std::vector<double> sums;
+  on.run(op::SumOfSquares{.tensors = tensors, .sums = sums});
+  EXPECT_EQ(sums.size(), tensors.size());
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 TEST(RefAdam, TheFirstStepIsTheLearningRateAlongTheSign) {

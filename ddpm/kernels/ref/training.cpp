@@ -106,12 +106,13 @@ void RefBackend::run(const op::LossBackward& o) {
 }
 
 void RefBackend::run(const op::SumOfSquares& o) {
-  double sum = 0;
+  o.sums.clear();
   for (const Tensor& tensor : o.tensors) {
+    double sum = 0;
     const float* values = tensor.f32();
     for (int64_t i = 0; i < tensor.elements(); ++i) sum += double{values[i]} * values[i];
+    o.sums.push_back(sum);
   }
-  o.sum = sum;
 }
 
 void RefBackend::run(const op::Adam& o) {

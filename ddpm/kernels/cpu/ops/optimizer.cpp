@@ -162,8 +162,8 @@ struct Span {
   int64_t count;
 };
 
-// Sum over all spans of the squares of their elements, in double.
-double sum_of_squares(const std::vector<Span>& spans) {
+// The sum of the squares of the elements of each span, in double.
+std::vector<double> sums_of_squares(const std::vector<Span>& spans) {
   const auto kernel = DDPM_SIMD_CHOOSE(square_sum);
   const std::vector<Chunk> chunks = chunks_of(spans);
   std::vector<double> sums(chunks.size());
@@ -171,9 +171,9 @@ double sum_of_squares(const std::vector<Span>& spans) {
     const Chunk& chunk = chunks[i];
     sums[i] = kernel(spans[chunk.array].data + chunk.first, chunk.count);
   });
-  double sum = 0;
-  for (double value : sums) sum += value;
-  return sum;
+  std::vector<double> of_spans(spans.size());
+  for (size_t i = 0; i < chunks.size(); ++i) of_spans[chunks[i].array] += sums[i];
+  return of_spans;
 }
 
 void adam(const AdamStep& step, const AverageStep& average,
@@ -228,7 +228,7 @@ namespace ddpm {
 void CpuBackend::run(const op::SumOfSquares& o) {
   std::vector<cpu::Span> spans;
   for (const Tensor& tensor : o.tensors) spans.push_back({tensor.f32(), tensor.elements()});
-  o.sum = cpu::sum_of_squares(spans);
+  o.sums = cpu::sums_of_squares(spans);
 }
 
 void CpuBackend::run(const op::Adam& o) {

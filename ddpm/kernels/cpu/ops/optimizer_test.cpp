@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "ddpm/kernels/cpu/ops/backend_test_support.h"
 
 namespace ddpm {
@@ -45,9 +47,10 @@ std::vector<Output> move_averages(Backend& on, double decay) {
 }
 
 double sum_of_squares(Backend& on, const std::vector<Tensor>& tensors) {
-  double sum = NAN;
-  on.run(op::SumOfSquares{.tensors = tensors, .sum = sum});
-  return sum;
+  std::vector<double> sums;
+  on.run(op::SumOfSquares{.tensors = tensors, .sums = sums});
+  EXPECT_EQ(sums.size(), tensors.size());
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 class OptimizerTest : public EverySimd {};
@@ -113,6 +116,15 @@ TEST_P(OptimizerTest, BitsDoNotDependOnTheThreadCount) {
   const double expected = sum_of_squares(cpu, tensors);
   set_num_threads(3);
   EXPECT_EQ(sum_of_squares(cpu, tensors), expected);
+}
+
+TEST_P(OptimizerTest, TheSumOfATensorDoesNotDependOnTheOthers) {
+  CpuBackend cpu;
+  const std::vector<Tensor> tensors = {normal_tensor({70001}, 1), normal_tensor({3}, 2)};
+  std::vector<double> sums;
+  cpu.run(op::SumOfSquares{.tensors = tensors, .sums = sums});
+  for (size_t i = 0; i < tensors.size(); ++i)
+    EXPECT_EQ(sums[i], sum_of_squares(cpu, {tensors[i]})) << i;
 }
 
 TEST_P(OptimizerTest, NormalGivesRefsNumbersExactly) {
