@@ -133,6 +133,17 @@ Batch Dataset::batch(const BatchPlan& plan) const {
   return batch;
 }
 
+Batch Batch::rows(int64_t begin, int64_t end) const {
+  const auto rows = [&](const Tensor& all) {
+    return all.defined() ? all.rows(begin, end) : Tensor();
+  };
+  Batch part(rows(images));
+  part.labels = rows(labels);
+  part.condition = rows(condition);
+  part.augment = rows(augment);
+  return part;
+}
+
 void check_plan(const BatchPlan& plan, int64_t pictures) {
   if (!plan.flips.empty() && plan.flips.size() != plan.indices.size()) {
     fail("dataset",

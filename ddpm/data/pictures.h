@@ -43,6 +43,9 @@ struct Batch {
   // float32 [B, 9]: how each picture was augmented, as told_of() of data/augment.h. The training
   // makes it.
   Tensor augment;
+
+  // Pictures [begin, end). Shares storage.
+  Batch rows(int64_t begin, int64_t end) const;
 };
 
 // A file from which pictures were read.

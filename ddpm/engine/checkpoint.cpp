@@ -64,20 +64,22 @@ Checkpoint Checkpoint::open(const std::string& path) {
 }
 
 void Checkpoint::load(Network& network, Optimizer& optimizer,
-                      const std::vector<NamedAverage>& averages) const {
+                      const std::vector<NamedAverage>& averages, const Deliver& deliver) const {
   std::vector<Tensor> weights = parameter_tensors(network);
   read_weights(file_, "model.", network, weights);
   std::vector<NamedAverage> all = with_own(averages, optimizer);
   for (size_t k = 0; k < all.size(); ++k)
-    read_weights(file_, prefix_of(all, k), network, all[k].values);
-  read_tensors(file_, state_tensors(network, optimizer));
+    read_weights(file_, prefix_of(all, k), network, all[k].values, deliver);
+  read_tensors(file_, state_tensors(network, optimizer), deliver);
   optimizer.set_steps(updates_);
 }
 
 void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
                      const Optimizer& optimizer, const CheckpointMarks& marks,
-                     int64_t skipped_steps, const std::vector<NamedAverage>& averages) {
+                     int64_t skipped_steps, const std::vector<NamedAverage>& averages,
+                     const Fetch& fetch) {
   SafetensorsWriter writer;
+  writer.fetch_with(fetch);
   writer.set_metadata("format", "pt");
   writer.set_metadata(kKindKey, "checkpoint");
   writer.set_metadata(kVersionKey, version());

@@ -9,6 +9,7 @@
 
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/step_files.h"
+#include "ddpm/engine/weights.h"
 #include "ddpm/io/safetensors.h"
 #include "ddpm/optim/averages.h"
 #include "ddpm/optim/optimizer.h"
@@ -37,8 +38,8 @@ class Checkpoint {
   // Reads everything into a network of its configuration, the network's optimizer and the averages
   // (all_averages()). Without averages, only the optimizer's own is read. Throws Error if it does
   // not fit, or if a weight is not finite.
-  void load(Network& network, Optimizer& optimizer,
-            const std::vector<NamedAverage>& averages = {}) const;
+  void load(Network& network, Optimizer& optimizer, const std::vector<NamedAverage>& averages = {},
+            const Deliver& deliver = {}) const;
 
  private:
   explicit Checkpoint(SafetensorsFile file) : file_(std::move(file)) {}
@@ -56,7 +57,8 @@ class Checkpoint {
 // Checkpoint::load().
 void save_checkpoint(const std::string& path, const ModelConfig& config, Network& network,
                      const Optimizer& optimizer, const CheckpointMarks& marks = {},
-                     int64_t skipped_steps = 0, const std::vector<NamedAverage>& averages = {});
+                     int64_t skipped_steps = 0, const std::vector<NamedAverage>& averages = {},
+                     const Fetch& fetch = {});
 // Checkpoint::open() and load() in one call.
 void load_checkpoint(const std::string& path, Network& network, Optimizer& optimizer);
 

@@ -119,6 +119,17 @@ void OptimizerOptions::fields(Fields& field) {
         "most pictures whose gradients are computed together, 0 for the whole batch; they are "
         "taken in chunks of 4, so all values from 4 give the same weights to the bit")
       .range(0, kMostBatch);
+  field("reduce", reduce,
+        "how the gradients of several ranks are added: exact, in the order of chunks of 4 pictures, "
+        "which gives the same weights to the bit for any number of ranks; or fast, each rank's "
+        "pictures at once")
+      .choices("way to add gradients", {"exact", "fast"})
+      .may_change();
+  field("reduce_type", reduce_type,
+        "type in which gradients travel between ranks; bfloat16 halves the bytes and needs reduce "
+        "fast")
+      .choices("type", {"float32", "bfloat16"})
+      .may_change();
   field("lr", lr, "learning rate").above(0, 1).advice("2e-4 is usual");
   field("lr_warmup", lr_warmup, "steps over which the learning rate rises from 0")
       .range(0, kMostTrainedSteps);
@@ -231,6 +242,12 @@ void TrainOptions::check() const {
   network.check();
   process.check();
   optimizer.update.check();
+  if (optimizer.reduce_type != "float32" && optimizer.reduce == "exact") {
+    fail_usage("train",
+               fmt::format("--reduce-type {} rounds the gradients of each rank, so the weights "
+                           "depend on the number of ranks; add --reduce fast",
+                           optimizer.reduce_type));
+  }
   // Reading it refuses what it cannot be.
   parse_budget(optimizer.budget);
   // Making them refuses those that cannot be.

@@ -49,6 +49,9 @@ struct OptimizerOptions {
   std::string budget = "none";
   int64_t batch = 32;
   int64_t micro_batch = 0;
+  // How the gradients of several ranks are added, and in which type they travel.
+  std::string reduce = "exact";
+  std::string reduce_type = "float32";
   double lr = 2e-4;
   int64_t lr_warmup = 100;
   std::string lr_schedule = "constant";

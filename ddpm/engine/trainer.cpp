@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <exception>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/parameter_roles.h"
 #include "ddpm/engine/streams.h"
+#include "ddpm/engine/trainer_ranks.h"
 #include "ddpm/optim/learning_rate.h"
 #include "ddpm/optim/update_options.h"
 #include "ddpm/tensor/memory.h"
@@ -21,16 +23,32 @@
 namespace ddpm {
 namespace {
 
-std::vector<Variable> trained_variables(Network& network) {
+std::vector<OptimizedParameter> parameters_of(Network& network, const TrainerRanks* ranks) {
+  std::vector<OptimizedParameter> parameters = optimized_parameters(network);
+  return ranks == nullptr ? parameters : updated_only(std::move(parameters), ranks->updated());
+}
+
+std::vector<Variable> variables_of(const std::vector<OptimizedParameter>& parameters) {
   std::vector<Variable> variables;
-  for (const NamedParameter& named : network.parameters())
-    variables.push_back(named.parameter->variable);
+  for (const OptimizedParameter& parameter : parameters) variables.push_back(parameter.variable);
   return variables;
 }
 
-std::unique_ptr<Optimizer> optimizer_of(Network& network, const OptimizerOptions& options) {
-  network.initialize(seed_of(options.seed, Stream::kInitialWeights));
-  return make_optimizer(optimized_parameters(network), options.update,
+std::unique_ptr<Network> initial_network(const OptimizerOptions& options, const ModelConfig& config,
+                                         Device device) {
+  auto network = make_network(config.network, device);
+  network->initialize(seed_of(options.seed, Stream::kInitialWeights));
+  return network;
+}
+
+std::unique_ptr<TrainerRanks> ranks_of(Communicator* ranks, const OptimizerOptions& options,
+                                       Network& network) {
+  return ranks == nullptr ? nullptr : std::make_unique<TrainerRanks>(*ranks, options, network);
+}
+
+std::unique_ptr<Optimizer> optimizer_of(std::vector<OptimizedParameter> parameters,
+                                        const OptimizerOptions& options) {
+  return make_optimizer(std::move(parameters), options.update,
                         {.learning_rate = options.lr,
                          .clip_norm = options.clip_norm,
                          .ema_decay = options.ema_decay});
@@ -60,35 +78,43 @@ Tensor drop_labels(const Tensor& labels, const OptimizerOptions& options, uint64
   return kept;
 }
 
-// Pictures [begin, end) of a batch. Shares storage.
-Batch part_of(const Batch& batch, int64_t begin, int64_t end) {
-  const auto rows = [&](const Tensor& all) {
-    return all.defined() ? all.rows(begin, end) : Tensor();
-  };
-  Batch part(rows(batch.images));
-  part.labels = rows(batch.labels);
-  part.condition = rows(batch.condition);
-  part.augment = rows(batch.augment);
-  return part;
+// The sign of NaN says nothing.
+std::string not_finite(const char* what, double value) {
+  return fmt::format("{} {}", what, std::isnan(value) ? std::abs(value) : value);
+}
+
+// Another rank holds a tensor without values.
+void copy_here(Tensor& to, const Tensor& from) {
+  if (to.memory().holds_values()) to.copy_from(from);
 }
 
 }  // namespace
 
 Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, BatchSource batches,
                  Device device)
+    : Trainer(options, config, std::move(batches), nullptr, device) {}
+
+Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, BatchSource batches,
+                 Communicator& ranks)
+    : Trainer(options, config, std::move(batches), &ranks, Device::kCpu) {}
+
+Trainer::Trainer(const OptimizerOptions& options, const ModelConfig& config, BatchSource batches,
+                 Communicator* ranks, Device device)
     : options_(options),
       config_(config),
       batches_(std::move(batches)),
       process_(config.process),
       loss_(loss_kind(options.loss)),
-      network_(make_network(config.network, device)),
-      optimizer_(optimizer_of(*network_, options)),
-      averages_(trained_variables(*network_), options.averages()),
-      sum_(trained_variables(*network_)) {
+      network_(initial_network(options, config, device)),
+      ranks_(ranks_of(ranks, options, *network_)),
+      optimizer_(optimizer_of(parameters_of(*network_, ranks_.get()), options)),
+      averages_(variables_of(parameters_of(*network_, ranks_.get())), options.averages()),
+      sum_(variables_of(optimized_parameters(*network_))) {
   config_.network.check_image(config.height, config.width);
   check_predicts_images(config.network, config.process);
   check_augmentation(options_, config.network);
   network_->set_recompute(options.recompute);
+  if (ranks_) ranks_->number_state(*optimizer_, averages_);
 }
 
 NetworkInput Trainer::input_of(const Batch& pictures, const NoisedBatch& noised,
@@ -134,7 +160,8 @@ Loss Trainer::loss_of(const NoisedBatch& noised, const Variable& output) const {
                       .target = noised.bound_target});
 }
 
-double Trainer::add_gradients(const Batch& part, uint64_t first, const ImageRange& batch) {
+double Trainer::add_gradients(const Batch& part, uint64_t first, const ImageRange& batch,
+                              const std::function<void()>& after_each_closure) {
   const auto seed = [&](Stream stream) { return seed_of(options_.seed, stream); };
   const NoisedBatch noised =
       noised_batch(process_,
@@ -153,25 +180,27 @@ double Trainer::add_gradients(const Batch& part, uint64_t first, const ImageRang
   }
   if (!std::isfinite(loss.value)) return loss.value;
   const double share = static_cast<double>(part.images.size(0)) / static_cast<double>(batch.count);
+  tape.after_each_closure(after_each_closure);
   loss.backward(tape, share);
   return share * loss.value;
 }
 
 double Trainer::add_all_gradients(Batch pictures) {
-  const int64_t count = pictures.images.size(0);
+  const int64_t count = ranks_ ? options_.batch : pictures.images.size(0);
   const auto first = static_cast<uint64_t>(steps_ * count);
-  if (network_->takes().augment) {
-    pictures =
-        augmented(pictures, options_.augment, seed_of(options_.seed, Stream::kAugmentation), first);
+  if (network_->takes().augment && pictures.images.defined()) {
+    pictures = augmented(pictures, options_.augment, seed_of(options_.seed, Stream::kAugmentation),
+                         first + static_cast<uint64_t>(own_pictures().begin));
   }
   const ImageRange batch{.first = first, .count = count};
+  if (ranks_) return add_gradients_of_ranks(pictures, batch);
   if (options_.micro_batch == 0) return add_gradients(pictures, first, batch);
   const int64_t chunk = options_.chunk();
   double loss = 0;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t end = std::min(begin + chunk, count);
     loss +=
-        add_gradients(part_of(pictures, begin, end), first + static_cast<uint64_t>(begin), batch);
+        add_gradients(pictures.rows(begin, end), first + static_cast<uint64_t>(begin), batch);
     if (!std::isfinite(loss)) return loss;
     sum_.add();
   }
@@ -180,25 +209,65 @@ double Trainer::add_all_gradients(Batch pictures) {
 }
 
 StepMetrics Trainer::step() {
-  const Batch pictures = batches_(steps_);
+  if (ranks_) {
+    ranks_->tell({.kind = RankCommand::Kind::kStep,
+                  .has_decayed = decayed_ ? 1 : 0,
+                  .number = steps_,
+                  .rate_factor = rate_factor_,
+                  .decayed = decayed_.value_or(0)});
+  }
+  return do_step();
+}
+
+std::optional<Batch> Trainer::next_batch() {
+  if (!ranks_) return batches_(steps_);
+  std::optional<Batch> batch;
+  std::string failure;
+  std::exception_ptr error;
+  try {
+    batch = own_pictures().count() > 0 ? batches_(steps_) : Batch();
+  } catch (const Error& thrown) {
+    failure = thrown.what();
+    error = std::current_exception();
+  }
+  // Rank 0 throws its own error as it is.
+  try {
+    if (!ranks_->agree(failure)) return std::nullopt;
+  } catch (const Error&) {
+    if (error) std::rethrow_exception(error);
+    throw;
+  }
+  return batch;
+}
+
+std::string Trainer::fault_of(const Batch& pictures) {
+  constexpr const char* kWhat[] = {"", "the pictures contain", "the conditions contain"};
+  TrainerRanks::Fault fault;
+  for (const auto& [kind, tensor] : {std::pair{1, &pictures.images}, {2, &pictures.condition}}) {
+    if (!tensor->defined() || fault.kind != 0) continue;
+    if (const auto value = find_not_finite(*tensor)) fault = {kind, *value};
+  }
+  if (ranks_) fault = ranks_->first_fault(fault);
+  return fault.kind == 0 ? "" : not_finite(kWhat[fault.kind], fault.value);
+}
+
+StepMetrics Trainer::do_step() {
+  const std::optional<Batch> batch = next_batch();
+  if (!batch) return {};
   StepMetrics metrics{.step = steps_ + 1};
-  const auto skipped = [&](const char* what, double value) {
+  const auto skipped = [&](std::string why) {
     sum_.restart();
     ++steps_;
-    // The sign of NaN says nothing.
-    metrics.skipped = fmt::format("{} {}", what, std::isnan(value) ? std::abs(value) : value);
+    metrics.skipped = std::move(why);
     return metrics;
   };
-  for (const auto& [what, tensor] : {std::pair{"the pictures contain", &pictures.images},
-                                     std::pair{"the conditions contain", &pictures.condition}}) {
-    if (!tensor->defined()) continue;
-    if (const auto value = find_not_finite(*tensor)) return skipped(what, *value);
-  }
-  metrics.loss = add_all_gradients(pictures);
-  if (!std::isfinite(metrics.loss)) return skipped("the loss became", metrics.loss);
-  metrics.gradient_norm = optimizer_->gradient_norm();
+  if (std::string fault = fault_of(*batch); !fault.empty()) return skipped(std::move(fault));
+  metrics.loss = add_all_gradients(*batch);
+  if (!std::isfinite(metrics.loss)) return skipped(not_finite("the loss became", metrics.loss));
+  metrics.gradient_norm =
+      ranks_ ? ranks_->gradient_norm(*optimizer_) : optimizer_->gradient_norm();
   if (!std::isfinite(metrics.gradient_norm))
-    return skipped("the gradient became", metrics.gradient_norm);
+    return skipped(not_finite("the gradient became", metrics.gradient_norm));
 
   const RateSchedule schedule = options_.rate_schedule();
   metrics.learning_rate = rate_factor_ * (decayed_ ? learning_rate_at(schedule, steps_, *decayed_)
@@ -206,6 +275,7 @@ StepMetrics Trainer::step() {
   optimizer_->set_learning_rate(metrics.learning_rate);
   optimizer_->step(metrics.gradient_norm);
   averages_.update(optimizer_->steps() * options_.batch, options_.batch);
+  if (ranks_) ranks_->exchange().share_weights();
   ++steps_;
   return metrics;
 }
@@ -217,8 +287,13 @@ std::string Trainer::advice() const {
                      standardizes ? " or a --weight-standardization-eps of 1e-5" : "");
 }
 
-// Takes less memory than a step: one copy of the weights, where a step holds their gradients.
 void Trainer::restart() {
+  if (ranks_) ranks_->tell({.kind = RankCommand::Kind::kRestart});
+  restart_here();
+}
+
+// Takes less memory than a step: one copy of the weights, where a step holds their gradients.
+void Trainer::restart_here() {
   const auto initial = make_network(config_.network, network_->device());
   initial->initialize(seed_of(options_.seed, Stream::kInitialWeights));
   const std::vector<NamedParameter> from = initial->parameters(), to = network_->parameters();
@@ -226,7 +301,7 @@ void Trainer::restart() {
     to[i].parameter->variable.value().copy_from(from[i].parameter->variable.value());
   for (NamedAverage& average : averages()) {
     for (size_t i = 0; i < to.size(); ++i)
-      average.values[i].copy_from(to[i].parameter->variable.value());
+      copy_here(average.values[i], to[i].parameter->variable.value());
   }
   for (StateTensor& state : optimizer_->state())
     state.tensor.copy_from(Tensor::zeros(state.tensor.shape(), state.tensor.device()));
@@ -237,6 +312,7 @@ void Trainer::restart() {
 
 std::unique_ptr<Network> Trainer::averaged_network() {
   auto averaged = make_network(config_.network, network_->device());
+  if (ranks_) return averaged;
   const std::vector<NamedParameter> parameters = averaged->parameters();
   const std::vector<Tensor> average = averages().front().values;
   for (size_t i = 0; i < parameters.size(); ++i)

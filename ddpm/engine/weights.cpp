@@ -71,11 +71,12 @@ void check_shapes(const SafetensorsFile& file, const std::string& prefix, Module
 }
 
 void read_weights(const SafetensorsFile& file, const std::string& prefix, Module& network,
-                  std::vector<Tensor>& targets) {
-  read_tensors(file, file_tensors(prefix, network, targets));
+                  std::vector<Tensor>& targets, const Deliver& deliver) {
+  read_tensors(file, file_tensors(prefix, network, targets), deliver);
 }
 
-void read_tensors(const SafetensorsFile& file, std::vector<FileTensor> targets) {
+void read_tensors(const SafetensorsFile& file, std::vector<FileTensor> targets,
+                  const Deliver& deliver) {
   check_tensors(file, targets);
   for (FileTensor& target : targets) {
     const Tensor read = file.read(target.name, target.layout);
@@ -84,7 +85,10 @@ void read_tensors(const SafetensorsFile& file, std::vector<FileTensor> targets) 
                                 "An earlier checkpoint may be sound",
                                 target.name, file.path(), *value));
     }
-    target.tensor.copy_from(read);
+    if (deliver)
+      deliver(target.tensor, read);
+    else
+      target.tensor.copy_from(read);
   }
 }
 

@@ -1,6 +1,7 @@
 // Copies parameters to and from the entries of a safetensors file. Private to engine/.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,16 @@ namespace ddpm {
 // Only the network's shapes are used, so it may be on Device::kDry.
 void check_shapes(const SafetensorsFile& file, const std::string& prefix, Module& network);
 
+// Puts values into a tensor of a training. On several ranks, the values of some tensors are on other
+// ranks; Trainer::deliver() and Trainer::fetch() write and read them.
+using Deliver = std::function<void(Tensor place, const Tensor& values)>;
+using Fetch = std::function<Tensor(const Tensor& place)>;
+
 // Reads prefix + path into targets[i] for every parameter of the network, in its order. Targets on
 // Device::kDry are checked but not written. Throws Error as check_shapes() does, and naming a
 // tensor with a value that is not finite.
 void read_weights(const SafetensorsFile& file, const std::string& prefix, Module& network,
-                  std::vector<Tensor>& targets);
+                  std::vector<Tensor>& targets, const Deliver& deliver = {});
 
 // Adds weights[i] with the name prefix + path for every parameter, in the network's order.
 void add_weights(SafetensorsWriter& writer, const std::string& prefix, Module& network,
@@ -35,7 +41,8 @@ struct FileTensor {
 // What an optimizer keeps besides the weights and their average, with the names of its parameters.
 std::vector<FileTensor> state_tensors(Module& network, const Optimizer& optimizer);
 // Reads all of them. Throws Error as read_weights() does.
-void read_tensors(const SafetensorsFile& file, std::vector<FileTensor> targets);
+void read_tensors(const SafetensorsFile& file, std::vector<FileTensor> targets,
+                  const Deliver& deliver = {});
 
 // The tensors of the network's parameters, in its order. They share storage with the network.
 std::vector<Tensor> parameter_tensors(Module& network);

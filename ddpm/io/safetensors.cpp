@@ -20,6 +20,7 @@
 #include "ddpm/base/retry.h"
 #include "ddpm/base/utf8.h"
 #include "ddpm/io/safetensors_header.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 
@@ -262,7 +263,7 @@ void SafetensorsWriter::add_item(std::string name, Item item) {
 
 void SafetensorsWriter::add(std::string name, Tensor tensor, Layout layout) {
   // These calls throw for another type and for a rank that does not fit.
-  tensor.f32();
+  if (!fetch_ || tensor.memory().holds_values()) tensor.f32();
   Shape shape = to_pytorch(tensor.shape(), layout);
   add_item(std::move(name), {.tensor = std::move(tensor), .layout = layout, .shape = shape});
 }
@@ -327,7 +328,7 @@ void SafetensorsWriter::write(AtomicFile& file) const {
   for (const std::string& name : names_) {
     const Item& item = items_.find(name)->second;
     if (item.tensor.defined())
-      put(to_pytorch(item.tensor, item.layout).f32(), item.bytes());
+      put(to_pytorch(fetch_ ? fetch_(item.tensor) : item.tensor, item.layout).f32(), item.bytes());
     else
       put(item.doubles.data(), item.bytes());
   }

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ddpm/io/layout.h"
@@ -76,6 +78,8 @@ class SafetensorsWriter {
   // Numbers in the order of the file, as F64, or as F32 if that keeps all of them exactly. Throws
   // as add(), and if their number does not fit the shape.
   void add_doubles(std::string name, const Shape& shape, std::vector<double> values);
+  // Gives the values of tensors that have none here, while they are written.
+  void fetch_with(std::function<Tensor(const Tensor&)> fetch) { fetch_ = std::move(fetch); }
   // Writes the whole file or nothing (AtomicFile), with a checksum of its bytes in the metadata.
   // Throws Error on any failure. An old file then stays as it was.
   void write(const std::string& path) const;
@@ -97,6 +101,7 @@ class SafetensorsWriter {
   std::string header() const;
 
   SafetensorsMetadata metadata_;
+  std::function<Tensor(const Tensor&)> fetch_;
   // In the order in which they were added.
   std::vector<std::string> names_;
   std::map<std::string, Item, std::less<>> items_;

@@ -42,18 +42,19 @@ PartlyAdam::PartlyAdam(std::vector<OptimizedParameter> parameters, const AdamOpt
       moments_(Optimizer::parameters(), std::move(members)) {}
 
 void PartlyAdam::apply(const std::vector<Tensor>& gradients, const AdamArgs& args) {
-  std::vector<AdamParameter> updates;
+  std::vector<AdamParameter> changed;
   for (size_t k = 0; k < moments_.members().size(); ++k) {
     const size_t i = moments_.members()[k];
-    updates.push_back({.weight = weight(i),
+    if (!updates(i)) continue;
+    changed.push_back({.weight = weight(i),
                        .grad = gradients[i],
                        .moment1 = moments_.first()[k],
                        .moment2 = moments_.second()[k],
                        .ema = average(i),
                        .keep = keep(i)});
   }
-  if (updates.empty()) return;
-  backend_for(updates.front().weight.device()).run(op::Adam{.args = args, .parameters = updates});
+  if (changed.empty()) return;
+  backend_for(changed.front().weight.device()).run(op::Adam{.args = args, .parameters = changed});
 }
 
 std::vector<StateTensor> PartlyAdam::state() const {

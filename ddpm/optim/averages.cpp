@@ -9,6 +9,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/kernels/backend.h"
 #include "ddpm/optim/post_hoc.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 
@@ -20,6 +21,17 @@ double halflife_decay(double halflife, double ramp, double pictures, double batc
 double power_decay(double gamma, double pictures, double batch) {
   return std::pow(std::max(0.0, 1 - batch / pictures), gamma + 1);
 }
+
+namespace {
+
+// That of the parameters with values, if there are some.
+Device updated_device(const std::vector<Variable>& parameters) {
+  for (const Variable& parameter : parameters)
+    if (parameter.value().memory().holds_values()) return parameter.value().device();
+  return parameters.front().value().device();
+}
+
+}  // namespace
 
 Averages::Averages(std::vector<Variable> parameters, const AverageOptions& options)
     : parameters_(std::move(parameters)), options_(options) {
@@ -48,16 +60,18 @@ void Averages::add(Average average) {
 
 void Averages::update(int64_t pictures, int64_t batch) {
   if (parameters_.empty()) return;
+  const Device device = updated_device(parameters_);
   const auto seen = static_cast<double>(pictures), last = static_cast<double>(batch);
   for (Average& average : averages_) {
     std::vector<AveragedTensor> tensors;
-    for (size_t i = 0; i < parameters_.size(); ++i)
-      tensors.push_back({parameters_[i].value(), average.values[i]});
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      if (parameters_[i].value().device() == device)
+        tensors.push_back({parameters_[i].value(), average.values[i]});
+    }
     const double decay = average.halflife > 0
                              ? halflife_decay(average.halflife, options_.ramp, seen, last)
                              : power_decay(average.gamma, seen, last);
-    backend_for(tensors.front().value.device())
-        .run(op::MoveAverages{.decay = decay, .tensors = tensors});
+    backend_for(device).run(op::MoveAverages{.decay = decay, .tensors = tensors});
   }
 }
 

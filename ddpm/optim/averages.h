@@ -32,8 +32,9 @@ double power_decay(double gamma, double pictures, double batch);
 class Averages {
  public:
   // The averages of these parameters, first the half-lives and then the widths. They start as
-  // copies of the parameters. Throws UsageError for a half-life that is not positive, a width that
-  // power_gamma() refuses, and for two that are equal.
+  // copies of the parameters. Those that only another rank updates (updated_only()) have none.
+  // Throws UsageError for a half-life that is not positive, a width that power_gamma() refuses, and
+  // for two that are equal.
   Averages(std::vector<Variable> parameters, const AverageOptions& options);
 
   // Moves all averages towards the weights, which have just had a step of `batch` pictures.

@@ -60,6 +60,7 @@ void Muon::apply(const std::vector<Tensor>& gradients, const AdamArgs& args) {
   PartlyAdam::apply(gradients, args);
   for (size_t k = 0; k < members_.size(); ++k) {
     const size_t i = members_[k];
+    if (!updates(i)) continue;
     const Tensor gradient = as_matrix(gradients[i]);
     Tensor momentum = as_matrix(momenta_[k]), value = as_matrix(weight(i));
     if (value.elements() == 0) continue;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ddpm/kernels/backend.h"
+#include "ddpm/tensor/memory.h"
 
 namespace ddpm {
 
@@ -12,8 +13,22 @@ double ema_decay_at(double decay, int64_t step) {
   return std::min(decay, (1.0 + static_cast<double>(step)) / (10.0 + static_cast<double>(step)));
 }
 
+std::vector<OptimizedParameter> updated_only(std::vector<OptimizedParameter> parameters,
+                                             const std::vector<bool>& updated) {
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    Variable& variable = parameters[i].variable;
+    if (!updated[i])
+      variable = Variable(Tensor(variable.shape(), variable.value().dtype(), Device::kDry));
+  }
+  return parameters;
+}
+
 Optimizer::Optimizer(std::vector<OptimizedParameter> parameters, const AdamOptions& options)
-    : parameters_(std::move(parameters)), options_(options) {
+    : parameters_(std::move(parameters)),
+      options_(options),
+      counts_only_(std::none_of(parameters_.begin(), parameters_.end(), [](const auto& parameter) {
+        return parameter.variable.value().memory().holds_values();
+      })) {
   if (options.ema_decay == 0) return;
   for (const OptimizedParameter& parameter : parameters_)
     ema_.push_back(parameter.variable.value().clone());
@@ -64,15 +79,26 @@ void Optimizer::step(double gradient_norm) {
   for (OptimizedParameter& parameter : parameters_) parameter.variable.clear_grad();
 }
 
+bool Optimizer::updates(size_t i) const {
+  return counts_only_ || parameters_[i].variable.value().memory().holds_values();
+}
+
+std::vector<size_t> Optimizer::updated(const std::vector<size_t>& members) const {
+  std::vector<size_t> updated;
+  for (const size_t i : members) if (updates(i)) updated.push_back(i);
+  return updated;
+}
+
 double Optimizer::keep(size_t i) const {
   if (parameters_[i].role == ParameterRole::kOther) return 1;
   return 1 - options_.learning_rate * options_.weight_decay;
 }
 
 void Optimizer::move_averages(const std::vector<size_t>& members, double decay) {
-  if (ema_.empty() || members.empty()) return;
+  if (ema_.empty()) return;
   std::vector<AveragedTensor> tensors;
-  for (const size_t i : members) tensors.push_back({weight(i), ema_[i]});
+  for (const size_t i : updated(members)) tensors.push_back({weight(i), ema_[i]});
+  if (tensors.empty()) return;
   backend_for(tensors.front().value.device())
       .run(op::MoveAverages{.decay = decay, .tensors = tensors});
 }

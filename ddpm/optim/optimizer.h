@@ -34,6 +34,12 @@ struct StateTensor {
   bool like_parameter = true;
 };
 
+// The parameters as a rank of a job has them that updates only some: `updated` tells which. The
+// others become constants on Device::kDry, so that nothing is kept for them. The numbers of the
+// parameters stay.
+std::vector<OptimizedParameter> updated_only(std::vector<OptimizedParameter> parameters,
+                                             const std::vector<bool>& updated);
+
 // The options that all optimizers share. All update some of the parameters by Adam.
 struct AdamOptions {
   double learning_rate = 1e-3;
@@ -57,7 +63,9 @@ double ema_decay_at(double decay, int64_t step);
 
 class Optimizer {
  public:
-  // The averages start as copies of the parameters.
+  // The averages start as copies of the parameters. Parameters on a device without values beside
+  // others with values are those of updated_only(): they are not updated, and their state has no
+  // values either.
   Optimizer(std::vector<OptimizedParameter> parameters, const AdamOptions& options);
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
@@ -93,6 +101,9 @@ class Optimizer {
   virtual void apply(const std::vector<Tensor>& gradients, const AdamArgs& args) = 0;
 
   const std::vector<OptimizedParameter>& parameters() const { return parameters_; }
+  // Whether the parameter is updated here.
+  bool updates(size_t i) const;
+  std::vector<size_t> updated(const std::vector<size_t>& members) const;
   Tensor& weight(size_t i) { return parameters_[i].variable.value(); }
   Tensor average(size_t i) const { return ema_.empty() ? Tensor() : ema_[i]; }
   // The factor of a weight before its update: 1 - learning rate * weight decay, if it decays.
@@ -105,6 +116,8 @@ class Optimizer {
  private:
   std::vector<OptimizedParameter> parameters_;
   AdamOptions options_;
+  // No parameter has values: nothing is computed, but the memory for it is counted.
+  bool counts_only_;
   int64_t steps_ = 0;
   std::vector<Tensor> ema_;
 };

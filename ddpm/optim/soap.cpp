@@ -59,6 +59,7 @@ void Soap::apply(const std::vector<Tensor>& gradients, const AdamArgs& args) {
   const bool first = args.step == 1;
   for (size_t k = 0; k < rotations_.size(); ++k) {
     const size_t i = rotated_.members()[k];
+    if (!updates(i)) continue;
     const Tensor gradient = gradients[i].reshape(axes_of(gradients[i].shape()));
     if (!first) update(k, gradient, args);
     const double share = (1 - args.beta2) * args.grad_scale * args.grad_scale;
@@ -114,8 +115,9 @@ void count_memory_of_bases(const std::vector<SoapBasis*>& sides) {
 // The decompositions of all axes run in parallel, each on one thread.
 void Soap::compute_bases(bool first) {
   std::vector<SoapBasis*> sides;
-  for (Rotation& rotation : rotations_) {
-    for (SoapBasis& side : rotation.bases) sides.push_back(&side);
+  for (size_t k = 0; k < rotations_.size(); ++k) {
+    if (!updates(rotated_.members()[k])) continue;
+    for (SoapBasis& side : rotations_[k].bases) sides.push_back(&side);
   }
   if (sides.empty()) return;
   if (!sides.front()->gram.memory().holds_values()) return count_memory_of_bases(sides);
@@ -130,6 +132,7 @@ void Soap::compute_bases(bool first) {
   });
   auto change = changes.begin();
   for (size_t k = 0; k < rotations_.size(); ++k) {
+    if (!updates(rotated_.members()[k])) continue;
     const Shape shape = axes_of(rotated_.first()[k].shape());
     Tensor moment1 = rotated_.first()[k].reshape(shape);
     Tensor moment2 = rotated_.second()[k].reshape(shape);
