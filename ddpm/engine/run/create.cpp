@@ -61,12 +61,12 @@ Run::~Run() = default;
 
 std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOptions& options,
                                  const PictureLoader& pictures, RunObserver observer,
-                                 const RunPlanner& planner) {
+                                 const RunPlanner& planner, Communicator* ranks) {
   check_request(directory, pictures);
   check(options);
   // On a failure the folder is removed.
   NewFolder folder(directory);
-  auto session = std::make_unique<RunSession>(directory, options, std::move(observer));
+  auto session = std::make_unique<RunSession>(directory, options, std::move(observer), ranks);
   session->start(pictures, planner);
   folder.keep();
   session->begin();
@@ -89,7 +89,8 @@ std::unique_ptr<Run> Run::resume(const std::string& directory, const PictureLoad
     check(*options.options);
   }
   auto session =
-      std::make_unique<RunSession>(directory, std::move(*options.options), std::move(observer));
+      std::make_unique<RunSession>(directory, std::move(*options.options), std::move(observer),
+                                   options.ranks);
   session->go_on(pictures, options.accept_changed_data);
   session->begin();
   return std::unique_ptr<Run>(new Run(std::move(session)));

@@ -31,6 +31,7 @@
 #include <string>
 #include <vector>
 
+#include "ddpm/comm/communicator.h"
 #include "ddpm/data/pictures.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
@@ -163,6 +164,9 @@ struct ResumeOptions {
   std::optional<TrainOptions> options;
   // Continue even if the pictures are not those that the run was trained on.
   bool accept_changed_data = false;
+  // Those that serve_run() the run. Null if this process is alone. There may be another number of
+  // them in each session.
+  Communicator* ranks = nullptr;
 };
 
 class RunSession;
@@ -172,13 +176,14 @@ class Run {
   // Starts a new run. The pictures are given, or loaded after it is certain that the directory can
   // be used. Given pictures determine size and channels. Throws UsageError for options that cannot
   // work and for a directory that is in use or already holds a run, and Error for other failures.
-  // In all these cases nothing was written.
+  // In all these cases nothing was written. ranks: those that serve_run() the run; null if this
+  // process is alone.
   static std::unique_ptr<Run> create(const std::string& directory, const TrainOptions& options,
                                      std::shared_ptr<const Pictures> pictures,
                                      RunObserver observer = {});
   static std::unique_ptr<Run> create(const std::string& directory, const TrainOptions& options,
                                      const PictureLoader& pictures, RunObserver observer = {},
-                                     const RunPlanner& planner = {});
+                                     const RunPlanner& planner = {}, Communicator* ranks = nullptr);
 
   // Continues the run in the directory from its newest sound checkpoint, or from the start if it
   // has none yet. It first completes what the last session left unfinished, so that the run ends

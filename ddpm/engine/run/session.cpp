@@ -91,6 +91,7 @@ void RunSession::start(const PictureLoader& pictures, const RunPlanner& planner)
   require_writable(directory_);
   open_pace();
   load(pictures, false, {}, planner);
+  choose_way_to_add();
   config_ = start_config(options_, model(), fingerprint_);
   make_trainer();
 }
@@ -115,6 +116,7 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
   }
   check_data(directory_, config_, before, fingerprint_, accept_changed_data);
   check_classes(directory_, config_, model().class_names);
+  choose_way_to_add();
   const OptimizerOptions before_now = config_.options.optimizer;
   config_.options = options_;
   if (config_.id.empty()) adopt_old_run(config_, model(), fingerprint_);
@@ -132,11 +134,7 @@ int64_t RunSession::mapped_while_loading() const {
 
 void RunSession::make_trainer() {
   const OptimizerOptions& options = options_.optimizer;
-  feed_.emplace(pictures_, BatchSamplerOptions{.images = pictures_->size(),
-                                               .batch = options.batch,
-                                               .seed = seed_of(options.seed, Stream::kPictureOrder),
-                                               .flip = options_.data.flip,
-                                               .crop = options_.data.crop == "random"});
+  feed_.emplace(feed_of(pictures_, options_));
   // The memory of the pictures is already in use, so only that of the training is checked.
   const RunMemoryOptions asked{.optimizer = options,
                                .run = options_.run,
@@ -147,8 +145,11 @@ void RunSession::make_trainer() {
                                .resumed = !is_new_};
   require_memory_for_run(model(), asked, 0);
   memory_ = forecast_memory(run_memory(model(), asked).total() + asked.bytes_to_come);
-  trainer_ = std::make_unique<Trainer>(options, model(),
-                                       [this](int64_t step) { return pictures_of(step); });
+  invite_ranks();
+  const BatchSource source = [this](int64_t step) { return pictures_of(step); };
+  trainer_ = ranks_ == nullptr ? std::make_unique<Trainer>(options, model(), source)
+                               : std::make_unique<Trainer>(options, model(), source, *ranks_);
+  if (ranks_ != nullptr) feed_->set_part(trainer_->own_pictures());
   averaged_ = trainer_->averaged_network();
   const Process process(trainer_->config().process);
   const auto passes = [&](int64_t steps) { return completed({.steps = steps}, process).steps; };
@@ -276,9 +277,14 @@ void RunSession::timed(RunWork work, const std::function<void()>& action) {
 }
 
 std::vector<Tensor> RunSession::copy_of_average() const {
-  std::vector<Tensor> copy = trainer_->averages().front().values;
+  std::vector<Tensor> copy = trainer_->fetch_all(trainer_->averages().front().values);
   for (Tensor& tensor : copy) tensor = tensor.clone();
   return copy;
+}
+
+Network& RunSession::averaged() {
+  trainer_->refresh(*averaged_);
+  return *averaged_;
 }
 
 // For a caller that holds the mutex: Pictures::batch() runs inside a step, and what waits for the

@@ -36,10 +36,12 @@ namespace ddpm {
 class RunSession {
  public:
   // Locks the directory. The next call must be start() or go_on(), and then begin().
-  RunSession(std::string directory, TrainOptions options, RunObserver observer)
+  // ranks: null if the process is alone.
+  RunSession(std::string directory, TrainOptions options, RunObserver observer, Communicator* ranks)
       : directory_(std::move(directory)),
         options_(std::move(options)),
         observer_(std::move(observer)),
+        ranks_(ranks),
         opened_(std::chrono::steady_clock::now()),
         lock_(directory_),
         address_space_before_(process_memory().address_space) {}
@@ -55,7 +57,7 @@ class RunSession {
   void save();
   bool finish();
   Tensor sample(const GenerateOptions& options) {
-    return generate(*averaged_, trainer_->config(), options);
+    return generate(averaged(), trainer_->config(), options);
   }
 
   const std::string& directory() const { return directory_; }
@@ -95,6 +97,10 @@ class RunSession {
   int64_t mapped_while_loading() const;
   static RunMemoryForecast forecast_memory(int64_t needed);
   ModelConfig model() const;
+
+  // On several ranks, in session_ranks.cpp.
+  void choose_way_to_add();
+  void invite_ranks();
 
   // The end of the run, in session_pace.cpp.
   double now() const;
@@ -174,11 +180,14 @@ class RunSession {
   }
   bool attempt(const char* consequence, const std::function<void()>& work) const;
   std::vector<Tensor> copy_of_average() const;
+  // With the present averaged weights.
+  Network& averaged();
   void check_not_inside_step(const char* call) const;
 
   const std::string directory_;
   TrainOptions options_;
   const RunObserver observer_;
+  Communicator* const ranks_;
   const std::chrono::steady_clock::time_point opened_;
   FolderLock lock_;
   // Of the process, before the pictures were loaded.
@@ -196,7 +205,7 @@ class RunSession {
   bool index_is_written_ = false;
   std::optional<BatchFeed> feed_;
   std::unique_ptr<Trainer> trainer_;
-  // Shares the trainer's averaged weights.
+  // Trainer::averaged_network()
   std::unique_ptr<Network> averaged_;
   // Nothing if no pictures are held out.
   std::optional<Validation> validation_;

@@ -23,7 +23,7 @@ void RunSession::make_average_folders() {
 
 void RunSession::write_other_average(const NamedAverage& average) {
   save_model(average_path(directory_, average.name), trainer_->config(), trainer_->network(),
-             average.values, steps(), config_.id);
+             trainer_->fetch_all(average.values), steps(), config_.id);
 }
 
 void RunSession::write_other_averages() {
@@ -38,7 +38,8 @@ void RunSession::keep_power_average(const NamedAverage& average) {
   if (updates == 0) return;
   const KeptAverage kept{.width = average.width, .pictures = updates * options_.optimizer.batch};
   save_model(power_average_path(directory_, average.name, steps()), trainer_->config(),
-             trainer_->network(), average.values, steps(), config_.id, kept.metadata());
+             trainer_->network(), trainer_->fetch_all(average.values), steps(), config_.id,
+             kept.metadata());
 }
 
 void RunSession::keep_power_averages() {

@@ -75,7 +75,8 @@ void RunSession::save() {
   if (saved_ != steps()) {
     save_checkpoint(path, trainer_->config(), trainer_->network(), trainer_->optimizer(),
                     marks_of(config_), steps() - trainer_->optimizer().steps(),
-                    trainer_->averages());
+                    trainer_->averages(),
+                    [this](const Tensor& place) { return trainer_->fetch(place); });
     if (saved_ <= 0 && exists(not_saved_mark(directory_))) remove_file(not_saved_mark(directory_));
     saved_ = steps();
   }
@@ -108,8 +109,8 @@ bool RunSession::finish_last_step() {
 }
 
 void RunSession::write_averaged(const std::string& path) {
-  save_model(path, trainer_->config(), trainer_->network(), trainer_->averages().front().values,
-             steps(), config_.id);
+  save_model(path, trainer_->config(), trainer_->network(),
+             trainer_->fetch_all(trainer_->averages().front().values), steps(), config_.id);
 }
 
 void RunSession::save_snapshot() {
@@ -187,7 +188,7 @@ bool RunSession::evaluate() {
   RunEvaluation evaluation{.step = steps(), .count = run.eval_n, .features = judge_->features()};
   const bool evaluated = attempt("the weights were not evaluated", [&] {
     try {
-      evaluation.frechet = judge_->frechet(*averaged_, trainer_->config(), [&] {
+      evaluation.frechet = judge_->frechet(averaged(), trainer_->config(), [&] {
         given_up = observer_.stopping && observer_.stopping();
         return given_up;
       });

@@ -10,10 +10,8 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
 #include "ddpm/data/held_out.h"
-#include "ddpm/engine/finite.h"
 #include "ddpm/engine/run/session.h"
 #include "ddpm/engine/run/start.h"
-#include "ddpm/engine/weights.h"
 
 namespace ddpm {
 
@@ -32,18 +30,7 @@ std::vector<std::string> RunSession::names_of_pictures(int64_t step) {
 }
 
 // Whether a save would hold the numbers that a resumed run needs.
-bool RunSession::has_finite_state() const {
-  const auto finite = [](const std::vector<Tensor>& tensors) {
-    return std::none_of(tensors.begin(), tensors.end(),
-                        [](const Tensor& tensor) { return find_not_finite(tensor).has_value(); });
-  };
-  const std::vector<NamedAverage> averages = trainer_->averages();
-  std::vector<Tensor> moments;
-  for (const StateTensor& each : trainer_->optimizer().state()) moments.push_back(each.tensor);
-  return finite(parameter_tensors(trainer_->network())) && finite(moments) &&
-         std::all_of(averages.begin(), averages.end(),
-                     [&](const NamedAverage& average) { return finite(average.values); });
-}
+bool RunSession::has_finite_state() const { return trainer_->has_finite_state(); }
 
 void RunSession::report_skipped(const StepMetrics& metrics) {
   const std::vector<std::string> pictures = names_of_pictures(metrics.step);

@@ -27,7 +27,7 @@ std::optional<ValidationLoss> RunSession::validate() {
   const auto go_on = [this](int64_t) { return !observer_.stopping || !observer_.stopping(); };
   std::optional<ValidationLoss> validation;
   attempt("the loss on the pictures held out was not measured", [&] {
-    validation = validation_->loss(*averaged_, grid_batch(size.height, size.width), go_on);
+    validation = validation_->loss(averaged(), grid_batch(size.height, size.width), go_on);
   });
   return validation;
 }
