@@ -10,16 +10,6 @@
 namespace ddpm {
 namespace {
 
-using std::chrono::milliseconds;
-
-// How long a rank waits before it reports a failure of another rank, because its own may be the
-// same.
-constexpr milliseconds kSameFailure{300};
-
-// How long a rank goes on after it has told others why the job ends, so that they can report it.
-// The ranks do not all abort the job at the same time, since one is enough.
-milliseconds linger(int rank) { return milliseconds(1000 + 500 * std::min(rank, 3)); }
-
 // A text as other ranks receive it.
 std::string as_sent(std::string_view text) {
   return WatchMessage(WatchMessage::kFailed, 0, 0, text).text();
@@ -110,14 +100,24 @@ void Watch::pause() {
 bool Watch::step() {
   pass_time();
   for (Neighbour& neighbour : neighbours_) listen(neighbour);
-  if (!news_) {
-    const std::scoped_lock lock(mutex_);
-    if (failure_)
-      news_ = WatchMessage(WatchMessage::kFailed, communicator_.rank(), failure_status_, *failure_);
-  }
+  adopt_own_failure();
   if (!news_) look_for_losses();
-  tell_all();
+  for (Neighbour& neighbour : neighbours_) tell(neighbour);
   return !news_ && !all_left();
+}
+
+// Takes the failure of this rank for the reason of the end, unless there is another reason already.
+// If another rank has failed for the same reason, the others must hear that this one has, too.
+void Watch::adopt_own_failure() {
+  const int rank = communicator_.rank();
+  const std::scoped_lock lock(mutex_);
+  if (!failure_) return;
+  const WatchMessage own(WatchMessage::kFailed, rank, failure_status_, *failure_);
+  const bool same =
+      news_ && news_->kind == own.kind && news_->rank != rank && news_->text() == own.text();
+  if (news_ && !same) return;
+  news_ = own;
+  for (Neighbour& neighbour : neighbours_) neighbour.told_last = false;
 }
 
 void Watch::pass_time() {
@@ -158,19 +158,17 @@ void Watch::send(Neighbour& neighbour, const WatchMessage& message) {
   neighbour.sending = communicator_.send(neighbour.sent.bytes(), neighbour.rank, 0);
 }
 
-void Watch::tell_all() {
+void Watch::tell(Neighbour& neighbour) {
+  if (neighbour.told_last || !has_sent(neighbour)) return;
   const bool leaving = [&] {
     const std::scoped_lock lock(mutex_);
     return leaving_;
   }();
-  for (Neighbour& neighbour : neighbours_) {
-    if (neighbour.told_last || !has_sent(neighbour)) continue;
-    if (news_ || leaving) {
-      neighbour.told_last = true;
-      send(neighbour, news_ ? *news_ : WatchMessage(WatchMessage::kLeaves, 0, 0, {}));
-    } else if (time_ - neighbour.told >= interval_) {
-      send(neighbour, {});
-    }
+  if (news_ || leaving) {
+    neighbour.told_last = true;
+    send(neighbour, news_ ? *news_ : WatchMessage(WatchMessage::kLeaves, 0, 0, {}));
+  } else if (time_ - neighbour.told >= interval_) {
+    send(neighbour, {});
   }
 }
 
@@ -235,22 +233,29 @@ bool Watch::others_report_it() {
 
 void Watch::end_job() {
   const auto start = Clock::now();
-  const milliseconds end = linger(communicator_.rank());
-  const bool own = news_->rank == communicator_.rank();
-  const bool at_once = news_->kind == WatchMessage::kLost || (own && communicator_.rank() == 0);
+  // Others need this time to report it, too. The ranks do not all abort the job at once, because
+  // one is enough.
+  const auto end = interval_ + interval_ * std::min(communicator_.rank(), 3) / 2;
+  // If another rank failed, this one may fail soon for the same reason.
+  const auto report_after = interval_ * 3 / 10;
   bool reported = false;
   for (auto waited = Clock::duration{}; waited < end; waited = Clock::now() - start) {
-    if (!reported && (at_once || waited > kSameFailure)) {
+    adopt_own_failure();
+    const bool own = news_->rank == communicator_.rank();
+    const bool at_once = news_->kind == WatchMessage::kLost || (own && communicator_.rank() == 0);
+    if (!reported && (at_once || waited > report_after)) {
       reported = true;
       if (!others_report_it()) options_.report(line());
     }
-    try {
-      for (Neighbour& neighbour : neighbours_) listen(neighbour);
-      tell_all();
-    } catch (const Error&) {
-      // Those who cannot be told find out themselves.
+    for (Neighbour& neighbour : neighbours_) {
+      try {
+        listen(neighbour);
+        tell(neighbour);
+      } catch (const Error&) {
+        // One that cannot be told finds out itself.
+      }
     }
-    std::this_thread::sleep_for(milliseconds(20));
+    std::this_thread::sleep_for(interval_ / 50);
   }
   communicator_.abort(news_->status);
 }

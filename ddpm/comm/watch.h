@@ -67,12 +67,13 @@ class Watch {
   void run();
   bool step();
   void pause();
+  void adopt_own_failure();
   void pass_time();
   void listen(Neighbour& neighbour);
   void take(Neighbour& neighbour);
   void send(Neighbour& neighbour, const WatchMessage& message);
   bool has_sent(Neighbour& neighbour);
-  void tell_all();
+  void tell(Neighbour& neighbour);
   void look_for_losses();
   bool all_left();
   void end_job();
