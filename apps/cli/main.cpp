@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/cli/command.h"
+#include "apps/cli/job.h"
 #include "apps/cli/output.h"
 #include "apps/cli/signals.h"
 #include "apps/cli/suggestions.h"
@@ -129,12 +130,15 @@ int run(std::vector<std::string> arguments) {
   Flags flags(command.name, command.summary, command.examples);
   const Action action = command.declare(flags);
   if (!flags.parse(arguments)) return finished(0);
-  const int status = action();
-  return command.prints_result ? finished(status) : status;
+  int status = action();
+  if (command.prints_result) status = finished(status);
+  close_job();
+  return status;
 }
 
 int report(const char* message, int status) noexcept {
   try {
+    fail_job(message, status);
     // One line, whatever the message contains.
     say(fmt::format("ddpm: {}\n", printable(message)));
   } catch (...) {

@@ -24,6 +24,8 @@ constexpr int64_t kSameRequestMs = 200;
 
 // True for a training, which a signal stops after it has saved. Other commands end at once.
 std::atomic<bool> saves{false};
+// True for a rank that ends with another one.
+std::atomic<bool> ignores{false};
 std::atomic<bool> stop_requested{false};
 // The time of the first SIGINT or SIGTERM.
 std::atomic<int64_t> asked_ms{-1};
@@ -84,6 +86,8 @@ void on_signal(int signal, siginfo_t* info, void*) {
   const bool file_limit = signal == SIGXFSZ && info->si_pid == getpid();
   if (signal == SIGQUIT) {
     end_by(signal);
+  } else if (ignores) {
+    // The other rank decides.
   } else if (!file_limit && saves) {
     request_stop(signal);
   } else if (!file_limit) {
@@ -112,5 +116,7 @@ const std::atomic<bool>& stop_on_signals() noexcept {
   saves = true;
   return stop_requested;
 }
+
+void leave_signals_to_others() noexcept { ignores = true; }
 
 }  // namespace ddpm::cli

@@ -16,4 +16,8 @@ void end_on_signals() noexcept;
 // standard error at once. A second SIGINT or SIGTERM ends the program at once, and so does SIGQUIT.
 const std::atomic<bool>& stop_on_signals() noexcept;
 
+// For a rank that serves another one: signals that ask to stop change nothing, because it ends with
+// that one. SIGQUIT still ends the program.
+void leave_signals_to_others() noexcept;
+
 }  // namespace ddpm::cli

@@ -8,6 +8,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/job.h"
 #include "apps/cli/output.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
@@ -24,6 +25,7 @@
 #include "ddpm/engine/budget.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/run.h"
+#include "ddpm/engine/run/serve_run.h"
 #include "ddpm/engine/training_plan.h"
 #include "ddpm/kernels/cpu/simd/simd.h"
 
@@ -178,11 +180,16 @@ void Training::tell_expected_end(const RunMetrics& metrics) {
                   : fmt::format("{} steps will take {}", left, end));
 }
 
+// Null without a launcher. One rank that a launcher started trains as several do.
+Communicator* ranks() { return job().launch().launched() ? &job().communicator() : nullptr; }
+
 std::unique_ptr<Run> Training::open() {
   if (!request_.resume)
-    return Run::create(request_.directory, options_, pictures(), observer(), planner_);
+    return Run::create(request_.directory, options_, pictures(), observer(), planner_, ranks());
   return Run::resume(request_.directory, pictures(),
-                     {.options = options_, .accept_changed_data = request_.accept_changed_data},
+                     {.options = options_,
+                      .accept_changed_data = request_.accept_changed_data,
+                      .ranks = ranks()},
                      observer());
 }
 
@@ -238,6 +245,7 @@ int Training::run() {
     next = sample_command(directory, run->config());
   } catch (const Interrupted& interrupted) {
     loading_.finish();
+    fail_job(interrupted.what(), kInterrupted);
     say(fmt::format("ddpm: {}\n", interrupted.what()));
     return kInterrupted;
   } catch (const SystemError& error) {
@@ -296,6 +304,14 @@ void warn_of_idle_flags(const Flags& flags, const TrainOptions& options, bool us
         "noise of its own\n",
         objective.name));
   }
+}
+
+// A rank that works for rank 0.
+int serve() {
+  leave_signals_to_others();
+  job().set_loss_note("the last checkpoint is good");
+  serve_run(job().communicator(), pictures_from_source());
+  return 0;
 }
 
 bool learns_usable_classes(const Flags& flags, const TrainingFlags& training) {
@@ -376,9 +392,10 @@ Action train_command(Flags& flags) {
     }
     const TrainOptions& options = request->training.options;
     options.check();
+    set_threads(static_cast<int>(options.run.threads));
+    if (job().rank() > 0) return serve();
     refuse_two_ends(flags, options, run.resume);
     warn_of_idle_flags(flags, options, run.usable_classes);
-    if (options.run.threads > 0) set_num_threads(static_cast<int>(options.run.threads));
     return Training(options, run, run.resume ? nullptr : planner(flags, request->training, run))
         .run();
   };

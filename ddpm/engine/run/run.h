@@ -101,7 +101,7 @@ struct RunObserver {
 
 // A run's request for pictures to the program.
 struct PictureRequest {
-  // The directory of the run.
+  // The directory of the run. Empty on a rank that does not write.
   const std::string& directory;
   bool resumed;
   // The run's options. Changes to them are stored with the run.

@@ -59,7 +59,6 @@ void RunSession::invite_ranks() {
   JsonObject options;
   write_options(options_, options);
   JsonObject told;
-  told.set("directory", json_value::write(directory_));
   told.set("options", options.dump(-1));
   told.set("model", to_json(model()));
   told.set("data", json_value::write(fingerprint_.hash()));
@@ -79,7 +78,7 @@ void serve_run(Communicator& ranks, const PictureLoader& pictures) {
     const JsonObject told = JsonObject::parse(text, kWhat);
     read_options(object_of(told, "options"), options);
     model = model_config_from_json(*told.find("model"), kWhat);
-    const std::string directory = text_of(told, "directory");
+    const std::string directory;
     PictureIndex index;
     if (!index_text.empty()) index = index_from_text(index_text, kWhat);
     const DataFingerprint known;

@@ -43,7 +43,7 @@ void check_place(const PictureRequest& request, const std::string& source, const
          fmt::format("the pictures of {} are no longer at {}; give their new place with {}",
                      request.directory, place, flag));
   }
-  if (found->identity == file_status(request.directory).identity) {
+  if (!request.directory.empty() && found->identity == file_status(request.directory).identity) {
     fail_usage("train", fmt::format("{0} holds the pictures, so it cannot be the run's directory; "
                                     "choose one of its own, such as {1}",
                                     request.directory, in_run(request.directory, "run")));

@@ -1,0 +1,23 @@
+// The job that this process belongs to, if an MPI launcher started it together with others.
+#pragma once
+
+#include <string_view>
+
+#include "ddpm/comm/ranks.h"
+
+namespace ddpm::cli {
+
+// Opens the job in the first call. Throws as Ranks does.
+Ranks& job();
+
+// For the end of the program. Both do nothing if the job was not opened or this process is alone.
+void close_job();
+// Ends all processes of the job with this status, after a line that tells of the error. Does not
+// return then.
+void fail_job(std::string_view error, int status);
+
+// Sets the number of threads, 0 for the default: all cores, or the share of this process of the
+// cores of its host.
+void set_threads(int threads);
+
+}  // namespace ddpm::cli
