@@ -310,7 +310,8 @@ void warn_of_idle_flags(const Flags& flags, const TrainOptions& options, bool us
 int serve() {
   leave_signals_to_others();
   job().set_loss_note("the last checkpoint is good");
-  serve_run(job().communicator(), pictures_from_source());
+  serve_run(job().communicator(), pictures_from_source(),
+            [](const TrainOptions& options) { set_threads(options.run.threads); });
   return 0;
 }
 
@@ -380,6 +381,7 @@ Action train_command(Flags& flags) {
                           "ignored before (nohup) stays ignored"}});
 
   return [request, &flags] {
+    if (job().rank() > 0) return serve();
     RunRequest& run = request->run;
     run.begin = std::chrono::steady_clock::now();
     if (request->resume_or_start) run.resume = run.resume || holds_run(run.directory);
@@ -392,8 +394,7 @@ Action train_command(Flags& flags) {
     }
     const TrainOptions& options = request->training.options;
     options.check();
-    set_threads(static_cast<int>(options.run.threads));
-    if (job().rank() > 0) return serve();
+    set_threads(options.run.threads);
     refuse_two_ends(flags, options, run.resume);
     warn_of_idle_flags(flags, options, run.usable_classes);
     return Training(options, run, run.resume ? nullptr : planner(flags, request->training, run))

@@ -9,7 +9,7 @@
 #include <span>
 
 #include "ddpm/base/error.h"
-#include "ddpm/parallel/messages.h"
+#include "ddpm/comm/messages.h"
 #include "ddpm/tensor/memory.h"
 
 namespace ddpm {

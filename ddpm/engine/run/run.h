@@ -111,6 +111,9 @@ struct PictureRequest {
   // What the run's last session has found out about the files of its source. The loader may
   // replace it, and the run then keeps it. A loader without files leaves it as it is.
   PictureIndex& index;
+  // The ranks of the run, all of which load its pictures with equal requests at the same time. Null
+  // if this process is alone.
+  Communicator* ranks = nullptr;
 };
 using PictureLoader = std::function<std::shared_ptr<const Pictures>(const PictureRequest&)>;
 

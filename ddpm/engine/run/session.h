@@ -100,7 +100,8 @@ class RunSession {
 
   // On several ranks, in session_ranks.cpp.
   void choose_way_to_add();
-  void invite_ranks();
+  void tell_ranks_to_load(bool resumed, const DataFingerprint& known);
+  void tell_ranks_to_train();
 
   // The end of the run, in session_pace.cpp.
   double now() const;

@@ -36,7 +36,8 @@ void RunSession::plan(const RunPlanner& planner) {
 void RunSession::load(const PictureLoader& loader, bool resumed, const DataFingerprint& known,
                       const RunPlanner& planner) {
   const PictureIndex before = index_;
-  pictures_ = loader({directory_, resumed, options_.data, known, index_});
+  tell_ranks_to_load(resumed, known);
+  pictures_ = loader({directory_, resumed, options_.data, known, index_, ranks_});
   index_is_written_ = index_ == before;
   if (!pictures_) fail("train", "the program returned no pictures");
   check_pictures(options_.data, *pictures_);

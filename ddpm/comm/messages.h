@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -16,6 +17,11 @@ void broadcast_bytes(Communicator& ranks, std::span<std::byte> bytes, int root =
 std::string broadcast_text(Communicator& ranks, std::string text, int root = 0);
 // The texts of all ranks, on all ranks.
 std::vector<std::string> gather_texts(Communicator& ranks, const std::string& text);
+
+// Runs the work of this rank. If that of a rank throws Error, this throws on all ranks: there the
+// same exception, elsewhere an Error with the rank, its host and the text. Null: this process is
+// alone.
+void agree(Communicator* ranks, const std::function<void()>& work);
 
 template <class T>
   requires std::is_trivially_copyable_v<T>
