@@ -115,6 +115,7 @@ TEST_F(ClockRun, EndsOnTimeWithAllThatTakesTime) {
   EXPECT_NEAR(total_, 100, 1);
   EXPECT_NEAR(value_in<double>(last_line("a"), "elapsed"), total_, 1e-3);
   EXPECT_EQ(value_in<int64_t>(last_line("a"), "steps_left"), 0);
+  EXPECT_EQ(value_in<double>(last_line("a"), "progress"), 1);
   EXPECT_EQ(metrics_.step, steps_);
   EXPECT_EQ(metrics_.progress, 1);
   EXPECT_EQ(metrics_.planned_steps, steps_);
