@@ -91,6 +91,8 @@ TEST_F(Budget, TwoEndsAreRefused) {
   expect_refused(training({"--budget", "1s", "--steps", "3"}), 2,
                  "--steps 3 and --budget 1s cannot both end a training; leave one of them out");
   expect_refused(training({"--budget", "10"}), 2, "--budget is 10, a number without a unit");
+  expect_refused(training({"--budget", "0"}), 2, "must be more than 0 and at most 10000d, such as");
+  expect_refused(training({"--budget", "repeat:" + pictures_}), 2, " is a folder without a clock");
   ASSERT_EQ(run_ddpm(training({"--budget", "0.2s"})).status, 0);
   expect_refused({"train", "--out", run_, "--resume", "--steps", "3"}, 2,
                  "--steps 3 and --budget 0.2s cannot both end a training, and the run was started "

@@ -338,5 +338,22 @@ TEST_F(ClockRun, BudgetsThatCannotBeAreRefused) {
   EXPECT_FALSE(exists(folder_ / "a"));
 }
 
+TEST_F(ClockRun, AFolderInPlaceOfAClockIsRefused) {
+  options_.optimizer.budget = "repeat:" + folder_ / "pictures";
+  EXPECT_EQ(test::refusal([&] { train("a"); }),
+            "[train] --budget is repeat:" + folder_ / "pictures" + ", but " + folder_ / "pictures" +
+                " is a folder without a clock.jsonl; the file is "
+                "clock.jsonl in the directory of the run that is repeated");
+  EXPECT_FALSE(exists(folder_ / "a"));
+  options_.optimizer.budget = "10s";
+  train("b");
+  for (const char* name : {"b", "b/"}) {
+    options_.optimizer.budget = "repeat:" + folder_ / name;
+    EXPECT_EQ(test::refusal([&] { train("a"); }),
+              "[train] --budget is repeat:" + folder_ / name + ", but " + folder_ / name +
+                  " is a folder; the clock.jsonl in it would work: --budget repeat:" + log("b"));
+  }
+}
+
 }  // namespace
 }  // namespace ddpm
