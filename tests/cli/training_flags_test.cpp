@@ -110,6 +110,33 @@ TEST_F(TrainingFlags, TheWholeFileOfARunGivesThatRun) {
   }
 }
 
+TEST_F(TrainingFlags, WrongValuesInAFileAreToldWithItsName) {
+  const std::string path = folder_ / "options.json";
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"recipe": [5]})", ": recipe is [5], which is not a text"},
+      {R"({"recipe": 5})", ": there is no recipe '5'; choose fast or tutorial"},
+      {R"({"recipe": "quick"})", ": there is no recipe 'quick'; choose fast or tutorial"},
+      {R"({"lr": "x"})", ": lr is \"x\", which is not a number"},
+      {R"({"dim": 1.5})", ": dim is 1.5, which is not a whole number"},
+      {R"({"seed": -1})", ": seed is -1, which is not a whole number of at least 0"},
+      {R"({"classes": 1})", ": classes is 1, which is not true or false"},
+      {R"({"attention_levels": 1})", ": attention_levels is 1, which is not a list"},
+      {R"({"network": 5})", ": there is no network '5'; choose tutorial or lucidrains"},
+      {R"({"schedule": "cosin"})", ": there is no schedule 'cosin'; choose"},
+      {R"({"lr": -1})", ": lr is -1 but must be above 0"},
+      {R"({"average_halflife": [-1]})", ": an element of average-halflife is -1 but must lie"}};
+  for (const auto& [text, says] : cases) {
+    write_config(text);
+    expect_refused(words({"--config", path}), 2, "[train] " + path + says);
+  }
+  // A flag wins over the value in the file.
+  write_config(R"({"lr": -1})");
+  expect_refused(words({"--config", path, "--lr", "-2"}), 2, "[train] --lr is -2 but must");
+  EXPECT_EQ(config_of(with(kTiny, {"--config", path, "--lr", "0.01"}))["lr"], 0.01);
+  expect_refused({"train", "--out", run_, "--resume", "--config", path}, 2,
+                 "[train] " + path + ": lr is -1 but must");
+}
+
 // A run of a version without recipes, whose file also lacks an option that came later.
 TEST_F(TrainingFlags, TheFileOfAnOldRunHasTheTutorialsValues) {
   Json config = config_of(with(kTiny, {"--recipe", "tutorial", "--lr", "0.01"}));
