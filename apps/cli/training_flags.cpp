@@ -119,6 +119,14 @@ void fit_attentions(NetworkConfig& network) {
   if (each.size() > 1) each.resize(levels.size(), each.back());
 }
 
+void say_left_out(const std::string& whose, ImageSize size, int64_t left_out,
+                  const std::string& levels) {
+  say(fmt::format(
+      "{}: pictures of {}x{} cannot be halved at all of its levels, so the network has {} fewer: "
+      "dim_mults {}\n",
+      whose, size.height, size.width, left_out, levels));
+}
+
 }  // namespace
 
 void ModelSizeFlag::declare(Flags& flags) {
@@ -135,11 +143,8 @@ void ModelSizeFlag::apply(const Flags& flags, NetworkConfig& network,
   const std::string levels = fields_of(network).find("dim_mults")->json();
   flags.apply();
   if (!flags.given("attention-levels")) fit_attentions(network);
-  if (left_out == 0 || flags.given("dim-mults")) return;
-  say(fmt::format(
-      "--model-size {}: pictures of {}x{} cannot be halved at all of its levels, so the "
-      "network has {} fewer: dim_mults {}\n",
-      name, size.height, size.width, left_out, levels));
+  if (left_out > 0 && !flags.given("dim-mults"))
+    say_left_out("--model-size " + name, size, left_out, levels);
 }
 
 TrainingFlags::TrainingFlags() : options(recipe_options(default_training_recipe())) {}
@@ -184,6 +189,20 @@ void TrainingFlags::apply_to_new(const Flags& flags) {
                     text_in(fields, followed.option)));
   }
   model_size.apply(flags, options.network, options.data.size);
+  if (flags.given("model-size") || levels_are_chosen(flags)) return;
+  const ImageSize size = parse_image_size(options.data.size);
+  const int64_t left_out = leave_out_levels(options.network, size.height, size.width);
+  if (left_out == 0) return;
+  say_left_out("recipe " + recipe, size, left_out,
+               fields_of(options.network).find("dim_mults")->json());
+}
+
+bool TrainingFlags::levels_are_chosen(const Flags& flags) const {
+  if (chosen(flags, "dim_mults")) return true;
+  const Fields fields = fields_of(options.network);
+  const Field* attentions = fields.find("attention_levels");
+  return attentions != nullptr && chosen(flags, "attention_levels") &&
+         std::get<std::vector<int64_t>*>(attentions->value())->size() > 1;
 }
 
 bool TrainingFlags::chosen(const Flags& flags, std::string_view field) const {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -30,6 +31,11 @@ class TrainingFlags : public ::testing::Test {
                    "1"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
+  }
+  Words sized(const std::string& size, const Words& more) const {
+    Words all = words(more);
+    *(std::ranges::find(all, "--size") + 1) = size;
+    return all;
   }
   // The config.json of a new run, and what was said about it.
   Json config_of(const Words& more) {
@@ -226,6 +232,48 @@ TEST_F(TrainingFlags, ASizeHasFewerLevelsWhereThePicturesAllowNoMore) {
   EXPECT_EQ(Json::parse(outcome.out)["config"]["dim_mults"], Json({1, 2, 4}));
   EXPECT_THAT(outcome.err, HasSubstr("pictures of 28x28 cannot be halved at all of its levels, so "
                                      "the network has 1 fewer: dim_mults [1,2,4]\n"));
+}
+
+TEST_F(TrainingFlags, LevelsThatNobodyChoseAreLeftOutWhereThePicturesAllowNoMore) {
+  const auto network = [this](const Words& more) {
+    const Outcome outcome = run_ddpm(with({"info", "--json"}, more));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    said_ = outcome.err;
+    return Json::parse(outcome.out)["config"];
+  };
+  Json config = network({"--size", "30x34"});
+  EXPECT_EQ(config["dim"], 32);
+  EXPECT_EQ(config["dim_mults"], Json({1, 2}));
+  EXPECT_EQ(config["attention_levels"], Json({0, 0}));
+  EXPECT_EQ(said_,
+            "recipe fast: pictures of 30x34 cannot be halved at all of its levels, so the network "
+            "has 1 fewer: dim_mults [1,2]\n");
+  EXPECT_EQ(network({"--size", "31x33"})["dim_mults"], Json({1}));
+  EXPECT_THAT(said_, HasSubstr("so the network has 2 fewer: dim_mults [1]\n"));
+  EXPECT_EQ(network({"--size", "28", "--recipe", "tutorial"})["dim_mults"], Json({1, 2, 4}));
+  EXPECT_THAT(said_, HasSubstr("recipe tutorial: pictures of 28x28 cannot"));
+  config = network({"--size", "30x34", "--network", "lucidrains", "--dim", "16"});
+  EXPECT_EQ(config["dim"], 16);
+  EXPECT_EQ(config["dim_mults"], Json({1, 2}));
+  EXPECT_EQ(network({"--size", "28"})["dim_mults"], Json({1, 2, 4}));
+  EXPECT_EQ(said_, "");
+}
+
+TEST_F(TrainingFlags, LevelsThatTheUserChoseStay) {
+  const std::string says = "height 30 is not divisible by 4";
+  expect_refused(sized("30x34", {"--dim-mults", "1,2,4"}), 2, says);
+  const std::string file = write_config(R"({"dim_mults": [1, 2, 4]})");
+  expect_refused(sized("30x34", {"--config", file}), 2, says);
+  expect_refused(sized("30x34", {"--attention-levels", "0,1,1"}), 2, says);
+}
+
+TEST_F(TrainingFlags, ATrainingOfOddPicturesNeedsNoFlags) {
+  for (const char* size : {"10x6", "7x9"}) {
+    std::filesystem::remove_all(run_);
+    const Outcome outcome = run_ddpm(sized(size, {"--batch", "2"}));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+  }
+  EXPECT_EQ(config_in(run_)["dim_mults"], Json({1}));
 }
 
 TEST_F(TrainingFlags, ASizeIsForOtherFamiliesToo) {
