@@ -26,12 +26,10 @@ std::unique_ptr<Ranks>& opened() {
 Ranks& job() {
   std::unique_ptr<Ranks>& ranks = opened();
   if (!ranks) {
-    ranks = std::make_unique<Ranks>(
-        RanksOptions{.report = [](const std::string& line) {
-                       say(fmt::format("ddpm: {}\n", printable(line)));
-                     },
-                     .environment = [](const char* name) { return std::getenv(name); },
-                     .version = std::string(version())});
+    ranks = std::make_unique<Ranks>(RanksOptions{
+        .report = [](const std::string& line) { say(fmt::format("ddpm: {}\n", printable(line))); },
+        .environment = [](const char* name) { return std::getenv(name); },
+        .version = std::string(version())});
   }
   return *ranks;
 }

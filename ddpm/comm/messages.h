@@ -24,17 +24,16 @@ std::vector<std::string> gather_texts(Communicator& ranks, const std::string& te
 void agree(Communicator* ranks, const std::function<void()>& work);
 
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-T broadcast_value(Communicator& ranks, T value, int root = 0) {
+requires std::is_trivially_copyable_v<T> T broadcast_value(Communicator& ranks, T value,
+                                                           int root = 0) {
   broadcast_bytes(ranks, std::as_writable_bytes(std::span(&value, 1)), root);
   return value;
 }
 
 // The values of all ranks one after another, counts[r] of rank r, on all ranks.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-std::vector<T> gather_values(Communicator& ranks, const std::vector<T>& mine,
-                             const std::vector<size_t>& counts) {
+requires std::is_trivially_copyable_v<T> std::vector<T> gather_values(
+    Communicator& ranks, const std::vector<T>& mine, const std::vector<size_t>& counts) {
   std::vector<size_t> sizes;
   size_t all = 0;
   for (const size_t count : counts) {

@@ -15,7 +15,7 @@ namespace {
 class Packer {
  public:
   template <class T>
-    requires std::is_trivially_copyable_v<T>
+  requires std::is_trivially_copyable_v<T>
   void add(const T& value) {
     const auto* bytes = reinterpret_cast<const char*>(&value);
     bytes_.insert(bytes_.end(), bytes, bytes + sizeof value);

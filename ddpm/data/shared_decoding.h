@@ -1,4 +1,5 @@
-// The pictures of a source that several ranks have decoded parts of, on all of them. Private to data.
+// The pictures of a source that several ranks have decoded parts of, on all of them. Private to
+// data.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +22,8 @@ void share_index(Communicator& ranks, std::vector<IndexedPicture>& pictures);
 
 // Gives the pictures that this rank decoded, uint8 [H, W, C], to all other ranks, a limited number
 // of bytes at a time. `decoded` returns an undefined tensor for damaged pictures. `put` receives
-// those of other ranks. If it throws, the exception leaves the function at its end. Every rank calls
-// it.
+// those of other ranks. If it throws, the exception leaves the function at its end. Every rank
+// calls it.
 void share_pictures(Communicator& ranks, int64_t count,
                     const std::function<Tensor(int64_t i)>& decoded,
                     const std::function<void(int64_t i, const Tensor& picture)>& put);

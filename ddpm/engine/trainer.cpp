@@ -199,8 +199,7 @@ double Trainer::add_all_gradients(Batch pictures) {
   double loss = 0;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t end = std::min(begin + chunk, count);
-    loss +=
-        add_gradients(pictures.rows(begin, end), first + static_cast<uint64_t>(begin), batch);
+    loss += add_gradients(pictures.rows(begin, end), first + static_cast<uint64_t>(begin), batch);
     if (!std::isfinite(loss)) return loss;
     sum_.add();
   }
@@ -264,8 +263,7 @@ StepMetrics Trainer::do_step() {
   if (std::string fault = fault_of(*batch); !fault.empty()) return skipped(std::move(fault));
   metrics.loss = add_all_gradients(*batch);
   if (!std::isfinite(metrics.loss)) return skipped(not_finite("the loss became", metrics.loss));
-  metrics.gradient_norm =
-      ranks_ ? ranks_->gradient_norm(*optimizer_) : optimizer_->gradient_norm();
+  metrics.gradient_norm = ranks_ ? ranks_->gradient_norm(*optimizer_) : optimizer_->gradient_norm();
   if (!std::isfinite(metrics.gradient_norm))
     return skipped(not_finite("the gradient became", metrics.gradient_norm));
 

@@ -101,8 +101,8 @@ class Trainer {
   void serve();
   // Which pictures of each batch this rank is given.
   Range own_pictures() const;
-  // Tensors of optimizer().state() and averages() that another rank holds have no values here. These
-  // two read and write them. They may be called for tensors with values, too.
+  // Tensors of optimizer().state() and averages() that another rank holds have no values here.
+  // These two read and write them. They may be called for tensors with values, too.
   Tensor fetch(const Tensor& tensor);
   std::vector<Tensor> fetch_all(std::vector<Tensor> tensors);
   void deliver(Tensor place, const Tensor& values);

@@ -123,9 +123,16 @@ void Planner::choose_network() {
     best = &size;
     speed_ = speed;
   }
-  set_network_size(plan_.options.network, best->name, model_.height, model_.width);
+  const int64_t left_out =
+      set_network_size(plan_.options.network, best->name, model_.height, model_.width);
   model_ = resized(model_, *best);
   say(fmt::format("the network {}: {}", best->name, why_no_larger));
+  if (left_out > 0) {
+    say(
+        fmt::format("{} fewer level{} than usual, because the sides {} and {} of the pictures "
+                    "cannot be halved more often",
+                    left_out, left_out == 1 ? "" : "s", model_.height, model_.width));
+  }
 }
 
 void Planner::choose_batch() {

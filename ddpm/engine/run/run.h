@@ -157,7 +157,8 @@ PictureLoader pictures_from_source(SourceEvents events = {}, bool usable_classes
 
 // Chooses the options of a new run once its pictures are known; plan_training() of training_plan.h
 // does so for a budget of time. `model` is that of the given options and the pictures, `pictures`
-// about the number of those that are learnt from. It must not change the pictures' options.
+// the number of those that are learnt from. It must not change the pictures' options. What cannot
+// work whatever it chooses was refused before.
 using RunPlanner = std::function<TrainOptions(const TrainOptions& options, const ModelConfig& model,
                                               int64_t pictures)>;
 

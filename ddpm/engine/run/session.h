@@ -91,8 +91,9 @@ class RunSession {
 
   void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known,
             const RunPlanner& planner = {});
-  void plan(const RunPlanner& planner);
-  void split_pictures();
+  void require_classes() const;
+  void validate_on(const std::shared_ptr<const Pictures>& held_out,
+                   const std::vector<uint64_t>& hashes);
   void make_trainer();
   int64_t mapped_while_loading() const;
   static RunMemoryForecast forecast_memory(int64_t needed);

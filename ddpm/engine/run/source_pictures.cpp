@@ -69,9 +69,8 @@ PictureLoader pictures_from_source(SourceEvents events, bool usable_classes) {
       options.condition = condition.folder;
       check_place(request, options.condition, "--condition");
     }
-    const bool wanted = request.ranks == nullptr
-                            ? usable_classes
-                            : broadcast_value(*request.ranks, usable_classes);
+    const bool wanted =
+        request.ranks == nullptr ? usable_classes : broadcast_value(*request.ranks, usable_classes);
     const bool if_usable = wanted && !request.resumed && !options.wants_classes() &&
                            condition.kind == ImageCondition::Kind::kNone;
     LoadedPictures loaded = load_pictures(options.source, condition,
