@@ -83,6 +83,7 @@ RunPlanner planner(const Flags& flags, const TrainingFlags& training, const RunR
     TrainingPlan plan = plan_training(options, model,
                                       {.seconds = std::max(seconds - used.count(), 0.001),
                                        .pictures = pictures,
+                                       .ranks = job().size(),
                                        .chosen = chosen,
                                        .stopping = [&stop] { return stop.load(); }});
     if (stop) throw Interrupted("[train] interrupted before the first step; nothing was written");

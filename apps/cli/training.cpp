@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <ctime>
@@ -80,6 +81,24 @@ class Training {
   bool told_end_ = false;
 };
 
+// " on 4 ranks, rank 2 takes 1.6 times as long". Empty if the process is alone.
+std::string speed_of_ranks(std::vector<double> seconds) {
+  if (seconds.empty()) return "";
+  constexpr double kSlow = 1.2;
+  const auto slowest = std::max_element(seconds.begin(), seconds.end());
+  const auto rank = slowest - seconds.begin();
+  const double most = *slowest;
+  const auto middle = seconds.begin() + std::ssize(seconds) / 2;
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  // Of two ranks the upper median is the slower one.
+  const double usual =
+      std::ssize(seconds) == 2 ? *std::min_element(seconds.begin(), seconds.end()) : *middle;
+  std::string text = fmt::format(" on {} rank{}", seconds.size(), plural(std::ssize(seconds)));
+  if (most > kSlow * usual)
+    text += fmt::format(", rank {} takes {:.1f} times as long", rank, most / usual);
+  return text;
+}
+
 PictureLoader Training::pictures() {
   SourceEvents events;
   events.loading = [this](int64_t done, int64_t total) {
@@ -103,8 +122,8 @@ RunObserver Training::observer() {
     if (metrics.validation_loss)
       held_out_ = fmt::format("  held out {:.4f}", *metrics.validation_loss);
     const std::string figures =
-        fmt::format("loss {:.4f}{}  {:.3g} images/s", smooth_.add(metrics.loss), held_out_,
-                    metrics.images_per_s);
+        fmt::format("loss {:.4f}{}  {:.3g} images/s{}", smooth_.add(metrics.loss), held_out_,
+                    metrics.images_per_s, speed_of_ranks(metrics.rank_seconds));
     if (budget_)
       steps_.update_by_clock(metrics.step, metrics.progress, *metrics.seconds_left, figures);
     else
@@ -163,12 +182,13 @@ std::unique_ptr<Run> Training::open() {
 bool Training::train(Run& run) {
   const RunMemoryForecast memory = run.memory();
   say(fmt::format(
-      "{} parameters, {} of memory ({} more than now; {} are free), {} thread{} ({}); {} {}; "
+      "{} parameters, {} of memory ({} more than now; {} are free), {}{} thread{} ({}); {} {}; "
       "Ctrl-C saves and stops\n",
       short_number(static_cast<double>(run.parameter_count())),
       memory_text(static_cast<double>(memory.peak_bytes)),
       memory_text(static_cast<double>(memory.more_bytes)),
-      memory_text(static_cast<double>(memory.available_bytes)), num_threads(),
+      memory_text(static_cast<double>(memory.available_bytes)),
+      job().alone() ? "" : fmt::format("{} ranks with ", job().size()), num_threads(),
       plural(num_threads()), simd_name(),
       request_.resume ? fmt::format("continues after step {} in", run.first_step()) : "into",
       printable(run.directory())));

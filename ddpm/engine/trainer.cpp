@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <chrono>
 #include <cmath>
 #include <exception>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "ddpm/autograd/functions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
+#include "ddpm/comm/messages.h"
 #include "ddpm/data/augment.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/parameter_roles.h"
@@ -261,7 +263,14 @@ StepMetrics Trainer::do_step() {
     return metrics;
   };
   if (std::string fault = fault_of(*batch); !fault.empty()) return skipped(std::move(fault));
+  const auto begin = std::chrono::steady_clock::now();
+  const double waited = ranks_ ? ranks_->exchange().figures().waited : 0;
   metrics.loss = add_all_gradients(*batch);
+  if (ranks_) {
+    const std::chrono::duration<double> all = std::chrono::steady_clock::now() - begin;
+    metrics.rank_seconds =
+        gather_each(ranks_->ranks(), all.count() - (ranks_->exchange().figures().waited - waited));
+  }
   if (!std::isfinite(metrics.loss)) return skipped(not_finite("the loss became", metrics.loss));
   metrics.gradient_norm = ranks_ ? ranks_->gradient_norm(*optimizer_) : optimizer_->gradient_norm();
   if (!std::isfinite(metrics.gradient_norm))

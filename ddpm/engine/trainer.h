@@ -34,6 +34,9 @@ struct StepMetrics {
   double learning_rate = 0;
   // Why the step was skipped, and empty if it was not.
   std::string skipped;
+  // The seconds that each rank computed gradients, without waiting for others. Empty if the trainer
+  // is alone.
+  std::vector<double> rank_seconds;
 };
 
 // Returns the pictures of step 0, 1, ... They must depend on the step alone, so that a resumed run

@@ -66,6 +66,8 @@ struct RunMetrics {
   int64_t planned_steps = 0;
   // The share of the training that is done, between 0 and 1.
   double progress = 0;
+  // StepMetrics::rank_seconds
+  std::vector<double> rank_seconds = {};
 };
 
 // An evaluation of the averaged weights, every RunOptions::eval_every steps.

@@ -214,7 +214,8 @@ RunMetrics RunSession::step() {
                      .gradient_norm = done_step.gradient_norm,
                      .learning_rate = done_step.learning_rate,
                      .images_per_s = batch / seconds,
-                     .skipped = !done_step.skipped.empty()};
+                     .skipped = !done_step.skipped.empty(),
+                     .rank_seconds = done_step.rank_seconds};
   if (steps() < metrics.step) {
     // The run returned to an earlier step.
     const std::lock_guard lock(mutex_);
