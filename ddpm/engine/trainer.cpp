@@ -216,8 +216,11 @@ StepMetrics Trainer::step() {
                   .number = steps_,
                   .rate_factor = rate_factor_,
                   .decayed = decayed_.value_or(0)});
+    ranks_->ready = false;
   }
-  return do_step();
+  const StepMetrics metrics = do_step();
+  if (ranks_) ranks_->ready = true;
+  return metrics;
 }
 
 std::optional<Batch> Trainer::next_batch() {
@@ -235,6 +238,8 @@ std::optional<Batch> Trainer::next_batch() {
   try {
     if (!ranks_->agree(failure)) return std::nullopt;
   } catch (const Error&) {
+    // The step ends here on all ranks.
+    ranks_->ready = true;
     if (error) std::rethrow_exception(error);
     throw;
   }

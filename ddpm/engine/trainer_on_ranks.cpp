@@ -14,7 +14,7 @@
 namespace ddpm {
 
 Trainer::~Trainer() {
-  if (!ranks_ || !ranks_->leads()) return;
+  if (!ranks_ || !ranks_->leads() || !ranks_->ready) return;
   try {
     ranks_->tell({.kind = RankCommand::Kind::kEnd});
   } catch (const Error&) {

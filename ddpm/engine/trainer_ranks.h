@@ -46,6 +46,9 @@ class TrainerRanks {
 
   // On rank 0: the command, to all. On the others: waits for it.
   RankCommand tell(const RankCommand& command);
+  // Whether rank 0 may tell the next command: false while they do one, and after it failed in the
+  // middle.
+  bool ready = true;
 
   // The pictures of a batch, and the chunks of a batch, whose gradients this rank computes.
   Range pictures() const { return pictures_of(ranks_.rank()); }
