@@ -52,14 +52,14 @@ class RunOnRanks : public test::RunTest {
   void start(const std::string& name, int count, int64_t last = 1000) {
     on_ranks(count, [&](Communicator& ranks) {
       do_steps(*ddpm::Run::create(folder_ / name, options_, pictures_from_source(), observer(), {},
-                            &ranks),
+                                  &ranks),
                last);
     });
   }
   void resume(const std::string& name, int count, int64_t last = 1000) {
     on_ranks(count, [&](Communicator& ranks) {
       do_steps(*ddpm::Run::resume(folder_ / name, pictures_from_source(),
-                            {.options = options_, .ranks = &ranks}, observer()),
+                                  {.options = options_, .ranks = &ranks}, observer()),
                last);
     });
   }
@@ -127,15 +127,16 @@ TEST_F(RunOnRanks, RefusesOtherPicturesOnAnotherRank) {
   const PictureLoader elsewhere = [&](const PictureRequest& request) {
     DataOptions options = request.options;
     options.source = folder_ / "others";
-    return pictures_from_source()({request.directory, request.resumed, options, request.known,
-                                   request.index, request.ranks});
+    return pictures_from_source()(
+        {request.directory, request.resumed, options, request.known, request.index, request.ranks});
   };
   std::string message;
   EXPECT_THROW(on_ranks(
                    2,
                    [&](Communicator& ranks) {
                      message = test::message_of([&] {
-                       ddpm::Run::create(folder_ / "a", options_, pictures_from_source(), {}, {}, &ranks);
+                       ddpm::Run::create(folder_ / "a", options_, pictures_from_source(), {}, {},
+                                         &ranks);
                      });
                    },
                    elsewhere),
@@ -159,8 +160,7 @@ class FaultyPictures : public Pictures {
       const int64_t picture = plan.indices[static_cast<size_t>(i / 64)];
       images.f32()[i] = std::sin(static_cast<float>(11 * picture + i % 64));
     }
-    if (++calls_ >= 5 && calls_ <= 7)
-      images.f32()[5] = std::numeric_limits<float>::quiet_NaN();
+    if (++calls_ >= 5 && calls_ <= 7) images.f32()[5] = std::numeric_limits<float>::quiet_NaN();
     return images;
   }
 

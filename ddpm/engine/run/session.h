@@ -70,6 +70,7 @@ class RunSession {
   int64_t held_out_pictures() const { return held_out_; }
   int64_t validate_every() const { return validate_every_; }
   std::optional<double> elapsed() const;
+  std::optional<RankTraffic> traffic() const;
 
   const RunMemoryForecast& memory() const { return memory_; }
   RunSnapshot snapshot() const;

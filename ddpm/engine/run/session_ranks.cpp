@@ -76,6 +76,15 @@ void RunSession::tell_ranks_to_train() {
   broadcast_text(*ranks_, to_json(model()));
 }
 
+std::optional<RankTraffic> RunSession::traffic() const {
+  const std::optional<ExchangeFigures> figures = trainer_->exchange_figures();
+  if (!figures) return std::nullopt;
+  return RankTraffic{.steps = figures->steps,
+                     .sent_bytes = figures->gradient_bytes + figures->weight_bytes,
+                     .fewest_bytes = figures->fewest_bytes,
+                     .waited = figures->waited};
+}
+
 void serve_run(Communicator& ranks, const PictureLoader& pictures,
                const std::function<void(const TrainOptions&)>& started) {
   TrainOptions options = receive_options(ranks);
