@@ -119,6 +119,13 @@ TEST_F(RunOnRanks, SaysThatARunWithoutChunksGoesOnWithOtherBits) {
   EXPECT_THAT(warnings_, HasSubstr("not the same to the bit"));
 }
 
+TEST_F(RunOnRanks, TellsOfRanksWithoutWork) {
+  options_.optimizer.steps = 2;
+  start("a", 4);
+  EXPECT_THAT(warnings_, HasSubstr("a batch of 10 pictures has work for 3 of 4 ranks, in chunks of "
+                                   "4; a --batch of 16 gives each some"));
+}
+
 // What a folder of pictures is on another host.
 TEST_F(RunOnRanks, RefusesOtherPicturesOnAnotherRank) {
   make_folder(folder_ / "others");

@@ -259,7 +259,8 @@ class Run {
   // what was chosen instead of 0. 0 if none are held out.
   int64_t validate_every() const;
 
-  // May be called on any thread while the run exists. Never waits for a step.
+  // May be called on any thread while the run exists. Never waits for a step. On several ranks,
+  // only the thread that works may call averaged_model().
   RunSnapshot snapshot() const;
   // A network with a copy of the averaged weights after a whole step. Waits for the end of a step
   // that is in progress.

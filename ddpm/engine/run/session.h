@@ -102,6 +102,7 @@ class RunSession {
 
   // On several ranks, in session_ranks.cpp.
   void choose_way_to_add();
+  void warn_of_idle_ranks() const;
   void tell_ranks_to_load(bool resumed, const DataFingerprint& known);
   void tell_ranks_to_train();
 

@@ -1,4 +1,6 @@
 // A session on several ranks: what rank 0 tells the others before the first step.
+#include <fmt/core.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -44,6 +46,20 @@ KnownData receive_known(Communicator& ranks) {
 }
 
 }  // namespace
+
+// A rank computes the gradients of whole chunks.
+void RunSession::warn_of_idle_ranks() const {
+  if (ranks_ == nullptr) return;
+  const OptimizerOptions& options = options_.optimizer;
+  const bool exact = options.reduce == "exact";
+  const int64_t chunk = exact ? options.chunk() : 1, parts = (options.batch + chunk - 1) / chunk;
+  if (ranks_->size() <= parts) return;
+  warn(fmt::format(
+      "a batch of {} pictures has work for {} of {} ranks{}; a --batch of {} gives each "
+      "some",
+      options.batch, parts, ranks_->size(), exact ? fmt::format(", in chunks of {}", chunk) : "",
+      chunk * ranks_->size()));
+}
 
 void RunSession::choose_way_to_add() {
   OptimizerOptions& options = options_.optimizer;
