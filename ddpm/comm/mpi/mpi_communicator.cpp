@@ -9,6 +9,7 @@
 
 #include "ddpm/comm/arguments.h"
 #include "ddpm/comm/deadline.h"
+#include "ddpm/comm/mpi/launcher.h"
 #include "ddpm/comm/mpi/mpi_operation.h"
 
 namespace ddpm {
@@ -213,6 +214,7 @@ void MpiCommunicator::find_hosts() {
 
 void MpiCommunicator::abort(int status) {
   const Deadline last(std::chrono::seconds(5), [status] { _exit(status); });
+  end_launcher_if_stuck();
   MPI_Abort(MPI_COMM_WORLD, status);
   _exit(status);
 }
