@@ -29,7 +29,7 @@ void meet(Communicator& communicator) {
 }
 
 void check_all(Communicator& communicator, size_t most) {
-  for (const size_t bytes : {size_t{0}, size_t{4}, size_t{1001}, size_t{1} << 20}) {
+  for (const size_t bytes : {size_t{0}, size_t{4}, size_t{1001}, size_t{3000001}}) {
     if (bytes <= most) test::check_operations(communicator, bytes);
   }
   test::check_overlap(communicator);
