@@ -5,50 +5,28 @@
 #include <algorithm>
 #include <optional>
 
-#include "ddpm/autograd/inference.h"
 #include "ddpm/base/error.h"
-#include "ddpm/data/pixels.h"
 #include "ddpm/diffusion/initial_noise.h"
 #include "ddpm/diffusion/sampler.h"
-#include "ddpm/engine/denoiser.h"
-#include "ddpm/engine/finite.h"
-#include "ddpm/engine/image_inputs.h"
-#include "ddpm/engine/memory_check.h"
-#include "ddpm/engine/model.h"
+#include "ddpm/engine/drawing_call.h"
+#include "ddpm/engine/drawing_ranks.h"
+#include "ddpm/engine/generation.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm {
-namespace {
-
-ImagesAsked asked_by(const GenerateOptions& options) {
-  Guidance guidance{.scale = options.guidance, .rescale = options.guidance_rescale};
-  read_guidance_interval(options.guidance_interval, guidance);
-  return {.count = options.count,
-          .first = options.first,
-          .only = options.only,
-          .labels = options.labels,
-          .guidance = guidance,
-          .guide = options.guide,
-          .condition = options.condition};
-}
-
-std::vector<uint64_t> seeds_of(uint64_t seed, const ImagesAsked& asked, int64_t begin,
-                               int64_t count) {
-  std::vector<uint64_t> seeds;
-  for (const int64_t number : image_numbers(asked, begin, count))
-    seeds.push_back(image_seeds(seed, number, 1)[0]);
-  return seeds;
-}
-
-}  // namespace
 
 int64_t GenerateOptions::total() const {
   return count * std::max<int64_t>(static_cast<int64_t>(labels.size()), 1);
 }
 
+int64_t GenerateOptions::at_once() const { return batch * (ranks ? ranks->size() : 1); }
+
 std::vector<uint64_t> generated_seeds(const GenerateOptions& options, int64_t begin,
                                       int64_t count) {
-  return seeds_of(options.seed, asked_by(options), begin, count);
+  std::vector<uint64_t> seeds;
+  for (const int64_t number : image_numbers(asked_by(options), begin, count))
+    seeds.push_back(image_seeds(options.seed, number, 1)[0]);
+  return seeds;
 }
 
 void GenerateOptions::fields(Fields& field) {
@@ -105,21 +83,6 @@ void check_output(const ModelConfig& config) {
                          output, images));
 }
 
-// The sides of the images: those asked for, or those of the condition, or those trained on. Throws
-// UsageError if none are known.
-ImageSize sides(const ModelConfig& config, const GenerateOptions& options) {
-  const Tensor& condition = options.condition;
-  const bool told = condition.defined() && condition.shape().rank() == 4;
-  ImageSize size = told ? ImageSize{condition.size(1), condition.size(2)}
-                        : ImageSize{config.height, config.width};
-  if (options.height > 0) size.height = options.height;
-  if (options.width > 0) size.width = options.width;
-  if (size.height < 1 || size.width < 1) {
-    fail_usage("sample", "the model's file does not say how large its images are; give --size");
-  }
-  return size;
-}
-
 }  // namespace
 
 void GenerateOptions::check_for(const ModelConfig& config) const {
@@ -141,121 +104,83 @@ void GenerateOptions::check_for(const ModelConfig& config) const {
 
 namespace {
 
-void check_device(const Network& network, const GenerateOptions& options) {
-  if (options.guide == nullptr || options.guide->network->device() == network.device()) return;
-  fail_usage("sample",
-             fmt::format("the guide is on the device {}, but the model on {}; load both "
-                         "for one device",
-                         name_of(options.guide->network->device()), name_of(network.device())));
-}
-
-// A call of generate().
-class Generation {
+// A call of generate() on rank 0, or on a process alone.
+class Drawing {
  public:
-  // kept: the pictures stay in memory until the last is done.
-  Generation(const Network& network, const ModelConfig& config, const GenerateOptions& options,
-             bool kept)
-      : network_(network),
-        config_(config),
-        options_(options),
-        asked_(asked_by(options)),
-        size_(sides(config, options)),
-        drawn_(images_drawn(asked_)),
-        process_(config.process),
-        denoisers_(network, config, asked_, most_at_once(config, kept)) {
-    check_device(network, options);
-    if (options.prepare_weights) scope_.emplace();
+  Drawing(const Network& network, const ModelConfig& config, const GenerateOptions& options,
+          bool kept)
+      : options_(options), generation_(network, config, options, kept) {
+    if (options.ranks != nullptr)
+      others_.emplace(*options.ranks, network, config, options, generation_.image());
   }
 
-  Shape image() const { return {size_.height, size_.width, channels_}; }
-  int64_t drawn() const { return drawn_; }
+  const Generation& generation() const { return generation_; }
 
   // Returns how many images are finished.
   int64_t run(const GenerateSink& sink) {
-    for (int64_t begin = 0; begin < drawn_; begin += options_.batch) {
-      const int64_t count = std::min(options_.batch, drawn_ - begin);
-      const std::optional<Tensor> images = draw(begin, count);
-      if (!images) return begin;
-      std::vector<int64_t> which;
-      for (int64_t k = begin; k < begin + count; ++k) which.push_back(place_of(asked_, 0, k).image);
-      sink({.which = std::move(which), .images = *images});
-      if (cancelled_) return begin + count;
+    int64_t finished = 0;
+    try {
+      finished = draw_all(sink);
+    } catch (...) {
+      if (others_) others_->finish();
+      throw;
     }
-    return drawn_;
+    if (others_) others_->finish();
+    return finished;
   }
 
  private:
-  // Throws UsageError if there is not enough memory. Returns how many images may pass the network
-  // at once.
-  int64_t most_at_once(const ModelConfig& config, bool kept) {
-    channels_ = config.network.channels();
-    const bool both = asked_.guidance.needs_both() && options_.guide == nullptr;
-    const SamplingMemory memory{.count = drawn_,
-                                .batch = options_.batch,
-                                .height = size_.height,
-                                .width = size_.width,
-                                .prepare_weights = options_.prepare_weights,
-                                .other_bytes = options_.other_bytes,
-                                .kept = kept,
-                                .guided = both,
-                                .guide = asked_.guidance.scale != 1 && options_.guide != nullptr
-                                             ? &options_.guide->config
-                                             : nullptr,
-                                .images_per_n = options_.total() / options_.count};
-    require_memory_for_sampling(config, memory);
-    return both && guidance_fits_in_one_pass(config, memory) ? 2 * options_.batch : options_.batch;
+  int64_t draw_all(const GenerateSink& sink) {
+    const int64_t drawn = generation_.drawn();
+    for (int64_t begin = 0; begin < drawn; begin += options_.at_once()) {
+      const Range round{.begin = begin, .end = std::min(begin + options_.at_once(), drawn)};
+      const int64_t own = others_ ? others_->part(round, 0).count() : round.count();
+      const std::optional<Tensor> images =
+          generation_.draw(begin, own, [&](const SampleProgress& now) { return tell(round, now); });
+      if (!images) return begin;
+      sink(generation_.batch(begin, *images));
+      if (cancelled_) return begin + own;
+      for (int rank = 1; others_ && rank < others_->size(); ++rank) {
+        const Range part = others_->part(round, rank);
+        if (part.count() > 0)
+          sink(generation_.batch(part.begin, others_->images(rank, part.count())));
+      }
+    }
+    return drawn;
   }
 
-  std::vector<Tensor> noise_of_rows(int64_t begin, int64_t count) const {
-    std::vector<Tensor> noise;
-    for (const Tensor& draw : options_.noise) noise.push_back(draw.rows(begin, begin + count));
-    return noise;
+  // After a step of this rank. Returns whether the caller wants the next.
+  bool tell(const Range& round, const SampleProgress& now) {
+    if (others_) others_->check();
+    if (!options_.progress) return true;
+    GenerateProgress progress{.begin = round.begin,
+                              .step = now.step,
+                              .steps = now.steps,
+                              .done = done(round, now),
+                              .x = now.x,
+                              .x0 = now.x0};
+    cancelled_ = !options_.progress(progress);
+    for (int rank = 1; options_.all_states && others_ && rank < others_->size(); ++rank) {
+      const Range part = others_->part(round, rank);
+      if (cancelled_ || part.count() == 0) break;
+      const DrawingCall::State state = others_->state(rank, part.count());
+      progress.begin = part.begin;
+      progress.x = &state.x;
+      progress.x0 = state.x0.defined() ? &state.x0 : nullptr;
+      cancelled_ = !options_.progress(progress);
+    }
+    return !cancelled_;
   }
 
-  // The images begin ... begin + count - 1 of those drawn; none if the caller has cancelled them.
-  std::optional<Tensor> draw(int64_t begin, int64_t count) {
-    SampleRequest request{.sampling = options_.sampling,
-                          .image = image(),
-                          .image_seeds = seeds_of(options_.seed, asked_, begin, count),
-                          .tuned = config_.tuned,
-                          .noise = noise_of_rows(begin, count),
-                          .device = network_.device()};
-    if (options_.progress) {
-      request.progress = [&](const SampleProgress& progress) {
-        cancelled_ = !options_.progress({.begin = begin,
-                                         .step = progress.step,
-                                         .steps = progress.steps,
-                                         .x = progress.x,
-                                         .x0 = progress.x0});
-        // After the last step the batch is finished.
-        return !cancelled_ || progress.step == progress.steps;
-      };
-    }
-    Tensor images;
-    try {
-      images = sample(process_, denoisers_.of(begin, count), request);
-    } catch (const Error&) {
-      if (cancelled_) return std::nullopt;
-      throw;
-    }
-    if (const auto value = find_not_finite(images)) {
-      fail("sample", fmt::format("the pictures contain {}; the network's weights are damaged, or "
-                                 "its training failed",
-                                 *value));
-    }
-    return images;
+  // The ranks do about as many steps in the same time.
+  static double done(const Range& round, const SampleProgress& now) {
+    const double share = static_cast<double>(now.step) / static_cast<double>(now.steps);
+    return static_cast<double>(round.begin) + share * static_cast<double>(round.count());
   }
 
-  const Network& network_;
-  const ModelConfig& config_;
   const GenerateOptions& options_;
-  const ImagesAsked asked_;
-  const ImageSize size_;
-  const int64_t drawn_;
-  int64_t channels_ = 0;  // set before denoisers_
-  const Process process_;
-  const Denoisers denoisers_;
-  std::optional<Inference> scope_;
+  const Generation generation_;
+  std::optional<DrawingCall> others_;
   bool cancelled_ = false;
 };
 
@@ -264,17 +189,17 @@ class Generation {
 int64_t generate(const Network& network, const ModelConfig& config, const GenerateOptions& options,
                  const GenerateSink& sink) {
   options.check_for(config);
-  return Generation(network, config, options, false).run(sink);
+  return Drawing(network, config, options, false).run(sink);
 }
 
 Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options) {
   options.check_for(config);
-  Generation generation(network, config, options, true);
-  const Shape image = generation.image();
-  Tensor images({generation.drawn(), image[0], image[1], image[2]}, DType::kFloat32,
+  Drawing drawing(network, config, options, true);
+  const Shape image = drawing.generation().image();
+  Tensor images({drawing.generation().drawn(), image[0], image[1], image[2]}, DType::kFloat32,
                 network.device());
   int64_t finished = 0;
-  generation.run([&](const GeneratedBatch& batch) {
+  drawing.run([&](const GeneratedBatch& batch) {
     const int64_t count = batch.images.size(0);
     images.rows(finished, finished + count).copy_from(batch.images);
     finished += count;
