@@ -42,7 +42,7 @@ Device Machine::apply() const {
 
 Device Machine::apply_to_rank() const {
   const Device chosen = checked();
-  set_threads(static_cast<int>(threads));
+  set_threads(threads);
   return chosen;
 }
 

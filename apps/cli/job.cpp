@@ -26,12 +26,10 @@ std::unique_ptr<Ranks>& opened() {
 Ranks& job() {
   std::unique_ptr<Ranks>& ranks = opened();
   if (!ranks) {
-    ranks = std::make_unique<Ranks>(
-        RanksOptions{.report = [](const std::string& line) {
-                       say(fmt::format("ddpm: {}\n", printable(line)));
-                     },
-                     .environment = [](const char* name) { return std::getenv(name); },
-                     .version = std::string(version())});
+    ranks = std::make_unique<Ranks>(RanksOptions{
+        .report = [](const std::string& line) { say(fmt::format("ddpm: {}\n", printable(line))); },
+        .environment = [](const char* name) { return std::getenv(name); },
+        .version = std::string(version())});
   }
   return *ranks;
 }
@@ -46,8 +44,8 @@ void fail_job(std::string_view error, int status) {
   if (opened() && !opened()->alone()) opened()->fail(error, status);
 }
 
-void set_threads(int threads) {
-  if (threads > 0) return set_num_threads(threads);
+void set_threads(int64_t threads) {
+  if (threads > 0) return set_num_threads(static_cast<int>(threads));
   const int here = job().launch().local_size.value_or(1);
   if (here == 1 || std::getenv("OMP_NUM_THREADS") != nullptr) return;
   const auto share = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) / here;

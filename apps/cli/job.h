@@ -1,6 +1,7 @@
 // The job that this process belongs to, if an MPI launcher started it together with others.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "ddpm/comm/ranks.h"
@@ -18,6 +19,6 @@ void fail_job(std::string_view error, int status);
 
 // Sets the number of threads, 0 for the default: all cores, or the share of this process of the
 // cores of its host.
-void set_threads(int threads);
+void set_threads(int64_t threads);
 
 }  // namespace ddpm::cli

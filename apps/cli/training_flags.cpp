@@ -46,6 +46,16 @@ Rows size_rows() {
   return rows;
 }
 
+// Does what uses the values in a file of the user's. Errors about them get the file's name.
+template <class Work>
+auto using_values_of(const std::string& path, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    fail_usage("train", fmt::format("{}: {}", path, without_place(error.what())));
+  }
+}
+
 JsonObject read_config(const std::string& path) {
   return path.empty() ? JsonObject() : JsonObject::parse(read_file(path, kMostJsonBytes), path);
 }
@@ -53,11 +63,7 @@ JsonObject read_config(const std::string& path) {
 // Sets the options that the file names. The keys are those of config.json, so the file of one run
 // can start another.
 void take_config(const JsonObject& file, const std::string& path, TrainOptions& options) {
-  try {
-    read_options(file, options);
-  } catch (const Error& error) {
-    fail_usage("train", fmt::format("{}: {}", path, error.what()));
-  }
+  using_values_of(path, [&] { read_options(file, options); });
   // The family of the network decides which options exist.
   const Fields fields = fields_of(options);
   std::vector<std::string> known;
@@ -69,13 +75,26 @@ void take_config(const JsonObject& file, const std::string& path, TrainOptions& 
   }
 }
 
+// The values that the file has given, and no flag after it.
+void check_config(const JsonObject& file, const std::string& path, const TrainOptions& options,
+                  const Flags& flags) {
+  const Fields fields = fields_of(options);
+  for (const auto& [name, value] : file.members()) {
+    const Field* field = fields.find(name);
+    if (field == nullptr || flags.given(flag_name(field->name()))) continue;
+    using_values_of(path, [&] { field->check("train"); });
+  }
+}
+
 // The recipe that the options in a file come from. Nothing if the file leaves it open. A run of a
 // version without recipes began with the tutorial's values.
-std::optional<std::string> recipe_of(const JsonObject& file) {
+std::optional<std::string> recipe_of(const JsonObject& file, const std::string& path) {
   if (const std::string* json = file.find("recipe")) {
-    std::string name;
-    json_value::read(*json, "recipe", name);
-    return name;
+    return using_values_of(path, [&] {
+      std::string name;
+      json_value::read(*json, "recipe", name);
+      return std::string(find_training_recipe(name).name);
+    });
   }
   for (const auto& [key, json] : file.members()) {
     if (tells_of_run(key)) return TrainOptions().recipe;
@@ -100,6 +119,14 @@ void fit_attentions(NetworkConfig& network) {
   if (each.size() > 1) each.resize(levels.size(), each.back());
 }
 
+void say_left_out(const std::string& whose, ImageSize size, int64_t left_out,
+                  const std::string& levels) {
+  say(fmt::format(
+      "{}: pictures of {}x{} cannot be halved at all of its levels, so the network has {} fewer: "
+      "dim_mults {}\n",
+      whose, size.height, size.width, left_out, levels));
+}
+
 }  // namespace
 
 void ModelSizeFlag::declare(Flags& flags) {
@@ -116,11 +143,8 @@ void ModelSizeFlag::apply(const Flags& flags, NetworkConfig& network,
   const std::string levels = fields_of(network).find("dim_mults")->json();
   flags.apply();
   if (!flags.given("attention-levels")) fit_attentions(network);
-  if (left_out == 0 || flags.given("dim-mults")) return;
-  say(fmt::format(
-      "--model-size {}: pictures of {}x{} cannot be halved at all of its levels, so the "
-      "network has {} fewer: dim_mults {}\n",
-      name, size.height, size.width, left_out, levels));
+  if (left_out > 0 && !flags.given("dim-mults"))
+    say_left_out("--model-size " + name, size, left_out, levels);
 }
 
 TrainingFlags::TrainingFlags() : options(recipe_options(default_training_recipe())) {}
@@ -139,7 +163,7 @@ void TrainingFlags::declare(Flags& flags) {
 
 void TrainingFlags::apply_to_new(const Flags& flags) {
   file_ = read_config(config);
-  const std::optional<std::string> of_file = recipe_of(file_);
+  const std::optional<std::string> of_file = recipe_of(file_, config);
   std::string recipe = of_file.value_or(default_training_recipe());
   if (flags.given("recipe")) {
     recipe = options.recipe;
@@ -152,6 +176,7 @@ void TrainingFlags::apply_to_new(const Flags& flags) {
   options = recipe_options(recipe);
   take_config(file_, config, options);
   flags.apply();
+  check_config(file_, config, options, flags);
   // The size of the network gives its attentions.
   const auto given = [&](const Field& field) {
     return chosen(flags, field.name()) ||
@@ -164,6 +189,20 @@ void TrainingFlags::apply_to_new(const Flags& flags) {
                     text_in(fields, followed.option)));
   }
   model_size.apply(flags, options.network, options.data.size);
+  if (flags.given("model-size") || levels_are_chosen(flags)) return;
+  const ImageSize size = parse_image_size(options.data.size);
+  const int64_t left_out = leave_out_levels(options.network, size.height, size.width);
+  if (left_out == 0) return;
+  say_left_out("recipe " + recipe, size, left_out,
+               fields_of(options.network).find("dim_mults")->json());
+}
+
+bool TrainingFlags::levels_are_chosen(const Flags& flags) const {
+  if (chosen(flags, "dim_mults")) return true;
+  const Fields fields = fields_of(options.network);
+  const Field* attentions = fields.find("attention_levels");
+  return attentions != nullptr && chosen(flags, "attention_levels") &&
+         std::get<std::vector<int64_t>*>(attentions->value())->size() > 1;
 }
 
 bool TrainingFlags::chosen(const Flags& flags, std::string_view field) const {
@@ -177,8 +216,10 @@ bool TrainingFlags::chosen(const Flags& flags, std::string_view field) const {
 
 void TrainingFlags::apply_to_run(const Flags& flags, const TrainOptions& of_run) {
   options = of_run;
-  take_config(read_config(config), config, options);
+  const JsonObject file = read_config(config);
+  take_config(file, config, options);
   flags.apply();
+  check_config(file, config, options, flags);
   model_size.apply(flags, options.network, options.data.size);
 }
 

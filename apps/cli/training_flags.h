@@ -33,7 +33,8 @@ struct TrainingFlags {
   void declare_config(Flags& flags, const std::string& help);
   // All others, and the lists of recipes and sizes.
   void declare(Flags& flags);
-  // Sets the options of a new training: the recipe, then the file, then the flags. Throws
+  // Sets the options of a new training: the recipe, then the file, then the flags. Levels of the
+  // network that the user has not chosen are left out where the pictures allow no more. Throws
   // UsageError if the recipe of the flag and that of the file contradict each other.
   void apply_to_new(const Flags& flags);
   // Whether the user has chosen this field of a new training, by the file or by a flag.
@@ -42,6 +43,10 @@ struct TrainingFlags {
   void apply_to_run(const Flags& flags, const TrainOptions& of_run);
 
  private:
+  // Whether the user has chosen how many levels the network has, directly or by a list with a value
+  // for each.
+  bool levels_are_chosen(const Flags& flags) const;
+
   JsonObject file_;
 };
 

@@ -7,17 +7,21 @@
 #include <cmath>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/options.h"
 
 namespace ddpm {
 namespace {
 
 struct Unit {
   char name;
+  const char* plural;
   double seconds;
 };
-constexpr Unit kUnits[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+constexpr Unit kUnits[] = {
+    {'d', "days", 86400}, {'h', "hours", 3600}, {'m', "minutes", 60}, {'s', "seconds", 1}};
 constexpr double kMostSeconds = 10000 * 86400.0;
 
 constexpr bool is_digit_or_dot(char c) { return (c >= '0' && c <= '9') || c == '.'; }
@@ -53,25 +57,46 @@ bool is_bare_number(std::string_view text) {
   return !text.empty() && take_number(text) && text.empty();
 }
 
+bool is_in_range(double seconds) { return seconds > 0 && seconds <= kMostSeconds; }
+
+// "10s for seconds, 10m for minutes or 10h for hours": the units that make a length of time of this
+// number. Empty if none does.
+std::string possible_units(std::string_view number) {
+  std::string_view rest = number;
+  const double value = take_number(rest).value_or(0);
+  std::vector<std::string> choices;
+  for (const Unit& unit : kUnits) {
+    if (!is_in_range(value * unit.seconds)) continue;
+    choices.insert(choices.begin(), fmt::format("{}{} for {}", number, unit.name, unit.plural));
+  }
+  return join_choices(choices);
+}
+
+[[noreturn]] void fail_out_of_range(std::string_view text, std::string_view where,
+                                    std::string_view name) {
+  fail_usage(where, fmt::format("{} is {}, but must be more than 0 and at most {}, such as 90s, "
+                                "10m, 8h or 2d",
+                                name, text, duration_text(kMostSeconds)));
+}
+
 }  // namespace
 
 double parse_duration(std::string_view text, std::string_view where, std::string_view name) {
   if (is_bare_number(text)) {
-    fail_usage(where, fmt::format("{} is {}, a number without a unit; write {}s for seconds, {}m "
-                                  "for minutes, {}h for hours or {}d for days",
-                                  name, text, text, text, text, text));
+    if (const std::string units = possible_units(text); !units.empty()) {
+      fail_usage(where,
+                 fmt::format("{} is {}, a number without a unit; write {}", name, text, units));
+    }
+    fail_out_of_range(text, where, name);
   }
   const std::optional<double> seconds = text.empty() ? std::nullopt : seconds_of(text);
   if (!seconds) {
     fail_usage(where,
                fmt::format("{} is \"{}\", but must be a length of time such as 90s, 10m, 8h, "
-                           "2d or 1h30m",
+                           "2d or 1h30m; its units are d, h, m and s",
                            name, text));
   }
-  if (!(*seconds > 0 && *seconds <= kMostSeconds)) {
-    fail_usage(where, fmt::format("{} is {}, but must be more than 0 and at most {}", name, text,
-                                  duration_text(kMostSeconds)));
-  }
+  if (!is_in_range(*seconds)) fail_out_of_range(text, where, name);
   return *seconds;
 }
 

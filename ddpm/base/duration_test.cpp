@@ -30,19 +30,35 @@ TEST(Duration, ABareNumberIsToldTheUnits) {
             "minutes, 10h for hours or 10d for days");
 }
 
+TEST(Duration, ABareNumberIsToldOnlyTheUnitsThatWouldWork) {
+  EXPECT_EQ(refusal_of("20000"),
+            "[train] --budget is 20000, a number without a unit; write 20000s for seconds, 20000m "
+            "for minutes or 20000h for hours");
+  EXPECT_EQ(refusal_of("99999999"),
+            "[train] --budget is 99999999, a number without a unit; write 99999999s for seconds");
+  for (const char* text : {"0", "0.0", "9999999999"}) {
+    EXPECT_EQ(refusal_of(text),
+              std::string("[train] --budget is ") + text +
+                  ", but must be more than 0 and at most 10000d, such as 90s, 10m, 8h or 2d");
+  }
+}
+
 TEST(Duration, OtherTextsAreRefused) {
-  for (const char* text : {"", "m", "ten minutes", "10 m", "-10m", "+10m", "1e3s", "10M", "10min",
-                           "1m1h", "1h1h", "1h30", ".m", "1..5h", "infs", "nanm", "10m "}) {
+  for (const char* text :
+       {"", "m", "ten minutes", "10 m", "-10m", "+10m", "1e3s", "10M", "10min", "1m1h", "1h1h",
+        "1h30", ".m", "1..5h", "infs", "nanm", "10m ", "1ms", "5w"}) {
     EXPECT_EQ(refusal_of(text), std::string("[train] --budget is \"") + text +
                                     "\", but must be a length of time such as 90s, 10m, 8h, 2d or "
-                                    "1h30m");
+                                    "1h30m; its units are d, h, m and s");
   }
 }
 
 TEST(Duration, NoTimeAndTooMuchTimeAreRefused) {
-  EXPECT_EQ(refusal_of("0m"), "[train] --budget is 0m, but must be more than 0 and at most 10000d");
-  EXPECT_EQ(refusal_of("10001d"),
-            "[train] --budget is 10001d, but must be more than 0 and at most 10000d");
+  for (const char* text : {"0m", "0.0s", "10001d"}) {
+    EXPECT_EQ(refusal_of(text),
+              std::string("[train] --budget is ") + text +
+                  ", but must be more than 0 and at most 10000d, such as 90s, 10m, 8h or 2d");
+  }
   EXPECT_EQ(seconds("10000d"), 864e6);
 }
 

@@ -94,6 +94,12 @@ void PictureStore::widen(int64_t channels) {
   trim_allocator();
 }
 
+Tensor PictureStore::image(int64_t i) const {
+  if (!there_[static_cast<size_t>(i)]) return {};
+  const ImageSize size = format_.fitting.size;
+  return images_.rows(i, i + 1).reshape({size.height, size.width, format_.channels});
+}
+
 Tensor PictureStore::take() {
   int64_t n = 0;
   for (int64_t i = 0; i < count_; ++i) {

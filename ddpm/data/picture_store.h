@@ -34,6 +34,9 @@ class PictureStore {
   // memory any more.
   void put(int64_t i, const Tensor& image);
 
+  // Stored picture i, with the present number of channels. Undefined if it is not there.
+  Tensor image(int64_t i) const;
+
   // All stored pictures in their order: [N, H, W, C]. The store cannot be used afterwards.
   Tensor take();
 

@@ -20,6 +20,8 @@
 
 namespace ddpm {
 
+class Communicator;
+
 struct SourceOptions {
   // The size of every picture. 0 x 0: the source's own size.
   ImageSize size;
@@ -50,6 +52,9 @@ struct SourceOptions {
   // For open_source(): what an earlier call has found out, or null. Files with the same name, size
   // and time are not read before a batch needs them.
   const PictureIndex* index = nullptr;
+  // For open_source(): the ranks that all call it with the same options. Each decodes a part of the
+  // pictures, and all of them get all pictures. Null if this process is alone.
+  Communicator* ranks = nullptr;
 };
 
 struct LoadedSource {

@@ -12,6 +12,8 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
+#include "ddpm/comm/messages.h"
+#include "ddpm/data/shared_decoding.h"
 #include "ddpm/data/source_files.h"
 
 namespace ddpm {
@@ -20,8 +22,8 @@ namespace {
 class Decoding {
  public:
   Decoding(const PictureList& list, const PictureFormat& format, bool in_memory,
-           const LoadProgress& progress)
-      : list_(list), fitting_(format.fitting), progress_(progress) {
+           const LoadProgress& progress, Communicator* ranks)
+      : list_(list), fitting_(format.fitting), progress_(progress), ranks_(ranks) {
     if (in_memory && fitting_.uncut)
       uncut_.resize(static_cast<size_t>(list.count));
     else if (in_memory)
@@ -44,12 +46,27 @@ class Decoding {
         // Files differ much in size, so each thread takes the next picture when it has finished
         // one.
         for (int64_t i; !stopped_ && (i = next_++) < list_.count;)
-          if (!is_known_[static_cast<size_t>(i)]) one(i);
+          if (!is_known_[static_cast<size_t>(i)] && decodes(ranks_, i)) one(i);
       } catch (...) {
         stopped_ = true;
         throw;
       }
     });
+  }
+
+  // Gets what the other ranks have decoded.
+  void share() {
+    if (ranks_ == nullptr) return;
+    share_index(*ranks_, pictures_);
+    if (store_) {
+      share_pictures(
+          *ranks_, list_.count, [this](int64_t i) { return store_->image(i); },
+          [this](int64_t i, const Tensor& picture) { store_->put(i, picture); });
+    } else if (!uncut_.empty()) {
+      share_pictures(
+          *ranks_, list_.count, [this](int64_t i) { return uncut_[static_cast<size_t>(i)]; },
+          [this](int64_t i, const Tensor& picture) { keep_uncut(i, picture); });
+    }
   }
 
   // Called after run(), once each.
@@ -87,7 +104,9 @@ class Decoding {
               .reason = std::move(reason)};
     if (!sound && !system_failed && list_.file_of) result.file = list_.file_of(i);
     ++done_;
-    if (progress_ && !stopped_) progress_(done_, list_.count);
+    // The other ranks are about as far.
+    const int64_t ranks = ranks_ == nullptr ? 1 : ranks_->size();
+    if (progress_ && !stopped_) progress_(std::min(done_ * ranks, list_.count), list_.count);
   }
 
   // For the holder of the lock.
@@ -107,6 +126,7 @@ class Decoding {
   const PictureList& list_;
   const Fitting fitting_;
   const LoadProgress& progress_;
+  Communicator* const ranks_;
   std::optional<PictureStore> store_;
   std::vector<char> is_known_;
   std::atomic<int64_t> next_ = 0;
@@ -123,13 +143,16 @@ class Decoding {
 }  // namespace
 
 CheckedPictures check_all(const PictureList& list, const PictureFormat& format,
-                          const KnownPictures& known, bool in_memory,
-                          const LoadProgress& progress) {
-  Decoding decoding(list, format, in_memory, progress);
+                          const KnownPictures& known, bool in_memory, const LoadProgress& progress,
+                          Communicator* ranks) {
+  std::optional<Decoding> made;
+  agree(ranks, [&] { made.emplace(list, format, in_memory, progress, ranks); });
+  Decoding& decoding = *made;
   for (int64_t i = 0; !in_memory && list.file_of && i < list.count; ++i) {
     if (const IndexedPicture* picture = known.find(list.file_of(i))) decoding.skip(i, *picture);
   }
-  decoding.run();
+  agree(ranks, [&] { decoding.run(); });
+  agree(ranks, [&] { decoding.share(); });
   CheckedPictures checked{
       .all = decoding.take_pictures(), .images = {}, .uncut = {}, .channels = 0};
   const bool some = std::any_of(checked.all.begin(), checked.all.end(),

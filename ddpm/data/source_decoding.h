@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ddpm/comm/communicator.h"
 #include "ddpm/data/picture_store.h"
 #include "ddpm/data/source.h"
 #include "ddpm/data/source_kinds.h"
@@ -25,10 +26,11 @@ struct CheckedPictures {
   int64_t channels = 0;
 };
 
-// Decodes every picture once, in parallel. If they are not to be in memory, those that are known
-// are not read. Throws as load_source() does.
+// Decodes every picture once, in parallel, on one of the ranks if there are some (null: none). If
+// they are not to be in memory, those that are known are not read. Throws as load_source() does.
 CheckedPictures check_all(const PictureList& list, const PictureFormat& format,
-                          const KnownPictures& known, bool in_memory, const LoadProgress& progress);
+                          const KnownPictures& known, bool in_memory, const LoadProgress& progress,
+                          Communicator* ranks);
 
 // Whether all pictures of the list are known.
 bool knows_all(const KnownPictures& known, const PictureList& list);

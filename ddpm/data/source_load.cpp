@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "ddpm/base/error.h"
+#include "ddpm/base/hash.h"
 #include "ddpm/base/memory.h"
 #include "ddpm/base/options.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/version.h"
+#include "ddpm/comm/messages.h"
 #include "ddpm/data/picture_store.h"
 #include "ddpm/data/source.h"
 #include "ddpm/data/source_classes.h"
@@ -109,6 +111,32 @@ std::vector<std::string> classes_asked_for(const PictureList& list, const Source
   return classes_of(list, options.labels);
 }
 
+// Throws Error on all ranks if they do not see the same pictures.
+std::shared_ptr<const PictureList> list_on_all(const std::string& source,
+                                               const SourceOptions& options) {
+  std::shared_ptr<const PictureList> list;
+  agree(options.ranks, [&] {
+    list = std::make_shared<const PictureList>(
+        list_source(source, std::make_shared<const FileReader>(options.known)));
+  });
+  if (options.ranks == nullptr) return list;
+  Hasher names;
+  for (int64_t i = 0; i < list->count; ++i) {
+    const std::string name = list->file_of ? list->file_of(i).name : list->path_of(i);
+    names.update(name);
+    names.update("/");
+  }
+  const std::string here = fmt::format("{} {}", list->count, names.hex());
+  const std::string there = broadcast_text(*options.ranks, here);
+  agree(options.ranks, [&] {
+    if (here == there) return;
+    fail("data", fmt::format("{} holds {} pictures here, which are not those of rank 0 ({}); all "
+                             "ranks must see the same files",
+                             list->name, list->count, there.substr(0, there.find(' '))));
+  });
+  return list;
+}
+
 // One call of load_source() or open_source().
 class Loading {
  public:
@@ -118,8 +146,7 @@ class Loading {
         format_{.fitting = fitting_of(options),
                 .channels = parse_channels(options.channels),
                 .background = parse_colour(options.background)},
-        list_(std::make_shared<const PictureList>(
-            list_source(source, std::make_shared<const FileReader>(options.known)))) {
+        list_(list_on_all(source, options)) {
     format_.fitting.size = choose_size(*list_, options.size);
     if (format_.channels == 0) format_.channels = list_->own_channels;
     report_ = {0, list_->skipped, list_->looked_for, list_->note, {}};
@@ -129,7 +156,7 @@ class Loading {
   }
 
   void check(bool in_memory) {
-    checked_ = check_all(*list_, format_, known_, in_memory, progress_);
+    checked_ = check_all(*list_, format_, known_, in_memory, progress_, options_.ranks);
     format_.channels = checked_.channels;
     for (int64_t i = 0; i < list_->count; ++i) {
       const IndexedPicture& picture = checked_.all[static_cast<size_t>(i)];
@@ -164,6 +191,9 @@ class Loading {
   LoadReport take_report() { return std::move(report_); }
 
  private:
+  bool of_rank_0(bool value) const {
+    return options_.ranks == nullptr ? value : broadcast_value(*options_.ranks, value);
+  }
   void require_some(int64_t pictures) const {
     if (pictures > 0) return;
     fail("data",
@@ -266,10 +296,11 @@ PictureIndex Loading::take_index() {
 
 LoadedPictures Loading::open() {
   const Streaming streaming = parse_streaming(options_.stream);
-  const bool fit = streaming == Streaming::kAuto && fits(list_->count, format_);
+  // Rank 0 decides for all, because the free memory and the times of files may differ.
+  const bool fit = of_rank_0(streaming == Streaming::kAuto && fits(list_->count, format_));
   // If the index knows all, the pictures are decoded and kept when batches need them.
   const bool uncut = format_.fitting.uncut;
-  const bool keep = fit && !uncut && knows_all(known_, *list_);
+  const bool keep = fit && !uncut && of_rank_0(knows_all(known_, *list_));
   const bool at_once = streaming == Streaming::kOff || (fit && !keep);
   check(at_once);
   LoadedPictures opened;

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "ddpm/base/error.h"
-#include "ddpm/parallel/messages.h"
 
 namespace ddpm {
 namespace {
@@ -23,7 +22,10 @@ bool is_failure(const DrawingMessage& message) {
 
 DrawingCall::DrawingCall(DrawingRanks& ranks, const Network& network, const ModelConfig& config,
                          const GenerateOptions& options, const Shape& image)
-    : ranks_(ranks.communicator()), image_(image), others_(static_cast<size_t>(ranks_.size()) - 1) {
+    : drawing_(ranks),
+      ranks_(ranks.communicator()),
+      image_(image),
+      others_(static_cast<size_t>(ranks_.size()) - 1) {
   DrawingTask task{.network = ranks.number_of(network), .config = config, .options = options};
   // Nobody is told of them without it.
   if (!options.progress) task.options.all_states = false;
@@ -31,7 +33,7 @@ DrawingCall::DrawingCall(DrawingRanks& ranks, const Network& network, const Mode
     task.guide = ranks.number_of(*options.guide->network);
     task.guide_config = options.guide->config;
   }
-  broadcast_value(ranks_, DrawingCommand{.kind = DrawingCommand::Kind::kDraw});
+  ranks.tell({.kind = DrawingCommand::Kind::kDraw});
   broadcast_task(ranks_, task, {});
   for (int rank = 1; rank < size(); ++rank) listen(rank);
 }
@@ -104,6 +106,7 @@ void DrawingCall::finish() {
   const std::byte stop{};
   for (int rank = 1; rank < size(); ++rank) ranks_.send({&stop, 1}, rank, kStopTag)->wait();
   for (int rank = 1; rank < size(); ++rank) discard(rank);
+  drawing_.done();
 }
 
 }  // namespace ddpm

@@ -53,6 +53,7 @@ class DrawingCall {
   std::vector<Tensor> receive(int rank, DrawingMessage::Kind kind, int64_t count);
   void discard(int rank);
 
+  DrawingRanks& drawing_;
   Communicator& ranks_;
   const Shape image_;
   // Rank 1, 2, ...

@@ -158,9 +158,15 @@ class DrawingServer {
 
 }  // namespace
 
+void DrawingRanks::tell(const DrawingCommand& command) {
+  ready_ = false;
+  broadcast_value(ranks_, command);
+}
+
 DrawingRanks::~DrawingRanks() {
+  if (!ready_) return;
   try {
-    broadcast_value(ranks_, DrawingCommand{.kind = DrawingCommand::Kind::kEnd});
+    tell({.kind = DrawingCommand::Kind::kEnd});
   } catch (const Error&) {
     // The job ends anyway.
   }
@@ -169,10 +175,10 @@ DrawingRanks::~DrawingRanks() {
 void DrawingRanks::share(Network& network, const ModelConfig& config) {
   auto place = std::find(networks_.begin(), networks_.end(), &network);
   if (place == networks_.end()) place = networks_.insert(place, &network);
-  broadcast_value(ranks_,
-                  DrawingCommand{.kind = DrawingCommand::Kind::kShare,
-                                 .network = static_cast<int32_t>(place - networks_.begin())});
+  tell({.kind = DrawingCommand::Kind::kShare,
+        .network = static_cast<int32_t>(place - networks_.begin())});
   broadcast_network(ranks_, &network, config, network.device());
+  done();
 }
 
 int32_t DrawingRanks::number_of(const Network& network) const {

@@ -13,6 +13,7 @@
 namespace ddpm {
 
 class Network;
+struct DrawingCommand;
 
 // Of rank 0. From its constructor to its destructor the others must be in serve_drawing(), and the
 // communicator must not be used for anything else.
@@ -29,14 +30,17 @@ class DrawingRanks {
   // again whenever its weights have changed. It must exist until the last call of generate().
   void share(Network& network, const ModelConfig& config);
 
-  // For DrawingCall.
+  // For DrawingCall. Between a command and done() the others wait for no other command.
   Communicator& communicator() { return ranks_; }
+  void tell(const DrawingCommand& command);
+  void done() { ready_ = true; }
   // In the order of share(). Throws Error for a network that was not shared.
   int32_t number_of(const Network& network) const;
 
  private:
   Communicator& ranks_;
   std::vector<const Network*> networks_;
+  bool ready_ = true;
 };
 
 // For rank 1, 2, ...: draws what rank 0 asks for, until that destroys its DrawingRanks. If this

@@ -75,8 +75,7 @@ int64_t DryTraining::batch() const { return std::min(options_.batch, 2 * options
 int64_t DryTraining::bytes_of_further_chunks() {
   const int64_t chunks = (options_.batch + options_.chunk() - 1) / options_.chunk();
   int64_t sums = 0;
-  for (int64_t rest = (chunks - 1) / kGradientGroup; rest > 0; rest /= kGradientGroup)
-    ++sums;
+  for (int64_t rest = (chunks - 1) / kGradientGroup; rest > 0; rest /= kGradientGroup) ++sums;
   const int64_t weights = trainer_.network().parameter_count() * int64_t{sizeof(float)};
   return sums * weights + (options_.batch - batch()) * picture_bytes(config_);
 }

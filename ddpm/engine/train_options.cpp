@@ -119,10 +119,11 @@ void OptimizerOptions::fields(Fields& field) {
         "most pictures whose gradients are computed together, 0 for the whole batch; they are "
         "taken in chunks of 4, so all values from 4 give the same weights to the bit")
       .range(0, kMostBatch);
-  field("reduce", reduce,
-        "how the gradients of several ranks are added: exact, in the order of chunks of 4 pictures, "
-        "which gives the same weights to the bit for any number of ranks; or fast, each rank's "
-        "pictures at once")
+  field(
+      "reduce", reduce,
+      "how the gradients of several ranks are added: exact, in the order of chunks of 4 pictures, "
+      "which gives the same weights to the bit for any number of ranks; or fast, each rank's "
+      "pictures at once")
       .choices("way to add gradients", {"exact", "fast"})
       .may_change();
   field("reduce_type", reduce_type,

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <chrono>
 #include <cmath>
 #include <exception>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "ddpm/autograd/functions.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/philox.h"
+#include "ddpm/comm/messages.h"
 #include "ddpm/data/augment.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/parameter_roles.h"
@@ -199,8 +201,7 @@ double Trainer::add_all_gradients(Batch pictures) {
   double loss = 0;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t end = std::min(begin + chunk, count);
-    loss +=
-        add_gradients(pictures.rows(begin, end), first + static_cast<uint64_t>(begin), batch);
+    loss += add_gradients(pictures.rows(begin, end), first + static_cast<uint64_t>(begin), batch);
     if (!std::isfinite(loss)) return loss;
     sum_.add();
   }
@@ -215,8 +216,11 @@ StepMetrics Trainer::step() {
                   .number = steps_,
                   .rate_factor = rate_factor_,
                   .decayed = decayed_.value_or(0)});
+    ranks_->ready = false;
   }
-  return do_step();
+  const StepMetrics metrics = do_step();
+  if (ranks_) ranks_->ready = true;
+  return metrics;
 }
 
 std::optional<Batch> Trainer::next_batch() {
@@ -234,6 +238,8 @@ std::optional<Batch> Trainer::next_batch() {
   try {
     if (!ranks_->agree(failure)) return std::nullopt;
   } catch (const Error&) {
+    // The step ends here on all ranks.
+    ranks_->ready = true;
     if (error) std::rethrow_exception(error);
     throw;
   }
@@ -262,10 +268,16 @@ StepMetrics Trainer::do_step() {
     return metrics;
   };
   if (std::string fault = fault_of(*batch); !fault.empty()) return skipped(std::move(fault));
+  const auto begin = std::chrono::steady_clock::now();
+  const double waited = ranks_ ? ranks_->exchange().figures().waited : 0;
   metrics.loss = add_all_gradients(*batch);
+  if (ranks_) {
+    const std::chrono::duration<double> all = std::chrono::steady_clock::now() - begin;
+    metrics.rank_seconds =
+        gather_each(ranks_->ranks(), all.count() - (ranks_->exchange().figures().waited - waited));
+  }
   if (!std::isfinite(metrics.loss)) return skipped(not_finite("the loss became", metrics.loss));
-  metrics.gradient_norm =
-      ranks_ ? ranks_->gradient_norm(*optimizer_) : optimizer_->gradient_norm();
+  metrics.gradient_norm = ranks_ ? ranks_->gradient_norm(*optimizer_) : optimizer_->gradient_norm();
   if (!std::isfinite(metrics.gradient_norm))
     return skipped(not_finite("the gradient became", metrics.gradient_norm));
 

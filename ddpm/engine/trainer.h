@@ -34,6 +34,9 @@ struct StepMetrics {
   double learning_rate = 0;
   // Why the step was skipped, and empty if it was not.
   std::string skipped;
+  // The seconds that each rank computed gradients, without waiting for others. Empty if the trainer
+  // is alone.
+  std::vector<double> rank_seconds;
 };
 
 // Returns the pictures of step 0, 1, ... They must depend on the step alone, so that a resumed run
@@ -101,8 +104,8 @@ class Trainer {
   void serve();
   // Which pictures of each batch this rank is given.
   Range own_pictures() const;
-  // Tensors of optimizer().state() and averages() that another rank holds have no values here. These
-  // two read and write them. They may be called for tensors with values, too.
+  // Tensors of optimizer().state() and averages() that another rank holds have no values here.
+  // These two read and write them. They may be called for tensors with values, too.
   Tensor fetch(const Tensor& tensor);
   std::vector<Tensor> fetch_all(std::vector<Tensor> tensors);
   void deliver(Tensor place, const Tensor& values);

@@ -14,7 +14,7 @@
 namespace ddpm {
 
 Trainer::~Trainer() {
-  if (!ranks_ || !ranks_->leads()) return;
+  if (!ranks_ || !ranks_->leads() || !ranks_->ready) return;
   try {
     ranks_->tell({.kind = RankCommand::Kind::kEnd});
   } catch (const Error&) {
@@ -28,8 +28,8 @@ Range Trainer::own_pictures() const {
 
 double Trainer::add_gradients_of_ranks(const Batch& pictures, const ImageRange& batch) {
   const Range own = ranks_->pictures();
-  const int64_t chunk = options_.micro_batch == 0 ? std::max<int64_t>(own.count(), 1)
-                                                  : options_.chunk();
+  const int64_t chunk =
+      options_.micro_batch == 0 ? std::max<int64_t>(own.count(), 1) : options_.chunk();
   const bool in_order = ranks_->adds_in_order();
   sum_.restart(in_order ? ranks_->first_chunk() : 0);
   std::vector<double> losses;
@@ -38,10 +38,9 @@ double Trainer::add_gradients_of_ranks(const Batch& pictures, const ImageRange& 
     const int64_t end = std::min(begin + chunk, own.count());
     const bool last = end == own.count();
     if (last) ranks_->begin_exchange(sum_);
-    losses.push_back(add_gradients(pictures.rows(begin, end),
-                                   batch.first + static_cast<uint64_t>(own.begin + begin), batch,
-                                   last ? [this] { ranks_->exchange().proceed(); }
-                                        : std::function<void()>()));
+    losses.push_back(add_gradients(
+        pictures.rows(begin, end), batch.first + static_cast<uint64_t>(own.begin + begin), batch,
+        last ? [this] { ranks_->exchange().proceed(); } : std::function<void()>()));
     if (!std::isfinite(losses.back())) {
       if (!last) ranks_->begin_exchange(sum_);
       break;

@@ -9,7 +9,7 @@
 #include <span>
 
 #include "ddpm/base/error.h"
-#include "ddpm/parallel/messages.h"
+#include "ddpm/comm/messages.h"
 #include "ddpm/tensor/memory.h"
 
 namespace ddpm {
@@ -32,8 +32,7 @@ std::vector<int> owners_of_variables(const std::vector<Variable>& parameters, in
 }
 
 std::span<std::byte> bytes_of(Tensor& tensor) {
-  return std::as_writable_bytes(
-      std::span(tensor.f32(), static_cast<size_t>(tensor.elements())));
+  return std::as_writable_bytes(std::span(tensor.f32(), static_cast<size_t>(tensor.elements())));
 }
 
 std::span<const std::byte> bytes_of(const Tensor& tensor) {

@@ -26,8 +26,8 @@ struct RankCommand {
   Kind kind = Kind::kEnd;
   // kStep: whether `decayed` is set.
   int32_t has_decayed = 0;
-  // kStep: the steps done so far, kShare: those of the optimizer, kFetch and kDeliver: the number of
-  // a tensor.
+  // kStep: the steps done so far, kShare: those of the optimizer, kFetch and kDeliver: the number
+  // of a tensor.
   int64_t number = 0;
   double rate_factor = 1;
   double decayed = 0;
@@ -46,6 +46,9 @@ class TrainerRanks {
 
   // On rank 0: the command, to all. On the others: waits for it.
   RankCommand tell(const RankCommand& command);
+  // Whether rank 0 may tell the next command: false while they do one, and after it failed in the
+  // middle.
+  bool ready = true;
 
   // The pictures of a batch, and the chunks of a batch, whose gradients this rank computes.
   Range pictures() const { return pictures_of(ranks_.rank()); }
@@ -58,7 +61,8 @@ class TrainerRanks {
   // Whether the pictures of a step are there on all ranks. `failure`: why not on this rank. Throws
   // Error on rank 0 if not.
   bool agree(const std::string& failure);
-  // Something that is wrong with a rank's pictures: 0 for nothing. Returns the smallest of the ranks.
+  // Something that is wrong with a rank's pictures: 0 for nothing. Returns the smallest of the
+  // ranks.
   struct Fault {
     int32_t kind = 0;
     float value = 0;

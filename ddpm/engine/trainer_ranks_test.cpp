@@ -159,17 +159,15 @@ TEST(TrainerRanks, GoOnFromACheckpointWithAnotherNumberOfRanks) {
   const std::string path = folder / "checkpoint.safetensors";
   on_ranks(3, options, config, [&](Trainer& trainer) {
     steps_of(trainer, 3);
-    save_checkpoint(path, config, trainer.network(), trainer.optimizer(), {}, 0,
-                    trainer.averages(),
+    save_checkpoint(path, config, trainer.network(), trainer.optimizer(), {}, 0, trainer.averages(),
                     [&](const Tensor& place) { return trainer.fetch(place); });
   });
   Result result;
   on_ranks(2, options, config, [&](Trainer& trainer) {
     const Checkpoint checkpoint = Checkpoint::open(path);
-    checkpoint.load(trainer.network(), trainer.optimizer(), trainer.averages(),
-                    [&](const Tensor& place, const Tensor& values) {
-                      trainer.deliver(place, values);
-                    });
+    checkpoint.load(
+        trainer.network(), trainer.optimizer(), trainer.averages(),
+        [&](const Tensor& place, const Tensor& values) { trainer.deliver(place, values); });
     trainer.set_steps(checkpoint.step());
     trainer.share();
     result = result_of(trainer, steps_of(trainer, 2));
@@ -253,7 +251,8 @@ TEST(TrainerRanks, TellWhichRankHasNoPictures) {
     own = trainer.own_pictures();
     if (ranks.rank() != 0) return trainer.serve();
     trainer.step();
-    EXPECT_EQ(test::message_of([&] { trainer.step(); }), "rank 1 (thread): [data] the file is gone");
+    EXPECT_EQ(test::message_of([&] { trainer.step(); }),
+              "rank 1 (thread): [data] the file is gone");
     EXPECT_TRUE(trainer.has_finite_state());
   });
 }
@@ -280,8 +279,8 @@ TEST(TrainerRanks, AddFastInAnyOrder) {
 TEST(TrainerRanks, NeedMicroBatchesToAddInOrder) {
   TrainOptions options = options_with("adam");
   options.optimizer.micro_batch = 0;
-  const std::string error = test::message_of(
-      [&] { train_on_ranks(2, options, options.model_config(4, 6, 1)); });
+  const std::string error =
+      test::message_of([&] { train_on_ranks(2, options, options.model_config(4, 6, 1)); });
   EXPECT_NE(error.find("micro_batch must not be 0"), std::string::npos) << error;
 }
 

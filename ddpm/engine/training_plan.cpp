@@ -68,9 +68,13 @@ class Planner {
     return training_bytes(model, plan_.options.optimizer) < available_to_tensors().bytes;
   }
   Speed speed_of(const ModelConfig& model) {
-    const double seconds =
-        timer_(model, training(),
-               {.seconds = kMeasuring * request_.seconds, .stopping = request_.stopping});
+    OptimizerOptions part = training();
+    if (request_.ranks > 1) {
+      part.batch = std::max<int64_t>(part.batch / request_.ranks, 1);
+      if (part.reduce == "exact" && part.micro_batch == 0) part.micro_batch = part.kChunk;
+    }
+    const double seconds = timer_(
+        model, part, {.seconds = kMeasuring * request_.seconds, .stopping = request_.stopping});
     const double steps = kForSteps * request_.seconds / seconds;
     return {.seconds = seconds, .steps = static_cast<int64_t>(steps)};
   }
@@ -123,9 +127,16 @@ void Planner::choose_network() {
     best = &size;
     speed_ = speed;
   }
-  set_network_size(plan_.options.network, best->name, model_.height, model_.width);
+  const int64_t left_out =
+      set_network_size(plan_.options.network, best->name, model_.height, model_.width);
   model_ = resized(model_, *best);
   say(fmt::format("the network {}: {}", best->name, why_no_larger));
+  if (left_out > 0) {
+    say(
+        fmt::format("{} fewer level{} than usual, because the sides {} and {} of the pictures "
+                    "cannot be halved more often",
+                    left_out, left_out == 1 ? "" : "s", model_.height, model_.width));
+  }
 }
 
 void Planner::choose_batch() {

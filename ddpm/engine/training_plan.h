@@ -17,6 +17,8 @@ struct PlanRequest {
   double seconds = 0;
   // The number of pictures that it learns from.
   int64_t pictures = 0;
+  // How many ranks share each batch.
+  int64_t ranks = 1;
   // Whether the user has chosen this field of TrainOptions. It then keeps its value.
   std::function<bool(std::string_view field)> chosen;
   // Asked between the steps that are timed. True ends the planning with what is known by then.

@@ -114,6 +114,18 @@ TEST_F(Plan, TheReasonsNameStepsNetworkAndAverage) {
     EXPECT_NE(all.find(word), std::string::npos) << word << " is not in\n" << all;
 }
 
+TEST_F(Plan, LevelsThatAreLeftOutAreToldOf) {
+  const auto tells = [](const TrainingPlan& plan) {
+    return std::ranges::any_of(plan.reasons, [](const std::string& reason) {
+      return reason.find("1 fewer level than usual, because the sides 28 and 28") !=
+             std::string::npos;
+    });
+  };
+  side_ = 28;
+  EXPECT_FALSE(tells(make(60)));
+  EXPECT_TRUE(tells(make(86400)));
+}
+
 TEST_F(Plan, PicturesThatMayBeLearntByHeartAreToldOf) {
   const auto warns = [](const TrainingPlan& plan) {
     return std::ranges::any_of(plan.reasons, [](const std::string& reason) {

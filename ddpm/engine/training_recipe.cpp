@@ -6,15 +6,18 @@
 namespace ddpm {
 namespace {
 
-// An option, and those whose best or possible values depend on it.
-struct Choice {
-  const char* option;
-  std::vector<const char*> followers;
-};
+NetworkConfig defaults_of(const std::string& family) {
+  NetworkConfig network;
+  read_options({{"network", json_value::write(family)}}, network);
+  return network;
+}
 
-// A follower's own row comes after the one that it follows.
-const std::vector<Choice>& choices() {
-  static const std::vector<Choice> all = {
+bool same_value(const Field& a, const Field& b) { return a.json() == b.json(); }
+
+}  // namespace
+
+const std::vector<OptionFollowers>& option_followers() {
+  static const std::vector<OptionFollowers> all = {
       {"objective", {"zero_snr", "weighting", "time_sampling", "learned_variance"}},
       {"zero_snr", {"weighting"}},
       {"weighting", {"zero_snr", "min_snr_gamma", "sigmoid_bias"}},
@@ -28,16 +31,6 @@ const std::vector<Choice>& choices() {
       {"dim_mults", {"attention_levels"}}};
   return all;
 }
-
-NetworkConfig defaults_of(const std::string& family) {
-  NetworkConfig network;
-  read_options({{"network", json_value::write(family)}}, network);
-  return network;
-}
-
-bool same_value(const Field& a, const Field& b) { return a.json() == b.json(); }
-
-}  // namespace
 
 std::string default_training_recipe() { return training_recipes().front().name; }
 
@@ -58,7 +51,7 @@ std::vector<FollowedChoice> follow_choices(TrainOptions& options, const TrainOpt
     field.read(wanted.json());
     changed.push_back({.option = field.name(), .choice = choice});
   };
-  for (const Choice& choice : choices()) {
+  for (const OptionFollowers& choice : option_followers()) {
     if (same_value(*now.find(choice.option), *before.find(choice.option))) continue;
     for (const char* follower : choice.followers) {
       // Not every family of networks has each option.

@@ -227,11 +227,25 @@ std::string table_of_recipes() {
   return table;
 }
 
-TEST(TrainingRecipe, TheDocumentationHoldsTheTable) {
+std::string table_of_followers() {
+  std::string table =
+      "| if you change | these get the tutorial's value unless you give them |\n| --- | --- |\n";
+  for (const OptionFollowers& choice : option_followers()) {
+    std::string followers;
+    for (const char* follower : choice.followers)
+      followers += fmt::format("{}`{}`", followers.empty() ? "" : ", ", follower);
+    table += fmt::format("| `{}` | {} |\n", choice.option, followers);
+  }
+  return table;
+}
+
+TEST(TrainingRecipe, TheDocumentationHoldsTheTables) {
   const std::string docs = read_file(std::string(DDPM_SOURCE_DIR) + "/docs/recipes.md");
-  const std::string table = table_of_recipes();
-  EXPECT_NE(docs.find(table), std::string::npos) << "docs/recipes.md should hold this table:\n\n"
-                                                 << table;
+  for (const std::string& table : {table_of_recipes(), table_of_followers()}) {
+    EXPECT_NE(docs.find(table + "\n"), std::string::npos)
+        << "docs/recipes.md should hold this table:\n\n"
+        << table;
+  }
 }
 
 }  // namespace

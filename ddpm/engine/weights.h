@@ -16,8 +16,8 @@ namespace ddpm {
 // Only the network's shapes are used, so it may be on Device::kDry.
 void check_shapes(const SafetensorsFile& file, const std::string& prefix, Module& network);
 
-// Puts values into a tensor of a training. On several ranks, the values of some tensors are on other
-// ranks; Trainer::deliver() and Trainer::fetch() write and read them.
+// Puts values into a tensor of a training. On several ranks, the values of some tensors are on
+// other ranks; Trainer::deliver() and Trainer::fetch() write and read them.
 using Deliver = std::function<void(Tensor place, const Tensor& values)>;
 using Fetch = std::function<Tensor(const Tensor& place)>;
 

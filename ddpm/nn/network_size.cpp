@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <variant>
+
 #include "ddpm/base/error.h"
 #include "ddpm/base/named_rows.h"
 #include "ddpm/nn/network.h"
@@ -41,17 +43,25 @@ int64_t set_network_size(NetworkConfig& network, const std::string& name, int64_
       if (const Field* field = fields.find(option)) field->read(usual.find(option)->json());
     }
   }
-  std::vector<int64_t> mults = size.dim_mults;
+  fields.find("dim")->read(json_value::write(size.dim));
+  fields.find("dim_mults")->read(json_value::write(size.dim_mults));
+  if (const Field* field = fields.find("attention_levels"))
+    field->read(json_value::write(size.attention_levels));
+  return leave_out_levels(network, height, width);
+}
+
+int64_t leave_out_levels(NetworkConfig& network, int64_t height, int64_t width) {
+  if (!has_sizes(network)) return 0;
+  const Fields fields = fields_of(network);
+  auto& mults = *std::get<std::vector<int64_t>*>(fields.find("dim_mults")->value());
+  const size_t before = mults.size();
   const auto halves = [&](int64_t side) { return side % (int64_t{1} << (mults.size() - 1)) == 0; };
   while (mults.size() > 1 && !(halves(height) && halves(width))) mults.pop_back();
-  fields.find("dim")->read(json_value::write(size.dim));
-  fields.find("dim_mults")->read(json_value::write(mults));
   if (const Field* field = fields.find("attention_levels")) {
-    std::vector<int64_t> attentions = size.attention_levels;
-    attentions.resize(mults.size());
-    field->read(json_value::write(attentions));
+    auto& attentions = *std::get<std::vector<int64_t>*>(field->value());
+    if (attentions.size() == before) attentions.resize(mults.size());
   }
-  return static_cast<int64_t>(size.dim_mults.size() - mults.size());
+  return static_cast<int64_t>(before - mults.size());
 }
 
 }  // namespace ddpm

@@ -29,10 +29,14 @@ bool has_sizes(const NetworkConfig& network);
 
 // Gives a network of any family the size of this name: dim and dim_mults, and the family's defaults
 // for its attentions (heads, dim_head and, if it has it, full_attn). In the tutorial's network also
-// the levels that have an attention. Other options stay. If the sides of the images cannot be
-// halved at all levels but the last, the last levels are left out. Returns how many were left out.
-// Throws UsageError for an unknown name, naming the choices, and for a family without sizes.
+// the levels that have an attention. Other options stay. Then it does leave_out_levels(). Throws
+// UsageError for an unknown name, naming the choices, and for a family without sizes.
 int64_t set_network_size(NetworkConfig& network, const std::string& name, int64_t height,
                          int64_t width);
+
+// Each level but the last halves the sides of the images. If the sides cannot be halved so often,
+// the last levels are left out, in the tutorial's network with what says whether they have an
+// attention. Returns how many were left out. A family without dim_mults stays as it is.
+int64_t leave_out_levels(NetworkConfig& network, int64_t height, int64_t width);
 
 }  // namespace ddpm

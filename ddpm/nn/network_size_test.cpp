@@ -60,6 +60,18 @@ TEST(NetworkSize, LevelsThatThePicturesCannotHaveAreLeftOut) {
   }
 }
 
+TEST(NetworkSize, LevelsOfOtherNetworksAreLeftOutInTheSameWay) {
+  NetworkConfig network = tutorial::UnetConfig{.dim_mults = {1, 3, 5}, .attention_levels = {1}};
+  EXPECT_EQ(leave_out_levels(network, 32, 30), 1);
+  // One value counts for all levels.
+  EXPECT_EQ(network,
+            NetworkConfig(tutorial::UnetConfig{.dim_mults = {1, 3}, .attention_levels = {1}}));
+  EXPECT_EQ(leave_out_levels(network, 32, 30), 0);
+  network = lucidrains::UnetConfig{.dim_mults = {1, 2, 4}};
+  EXPECT_EQ(leave_out_levels(network, 31, 33), 2);
+  EXPECT_EQ(network, NetworkConfig(lucidrains::UnetConfig{.dim_mults = {1}}));
+}
+
 TEST(NetworkSize, TheAttentionsAreThoseOfTheFamilyAndOtherOptionsStay) {
   NetworkConfig network = tutorial::UnetConfig{
       .dim = 8, .channels = 1, .groups = 8, .heads = 2, .dim_head = 8, .dropout = 0.1};

@@ -85,7 +85,8 @@ bool Optimizer::updates(size_t i) const {
 
 std::vector<size_t> Optimizer::updated(const std::vector<size_t>& members) const {
   std::vector<size_t> updated;
-  for (const size_t i : members) if (updates(i)) updated.push_back(i);
+  for (const size_t i : members)
+    if (updates(i)) updated.push_back(i);
   return updated;
 }
 

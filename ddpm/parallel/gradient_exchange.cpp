@@ -110,8 +110,8 @@ void GradientExchange::add_up(Bucket& bucket) {
         continue;
       }
       for (PartialSum partial : sums_of_ranks_[r]) {
-        partial.sum = read_wire({bucket.received.data() + place[r], bytes}, value.shape(),
-                                options_.bfloat16);
+        partial.sum =
+            read_wire({bucket.received.data() + place[r], bytes}, value.shape(), options_.bfloat16);
         place[r] += bytes;
         sum.add(std::move(partial));
       }

@@ -1,5 +1,5 @@
-// Which rank updates which parameter (ZeRO, stage 1: Rajbhandari et al. 2019, arXiv:1910.02054), and
-// which pictures of a batch a rank computes the gradients of.
+// Which rank updates which parameter (ZeRO, stage 1: Rajbhandari et al. 2019, arXiv:1910.02054),
+// and which pictures of a batch a rank computes the gradients of.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 namespace ddpm {
 
 // The rank that updates each parameter, given the numbers of their elements. All ranks get about as
-// many elements. Parameters that follow each other go to different ranks, so that all ranks are busy
-// all the time while gradients are exchanged from the last parameter to the first.
+// many elements. Parameters that follow each other go to different ranks, so that all ranks are
+// busy all the time while gradients are exchanged from the last parameter to the first.
 std::vector<int> owners_of(const std::vector<int64_t>& elements, int ranks);
 
 // Numbers begin, begin + 1, ..., end - 1.

@@ -41,28 +41,25 @@ class Budget : public ::testing::Test {
   const std::string pictures_ = folder_ / "pictures", run_ = folder_ / "run";
 };
 
-TEST_F(Budget, EndsOnTime) {
-  const auto begin = std::chrono::steady_clock::now();
-  const Outcome outcome = run_ddpm(training({"--budget", "4s", "--lr-schedule", "cosine"}));
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+// That it ends on time is tested with a given clock (engine/run/clock_test.cpp). How fast this
+// machine is must not matter here.
+TEST_F(Budget, EndsByTheClock) {
+  const Outcome outcome = run_ddpm(training({"--budget", "1s", "--lr-schedule", "cosine"}));
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   const Json last = lines("clock.jsonl").back();
-  EXPECT_GE(last["elapsed"], 4 * 0.95);
-  // Other tests may keep the machine from ending it: the program must start and save.
-  EXPECT_LE(took.count(), 4 * 1.05 + 1);
-  EXPECT_GE(took.count(), last["elapsed"]);
+  EXPECT_EQ(last["budget"], 1);
   EXPECT_EQ(last["steps_left"], 0);
+  EXPECT_EQ(last["progress"], 1);
   EXPECT_EQ(last["step"], lines("metrics.jsonl").back()["step"]);
-  EXPECT_THAT(outcome.out, ContainsRegex("Done: [0-9]+ steps in [0-9.]+s\\."));
-  EXPECT_THAT(outcome.err, ContainsRegex("\nstep 1  0% done  loss .*images/s  0:0[34] left\n"));
-  EXPECT_THAT(outcome.err, ContainsRegex("\nstep [0-9]+  100% done  loss .*images/s\n"));
+  const std::string step = std::to_string(last["step"].get<int64_t>());
+  EXPECT_THAT(outcome.out, ContainsRegex("Done: " + step + " steps? in [0-9.hms]+\\."));
+  EXPECT_THAT(outcome.err, ContainsRegex("\nstep " + step + "  100% done  loss .*images/s\n"));
 }
 
 TEST_F(Budget, IsShownOnATerminal) {
   const Outcome outcome = ddpm_on_terminal(training({"--budget", "1s"}));
   EXPECT_EQ(outcome.status, 0);
-  EXPECT_THAT(outcome.out, ContainsRegex(" [0-9]+% step [0-9]+  loss .*images/s  0:0[01] left"));
-  EXPECT_THAT(outcome.out, HasSubstr("100% step "));
+  EXPECT_THAT(outcome.out, ContainsRegex("100% step [0-9]+  loss .*images/s"));
   EXPECT_THAT(outcome.out, Not(HasSubstr("% done")));
 }
 
@@ -75,9 +72,10 @@ TEST_F(Budget, CtrlCTellsTheTimeThatIsLeft) {
   program.signal(SIGINT);
   const Outcome stopped = program.wait();
   EXPECT_EQ(stopped.status, 130) << stopped.err;
+  EXPECT_THAT(stopped.err, ContainsRegex("\nstep 1  0% done  loss .*images/s  [0-9:]+ left\n"));
   EXPECT_THAT(stopped.out,
-              ContainsRegex("Stopped after step [0-9]+; (1h|59m[0-9]*s?|58m[0-9]+s) of "
-                            "the budget of 1h are left, everything is saved"));
+              ContainsRegex("Stopped after step [0-9]+; (1h|[0-9]+m[0-9]*s?) of the budget of 1h "
+                            "are left, everything is saved"));
 
   const int64_t done = lines("metrics.jsonl").back()["step"];
   const Outcome over = run_ddpm({"train", "--out", run_, "--resume", "--budget", "0.1s"});
@@ -91,6 +89,8 @@ TEST_F(Budget, TwoEndsAreRefused) {
   expect_refused(training({"--budget", "1s", "--steps", "3"}), 2,
                  "--steps 3 and --budget 1s cannot both end a training; leave one of them out");
   expect_refused(training({"--budget", "10"}), 2, "--budget is 10, a number without a unit");
+  expect_refused(training({"--budget", "0"}), 2, "must be more than 0 and at most 10000d, such as");
+  expect_refused(training({"--budget", "repeat:" + pictures_}), 2, " is a folder without a clock");
   ASSERT_EQ(run_ddpm(training({"--budget", "0.2s"})).status, 0);
   expect_refused({"train", "--out", run_, "--resume", "--steps", "3"}, 2,
                  "--steps 3 and --budget 0.2s cannot both end a training, and the run was started "

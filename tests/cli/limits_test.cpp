@@ -162,7 +162,7 @@ TEST(InfoOfFlags, SaysWhatIsMissingOrTooMuch) {
   const Outcome both = run_ddpm({"info", folder / "model.safetensors", "--dim", "8"});
   EXPECT_EQ(both.status, 2);
   EXPECT_THAT(both.err, HasSubstr("--dim"));
-  EXPECT_EQ(run_ddpm({"info", "--size", "33"}).status, 2);
+  EXPECT_EQ(run_ddpm({"info", "--size", "33", "--dim-mults", "1,2"}).status, 2);
   EXPECT_EQ(run_ddpm({"info", "--batch", "9223372036854775807"}).status, 2);
 }
 

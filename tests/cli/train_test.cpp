@@ -258,7 +258,9 @@ TEST_F(Train, RefusesOptionsThatCannotWork) {
     words.insert(words.end(), {flag, value});
     return words;
   };
-  expect_refused(with("--size", "30"), 2, "32");
+  expect_refused(
+      {"train", "--data", pictures_, "--out", run_, "--size", "30", "--dim-mults", "1,2,4"}, 2,
+      "28 or 32 would work");
   expect_refused(with("--size", "28x"), 2, "28x");
   expect_refused(with("--groups", "7"), 2, "7");
   expect_refused(with("--schedule", "cosin"), 2, "choose linear, cosine");

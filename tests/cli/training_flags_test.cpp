@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -30,6 +31,11 @@ class TrainingFlags : public ::testing::Test {
                    "1"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
+  }
+  Words sized(const std::string& size, const Words& more) const {
+    Words all = words(more);
+    *(std::ranges::find(all, "--size") + 1) = size;
+    return all;
   }
   // The config.json of a new run, and what was said about it.
   Json config_of(const Words& more) {
@@ -108,6 +114,33 @@ TEST_F(TrainingFlags, TheWholeFileOfARunGivesThatRun) {
     ASSERT_EQ(run_ddpm({"train", "--config", file, "--out", again}).status, 0);
     EXPECT_EQ(config_in(again), config);
   }
+}
+
+TEST_F(TrainingFlags, WrongValuesInAFileAreToldWithItsName) {
+  const std::string path = folder_ / "options.json";
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"recipe": [5]})", ": recipe is [5], which is not a text"},
+      {R"({"recipe": 5})", ": there is no recipe '5'; choose fast or tutorial"},
+      {R"({"recipe": "quick"})", ": there is no recipe 'quick'; choose fast or tutorial"},
+      {R"({"lr": "x"})", ": lr is \"x\", which is not a number"},
+      {R"({"dim": 1.5})", ": dim is 1.5, which is not a whole number"},
+      {R"({"seed": -1})", ": seed is -1, which is not a whole number of at least 0"},
+      {R"({"classes": 1})", ": classes is 1, which is not true or false"},
+      {R"({"attention_levels": 1})", ": attention_levels is 1, which is not a list"},
+      {R"({"network": 5})", ": there is no network '5'; choose tutorial or lucidrains"},
+      {R"({"schedule": "cosin"})", ": there is no schedule 'cosin'; choose"},
+      {R"({"lr": -1})", ": lr is -1 but must be above 0"},
+      {R"({"average_halflife": [-1]})", ": an element of average-halflife is -1 but must lie"}};
+  for (const auto& [text, says] : cases) {
+    write_config(text);
+    expect_refused(words({"--config", path}), 2, "[train] " + path + says);
+  }
+  // A flag wins over the value in the file.
+  write_config(R"({"lr": -1})");
+  expect_refused(words({"--config", path, "--lr", "-2"}), 2, "[train] --lr is -2 but must");
+  EXPECT_EQ(config_of(with(kTiny, {"--config", path, "--lr", "0.01"}))["lr"], 0.01);
+  expect_refused({"train", "--out", run_, "--resume", "--config", path}, 2,
+                 "[train] " + path + ": lr is -1 but must");
 }
 
 // A run of a version without recipes, whose file also lacks an option that came later.
@@ -199,6 +232,48 @@ TEST_F(TrainingFlags, ASizeHasFewerLevelsWhereThePicturesAllowNoMore) {
   EXPECT_EQ(Json::parse(outcome.out)["config"]["dim_mults"], Json({1, 2, 4}));
   EXPECT_THAT(outcome.err, HasSubstr("pictures of 28x28 cannot be halved at all of its levels, so "
                                      "the network has 1 fewer: dim_mults [1,2,4]\n"));
+}
+
+TEST_F(TrainingFlags, LevelsThatNobodyChoseAreLeftOutWhereThePicturesAllowNoMore) {
+  const auto network = [this](const Words& more) {
+    const Outcome outcome = run_ddpm(with({"info", "--json"}, more));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    said_ = outcome.err;
+    return Json::parse(outcome.out)["config"];
+  };
+  Json config = network({"--size", "30x34"});
+  EXPECT_EQ(config["dim"], 32);
+  EXPECT_EQ(config["dim_mults"], Json({1, 2}));
+  EXPECT_EQ(config["attention_levels"], Json({0, 0}));
+  EXPECT_EQ(said_,
+            "recipe fast: pictures of 30x34 cannot be halved at all of its levels, so the network "
+            "has 1 fewer: dim_mults [1,2]\n");
+  EXPECT_EQ(network({"--size", "31x33"})["dim_mults"], Json({1}));
+  EXPECT_THAT(said_, HasSubstr("so the network has 2 fewer: dim_mults [1]\n"));
+  EXPECT_EQ(network({"--size", "28", "--recipe", "tutorial"})["dim_mults"], Json({1, 2, 4}));
+  EXPECT_THAT(said_, HasSubstr("recipe tutorial: pictures of 28x28 cannot"));
+  config = network({"--size", "30x34", "--network", "lucidrains", "--dim", "16"});
+  EXPECT_EQ(config["dim"], 16);
+  EXPECT_EQ(config["dim_mults"], Json({1, 2}));
+  EXPECT_EQ(network({"--size", "28"})["dim_mults"], Json({1, 2, 4}));
+  EXPECT_EQ(said_, "");
+}
+
+TEST_F(TrainingFlags, LevelsThatTheUserChoseStay) {
+  const std::string says = "height 30 is not divisible by 4";
+  expect_refused(sized("30x34", {"--dim-mults", "1,2,4"}), 2, says);
+  const std::string file = write_config(R"({"dim_mults": [1, 2, 4]})");
+  expect_refused(sized("30x34", {"--config", file}), 2, says);
+  expect_refused(sized("30x34", {"--attention-levels", "0,1,1"}), 2, says);
+}
+
+TEST_F(TrainingFlags, ATrainingOfOddPicturesNeedsNoFlags) {
+  for (const char* size : {"10x6", "7x9"}) {
+    std::filesystem::remove_all(run_);
+    const Outcome outcome = run_ddpm(sized(size, {"--batch", "2"}));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+  }
+  EXPECT_EQ(config_in(run_)["dim_mults"], Json({1}));
 }
 
 TEST_F(TrainingFlags, ASizeIsForOtherFamiliesToo) {

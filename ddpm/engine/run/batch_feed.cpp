@@ -21,12 +21,11 @@ BatchPlan part_of(const BatchPlan& plan, const Range& part) {
 }  // namespace
 
 BatchFeed feed_of(std::shared_ptr<const Pictures> pictures, const TrainOptions& options) {
-  const BatchSamplerOptions sampling{
-      .images = pictures->size(),
-      .batch = options.optimizer.batch,
-      .seed = seed_of(options.optimizer.seed, Stream::kPictureOrder),
-      .flip = options.data.flip,
-      .crop = options.data.crop == "random"};
+  const BatchSamplerOptions sampling{.images = pictures->size(),
+                                     .batch = options.optimizer.batch,
+                                     .seed = seed_of(options.optimizer.seed, Stream::kPictureOrder),
+                                     .flip = options.data.flip,
+                                     .crop = options.data.crop == "random"};
   return BatchFeed(std::move(pictures), sampling);
 }
 

@@ -115,6 +115,7 @@ TEST_F(ClockRun, EndsOnTimeWithAllThatTakesTime) {
   EXPECT_NEAR(total_, 100, 1);
   EXPECT_NEAR(value_in<double>(last_line("a"), "elapsed"), total_, 1e-3);
   EXPECT_EQ(value_in<int64_t>(last_line("a"), "steps_left"), 0);
+  EXPECT_EQ(value_in<double>(last_line("a"), "progress"), 1);
   EXPECT_EQ(metrics_.step, steps_);
   EXPECT_EQ(metrics_.progress, 1);
   EXPECT_EQ(metrics_.planned_steps, steps_);
@@ -335,6 +336,23 @@ TEST_F(ClockRun, BudgetsThatCannotBeAreRefused) {
   options_.optimizer.budget = "repeat:" + folder_ / "pictures/0.png";
   EXPECT_THAT(test::refusal([&] { train("a"); }), HasSubstr("has no line of a clock.jsonl"));
   EXPECT_FALSE(exists(folder_ / "a"));
+}
+
+TEST_F(ClockRun, AFolderInPlaceOfAClockIsRefused) {
+  options_.optimizer.budget = "repeat:" + folder_ / "pictures";
+  EXPECT_EQ(test::refusal([&] { train("a"); }),
+            "[train] --budget is repeat:" + folder_ / "pictures" + ", but " + folder_ / "pictures" +
+                " is a folder without a clock.jsonl; the file is "
+                "clock.jsonl in the directory of the run that is repeated");
+  EXPECT_FALSE(exists(folder_ / "a"));
+  options_.optimizer.budget = "10s";
+  train("b");
+  for (const char* name : {"b", "b/"}) {
+    options_.optimizer.budget = "repeat:" + folder_ / name;
+    EXPECT_EQ(test::refusal([&] { train("a"); }),
+              "[train] --budget is repeat:" + folder_ / name + ", but " + folder_ / name +
+                  " is a folder; the clock.jsonl in it would work: --budget repeat:" + log("b"));
+  }
 }
 
 }  // namespace

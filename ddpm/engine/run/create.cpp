@@ -88,9 +88,8 @@ std::unique_ptr<Run> Run::resume(const std::string& directory, const PictureLoad
     options.options = read_run_options(directory);
     check(*options.options);
   }
-  auto session =
-      std::make_unique<RunSession>(directory, std::move(*options.options), std::move(observer),
-                                   options.ranks);
+  auto session = std::make_unique<RunSession>(directory, std::move(*options.options),
+                                              std::move(observer), options.ranks);
   session->go_on(pictures, options.accept_changed_data);
   session->begin();
   return std::unique_ptr<Run>(new Run(std::move(session)));

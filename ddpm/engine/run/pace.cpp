@@ -62,7 +62,7 @@ void Pace::add(int64_t step, double elapsed, double progress, int64_t steps_left
                   // To milliseconds, for those who read the file.
                   .elapsed = std::round(elapsed * 1000) / 1000,
                   .budget = *budget_,
-                  .progress = std::clamp(progress, 0.0, 1.0),
+                  .progress = steps_left > 0 ? std::clamp(progress, 0.0, 1.0) : 1,
                   .steps_left = std::clamp<int64_t>(steps_left, 0, kMostTrainedSteps - step)};
   log_.append(line.json());
   use(line);
@@ -86,7 +86,7 @@ const Pace::Line* Pace::line_at(int64_t step) const {
 double Pace::progress(int64_t step) const {
   const Line* line = line_at(step);
   if (line == nullptr) return 0;
-  if (line->steps_left == 0) return line->progress;
+  if (line->steps_left == 0) return 1;
   const double share =
       static_cast<double>(step - line->step) / static_cast<double>(line->steps_left);
   return line->progress + (1 - line->progress) * std::min(share, 1.0);

@@ -14,7 +14,8 @@ namespace ddpm {
 // RUN/clock.jsonl: a line for each decision about how many steps are left. A line of step s says:
 // when the run had taken `elapsed` seconds of its `budget`, in all its sessions, step s was done,
 // and with it the share `progress` of the training; `steps_left` more steps were planned. The
-// progress rises evenly to 1 over these steps, and the learning rate follows it. So the end and the
+// progress rises evenly to 1 over these steps, and the learning rate follows it. After the last
+// step it is 1, also if the clock ends the training earlier than planned. So the end and the
 // learning rates of a run follow from its lines alone, and a run that follows the lines of another
 // ends with the same bits.
 //

@@ -58,10 +58,11 @@ class Training {
   // How late the end is, as a share of the budget.
   double late() const { return now_ / *pace_.budget() - 1; }
   // The largest share of the training that one step did since the first plan, in those of a
-  // training whose steps all do the same.
+  // training whose steps all do the same. Without the last step, whose share is the rest: no
+  // learning rate follows from it.
   double largest_share() const {
     double largest = 0;
-    for (size_t i = 1; i < progress_.size(); ++i) {
+    for (size_t i = 1; i + 1 < progress_.size(); ++i) {
       EXPECT_GE(progress_[i], progress_[i - 1]);
       if (progress_[i - 1] > 0) largest = std::max(largest, progress_[i] - progress_[i - 1]);
     }
@@ -102,6 +103,7 @@ TEST_P(PaceOfMachine, EndsOnTime) {
   Training training(file());
   training.train(GetParam().speed);
   EXPECT_NEAR(training.late(), 0, 0.01);
+  EXPECT_EQ(training.pace().progress(training.steps()), 1);
   EXPECT_LE(training.largest_share(), GetParam().share);
   EXPECT_LE(lines(), 250);
 }
@@ -136,6 +138,7 @@ TEST_F(PaceTest, FewLongStepsEndAsNearAsTheyCan) {
     Training training(file());
     training.train([&](double) { return seconds; });
     EXPECT_EQ(training.steps(), std::max(std::llround(kBudget / seconds), 1LL)) << seconds;
+    EXPECT_EQ(training.pace().progress(training.steps()), 1) << seconds;
   }
 }
 
@@ -239,6 +242,17 @@ TEST_F(PaceTest, ALineReplacesThoseOfItsStepAndOfLaterOnes) {
   EXPECT_EQ(pace.elapsed_before(), 6);
 }
 
+// As earlier versions wrote it.
+TEST_F(PaceTest, TheEndIsTheWholeWhateverItsLineSays) {
+  write(R"({"step":3,"elapsed":3,"budget":10,"progress":0.25,"steps_left":2})"
+        "\n"
+        R"({"step":4,"elapsed":9,"budget":10,"progress":0.6,"steps_left":0})"
+        "\n");
+  const Pace pace(file(), std::nullopt);
+  EXPECT_EQ(pace.last_step(), 4);
+  EXPECT_EQ(pace.progress(4), 1);
+}
+
 TEST_F(PaceTest, DamagedLinesAreLeftOut) {
   write(R"({"step":3,"elapsed":3,"budget":10,"progress":0.25,"steps_left":8})"
         "\n"
@@ -297,6 +311,7 @@ TEST_F(PaceTest, ABudgetThatIsUsedUpEndsTheTraining) {
   Training training(file());
   training.go_on(900, 20);
   EXPECT_EQ(training.pace().last_step(), 900);
+  EXPECT_EQ(training.pace().progress(900), 1);
   // Without a checkpoint there would be no weights.
   Training from_the_start(file());
   from_the_start.go_on(0, 20);

@@ -66,6 +66,8 @@ struct RunMetrics {
   int64_t planned_steps = 0;
   // The share of the training that is done, between 0 and 1.
   double progress = 0;
+  // StepMetrics::rank_seconds
+  std::vector<double> rank_seconds = {};
 };
 
 // An evaluation of the averaged weights, every RunOptions::eval_every steps.
@@ -111,6 +113,9 @@ struct PictureRequest {
   // What the run's last session has found out about the files of its source. The loader may
   // replace it, and the run then keeps it. A loader without files leaves it as it is.
   PictureIndex& index;
+  // The ranks of the run, all of which load its pictures with equal requests at the same time. Null
+  // if this process is alone.
+  Communicator* ranks = nullptr;
 };
 using PictureLoader = std::function<std::shared_ptr<const Pictures>(const PictureRequest&)>;
 
@@ -154,7 +159,8 @@ PictureLoader pictures_from_source(SourceEvents events = {}, bool usable_classes
 
 // Chooses the options of a new run once its pictures are known; plan_training() of training_plan.h
 // does so for a budget of time. `model` is that of the given options and the pictures, `pictures`
-// about the number of those that are learnt from. It must not change the pictures' options.
+// the number of those that are learnt from. It must not change the pictures' options. What cannot
+// work whatever it chooses was refused before.
 using RunPlanner = std::function<TrainOptions(const TrainOptions& options, const ModelConfig& model,
                                               int64_t pictures)>;
 

@@ -145,7 +145,7 @@ void RunSession::make_trainer() {
                                .resumed = !is_new_};
   require_memory_for_run(model(), asked, 0);
   memory_ = forecast_memory(run_memory(model(), asked).total() + asked.bytes_to_come);
-  invite_ranks();
+  tell_ranks_to_train();
   const BatchSource source = [this](int64_t step) { return pictures_of(step); };
   trainer_ = ranks_ == nullptr ? std::make_unique<Trainer>(options, model(), source)
                                : std::make_unique<Trainer>(options, model(), source, *ranks_);
@@ -214,7 +214,8 @@ RunMetrics RunSession::step() {
                      .gradient_norm = done_step.gradient_norm,
                      .learning_rate = done_step.learning_rate,
                      .images_per_s = batch / seconds,
-                     .skipped = !done_step.skipped.empty()};
+                     .skipped = !done_step.skipped.empty(),
+                     .rank_seconds = done_step.rank_seconds};
   if (steps() < metrics.step) {
     // The run returned to an earlier step.
     const std::lock_guard lock(mutex_);

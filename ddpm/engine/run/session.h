@@ -91,8 +91,9 @@ class RunSession {
 
   void load(const PictureLoader& loader, bool resumed, const DataFingerprint& known,
             const RunPlanner& planner = {});
-  void plan(const RunPlanner& planner);
-  void split_pictures();
+  void require_classes() const;
+  void validate_on(const std::shared_ptr<const Pictures>& held_out,
+                   const std::vector<uint64_t>& hashes);
   void make_trainer();
   int64_t mapped_while_loading() const;
   static RunMemoryForecast forecast_memory(int64_t needed);
@@ -100,7 +101,8 @@ class RunSession {
 
   // On several ranks, in session_ranks.cpp.
   void choose_way_to_add();
-  void invite_ranks();
+  void tell_ranks_to_load(bool resumed, const DataFingerprint& known);
+  void tell_ranks_to_train();
 
   // The end of the run, in session_pace.cpp.
   double now() const;

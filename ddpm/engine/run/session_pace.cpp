@@ -15,6 +15,28 @@
 #include "ddpm/optim/learning_rate.h"
 
 namespace ddpm {
+namespace {
+
+// The clock of a training that is to be repeated. Throws UsageError if the file is none.
+Pace read_clock(const std::string& file) {
+  const auto refuse = [&](const std::string& why) {
+    fail_usage("train", fmt::format("--budget is repeat:{0}, but {0} {1}", file, why));
+  };
+  const std::string where =
+      "; the file is clock.jsonl in the directory of the run that is repeated";
+  const std::optional<FileStatus> found = find_file(file);
+  if (!found) refuse("does not exist" + where);
+  if (found && found->type == FileType::kFolder) {
+    const std::string inside = in_run(file, "clock.jsonl");
+    if (!exists(inside)) refuse("is a folder without a clock.jsonl" + where);
+    refuse("is a folder; the clock.jsonl in it would work: --budget repeat:" + inside);
+  }
+  Pace pace(file, std::nullopt);
+  if (!pace.has_plan()) refuse("has no line of a clock.jsonl" + where);
+  return pace;
+}
+
+}  // namespace
 
 double RunSession::now() const {
   if (observer_.clock) return observer_.clock();
@@ -64,14 +86,7 @@ void RunSession::open_pace() {
   if (!is_new_) {
     pace_.emplace(in_run(directory_, "clock.jsonl"), budget->seconds);
   } else if (!budget->seconds) {
-    const std::string& file = budget->repeated;
-    if (exists(file)) pace_.emplace(file, std::nullopt);
-    if (!pace_ || !pace_->has_plan()) {
-      fail_usage("train", fmt::format("--budget is {}, but {} {}; the file is clock.jsonl in the "
-                                      "directory of the run that is repeated",
-                                      options_.optimizer.budget, file,
-                                      pace_ ? "has no line of a clock.jsonl" : "does not exist"));
-    }
+    pace_.emplace(read_clock(budget->repeated));
   }
 }
 

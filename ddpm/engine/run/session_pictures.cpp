@@ -26,24 +26,30 @@ ModelConfig RunSession::model() const {
   return config;
 }
 
-void RunSession::plan(const RunPlanner& planner) {
-  const auto pictures = static_cast<double>(pictures_->size());
-  const auto learnt = static_cast<int64_t>(pictures * (1 - options_.data.validation));
-  options_ = planner(options_, model(), std::max<int64_t>(learnt, 1));
-  options_.check();
-}
-
 void RunSession::load(const PictureLoader& loader, bool resumed, const DataFingerprint& known,
                       const RunPlanner& planner) {
   const PictureIndex before = index_;
-  pictures_ = loader({directory_, resumed, options_.data, known, index_});
+  tell_ranks_to_load(resumed, known);
+  pictures_ = loader({directory_, resumed, options_.data, known, index_, ranks_});
   index_is_written_ = index_ == before;
   if (!pictures_) fail("train", "the program returned no pictures");
   check_pictures(options_.data, *pictures_);
   options_.data.channels = std::to_string(pictures_->channels());
   fingerprint_ = pictures_->fingerprint();
-  if (planner) plan(planner);
-  split_pictures();
+  RunPictures parts = run_pictures(std::move(pictures_), options_.data);
+  pictures_ = std::move(parts.training);
+  picture_numbers_ = std::move(parts.training_numbers);
+  held_out_ = parts.held_out ? parts.held_out->size() : 0;
+  require_classes();
+  // A plan may take long. So what can be refused is refused before it.
+  if (planner) {
+    options_ = planner(options_, model(), pictures_->size());
+    options_.check();
+  }
+  if (parts.held_out) validate_on(parts.held_out, parts.hashes);
+}
+
+void RunSession::require_classes() const {
   if (!options_.data.wants_classes()) return;
   const std::vector<std::string> classes = pictures_->class_names();
   if (classes.empty()) fail_usage("train", "classes are to be learnt, but the pictures have none");
@@ -67,13 +73,9 @@ void RunSession::load(const PictureLoader& loader, bool resumed, const DataFinge
   }
 }
 
-void RunSession::split_pictures() {
-  RunPictures parts = run_pictures(std::move(pictures_), options_.data);
-  pictures_ = std::move(parts.training);
-  if (!parts.held_out) return;
-  picture_numbers_ = std::move(parts.training_numbers);
-  held_out_ = parts.held_out->size();
-  validation_.emplace(parts.held_out, parts.hashes, model(),
+void RunSession::validate_on(const std::shared_ptr<const Pictures>& held_out,
+                             const std::vector<uint64_t>& hashes) {
+  validation_.emplace(held_out, hashes, model(),
                       ValidationOptions{.loss = loss_kind(options_.optimizer.loss),
                                         .seed = options_.optimizer.seed});
   const int64_t every = options_.run.validate_every;

@@ -8,6 +8,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/file.h"
+#include "ddpm/comm/messages.h"
 #include "ddpm/data/condition.h"
 #include "ddpm/data/source.h"
 #include "ddpm/data/source_pairs.h"
@@ -68,7 +69,9 @@ PictureLoader pictures_from_source(SourceEvents events, bool usable_classes) {
       options.condition = condition.folder;
       check_place(request, options.condition, "--condition");
     }
-    const bool if_usable = usable_classes && !request.resumed && !options.wants_classes() &&
+    const bool wanted =
+        request.ranks == nullptr ? usable_classes : broadcast_value(*request.ranks, usable_classes);
+    const bool if_usable = wanted && !request.resumed && !options.wants_classes() &&
                            condition.kind == ImageCondition::Kind::kNone;
     LoadedPictures loaded = load_pictures(options.source, condition,
                                           {.size = parse_image_size(options.size),
@@ -81,7 +84,8 @@ PictureLoader pictures_from_source(SourceEvents events, bool usable_classes) {
                                            .fit = options.fit,
                                            .crop = options.crop,
                                            .stream = options.stream,
-                                           .index = &request.index},
+                                           .index = &request.index,
+                                           .ranks = request.ranks},
                                           events.loading);
     request.index = std::move(loaded.index);
     if (if_usable) options.classes = !loaded.pictures->class_names().empty();

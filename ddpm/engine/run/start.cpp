@@ -33,10 +33,9 @@ std::string load_or_why_not(const StepFile& entry, const RunConfig& config, Trai
     if (const std::string why = why_foreign(checkpoint.marks(), config); !why.empty()) return why;
     if (!same_model(checkpoint.config(), trainer.config()))
       return "its network, condition, schedule or picture size differs";
-    checkpoint.load(trainer.network(), trainer.optimizer(), trainer.averages(),
-                    [&](const Tensor& place, const Tensor& values) {
-                      trainer.deliver(place, values);
-                    });
+    checkpoint.load(
+        trainer.network(), trainer.optimizer(), trainer.averages(),
+        [&](const Tensor& place, const Tensor& values) { trainer.deliver(place, values); });
     trainer.set_steps(checkpoint.step());
     trainer.share();
     return "";

@@ -174,8 +174,8 @@ struct ScaleByDeviation {
   Tensor& x;        // [N, H, W, C]
 };
 
-// The sum of the squares of the elements of each tensor, in double. That of a tensor does not depend
-// on the others.
+// The sum of the squares of the elements of each tensor, in double. That of a tensor does not
+// depend on the others.
 struct SumOfSquares {
   static constexpr const char* kName = "sum_of_squares";
   const std::vector<Tensor>& tensors;

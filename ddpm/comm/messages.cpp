@@ -1,6 +1,11 @@
-#include "ddpm/parallel/messages.h"
+#include "ddpm/comm/messages.h"
+
+#include <fmt/core.h>
 
 #include <cstdint>
+#include <exception>
+
+#include "ddpm/base/error.h"
 
 namespace ddpm {
 
@@ -25,6 +30,24 @@ std::vector<std::string> gather_texts(Communicator& ranks, const std::string& te
     next += static_cast<std::ptrdiff_t>(size);
   }
   return texts;
+}
+
+void agree(Communicator* ranks, const std::function<void()>& work) {
+  if (ranks == nullptr) return work();
+  std::string failure;
+  std::exception_ptr error;
+  try {
+    work();
+  } catch (const Error& thrown) {
+    failure = thrown.what();
+    error = std::current_exception();
+  }
+  const std::vector<std::string> failures = gather_texts(*ranks, failure);
+  if (error) std::rethrow_exception(error);
+  for (size_t rank = 0; rank < failures.size(); ++rank) {
+    if (!failures[rank].empty())
+      throw Error(fmt::format("rank {} ({}): {}", rank, ranks->hosts()[rank], failures[rank]));
+  }
 }
 
 }  // namespace ddpm

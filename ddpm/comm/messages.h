@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -17,18 +18,22 @@ std::string broadcast_text(Communicator& ranks, std::string text, int root = 0);
 // The texts of all ranks, on all ranks.
 std::vector<std::string> gather_texts(Communicator& ranks, const std::string& text);
 
+// Runs the work of this rank. If that of a rank throws Error, this throws on all ranks: there the
+// same exception, elsewhere an Error with the rank, its host and the text. Null: this process is
+// alone.
+void agree(Communicator* ranks, const std::function<void()>& work);
+
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-T broadcast_value(Communicator& ranks, T value, int root = 0) {
+requires std::is_trivially_copyable_v<T> T broadcast_value(Communicator& ranks, T value,
+                                                           int root = 0) {
   broadcast_bytes(ranks, std::as_writable_bytes(std::span(&value, 1)), root);
   return value;
 }
 
 // The values of all ranks one after another, counts[r] of rank r, on all ranks.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-std::vector<T> gather_values(Communicator& ranks, const std::vector<T>& mine,
-                             const std::vector<size_t>& counts) {
+requires std::is_trivially_copyable_v<T> std::vector<T> gather_values(
+    Communicator& ranks, const std::vector<T>& mine, const std::vector<size_t>& counts) {
   std::vector<size_t> sizes;
   size_t all = 0;
   for (const size_t count : counts) {

@@ -1,0 +1,31 @@
+// The pictures of a source that several ranks have decoded parts of, on all of them. Private to
+// data.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "ddpm/comm/communicator.h"
+#include "ddpm/data/stream/picture_index.h"
+#include "ddpm/tensor/tensor.h"
+
+namespace ddpm {
+
+// The rank that decodes picture i.
+inline bool decodes(const Communicator* ranks, int64_t i) {
+  return ranks == nullptr || i % ranks->size() == ranks->rank();
+}
+
+// Replaces what other ranks have found out about pictures by what they say. Every rank calls it.
+void share_index(Communicator& ranks, std::vector<IndexedPicture>& pictures);
+
+// Gives the pictures that this rank decoded, uint8 [H, W, C], to all other ranks, a limited number
+// of bytes at a time. `decoded` returns an undefined tensor for damaged pictures. `put` receives
+// those of other ranks. If it throws, the exception leaves the function at its end. Every rank
+// calls it.
+void share_pictures(Communicator& ranks, int64_t count,
+                    const std::function<Tensor(int64_t i)>& decoded,
+                    const std::function<void(int64_t i, const Tensor& picture)>& put);
+
+}  // namespace ddpm

@@ -1,0 +1,191 @@
+// Runs on several ranks, which are threads here.
+#include <gmock/gmock.h>
+
+#include <map>
+#include <string>
+
+#include "ddpm/comm/thread_group.h"
+#include "ddpm/engine/run/run_test_support.h"
+#include "ddpm/engine/run/serve_run.h"
+
+namespace ddpm {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RunOnRanks : public test::RunTest {
+ protected:
+  RunOnRanks() {
+    options_.optimizer.batch = 10;
+    options_.optimizer.micro_batch = 4;
+    options_.optimizer.steps = 8;
+    options_.optimizer.average_halflife = {30};
+    options_.optimizer.power_average = "0.1";
+    options_.run.power_average_every = 3;
+    options_.run.snapshot_every = 5;
+    options_.data.validation = 0.3;
+    options_.run.validate_every = 2;
+  }
+
+  // Rank 0 does `use` with the run that it makes. The others serve.
+  void on_ranks(int count, const std::function<void(Communicator&)>& use,
+                const PictureLoader& pictures = pictures_from_source()) {
+    run_thread_group(count, [&](Communicator& ranks) {
+      if (ranks.rank() == 0)
+        use(ranks);
+      else
+        serve_run(ranks, pictures);
+    });
+  }
+
+  RunObserver observer() {
+    RunObserver observer;
+    observer.warned = [this](const std::string& text) { warnings_ += text + "\n"; };
+    return observer;
+  }
+
+  static void do_steps(ddpm::Run& run, int64_t last) {
+    while (!run.done() && run.steps() < last) run.step();
+    run.finish();
+  }
+
+  void start(const std::string& name, int count, int64_t last = 1000) {
+    on_ranks(count, [&](Communicator& ranks) {
+      do_steps(*ddpm::Run::create(folder_ / name, options_, pictures_from_source(), observer(), {},
+                                  &ranks),
+               last);
+    });
+  }
+  void resume(const std::string& name, int count, int64_t last = 1000) {
+    on_ranks(count, [&](Communicator& ranks) {
+      do_steps(*ddpm::Run::resume(folder_ / name, pictures_from_source(),
+                                  {.options = options_, .ranks = &ranks}, observer()),
+               last);
+    });
+  }
+
+  // The hashes of all files of a run, by name. The speed in metrics.jsonl is left out.
+  std::map<std::string, std::string> files(const std::string& name) const {
+    std::map<std::string, std::string> all;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / name)) {
+      if (!entry.is_regular_file()) continue;
+      std::string text = read_file(entry.path());
+      for (size_t at; (at = text.find(",\"images_per_s\"")) != std::string::npos;)
+        text.erase(at, text.find('}', at) - at);
+      all[std::filesystem::relative(entry.path(), folder_ / name)] = hash_hex(text);
+    }
+    return all;
+  }
+
+  std::string warnings_;
+};
+
+TEST_F(RunOnRanks, WritesTheFilesOfARunAlone) {
+  run("alone");
+  const auto expected = files("alone");
+  EXPECT_GT(expected.size(), 10);
+  for (const int count : {1, 2, 3}) {
+    const std::string name = std::to_string(count);
+    start(name, count);
+    EXPECT_EQ(files(name), expected) << count << " ranks";
+  }
+  EXPECT_EQ(warnings_, "");
+}
+
+TEST_F(RunOnRanks, GoesOnWithAnotherNumberOfRanks) {
+  run("alone");
+  start("a", 2, 3);
+  resume("a", 3, 5);
+  resume("a", 1, 6);
+  run("a", true);
+  EXPECT_TRUE(weights("a") == weights("alone"));
+  EXPECT_EQ(files("a")["model.safetensors"], files("alone")["model.safetensors"]);
+}
+
+TEST_F(RunOnRanks, TakesChunksUnlessAskedOtherwise) {
+  options_.optimizer.micro_batch = 0;
+  start("a", 2);
+  options_.optimizer.micro_batch = 4;
+  run("alone");
+  EXPECT_TRUE(weights("a") == weights("alone"));
+}
+
+TEST_F(RunOnRanks, SaysThatARunWithoutChunksGoesOnWithOtherBits) {
+  options_.optimizer.micro_batch = 0;
+  options_.optimizer.steps = 3;
+  run("a");
+  options_.optimizer.steps = 6;
+  resume("a", 2);
+  EXPECT_THAT(warnings_, HasSubstr("not the same to the bit"));
+}
+
+// What a folder of pictures is on another host.
+TEST_F(RunOnRanks, RefusesOtherPicturesOnAnotherRank) {
+  make_folder(folder_ / "others");
+  std::filesystem::copy(folder_ / "pictures", folder_ / "others");
+  std::filesystem::remove(folder_ / "others/0.png");
+  const PictureLoader elsewhere = [&](const PictureRequest& request) {
+    DataOptions options = request.options;
+    options.source = folder_ / "others";
+    return pictures_from_source()(
+        {request.directory, request.resumed, options, request.known, request.index, request.ranks});
+  };
+  std::string message;
+  EXPECT_THROW(on_ranks(
+                   2,
+                   [&](Communicator& ranks) {
+                     message = test::message_of([&] {
+                       ddpm::Run::create(folder_ / "a", options_, pictures_from_source(), {}, {},
+                                         &ranks);
+                     });
+                   },
+                   elsewhere),
+               Error);
+  EXPECT_THAT(message, HasSubstr("rank 1 (thread): [data]"));
+  EXPECT_THAT(message, HasSubstr("holds 5 pictures here, which are not those of rank 0 (6)"));
+  EXPECT_FALSE(exists(folder_ / "a"));
+}
+
+// Six pictures of which some batches hold a NaN: those of calls 5 to 7.
+class FaultyPictures : public Pictures {
+ public:
+  int64_t size() const override { return 6; }
+  ImageSize image_size() const override { return {8, 8}; }
+  int64_t channels() const override { return 1; }
+  std::string name() const override { return "a program"; }
+  DataFingerprint fingerprint() const override { return {}; }
+  Batch batch(const BatchPlan& plan) const override {
+    Tensor images({std::ssize(plan.indices), 8, 8, 1});
+    for (int64_t i = 0; i < images.elements(); ++i) {
+      const int64_t picture = plan.indices[static_cast<size_t>(i / 64)];
+      images.f32()[i] = std::sin(static_cast<float>(11 * picture + i % 64));
+    }
+    if (++calls_ >= 5 && calls_ <= 7) images.f32()[5] = std::numeric_limits<float>::quiet_NaN();
+    return images;
+  }
+
+ private:
+  mutable int calls_ = 0;
+};
+
+TEST_F(RunOnRanks, ReturnsToACheckpointAfterThreeBadSteps) {
+  options_.data.validation = 0;
+  options_.data.channels = "1";
+  options_.run.sample_every = 0;
+  const auto train = [&](const std::string& name, int count) {
+    run_thread_group(count, [&](Communicator& ranks) {
+      const PictureLoader loader = [](const PictureRequest&) {
+        return std::make_shared<FaultyPictures>();
+      };
+      if (ranks.rank() > 0) return serve_run(ranks, loader);
+      do_steps(*ddpm::Run::create(folder_ / name, options_, loader, observer(), {}, &ranks), 1000);
+    });
+  };
+  train("a", 1);
+  train("b", 2);
+  EXPECT_THAT(warnings_, HasSubstr("the run returns to step 3"));
+  EXPECT_EQ(files("b"), files("a"));
+}
+
+}  // namespace
+}  // namespace ddpm
