@@ -7,10 +7,10 @@
 
 #include "ddpm/base/json.h"
 #include "ddpm/base/options.h"
+#include "ddpm/comm/messages.h"
 #include "ddpm/engine/mixture_model.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/network.h"
-#include "ddpm/parallel/messages.h"
 
 namespace ddpm {
 namespace {

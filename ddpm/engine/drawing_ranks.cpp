@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "ddpm/base/error.h"
+#include "ddpm/comm/messages.h"
 #include "ddpm/engine/drawing_messages.h"
 #include "ddpm/engine/generation.h"
 #include "ddpm/nn/network.h"
-#include "ddpm/parallel/messages.h"
 
 namespace ddpm {
 namespace {
