@@ -26,6 +26,8 @@ constexpr int64_t kSameRequestMs = 200;
 std::atomic<bool> saves{false};
 // True for a rank that ends with another one.
 std::atomic<bool> ignores{false};
+// True for a rank that leaves messages to another one.
+std::atomic<bool> quiet{false};
 std::atomic<bool> stop_requested{false};
 // The time of the first SIGINT or SIGTERM.
 std::atomic<int64_t> asked_ms{-1};
@@ -92,7 +94,7 @@ void on_signal(int signal, siginfo_t* info, void*) {
     request_stop(signal);
   } else if (!file_limit) {
     remove_own_temporaries();
-    say_interrupted();
+    if (!quiet) say_interrupted();
     _exit(kInterrupted);
   }
   errno = error;
@@ -118,5 +120,7 @@ const std::atomic<bool>& stop_on_signals() noexcept {
 }
 
 void leave_signals_to_others() noexcept { ignores = true; }
+
+void end_quietly_on_signals() noexcept { quiet = true; }
 
 }  // namespace ddpm::cli

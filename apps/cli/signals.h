@@ -20,4 +20,8 @@ const std::atomic<bool>& stop_on_signals() noexcept;
 // that one. SIGQUIT still ends the program.
 void leave_signals_to_others() noexcept;
 
+// For a rank that draws for another one: a signal ends the program without a message, because that
+// one says it.
+void end_quietly_on_signals() noexcept;
+
 }  // namespace ddpm::cli
