@@ -18,16 +18,16 @@ namespace {
 // Of messages between two ranks.
 constexpr int kStateTag = 1;
 
-std::vector<Variable> variables_of(Network& network) {
-  std::vector<Variable> variables;
+std::vector<Variable*> variables_of(Network& network) {
+  std::vector<Variable*> variables;
   for (const NamedParameter& named : network.parameters())
-    variables.push_back(named.parameter->variable);
+    variables.push_back(&named.parameter->variable);
   return variables;
 }
 
-std::vector<int> owners_of_variables(const std::vector<Variable>& parameters, int ranks) {
+std::vector<int> owners_of_variables(const std::vector<Variable*>& parameters, int ranks) {
   std::vector<int64_t> elements;
-  for (const Variable& parameter : parameters) elements.push_back(parameter.value().elements());
+  for (const Variable* parameter : parameters) elements.push_back(parameter->value().elements());
   return owners_of(elements, ranks);
 }
 
@@ -44,9 +44,10 @@ std::span<const std::byte> bytes_of(const Tensor& tensor) {
 TrainerRanks::TrainerRanks(Communicator& ranks, const OptimizerOptions& options, Network& network)
     : ranks_(ranks),
       options_(options),
-      parameters_(variables_of(network)),
-      owners_(owners_of_variables(parameters_, ranks.size())),
-      exchange_(ranks, parameters_, owners_, {.bfloat16 = options.reduce_type == "bfloat16"}) {
+      owners_(owners_of_variables(variables_of(network), ranks.size())),
+      exchange_(ranks, variables_of(network), owners_,
+                {.bfloat16 = options.reduce_type == "bfloat16"}) {
+  for (const Variable* parameter : variables_of(network)) parameters_.push_back(*parameter);
   if (adds_in_order() && options.micro_batch == 0) {
     fail_usage("train",
                "the gradients of several ranks are added in the order of chunks of pictures, so "

@@ -89,9 +89,10 @@ class TrainerRanks {
 
   Communicator& ranks_;
   OptimizerOptions options_;
-  std::vector<Variable> parameters_;
   std::vector<int> owners_;
+  // It moves the weights of the network, so it comes before those who share them.
   GradientExchange exchange_;
+  std::vector<Variable> parameters_;
   struct StatePlace {
     Tensor tensor;
     int owner;

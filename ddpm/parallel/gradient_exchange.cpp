@@ -1,7 +1,7 @@
 #include "ddpm/parallel/gradient_exchange.h"
 
 #include <chrono>
-#include <cstring>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -9,12 +9,40 @@
 
 namespace ddpm {
 
-GradientExchange::GradientExchange(Communicator& ranks, std::vector<Variable> parameters,
+namespace {
+
+// What travels as float32 is a tensor of floats, so that the gradients of a parameter can be taken
+// from it without a copy. Everything else is a tensor of bytes.
+Tensor wire_buffer(size_t bytes, bool bfloat16) {
+  const auto count = static_cast<int64_t>(bytes);
+  return bfloat16 ? Tensor({count}, DType::kUInt8) : Tensor({count / 4});
+}
+
+std::span<std::byte> bytes_of(Tensor& tensor) {
+  auto* first = tensor.dtype() == DType::kUInt8 ? reinterpret_cast<std::byte*>(tensor.u8())
+                                                : reinterpret_cast<std::byte*>(tensor.f32());
+  return {first, static_cast<size_t>(tensor.bytes())};
+}
+
+std::vector<Variable> copies_of(const std::vector<Variable*>& variables) {
+  std::vector<Variable> copies;
+  for (const Variable* variable : variables) copies.push_back(*variable);
+  return copies;
+}
+
+}  // namespace
+
+GradientExchange::GradientExchange(Communicator& ranks, const std::vector<Variable*>& parameters,
                                    std::vector<int> owners, const ExchangeOptions& options)
     : ranks_(ranks),
-      parameters_(std::move(parameters)),
+      parameters_(copies_of(parameters)),
       owners_(std::move(owners)),
       options_(options) {
+  make_buckets();
+  place_weights(parameters);
+}
+
+void GradientExchange::make_buckets() {
   int64_t bytes = 0;
   for (size_t i = parameters_.size(); i-- > 0;) {
     if (buckets_.empty() || bytes >= options_.bucket_bytes) {
@@ -25,6 +53,34 @@ GradientExchange::GradientExchange(Communicator& ranks, std::vector<Variable> pa
     bucket.parameters.push_back(i);
     bucket.elements[static_cast<size_t>(owners_[i])] += parameters_[i].value().elements();
     bytes += parameters_[i].value().bytes();
+  }
+}
+
+void GradientExchange::place_weights(const std::vector<Variable*>& parameters) {
+  // Each begins at a multiple of 64 bytes.
+  constexpr int64_t kStep = 16;
+  const auto room = [&](size_t i) {
+    return (parameters_[i].value().elements() + kStep - 1) / kStep * kStep;
+  };
+  int64_t elements = 0;
+  for (size_t i = 0; i < parameters_.size(); ++i) elements += room(i);
+  const Tensor all = Tensor::zeros({elements});
+  int64_t at = 0;
+  for (Bucket& bucket : buckets_) {
+    const int64_t begin = at;
+    for (int rank = 0; rank < ranks_.size(); ++rank) {
+      const int64_t begin_of_rank = at;
+      for (const size_t i : bucket.parameters) {
+        if (owners_[i] != rank) continue;
+        Tensor& value = parameters_[i].value();
+        Tensor place = all.rows(at, at + value.elements()).reshape(value.shape());
+        place.copy_from(value);
+        value = parameters[i]->value() = place;
+        at += room(i);
+      }
+      bucket.weight_sizes.push_back(static_cast<size_t>(at - begin_of_rank) * sizeof(float));
+    }
+    bucket.weights = all.rows(begin, at);
   }
 }
 
@@ -54,9 +110,7 @@ void GradientExchange::send(Bucket& bucket) {
   bucket.sent_sizes.assign(ranks, 0);
   bucket.received_sizes.assign(ranks, 0);
   size_t sent = 0, received = 0;
-  std::vector<size_t> place(ranks);
   for (size_t r = 0; r < ranks; ++r) {
-    place[r] = sent;
     if (r == me) continue;
     bucket.sent_sizes[r] = sums * static_cast<size_t>(bucket.elements[r]) * bytes_each;
     bucket.received_sizes[r] =
@@ -64,8 +118,18 @@ void GradientExchange::send(Bucket& bucket) {
     sent += bucket.sent_sizes[r];
     received += bucket.received_sizes[r];
   }
-  bucket.sent.resize(sent);
-  bucket.received.resize(received);
+  bucket.received = wire_buffer(received, options_.bfloat16);
+  pack(bucket, sums);
+  figures_.gradient_bytes += static_cast<int64_t>(sent);
+  bucket.operation = ranks_.all_to_all(bytes_of(bucket.sent), bucket.sent_sizes,
+                                       bytes_of(bucket.received), bucket.received_sizes);
+}
+
+void GradientExchange::pack(Bucket& bucket, size_t sums) {
+  std::vector<size_t> place(bucket.sent_sizes.size());
+  std::exclusive_scan(bucket.sent_sizes.begin(), bucket.sent_sizes.end(), place.begin(), size_t{0});
+  const size_t all = place.back() + bucket.sent_sizes.back();
+  bucket.sent = {};
   bucket.own.clear();
   for (const size_t i : bucket.parameters) {
     std::vector<PartialSum> partial = partial_(i);
@@ -73,17 +137,22 @@ void GradientExchange::send(Bucket& bucket) {
       bucket.own.push_back(std::move(partial));
       continue;
     }
+    const size_t bytes =
+        static_cast<size_t>(parameters_[i].value().elements()) * (options_.bfloat16 ? 2 : 4);
+    // The only gradient of a bucket, such as that of a large parameter, is sent from its own place.
+    if (bytes == all && !options_.bfloat16 && partial.size() == 1 && partial[0].sum.defined()) {
+      bucket.sent = partial[0].sum;
+      continue;
+    }
+    if (!bucket.sent.defined()) bucket.sent = wire_buffer(all, options_.bfloat16);
     size_t& at = place[static_cast<size_t>(owners_[i])];
-    const size_t bytes = static_cast<size_t>(parameters_[i].value().elements()) * bytes_each;
     // A rank whose pictures gave no finite loss has fewer sums. The step is then skipped.
     for (size_t k = 0; k < sums; ++k, at += bytes) {
-      const std::span<std::byte> to(bucket.sent.data() + at, bytes);
-      write_wire(k < partial.size() ? partial[k].sum : Tensor(), to, options_.bfloat16);
+      write_wire(k < partial.size() ? partial[k].sum : Tensor(),
+                 bytes_of(bucket.sent).subspan(at, bytes), options_.bfloat16);
     }
   }
-  figures_.gradient_bytes += static_cast<int64_t>(sent);
-  bucket.operation =
-      ranks_.all_to_all(bucket.sent, bucket.sent_sizes, bucket.received, bucket.received_sizes);
+  if (!bucket.sent.defined()) bucket.sent = wire_buffer(0, options_.bfloat16);
 }
 
 void GradientExchange::wait(CommOperation& operation) {
@@ -91,6 +160,15 @@ void GradientExchange::wait(CommOperation& operation) {
   operation.wait();
   figures_.waited +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+Tensor GradientExchange::received_sum(Bucket& bucket, size_t at, const Shape& shape) const {
+  if (!options_.bfloat16) {
+    const auto begin = static_cast<int64_t>(at / sizeof(float));
+    return bucket.received.rows(begin, begin + shape.elements()).reshape(shape);
+  }
+  const auto bytes = static_cast<size_t>(shape.elements()) * 2;
+  return read_wire(bytes_of(bucket.received).subspan(at, bytes), shape);
 }
 
 void GradientExchange::add_up(Bucket& bucket) {
@@ -110,8 +188,7 @@ void GradientExchange::add_up(Bucket& bucket) {
         continue;
       }
       for (PartialSum partial : sums_of_ranks_[r]) {
-        partial.sum =
-            read_wire({bucket.received.data() + place[r], bytes}, value.shape(), options_.bfloat16);
+        partial.sum = received_sum(bucket, place[r], value.shape());
         place[r] += bytes;
         sum.add(std::move(partial));
       }
@@ -135,43 +212,22 @@ void GradientExchange::finish() {
 }
 
 void GradientExchange::share_weights() {
-  const auto ranks = static_cast<size_t>(ranks_.size()), me = static_cast<size_t>(ranks_.rank());
+  const auto me = static_cast<size_t>(ranks_.rank());
   ++figures_.steps;
   for (const Variable& parameter : parameters_)
     figures_.fewest_bytes += 2 * parameter.value().bytes() * (ranks_.size() - 1) / ranks_.size();
   for (Bucket& bucket : buckets_) {
-    bucket.received_sizes.resize(ranks);
-    size_t received = 0;
-    for (size_t r = 0; r < ranks; ++r) {
-      bucket.received_sizes[r] = static_cast<size_t>(bucket.elements[r]) * sizeof(float);
-      received += bucket.received_sizes[r];
-    }
-    bucket.sent.resize(bucket.received_sizes[me]);
-    bucket.received.resize(received);
-    std::byte* to = bucket.sent.data();
-    for (const size_t i : bucket.parameters) {
-      if (!is_mine(i)) continue;
-      const Tensor& value = parameters_[i].value();
-      std::memcpy(to, value.f32(), static_cast<size_t>(value.bytes()));
-      to += value.bytes();
-    }
-    figures_.weight_bytes += static_cast<int64_t>(bucket.sent.size() * (ranks - 1));
-    bucket.operation = ranks_.all_gather(bucket.sent, bucket.received, bucket.received_sizes);
+    const std::span<std::byte> weights = bytes_of(bucket.weights);
+    const size_t before = std::accumulate(bucket.weight_sizes.begin(),
+                                          bucket.weight_sizes.begin() + ranks_.rank(), size_t{0});
+    const size_t mine = bucket.weight_sizes[me];
+    figures_.weight_bytes += static_cast<int64_t>(mine) * (ranks_.size() - 1);
+    bucket.operation =
+        ranks_.all_gather(weights.subspan(before, mine), weights, bucket.weight_sizes);
   }
   for (Bucket& bucket : buckets_) {
     wait(*bucket.operation);
-    std::vector<size_t> place(ranks);
-    for (size_t r = 1; r < ranks; ++r) place[r] = place[r - 1] + bucket.received_sizes[r - 1];
-    for (const size_t i : bucket.parameters) {
-      Tensor& value = parameters_[i].value();
-      size_t& at = place[static_cast<size_t>(owners_[i])];
-      if (!is_mine(i))
-        std::memcpy(value.f32(), bucket.received.data() + at, static_cast<size_t>(value.bytes()));
-      at += static_cast<size_t>(value.bytes());
-    }
     bucket.operation.reset();
-    bucket.sent = {};
-    bucket.received = {};
   }
 }
 

@@ -37,9 +37,11 @@ class GradientExchange {
   // Gives the partial sums of a parameter's gradient that this rank sends.
   using Partial = std::function<std::vector<PartialSum>(size_t parameter)>;
 
-  // owners[i] is the rank that updates parameter i.
-  GradientExchange(Communicator& ranks, std::vector<Variable> parameters, std::vector<int> owners,
-                   const ExchangeOptions& options = {});
+  // owners[i] is the rank that updates parameter i. Moves the values of the parameters to one piece
+  // of memory, in the order in which they are sent, so that they need no copies for it. Copies of
+  // these variables that were made before keep the old values.
+  GradientExchange(Communicator& ranks, const std::vector<Variable*>& parameters,
+                   std::vector<int> owners, const ExchangeOptions& options = {});
 
   // Before the last forward pass of a step. The sums of rank r are of the parts[r] that it gives:
   // as many, and of the same numbers, as it then has. `partial` is called once for each parameter
@@ -60,17 +62,27 @@ class GradientExchange {
     std::vector<size_t> parameters;
     // The elements of those that each rank updates.
     std::vector<int64_t> elements;
+    // Their values, those of rank 0 first, and the bytes of those of each rank.
+    Tensor weights;
+    std::vector<size_t> weight_sizes;
     // The partial sums of this rank's own parameters.
     std::vector<std::vector<PartialSum>> own;
-    std::vector<std::byte> sent, received;
+    // Partial sums as they travel.
+    Tensor sent, received;
     std::vector<size_t> sent_sizes, received_sizes;
     PendingComm operation;
   };
 
+  void make_buckets();
+  void place_weights(const std::vector<Variable*>& parameters);
   bool is_mine(size_t parameter) const { return owners_[parameter] == ranks_.rank(); }
   bool is_complete(const Bucket& bucket) const;
   void send(Bucket& bucket);
+  // Takes the partial sums of the bucket's parameters. `sums`: how many there are of each.
+  void pack(Bucket& bucket, size_t sums);
   void add_up(Bucket& bucket);
+  // The partial sum that begins at this byte of what was received.
+  Tensor received_sum(Bucket& bucket, size_t at, const Shape& shape) const;
   void wait(CommOperation& operation);
 
   Communicator& ranks_;

@@ -33,12 +33,8 @@ void write_wire(const Tensor& values, std::span<std::byte> to, bool bfloat16) {
   }
 }
 
-Tensor read_wire(std::span<const std::byte> from, const Shape& shape, bool bfloat16) {
+Tensor read_wire(std::span<const std::byte> from, const Shape& shape) {
   Tensor values(shape);
-  if (!bfloat16) {
-    std::memcpy(values.f32(), from.data(), from.size());
-    return values;
-  }
   float* to = values.f32();
   for (size_t i = 0; i < from.size() / 2; ++i) {
     uint16_t half = 0;

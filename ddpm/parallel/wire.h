@@ -11,6 +11,7 @@ namespace ddpm {
 // Writes the elements as float32 or bfloat16, rounded to the nearest, ties to even. An undefined
 // tensor gives zeros.
 void write_wire(const Tensor& values, std::span<std::byte> to, bool bfloat16);
-Tensor read_wire(std::span<const std::byte> from, const Shape& shape, bool bfloat16);
+// From bfloat16.
+Tensor read_wire(std::span<const std::byte> from, const Shape& shape);
 
 }  // namespace ddpm
