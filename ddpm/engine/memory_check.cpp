@@ -171,13 +171,18 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
       static_cast<double>(data_bytes + (of_address_space ? run_address_space(asked_for)
                                                          // Their address space is taken already.
                                                          : asked_for.bytes_to_come));
+  const auto need_of = [&](const ModelConfig& asked, const RunMemoryOptions& run) {
+    return bytes_or_too_much([&] { return run_memory(asked, run).total(); }) + data;
+  };
   const auto need = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
     RunMemoryOptions run = asked_for;
     run.optimizer = changed;
-    return bytes_or_too_much([&] { return run_memory(asked, run).total(); }) + data;
+    return need_of(asked, run);
   };
+  // The limit of ulimit is that of each process.
+  const auto processes = static_cast<double>(of_address_space ? 1 : asked_for.ranks.on_host);
   const auto fits = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
-    return need(asked, changed) <= static_cast<double>(available.bytes);
+    return processes * need(asked, changed) <= static_cast<double>(available.bytes);
   };
   if (fits(config, options)) return;
 
@@ -215,6 +220,14 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
     if (less > plain && less < options.batch)
       ways.push_back(fmt::format("--recompute with --batch {}", less));
   }
+  const int64_t fewer = largest(asked_for.ranks.on_host - 1, [&](int64_t on_host) {
+    RunMemoryOptions run = asked_for;
+    run.ranks = {.all = run.ranks.all - run.ranks.on_host + on_host, .on_host = on_host};
+    return processes > 1 && static_cast<double>(on_host) * need_of(config, run) <=
+                                static_cast<double>(available.bytes);
+  });
+  if (fewer > 0)
+    ways.push_back(fmt::format("{} rank{} on this machine", fewer, fewer == 1 ? "" : "s"));
   std::string advice;
   for (const std::string& way : ways) advice += (advice.empty() ? "" : ", or ") + way;
   advice += " would fit";
@@ -235,11 +248,12 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
       data_bytes > 0 ? fmt::format(" (with {} of pictures)", memory_text(data_bytes)) : "";
   refuse("train",
          fmt::format(
-             "training on {}x{} pictures at --batch {}{}{}{}", config.height, config.width,
+             "training on {}x{} pictures at --batch {}{}{}{}{}", config.height, config.width,
              options.batch,
              options.micro_batch > 0 ? fmt::format(" --micro-batch {}", options.micro_batch) : "",
-             options.recompute ? " --recompute" : "", pictures),
-         need(config, options), available, advice);
+             options.recompute ? " --recompute" : "", pictures,
+             processes > 1 ? fmt::format(" with {:.0f} ranks on this machine", processes) : ""),
+         processes * need(config, options), available, advice);
 }
 
 void require_memory_for_sampling(const ModelConfig& config, const SamplingMemory& sampling) {

@@ -10,6 +10,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/base/memory.h"
+#include "ddpm/comm/thread_group.h"
 #include "ddpm/engine/cost.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/engine/trainer.h"
@@ -105,6 +106,55 @@ TEST(MemoryForTraining, ChunksTakeWhatIsEstimated) {
   const auto estimated = static_cast<double>(training_bytes(config, options));
   EXPECT_GT(taken, 0.95 * estimated);
   EXPECT_LT(taken, 1.05 * estimated);
+}
+
+// Of the state of the optimizer, each rank has its part.
+TEST(MemoryForTraining, RanksTakeWhatIsEstimated) {
+  constexpr int kRanks = 3;
+  const ModelConfig config = default_config(16);
+  RunMemoryOptions asked{.optimizer = training_of(24), .ranks = {.all = kRanks}};
+  asked.optimizer.micro_batch = 4;
+  asked.run.sample_every = asked.run.eval_every = 0;
+  reset_allocator_peak();
+  const int64_t before = allocator_stats().bytes_in_use;
+  run_thread_group(kRanks, [&](Communicator& ranks) {
+    Trainer trainer(
+        asked.optimizer, config,
+        [](int64_t) {
+          return Tensor::zeros({8, 16, 16, 3});
+        },
+        ranks);
+    if (ranks.rank() > 0) return trainer.serve();
+    const auto averaged = trainer.averaged_network();
+    trainer.step();
+    trainer.refresh(*averaged);
+  });
+  const auto taken = static_cast<double>(allocator_stats().peak_bytes_in_use - before);
+  // Only rank 0 has averages of all weights.
+  const auto weights = 4.0 * static_cast<double>(make_network(config.network)->parameter_count());
+  const double estimated =
+      kRanks * static_cast<double>(run_memory(config, asked).tensors) - (kRanks - 1) * weights;
+  // They do not reach their peaks at the same moment.
+  EXPECT_GT(taken, 0.8 * estimated);
+  EXPECT_LT(taken, 1.02 * estimated);
+}
+
+TEST(MemoryForTraining, TheRanksThatAreNamedFit) {
+  const ModelConfig config = default_config(32);
+  RunMemoryOptions asked{.optimizer = training_of(64), .ranks = {.all = 16, .on_host = 8}};
+  asked.optimizer.micro_batch = 4;
+  const auto refused = [&] {
+    const AvailableMemory two_gigabytes{.bytes = 2'000'000'000, .limit = "a limit"};
+    return refusal([&] { require_memory_for_run(config, asked, 0, two_gigabytes); });
+  };
+  const std::string message = refused();
+  EXPECT_TRUE(contains(message, "with 8 ranks on this machine takes")) << message;
+  const int64_t ranks = number_after(message, "GB;");
+  ASSERT_GT(ranks, 0) << message;
+  asked.ranks = {.all = 8 + ranks, .on_host = ranks};
+  EXPECT_EQ(refused(), "");
+  asked.ranks = {.all = 8 + ranks + 1, .on_host = ranks + 1};
+  EXPECT_NE(refused(), "");
 }
 
 // Only where ulimit -v is the limit is there something to raise.

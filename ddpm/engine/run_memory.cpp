@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "ddpm/base/threads.h"
@@ -11,6 +12,9 @@
 #include "ddpm/eval/features.h"
 #include "ddpm/kernels/dry/dry_backend.h"
 #include "ddpm/nn/network.h"
+#include "ddpm/optim/gradient_sum.h"
+#include "ddpm/parallel/gradient_exchange.h"
+#include "ddpm/parallel/shards.h"
 #include "ddpm/tensor/dry_memory.h"
 
 namespace ddpm {
@@ -71,7 +75,62 @@ void save(Network& network) {
   floats(largest);
 }
 
+// Rank 0 computes the gradients of some chunks of a batch.
+OptimizerOptions options_of_rank(OptimizerOptions options, int64_t ranks) {
+  const int64_t chunk = options.reduce == "exact" ? options.chunk() : 1;
+  const int64_t chunks = (options.batch + chunk - 1) / chunk;
+  options.batch = std::min((chunks + ranks - 1) / ranks * chunk, options.batch);
+  return options;
+}
+
+// How many sums of each gradient the ranks after this one send.
+int64_t sums_of_others(const OptimizerOptions& options, int ranks) {
+  if (options.reduce != "exact") return ranks - 1;
+  const int64_t chunks = (options.batch + options.chunk() - 1) / options.chunk();
+  int64_t sums = 0;
+  for (int rank = 1; rank < ranks; ++rank) {
+    const Range own = part_of_rank(chunks, rank, ranks);
+    sums += std::ssize(partial_sums(own.begin, own.count()));
+  }
+  return sums;
+}
+
+// What rank 0 takes more than a process alone. Usually it is less than zero, because other ranks
+// keep parts of the optimizer's state and of the averages.
+int64_t more_bytes(Trainer& trainer, const OptimizerOptions& options, int ranks) {
+  if (ranks == 1) return 0;
+  std::vector<int64_t> elements;
+  for (const NamedParameter& named : trainer.network().parameters())
+    elements.push_back(named.parameter->variable.value().elements());
+  const std::vector<int> owners = owners_of(elements, ranks);
+  int64_t more = 0;
+  const auto leave_out = [&](const Tensor& tensor, size_t parameter) {
+    if (owners[parameter] != 0) more -= tensor.bytes();
+  };
+  for (const StateTensor& state : trainer.optimizer().state())
+    leave_out(state.tensor, state.parameter);
+  for (const NamedAverage& average : trainer.averages()) {
+    for (size_t i = 0; i < average.values.size(); ++i) leave_out(average.values[i], i);
+  }
+  const int64_t bytes_each = options.reduce_type == "bfloat16" ? 2 : 4;
+  const int64_t received = sums_of_others(options, ranks) * bytes_each;
+  for (size_t i = 0; i < owners.size(); ++i) {
+    // A large gradient is sent from its own place.
+    const bool copied = elements[i] * 4 < ExchangeOptions().bucket_bytes;
+    more += elements[i] * (owners[i] == 0 ? received : copied ? bytes_each : 0);
+    // The averaged network, which shares the average of a process alone.
+    more += elements[i] * 4;
+  }
+  return more;
+}
+
 }  // namespace
+
+RankCount count_ranks(const Communicator* ranks) {
+  if (ranks == nullptr) return {};
+  const std::vector<std::string>& hosts = ranks->hosts();
+  return {.all = ranks->size(), .on_host = std::ranges::count(hosts, hosts.front())};
+}
 
 int64_t grid_batch(int64_t height, int64_t width) {
   return std::clamp<int64_t>(16 * 32 * 32 / (height * width), 1, 16);
@@ -95,7 +154,8 @@ int64_t run_address_space(const RunMemoryOptions& asked) {
 RunMemory run_memory(const ModelConfig& config, const RunMemoryOptions& options) {
   config.network.check_image(config.height, config.width);
   DryMemory memory;
-  DryTraining training(config, options.optimizer);
+  const int ranks = static_cast<int>(options.ranks.all);
+  DryTraining training(config, options_of_rank(options.optimizer, ranks));
   const std::unique_ptr<Network> averaged = training.trainer().averaged_network();
   // The second step finds the blocks of the first one in other places. SOAP computes its update
   // only from the second step on.
@@ -105,7 +165,8 @@ RunMemory run_memory(const ModelConfig& config, const RunMemoryOptions& options)
   if (options.run.eval_every > 0) evaluate(*averaged, config, options);
   if (options.validates) validate(*averaged, config);
   take_dry_flops();
-  RunMemory result{.tensors = memory.bytes_reserved() + training.bytes_of_further_chunks()};
+  RunMemory result{.tensors = memory.bytes_reserved() + training.bytes_of_further_chunks() +
+                              more_bytes(training.trainer(), options.optimizer, ranks)};
   // Measured. A thread: the scratch memory of its kernels, and its stack. The process: what the
   // curve of the loss, the grid and small blocks take, and the code that is then in use.
   constexpr int64_t kThread = 1'500'000, kProcess = 13'000'000, kMostThreads = 128;

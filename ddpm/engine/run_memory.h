@@ -3,10 +3,20 @@
 
 #include <cstdint>
 
+#include "ddpm/comm/communicator.h"
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/train_options.h"
 
 namespace ddpm {
+
+// The ranks of a job that trains. `on_host`: those on the machine of rank 0, which share its
+// memory.
+struct RankCount {
+  int64_t all = 1;
+  int64_t on_host = 1;
+};
+// ranks may be null: a process alone.
+RankCount count_ranks(const Communicator* ranks);
 
 // What decides the memory of a run besides its network.
 struct RunMemoryOptions {
@@ -23,11 +33,13 @@ struct RunMemoryOptions {
   bool before_loading = false;
   // What was mapped while they were loaded: libraries, and the stacks and heaps of threads.
   int64_t mapped = 0;
+  RankCount ranks;
   // The run was started with these options, so most of them cannot change.
   bool resumed = false;
 };
 
-// In bytes. At most of the system, beside what the process holds when its pictures are loaded.
+// In bytes, of rank 0. At most of the system, beside what the process holds when its pictures are
+// loaded.
 struct RunMemory {
   // What the allocator takes for the tensors of the training, of grids, evaluations and
   // validations. The gaps between blocks count.

@@ -62,25 +62,23 @@ void GradientExchange::place_weights(const std::vector<Variable*>& parameters) {
   const auto room = [&](size_t i) {
     return (parameters_[i].value().elements() + kStep - 1) / kStep * kStep;
   };
-  int64_t elements = 0;
-  for (size_t i = 0; i < parameters_.size(); ++i) elements += room(i);
-  const Tensor all = Tensor::zeros({elements});
-  int64_t at = 0;
   for (Bucket& bucket : buckets_) {
-    const int64_t begin = at;
+    int64_t elements = 0;
+    for (const size_t i : bucket.parameters) elements += room(i);
+    bucket.weights = Tensor::zeros({elements});
+    int64_t at = 0;
     for (int rank = 0; rank < ranks_.size(); ++rank) {
-      const int64_t begin_of_rank = at;
+      const int64_t begin = at;
       for (const size_t i : bucket.parameters) {
         if (owners_[i] != rank) continue;
         Tensor& value = parameters_[i].value();
-        Tensor place = all.rows(at, at + value.elements()).reshape(value.shape());
+        Tensor place = bucket.weights.rows(at, at + value.elements()).reshape(value.shape());
         place.copy_from(value);
         value = parameters[i]->value() = place;
         at += room(i);
       }
-      bucket.weight_sizes.push_back(static_cast<size_t>(at - begin_of_rank) * sizeof(float));
+      bucket.weight_sizes.push_back(static_cast<size_t>(at - begin) * sizeof(float));
     }
-    bucket.weights = all.rows(begin, at);
   }
 }
 

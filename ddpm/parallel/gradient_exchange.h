@@ -37,9 +37,9 @@ class GradientExchange {
   // Gives the partial sums of a parameter's gradient that this rank sends.
   using Partial = std::function<std::vector<PartialSum>(size_t parameter)>;
 
-  // owners[i] is the rank that updates parameter i. Moves the values of the parameters to one piece
-  // of memory, in the order in which they are sent, so that they need no copies for it. Copies of
-  // these variables that were made before keep the old values.
+  // owners[i] is the rank that updates parameter i. Moves the values of the parameters so that
+  // those that travel together lie one after another, and need no copies for it. Copies of these
+  // variables that were made before keep the old values.
   GradientExchange(Communicator& ranks, const std::vector<Variable*>& parameters,
                    std::vector<int> owners, const ExchangeOptions& options = {});
 

@@ -15,17 +15,18 @@ namespace ddpm {
 namespace {
 
 // Throws UsageError for options that cannot work, before anything is created or read.
-void check(const TrainOptions& options) {
+void check(const TrainOptions& options, const Communicator* ranks = nullptr) {
   options.check();
   const ImageSize size = parse_image_size(options.data.size);
   options.network.check_image(size.height, size.width);
   // Uses the fewest channels that pictures may have.
-  require_memory_for_run(options.model_config(size.height, size.width, 1),
-                         {.optimizer = options.optimizer,
-                          .run = options.run,
-                          .validates = options.data.validation > 0,
-                          .before_loading = true},
-                         0);
+  RunMemoryOptions asked{.optimizer = options.optimizer,
+                         .run = options.run,
+                         .validates = options.data.validation > 0,
+                         .before_loading = true,
+                         .ranks = count_ranks(ranks)};
+  if (ranks != nullptr) asked.optimizer = RunSession::with_way_to_add(asked.optimizer);
+  require_memory_for_run(options.model_config(size.height, size.width, 1), asked, 0);
 }
 
 // Sets size, channels and classes in the options to those of the given pictures.
@@ -63,7 +64,7 @@ std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOption
                                  const PictureLoader& pictures, RunObserver observer,
                                  const RunPlanner& planner, Communicator* ranks) {
   check_request(directory, pictures);
-  check(options);
+  check(options, ranks);
   // On a failure the folder is removed.
   NewFolder folder(directory);
   auto session = std::make_unique<RunSession>(directory, options, std::move(observer), ranks);

@@ -142,15 +142,17 @@ void RunSession::make_trainer() {
                                .bytes_to_come = pictures_->bytes_to_come(),
                                .validates = validation_.has_value(),
                                .mapped = mapped_while_loading(),
+                               .ranks = count_ranks(ranks_),
                                .resumed = !is_new_};
   require_memory_for_run(model(), asked, 0);
   memory_ = forecast_memory(run_memory(model(), asked).total() + asked.bytes_to_come);
   warn_of_idle_ranks();
   tell_ranks_to_train();
   const BatchSource source = [this](int64_t step) { return pictures_of(step); };
-  trainer_ = ranks_ == nullptr ? std::make_unique<Trainer>(options, model(), source)
-                               : std::make_unique<Trainer>(options, model(), source, *ranks_);
-  if (ranks_ != nullptr) feed_->set_part(trainer_->own_pictures());
+  const bool alone = ranks_ == nullptr || ranks_->size() == 1;
+  trainer_ = alone ? std::make_unique<Trainer>(options, model(), source)
+                   : std::make_unique<Trainer>(options, model(), source, *ranks_);
+  if (!alone) feed_->set_part(trainer_->own_pictures());
   averaged_ = trainer_->averaged_network();
   const Process process(trainer_->config().process);
   const auto passes = [&](int64_t steps) { return completed({.steps = steps}, process).steps; };

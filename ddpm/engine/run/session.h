@@ -73,6 +73,8 @@ class RunSession {
   std::optional<RankTraffic> traffic() const;
 
   const RunMemoryForecast& memory() const { return memory_; }
+  // Of a new run on several ranks, or on one that a launcher started.
+  static OptimizerOptions with_way_to_add(OptimizerOptions options);
   RunSnapshot snapshot() const;
   Model averaged_model() const;
 

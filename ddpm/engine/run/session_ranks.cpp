@@ -61,11 +61,17 @@ void RunSession::warn_of_idle_ranks() const {
       chunk * ranks_->size()));
 }
 
+OptimizerOptions RunSession::with_way_to_add(OptimizerOptions options) {
+  if (options.reduce == "exact" && options.micro_batch == 0)
+    options.micro_batch = OptimizerOptions::kChunk;
+  return options;
+}
+
 void RunSession::choose_way_to_add() {
   OptimizerOptions& options = options_.optimizer;
   if (ranks_ == nullptr || options.reduce == "fast" || options.micro_batch > 0) return;
   if (is_new_) {
-    options.micro_batch = OptimizerOptions::kChunk;
+    options = with_way_to_add(options);
     return;
   }
   if (ranks_->size() > 1) {
