@@ -14,6 +14,7 @@
 #include "ddpm/data/pictures.h"
 #include "ddpm/diffusion/noised_batch.h"
 #include "ddpm/diffusion/process.h"
+#include "ddpm/engine/drawing_ranks.h"
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/kernels/arguments.h"
@@ -113,6 +114,9 @@ class Trainer {
   // After all of the state was replaced on rank 0: gives the weights and the number of steps to the
   // others.
   void share();
+  // The other ranks, to draw pictures with this network. Null if the trainer is alone. While it
+  // exists, nothing else of the trainer may be called.
+  std::unique_ptr<DrawingRanks> drawing_ranks(Network& network);
   // What this rank has sent to others. Nothing if the trainer is alone.
   std::optional<ExchangeFigures> exchange_figures() const;
   // Whether the weights, the state and the averages are finite.

@@ -87,6 +87,9 @@ void Trainer::serve() {
       case RankCommand::Kind::kCheckFinite:
         ranks_->all(is_finite_here());
         break;
+      case RankCommand::Kind::kDraw:
+        serve_drawing(ranks_->ranks(), network_->device());
+        break;
       case RankCommand::Kind::kEnd:
         return;
     }
@@ -123,6 +126,14 @@ void Trainer::refresh(Network& averaged) {
   const std::vector<Tensor> average = averages().front().values;
   std::vector<Tensor> to = parameter_tensors(averaged);
   for (size_t i = 0; i < to.size(); ++i) to[i].copy_from(fetch(average[i]));
+}
+
+std::unique_ptr<DrawingRanks> Trainer::drawing_ranks(Network& network) {
+  if (!ranks_) return nullptr;
+  ranks_->tell({.kind = RankCommand::Kind::kDraw});
+  auto drawing = std::make_unique<DrawingRanks>(ranks_->ranks());
+  drawing->share(network, config_);
+  return drawing;
 }
 
 std::optional<ExchangeFigures> Trainer::exchange_figures() const {

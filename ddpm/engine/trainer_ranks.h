@@ -22,7 +22,16 @@ namespace ddpm {
 
 // What the other ranks are to do.
 struct RankCommand {
-  enum class Kind : int32_t { kStep, kRestart, kShare, kFetch, kDeliver, kCheckFinite, kEnd };
+  enum class Kind : int32_t {
+    kStep,
+    kRestart,
+    kShare,
+    kFetch,
+    kDeliver,
+    kCheckFinite,
+    kDraw,
+    kEnd
+  };
   Kind kind = Kind::kEnd;
   // kStep: whether `decayed` is set.
   int32_t has_decayed = 0;

@@ -116,12 +116,12 @@ std::string RunJudge::doubt() const {
       fewest, count_ <= pictures_->size() ? "drawn" : "training", width, width + 1);
 }
 
-double RunJudge::frechet(const Network& network, const ModelConfig& config,
+double RunJudge::frechet(const Network& network, const ModelConfig& config, DrawingRanks* ranks,
                          const std::function<bool()>& stopping) {
   const std::unique_ptr<FeatureNetwork> features = random_features();
   if (!real_) real_ = feature_statistics(real_features(*features, *pictures_));
   // As ddpm eval draws, but for the memory that the training needs.
-  GenerateOptions options{.count = count_, .prepare_weights = false};
+  GenerateOptions options{.count = count_, .ranks = ranks, .prepare_weights = false};
   options.progress = [&](const GenerateProgress&) { return !stopping || !stopping(); };
   const auto drawn = drawn_pictures(network, config, options, pictures_);
   return frechet_distance(*real_, feature_statistics(drawn_features(*features, *drawn)));

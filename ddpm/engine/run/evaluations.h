@@ -16,6 +16,7 @@
 
 namespace ddpm {
 
+class DrawingRanks;
 class Network;
 
 // RUN/eval.jsonl: a line per evaluation, with rising steps. The file is always whole.
@@ -51,9 +52,9 @@ class RunJudge {
   std::string features() const;
   // Why the distances will be too large: too few pictures. Empty if there are enough.
   std::string doubt() const;
-  // The Frechet distance. Throws Error as generate() does, also if stopping() returns true between
-  // two steps of the drawing.
-  double frechet(const Network& network, const ModelConfig& config,
+  // The Frechet distance. `ranks` draw together with this process; null if there are none. Throws
+  // Error as generate() does, also if stopping() returns true between two steps of the drawing.
+  double frechet(const Network& network, const ModelConfig& config, DrawingRanks* ranks,
                  const std::function<bool()>& stopping);
 
  private:

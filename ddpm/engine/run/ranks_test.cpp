@@ -100,6 +100,20 @@ TEST_F(RunOnRanks, WritesTheFilesOfARunAlone) {
   EXPECT_EQ(warnings_, "");
 }
 
+// All ranks draw for it.
+TEST_F(RunOnRanks, EvaluatesAsARunAlone) {
+  options_.process.timesteps = 10;
+  options_.data.validation = 0;
+  options_.run.validate_every = 0;
+  options_.run.eval_every = 4;
+  options_.run.eval_n = 40;
+  run("alone");
+  start("ranks", 3);
+  const auto expected = files("alone"), found = files("ranks");
+  EXPECT_EQ(expected.count("eval.jsonl"), 1);
+  EXPECT_EQ(found, expected);
+}
+
 TEST_F(RunOnRanks, GoesOnWithAnotherNumberOfRanks) {
   run("alone");
   start("a", 2, 3);

@@ -286,6 +286,13 @@ std::vector<Tensor> RunSession::copy_of_average() const {
   return copy;
 }
 
+Tensor RunSession::sample(GenerateOptions options) {
+  Network& network = averaged();
+  const std::unique_ptr<DrawingRanks> ranks = trainer_->drawing_ranks(network);
+  options.ranks = ranks.get();
+  return generate(network, trainer_->config(), options);
+}
+
 Network& RunSession::averaged() {
   trainer_->refresh(*averaged_);
   return *averaged_;

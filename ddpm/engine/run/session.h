@@ -56,9 +56,7 @@ class RunSession {
   RunMetrics step();
   void save();
   bool finish();
-  Tensor sample(const GenerateOptions& options) {
-    return generate(averaged(), trainer_->config(), options);
-  }
+  Tensor sample(GenerateOptions options);
 
   const std::string& directory() const { return directory_; }
   const TrainOptions& options() const { return options_; }

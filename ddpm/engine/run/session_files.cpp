@@ -188,7 +188,9 @@ bool RunSession::evaluate() {
   RunEvaluation evaluation{.step = steps(), .count = run.eval_n, .features = judge_->features()};
   const bool evaluated = attempt("the weights were not evaluated", [&] {
     try {
-      evaluation.frechet = judge_->frechet(averaged(), trainer_->config(), [&] {
+      Network& network = averaged();
+      const std::unique_ptr<DrawingRanks> ranks = trainer_->drawing_ranks(network);
+      evaluation.frechet = judge_->frechet(network, trainer_->config(), ranks.get(), [&] {
         given_up = observer_.stopping && observer_.stopping();
         return given_up;
       });
