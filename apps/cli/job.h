@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
+#include "apps/cli/marks.h"
 #include "ddpm/comm/ranks.h"
 
 namespace ddpm::cli {
@@ -16,6 +18,12 @@ void close_job();
 // Ends all processes of the job with this status, after a line that tells of the error. Does not
 // return then.
 void fail_job(std::string_view error, int status);
+
+// Tells `ddpm launch`, if it started this process.
+void tell_launch(Mark::Kind kind, const std::string& text);
+
+// What follows a message about an end without a save, such as "the last checkpoint is good: ...".
+void set_save_note(const std::string& note);
 
 // Sets the number of threads, 0 for the default: all cores, or the share of this process of the
 // cores of its host.

@@ -26,7 +26,7 @@ constexpr Command kCommands[] = {
      "  ddpm train --data emoji:smileys-emotion --out runs/emoji --size 32 --steps 20000\n"
      "  ddpm train --data photos/ --out runs/wide --size 28x36 --dim-mults 1,2,4\n"
      "  ddpm train --out runs/photos --resume\n",
-     train_command, false},
+     train_command, false, true},
     {"sample", "Make pictures with a trained model",
      "  ddpm sample runs/photos --out grid.png\n"
      "  ddpm sample runs/photos --n 64 --seed 7 --out grid.png --each pictures/\n"
@@ -60,6 +60,10 @@ constexpr Command kCommands[] = {
      "  ddpm average runs/photos --width 0.02,0.05,0.15 --at 4000 --out at_4000.safetensors\n"
      "  ddpm average runs/photos --width auto --data held_out/ --out best.safetensors\n",
      average_command},
+    {"launch", "Train on several processes or hosts, and go on when some are lost",
+     "  ddpm launch -n 4 -- train --data photos/ --out runs/photos\n"
+     "  ddpm launch --hosts a:8,b:8 --min-ranks 8 -- train --data photos/ --out runs/photos\n",
+     launch_command, false},
     {"bench", "Measure the speed of this machine on random data",
      "  ddpm bench\n"
      "  ddpm bench --dim 32 --dim-mults 1,2,4 --size 32 --batch 32 --json\n",
@@ -86,16 +90,6 @@ std::string overview() {
       "1500\n"
       "  ddpm sample first --out grid.png\n";
   return text;
-}
-
-const Command& find_command(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Command& command : kCommands) {
-    if (name == command.name) return command;
-    names.emplace_back(command.name);
-  }
-  fail_usage("ddpm", unknown(fmt::format("there is no command '{}'", name), nearest(name, names),
-                             "see ddpm --help"));
 }
 
 // Returns the status after all output has been written.
@@ -161,6 +155,17 @@ int guarded_run(int argc, char** argv) noexcept {
 }
 
 }  // namespace
+
+const Command& find_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (name == command.name) return command;
+    names.emplace_back(command.name);
+  }
+  fail_usage("ddpm", unknown(fmt::format("there is no command '{}'", name), nearest(name, names),
+                             "see ddpm --help"));
+}
+
 }  // namespace ddpm::cli
 
 int main(int argc, char** argv) {

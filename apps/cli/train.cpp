@@ -128,7 +128,7 @@ Action train_command(Flags& flags) {
                           "ignored before (nohup) stays ignored"}});
 
   return [request, &flags] {
-    if (job().rank() > 0) return serve_training();
+    if (job().rank() > 0) return serve_training(request->run.directory);
     RunRequest& run = request->run;
     run.begin = std::chrono::steady_clock::now();
     if (request->resume_or_start) run.resume = run.resume || holds_run(run.directory);
