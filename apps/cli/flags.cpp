@@ -146,7 +146,8 @@ struct Flags::Impl {
   }
 
   std::string long_name(const std::string& word) const {
-    const auto known = std::ranges::find(short_names, word, &std::pair<std::string, std::string>::first);
+    const auto known =
+        std::ranges::find(short_names, word, &std::pair<std::string, std::string>::first);
     return known == short_names.end() ? word : known->second;
   }
 

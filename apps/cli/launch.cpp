@@ -132,7 +132,8 @@ void Launcher::choose_hosts() {
   ranks_ = static_cast<int>(request_.ranks);
   if (ranks_ == 0 && !given.empty()) ranks_ = count_ranks(given);
   if (ranks_ == 0 && in_allocation())
-    fail_usage("launch", "a batch system gives the hosts here; say with -n how many ranks to start");
+    fail_usage("launch",
+               "a batch system gives the hosts here; say with -n how many ranks to start");
   if (ranks_ == 0) ranks_ = cores_here();
   if (!given.empty()) hosts_ = place_ranks(given, ranks_);
   if (ranks_ < request_.min_ranks)
@@ -208,11 +209,11 @@ bool Launcher::starts_without(const LaunchedRanks& ranks, const std::vector<int>
   const std::string note = save_note(ranks);
   const std::string refused = signals_.requests > 0 ? "stopped by a signal before it could save"
                                                     : restarts_.refuse(left, ranks.saved());
-  say_end(fmt::format(
-      "{}; {}; {}", were, note,
-      refused.empty() ? fmt::format("starting again on {} rank{} (restart {} of {})", left,
-                                    plural(left), restarts_.used, restarts_.most)
-                      : refused));
+  say_end(fmt::format("{}; {}; {}", were, note,
+                      refused.empty()
+                          ? fmt::format("starting again on {} rank{} (restart {} of {})", left,
+                                        plural(left), restarts_.used, restarts_.most)
+                          : refused));
   if (refused.empty()) go_on(ranks, lost);
   return refused.empty();
 }
@@ -262,9 +263,8 @@ Action launch_command(Flags& flags) {
     const std::string& name = request->command.front();
     const Command& command = find_command(name);
     if (!command.uses_ranks)
-      fail_usage("launch",
-                 fmt::format("{} does not use ranks; run it without ddpm launch: ddpm {}", name,
-                             fmt::join(request->command, " ")));
+      fail_usage("launch", fmt::format("{} does not use ranks; run it without ddpm launch: ddpm {}",
+                                       name, fmt::join(request->command, " ")));
     // Its errors and its help are shown once here, instead of by each rank.
     Flags of_command(command.name, command.summary, command.examples);
     const Action unused = command.declare(of_command);

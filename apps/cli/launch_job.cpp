@@ -26,8 +26,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr int kSignals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,  SIGUSR1, SIGUSR2,
-                            SIGALRM, SIGXCPU, SIGTSTP, SIGCHLD};
+constexpr int kSignals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
+                            SIGUSR2, SIGALRM, SIGXCPU, SIGTSTP, SIGCHLD};
 
 // As in signals.cpp.
 constexpr milliseconds kSameRequest{200};

@@ -103,8 +103,8 @@ std::string Restarts::refuse(int ranks, const std::string& saved) {
   }
   if (used == most)
     return most == 0 ? "--restarts is 0"
-                     : fmt::format("--restarts {} starts again without a new checkpoint are used up",
-                                   most);
+                     : fmt::format(
+                           "--restarts {} starts again without a new checkpoint are used up", most);
   ++used;
   return {};
 }

@@ -246,8 +246,10 @@ int Training::run() {
     fail_job(interrupted.what(), kInterrupted);
     say(fmt::format("ddpm: {}\n", interrupted.what()));
     return kInterrupted;
-  } catch (const SystemError& error) {
-    if (!kept_) throw;
+  } catch (const Error& error) {
+    // What another rank reports is about its system as well.
+    const bool of_system = dynamic_cast<const SystemError*>(&error) != nullptr || !job().alone();
+    if (!kept_ || !of_system) throw;
     throw Error(
         fmt::format("{}; the last save is kept, to continue from it: ddpm train --out {} "
                     "--resume",
