@@ -17,7 +17,9 @@ packages=(
   libfreetype-dev zlib1g-dev          # the emoji font; gzipped data sets
   libarchive-dev                      # pictures in .zip and .tar archives
   fonts-noto-color-emoji unicode-data # the emoji and their groups
+  libopenmpi-dev openmpi-bin          # several processes (optional)
   libgtest-dev python3                # tests
+  iproute2                            # tests of ranks on two hosts
 )
 case "${1:-}" in
   '') ;;

@@ -214,7 +214,18 @@ bool Training::train(Run& run) {
   else
     set_save_note("nothing was saved yet");
   while (!run.done() && !stop_) run.step();
-  return run.finish();
+  const bool complete = run.finish();
+  if (const auto sent = run.traffic(); sent && sent->steps > 0 && !job().alone()) {
+    const std::chrono::duration<double> all = std::chrono::steady_clock::now() - begin_;
+    const auto a_step = [&](int64_t bytes) {
+      return memory_text(static_cast<double>(bytes) / static_cast<double>(sent->steps));
+    };
+    steps_.line(fmt::format(
+        "rank 0 sent {} in each step (at least {} are needed) and waited {:.0f} % of the time for "
+        "other ranks",
+        a_step(sent->sent_bytes), a_step(sent->fewest_bytes), 100 * sent->waited / all.count()));
+  }
+  return complete;
 }
 
 // A command that draws from the model.

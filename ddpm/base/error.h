@@ -1,5 +1,6 @@
 // Everything in ddpm fails by throwing Error or one of its two kinds below. Nothing inside ddpm/
-// exits, aborts or prints.
+// exits, aborts or prints, except that comm ends a job of several processes when one of them is
+// lost.
 #pragma once
 
 #include <stdexcept>

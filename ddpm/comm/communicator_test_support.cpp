@@ -179,7 +179,8 @@ void check_overlap(Communicator& communicator) {
   for (int i = 0; i < kOperations; ++i) {
     const size_t at = static_cast<size_t>(i);
     expect_same("overlapping broadcast", buffers[at], made_by(root_of(i), 5000, i));
-    const auto expected = static_cast<float>(i * ranks + ranks * (ranks - 1) / 2);
+    const int sum_of_ranks = ranks * (ranks - 1) / 2;
+    const auto expected = static_cast<float>(i * ranks + sum_of_ranks);
     if (!std::ranges::all_of(sums[at], [&](float sum) { return sum == expected; }))
       fail("test", "an overlapping sum is wrong");
   }

@@ -144,11 +144,17 @@ TEST(PluginFile, MissingFileNamesAllPlaces) {
                                  HasSubstr("libopenmpi-dev"), HasSubstr("DDPM_MPI_PLUGIN"))));
 }
 
+TEST(PluginFile, MissingLibraryIsNamed) {
+  EXPECT_THAT([] { load_plugin({DDPM_UNUSABLE_PLUGIN}); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("libunusable_plugin.so: libmissing_library.so"),
+                                         HasSubstr("libopenmpi3"))));
+}
+
 TEST(PluginFile, WhatIsNoPluginIsRefused) {
   const std::string text = std::string(DDPM_SOURCE_DIR) + "/README.md";
   EXPECT_THAT([&] { load_plugin({text}); },
               ThrowsMessage<Error>(AllOf(HasSubstr("cannot load " + text), HasSubstr("openmpi"))));
-  EXPECT_THAT([] { load_plugin({DDPM_OTHER_LIBRARY}); },
+  EXPECT_THAT([] { load_plugin({DDPM_OTHER_PLUGIN}); },
               ThrowsMessage<Error>(HasSubstr("is no plugin of ddpm")));
 }
 

@@ -19,12 +19,27 @@ TEST(TrainOptions, AResumedRunMayChangeWhatDecidesNothingLearnt) {
   for (const Field& field : fields_of(options)) {
     if (field.changeable()) changeable.insert(field.name());
   }
-  EXPECT_EQ(changeable,
-            (std::set<std::string>{"data", "labels", "steps", "budget", "threads", "log_every",
-                                   "save_every", "sample_every", "sample_count", "sample_steps",
-                                   "keep_checkpoints", "snapshot_every", "eval_every", "eval_n",
-                                   "recompute", "stream", "power_average_every", "validate_every",
-                                   "tensorboard"}));
+  EXPECT_EQ(changeable, (std::set<std::string>{"data",
+                                               "labels",
+                                               "steps",
+                                               "budget",
+                                               "threads",
+                                               "log_every",
+                                               "save_every",
+                                               "sample_every",
+                                               "sample_count",
+                                               "sample_steps",
+                                               "keep_checkpoints",
+                                               "snapshot_every",
+                                               "eval_every",
+                                               "eval_n",
+                                               "recompute",
+                                               "reduce",
+                                               "reduce_type",
+                                               "stream",
+                                               "power_average_every",
+                                               "validate_every",
+                                               "tensorboard"}));
 }
 
 TEST(TrainOptions, NoNameStandsForTwoFields) {

@@ -21,6 +21,7 @@
 #include "ddpm/optim/averages.h"
 #include "ddpm/optim/gradient_sum.h"
 #include "ddpm/optim/optimizer.h"
+#include "ddpm/parallel/gradient_exchange.h"
 #include "ddpm/parallel/shards.h"
 
 namespace ddpm {
@@ -112,6 +113,8 @@ class Trainer {
   // After all of the state was replaced on rank 0: gives the weights and the number of steps to the
   // others.
   void share();
+  // What this rank has sent to others. Nothing if the trainer is alone.
+  std::optional<ExchangeFigures> exchange_figures() const;
   // Whether the weights, the state and the averages are finite.
   bool has_finite_state();
 

@@ -125,6 +125,11 @@ void Trainer::refresh(Network& averaged) {
   for (size_t i = 0; i < to.size(); ++i) to[i].copy_from(fetch(average[i]));
 }
 
+std::optional<ExchangeFigures> Trainer::exchange_figures() const {
+  if (!ranks_) return std::nullopt;
+  return ranks_->exchange().figures();
+}
+
 bool Trainer::has_finite_state() {
   if (!ranks_) return is_finite_here();
   ranks_->tell({.kind = RankCommand::Kind::kCheckFinite});

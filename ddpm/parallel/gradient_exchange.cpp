@@ -136,6 +136,9 @@ void GradientExchange::finish() {
 
 void GradientExchange::share_weights() {
   const auto ranks = static_cast<size_t>(ranks_.size()), me = static_cast<size_t>(ranks_.rank());
+  ++figures_.steps;
+  for (const Variable& parameter : parameters_)
+    figures_.fewest_bytes += 2 * parameter.value().bytes() * (ranks_.size() - 1) / ranks_.size();
   for (Bucket& bucket : buckets_) {
     bucket.received_sizes.resize(ranks);
     size_t received = 0;

@@ -20,11 +20,15 @@ struct ExchangeOptions {
   bool bfloat16 = false;
 };
 
-// What was sent by this rank so far, and how long it waited.
+// What this rank has sent so far, and how long it waited.
 struct ExchangeFigures {
+  int64_t steps = 0;
   int64_t gradient_bytes = 0, weight_bytes = 0;
   // Seconds in which nothing was computed, because gradients or weights were still on their way.
   double waited = 0;
+  // The fewest bytes that a rank can send on average: all but its own part of the gradients in
+  // float32, and its own part of the weights to all others.
+  int64_t fewest_bytes = 0;
 };
 
 // Every call but proceed() and figures() is made by all ranks in the same order.

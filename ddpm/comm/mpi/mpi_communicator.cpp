@@ -9,6 +9,7 @@
 
 #include "ddpm/comm/arguments.h"
 #include "ddpm/comm/deadline.h"
+#include "ddpm/comm/mpi/launcher.h"
 #include "ddpm/comm/mpi/mpi_operation.h"
 
 namespace ddpm {
@@ -144,7 +145,9 @@ PendingComm MpiCommunicator::sum(std::span<const float> sent, std::span<float> r
   if (rank_ == root) check_bytes("sum", rank_, sent.size_bytes(), rank_, received.size_bytes());
   const bool in_place = rank_ == root && sent.data() == received.data();
   auto operation = std::make_unique<MpiOperation>("sum");
-  const size_t most = std::max<size_t>(largest_ / sizeof(float), 1);
+  // Open MPI sums a large array in small parts, one part at a time. Several calls proceed together.
+  constexpr size_t kAtOnce = size_t{1} << 18;
+  const size_t most = std::clamp<size_t>(largest_ / sizeof(float), 1, kAtOnce);
   for (size_t at = 0; at < sent.size(); at += most) {
     const int count = static_cast<int>(std::min(sent.size() - at, most));
     check_mpi("sum", MPI_Ireduce(in_place ? MPI_IN_PLACE : sent.data() + at,
@@ -213,6 +216,7 @@ void MpiCommunicator::find_hosts() {
 
 void MpiCommunicator::abort(int status) {
   const Deadline last(std::chrono::seconds(5), [status] { _exit(status); });
+  end_launcher_if_stuck();
   MPI_Abort(MPI_COMM_WORLD, status);
   _exit(status);
 }

@@ -1,6 +1,7 @@
 #include "ddpm/comm/mpi/mpi_operation.h"
 
 #include <fmt/core.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,14 +17,16 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-// Lets others run between two tests of an operation that has been waited for that long. Operations
-// that are nearly done are awaited without a pause. Later pauses are a small part of the time that
-// has passed. So a rank that waits for long leaves its core to others.
+// Lets others run between two tests of an operation that has been waited for that long. Large
+// operations proceed only in tests, so pauses are short at first. Later they are longer, so that a
+// rank that waits for long leaves its core to others.
 void pause_after(Clock::duration waited) {
   if (waited < microseconds(100)) return;
   if (waited < milliseconds(1)) return std::this_thread::yield();
+  thread_local const int precise = prctl(PR_SET_TIMERSLACK, 1000);  // The default is 50 us.
+  static_cast<void>(precise);
   std::this_thread::sleep_for(
-      std::clamp<Clock::duration>(waited / 20, microseconds(20), microseconds(500)));
+      std::clamp<Clock::duration>(waited / 1000, microseconds(20), microseconds(500)));
 }
 
 }  // namespace

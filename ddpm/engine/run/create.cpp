@@ -115,6 +115,7 @@ bool Run::finish() { return session_->finish(); }
 Tensor Run::sample(const GenerateOptions& options) { return session_->sample(options); }
 bool Run::done() const { return session_->done(); }
 std::optional<double> Run::elapsed() const { return session_->elapsed(); }
+std::optional<RankTraffic> Run::traffic() const { return session_->traffic(); }
 int64_t Run::steps() const { return session_->steps(); }
 int64_t Run::first_step() const { return session_->first_step(); }
 const std::string& Run::directory() const { return session_->directory(); }

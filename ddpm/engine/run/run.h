@@ -31,7 +31,6 @@
 #include <string>
 #include <vector>
 
-#include "ddpm/comm/communicator.h"
 #include "ddpm/data/pictures.h"
 #include "ddpm/engine/generator.h"
 #include "ddpm/engine/model.h"
@@ -39,6 +38,7 @@
 
 namespace ddpm {
 
+class Communicator;
 struct LoadReport;
 struct PictureIndex;
 
@@ -128,6 +128,18 @@ struct RunMemoryForecast {
   int64_t available_bytes = 0;
   // What sets the limit: "the free memory of this machine", "ulimit -v".
   std::string limit;
+};
+
+// What rank 0 has sent to other ranks in this session.
+struct RankTraffic {
+  int64_t steps = 0;
+  int64_t sent_bytes = 0;
+  // The fewest bytes that a rank can send on average: all but its own part of the gradients, and
+  // its own part of the weights to all others, in float32.
+  int64_t fewest_bytes = 0;
+  // The seconds in which nothing was computed, because gradients or weights were still on their
+  // way.
+  double waited = 0;
 };
 
 // The state of a run between two steps.
@@ -230,6 +242,8 @@ class Run {
   bool done() const;
   // The seconds of all sessions so far, for a run with a budget of time.
   std::optional<double> elapsed() const;
+  // Nothing if the process is alone.
+  std::optional<RankTraffic> traffic() const;
   // The number of all steps done, and of those done before this session.
   int64_t steps() const;
   int64_t first_step() const;
@@ -245,7 +259,8 @@ class Run {
   // what was chosen instead of 0. 0 if none are held out.
   int64_t validate_every() const;
 
-  // May be called on any thread while the run exists. Never waits for a step.
+  // May be called on any thread while the run exists. Never waits for a step. On several ranks,
+  // only the thread that works may call averaged_model().
   RunSnapshot snapshot() const;
   // A network with a copy of the averaged weights after a whole step. Waits for the end of a step
   // that is in progress.

@@ -145,6 +145,7 @@ void RunSession::make_trainer() {
                                .resumed = !is_new_};
   require_memory_for_run(model(), asked, 0);
   memory_ = forecast_memory(run_memory(model(), asked).total() + asked.bytes_to_come);
+  warn_of_idle_ranks();
   tell_ranks_to_train();
   const BatchSource source = [this](int64_t step) { return pictures_of(step); };
   trainer_ = ranks_ == nullptr ? std::make_unique<Trainer>(options, model(), source)

@@ -70,6 +70,7 @@ class RunSession {
   int64_t held_out_pictures() const { return held_out_; }
   int64_t validate_every() const { return validate_every_; }
   std::optional<double> elapsed() const;
+  std::optional<RankTraffic> traffic() const;
 
   const RunMemoryForecast& memory() const { return memory_; }
   RunSnapshot snapshot() const;
@@ -101,6 +102,7 @@ class RunSession {
 
   // On several ranks, in session_ranks.cpp.
   void choose_way_to_add();
+  void warn_of_idle_ranks() const;
   void tell_ranks_to_load(bool resumed, const DataFingerprint& known);
   void tell_ranks_to_train();
 

@@ -1,4 +1,6 @@
 // A session on several ranks: what rank 0 tells the others before the first step.
+#include <fmt/core.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -45,6 +47,20 @@ KnownData receive_known(Communicator& ranks) {
 
 }  // namespace
 
+// A rank computes the gradients of whole chunks.
+void RunSession::warn_of_idle_ranks() const {
+  if (ranks_ == nullptr) return;
+  const OptimizerOptions& options = options_.optimizer;
+  const bool exact = options.reduce == "exact";
+  const int64_t chunk = exact ? options.chunk() : 1, parts = (options.batch + chunk - 1) / chunk;
+  if (ranks_->size() <= parts) return;
+  warn(fmt::format(
+      "a batch of {} pictures has work for {} of {} ranks{}; a --batch of {} gives each "
+      "some",
+      options.batch, parts, ranks_->size(), exact ? fmt::format(", in chunks of {}", chunk) : "",
+      chunk * ranks_->size()));
+}
+
 void RunSession::choose_way_to_add() {
   OptimizerOptions& options = options_.optimizer;
   if (ranks_ == nullptr || options.reduce == "fast" || options.micro_batch > 0) return;
@@ -74,6 +90,15 @@ void RunSession::tell_ranks_to_train() {
   if (ranks_ == nullptr) return;
   broadcast_text(*ranks_, options_text(options_));
   broadcast_text(*ranks_, to_json(model()));
+}
+
+std::optional<RankTraffic> RunSession::traffic() const {
+  const std::optional<ExchangeFigures> figures = trainer_->exchange_figures();
+  if (!figures) return std::nullopt;
+  return RankTraffic{.steps = figures->steps,
+                     .sent_bytes = figures->gradient_bytes + figures->weight_bytes,
+                     .fewest_bytes = figures->fewest_bytes,
+                     .waited = figures->waited};
 }
 
 void serve_run(Communicator& ranks, const PictureLoader& pictures,

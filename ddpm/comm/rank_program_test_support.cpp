@@ -1,5 +1,5 @@
 // A program that mpirun starts in tests:
-//   ddpm_mpi_program WHAT [RANK [SECONDS]]
+//   rank_program WHAT [RANK [SECONDS]]
 // WHAT is what rank RANK does, or all if it is -1. A rank that nothing comes from for SECONDS is
 // lost.
 #include <csignal>
@@ -29,21 +29,28 @@ void meet(Communicator& communicator) {
 }
 
 void check_all(Communicator& communicator, size_t most) {
-  for (const size_t bytes : {size_t{0}, size_t{4}, size_t{1001}, size_t{1} << 20}) {
+  for (const size_t bytes : {size_t{0}, size_t{4}, size_t{1001}, size_t{3000001}}) {
     if (bytes <= most) test::check_operations(communicator, bytes);
   }
   test::check_overlap(communicator);
   test::check_two_threads(communicator);
 }
 
-void fault(const std::string& what, const Ranks& ranks) {
+void act(const std::string& what, Ranks& ranks, std::chrono::milliseconds lost_after) {
   if (what == "kill") std::raise(SIGKILL);
   if (what == "stop") std::raise(SIGSTOP);
   if (what == "exit") std::exit(0);
   if (what == "fail") fail("disk", "/data is full; free some space");
   if (what == "refuse") fail_usage("options", "--size 0; it must be at least 1");
-  if (what == "sleep") std::this_thread::sleep_for(3 * std::chrono::seconds(2));
-  if (what == "early" && ranks.rank() != 0) std::this_thread::sleep_for(std::chrono::seconds(6));
+  if (what == "slow") std::this_thread::sleep_for(2 * lost_after);
+  if (what == "work") {
+    std::printf("rank %d works\n", ranks.rank());
+    std::fflush(stdout);
+    for (int i = 0; i < 100000; ++i) {
+      meet(ranks.communicator());
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
 }
 
 int run(const std::string& what, int rank, double seconds) {
@@ -61,8 +68,8 @@ int run(const std::string& what, int rank, double seconds) {
     if (what == "pieces") check_all(ranks.communicator(), 100000);
     if (what == "leave" && mine) return 0;
     meet(ranks.communicator());
-    if (mine) fault(what, ranks);
-    if (what != "early") meet(ranks.communicator());
+    if (mine) act(what, ranks, options.lost_after);
+    if (what != "slow") meet(ranks.communicator());
     std::printf("rank %d of %d ends\n", ranks.rank(), ranks.size());
     ranks.close();
     return 0;
