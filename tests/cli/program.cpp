@@ -60,7 +60,7 @@ int status_of(pid_t child, int64_t* peak_bytes = nullptr) {
 Program::Program(const std::vector<std::string>& arguments, const Setting& setting)
     : out_(setting.output.empty() ? nameless_file() : open(setting.output.c_str(), O_WRONLY)),
       err_(nameless_file()) {
-  std::vector<std::string> words = {DDPM_PROGRAM};
+  std::vector<std::string> words = {setting.program.empty() ? DDPM_PROGRAM : setting.program};
   words.insert(words.end(), arguments.begin(), arguments.end());
   const std::vector<char*> argv = as_argv(words);
   child_ = fork();
@@ -69,7 +69,7 @@ Program::Program(const std::vector<std::string>& arguments, const Setting& setti
     dup2(out_, STDOUT_FILENO);
     dup2(err_, STDERR_FILENO);
     if (setting.prepare) setting.prepare();
-    execv(argv[0], argv.data());
+    execvp(argv[0], argv.data());
     _exit(127);
   }
 }
