@@ -86,6 +86,7 @@ Ranks& job() {
 
 void close_job() {
   if (!opened()) return;
+  tell_launch(Mark::Kind::kEnds, "");
   opened()->close();
   opened().reset();
 }

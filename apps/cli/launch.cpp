@@ -179,7 +179,7 @@ int Launcher::run() {
 
 // After an end that was not good. Returns whether to start again.
 bool Launcher::lost(const LaunchedRanks& ranks, const LaunchEnd& end) {
-  if (end.killed) {
+  if (end.killed && !end.incomplete) {
     say_end(fmt::format("mpirun was ended by signal {}", end.status - 128));
     return false;
   }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -36,6 +37,9 @@ constexpr milliseconds kSameRequest{200};
 constexpr milliseconds kEndsWithin{5000};
 // The ranks end the job themselves when one of them is lost. This is when mpirun is stuck.
 constexpr milliseconds kStuckAfter{20'000};
+// How often to look whether mpirun still has processes, and how long it may go on without any.
+constexpr milliseconds kLookEvery{1000};
+constexpr milliseconds kNoRanksFor{5000};
 
 sigset_t signal_set() {
   sigset_t set;
@@ -128,18 +132,18 @@ void LaunchJob::enter(Phase phase, std::optional<milliseconds> time) {
 }
 
 void LaunchJob::wait() {
-  int timeout = -1;
-  if (deadline_) {
-    const auto left = std::chrono::ceil<milliseconds>(*deadline_ - Clock::now()).count();
-    timeout = static_cast<int>(std::clamp<int64_t>(left, 0, 1'000'000));
-  }
+  auto left = kLookEvery;
+  if (deadline_)
+    left = std::clamp(std::chrono::ceil<milliseconds>(*deadline_ - Clock::now()), milliseconds(0),
+                      left);
   pollfd ready[] = {{.fd = signals_.descriptor(), .events = POLLIN, .revents = 0},
                     {.fd = output_, .events = POLLIN, .revents = 0}};
-  poll(ready, std::size(ready), timeout);
+  poll(ready, std::size(ready), static_cast<int>(left.count()));
   if (ready[1].revents != 0) read_output();
   follow_ranks();
   take_signals();
-  if (deadline_ && Clock::now() >= *deadline_) pass_deadline();
+  if (mpirun_ > 0) end_if_stuck();
+  if (mpirun_ > 0 && deadline_ && Clock::now() >= *deadline_) pass_deadline();
 }
 
 void LaunchJob::read_output() {
@@ -195,6 +199,37 @@ void LaunchJob::pass_deadline() {
   enter(Phase::kTerminating, kEndsWithin);
 }
 
+// Ranks, or the logins to other hosts. Those that have ended but were not awaited do not count.
+bool LaunchJob::has_ranks_here() {
+  std::error_code error;
+  for (const auto& thread :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", mpirun_), error)) {
+    std::ifstream children(thread.path() / "children");
+    for (pid_t child; children >> child;) {
+      had_ranks_ = true;
+      std::ifstream status(fmt::format("/proc/{}/status", child));
+      std::string word;
+      while (status >> word && word != "State:") continue;
+      if (status >> word && word != "Z") return true;
+    }
+  }
+  return false;
+}
+
+// Open MPI 4.1 with PMIx 4.2 sometimes waits for itself for ever when a rank is killed while it
+// starts.
+void LaunchJob::end_if_stuck() {
+  const auto now = Clock::now();
+  if (has_ranks_here()) {
+    no_ranks_since_.reset();
+  } else if (had_ranks_ && !no_ranks_since_) {
+    no_ranks_since_ = now;
+  } else if (had_ranks_ && now - *no_ranks_since_ > kNoRanksFor) {
+    stuck_ = true;
+    kill(mpirun_, SIGKILL);
+  }
+}
+
 void LaunchJob::take_signals() {
   while (const int signal = signals_.next()) {
     if (signal == SIGTSTP)
@@ -226,7 +261,7 @@ void LaunchJob::take_stop(int signal) {
 }
 
 // Ctrl-Z. The ranks do not miss each other meanwhile, because all of them stop.
-void LaunchJob::suspend() {
+void LaunchJob::suspend() const {
   kill(mpirun_, SIGTSTP);
   kill(getpid(), SIGSTOP);
   kill(mpirun_, SIGCONT);
@@ -239,8 +274,8 @@ bool LaunchJob::reap() {
   while ((ended = waitpid(-1, &status, WNOHANG)) > 0) {
     if (ended != mpirun_) continue;
     mpirun_ = -1;
-    end_.killed = WIFSIGNALED(status);
-    end_.status = end_.killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    end_.killed = WIFSIGNALED(status) && !stuck_;
+    end_.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   }
   return ended == 0;
 }

@@ -70,12 +70,14 @@ class LaunchJob {
   void read_output();
   void take_signals();
   void take_stop(int signal);
-  void suspend();
+  void suspend() const;
   bool reap();
   void end_others();
   void enter(Phase phase, std::optional<std::chrono::milliseconds> time = std::nullopt);
   void follow_ranks();
   void pass_deadline();
+  bool has_ranks_here();
+  void end_if_stuck();
   void say_missing(const std::vector<int>& missing, const std::string& what) const;
 
   std::vector<std::string> words_;
@@ -87,6 +89,10 @@ class LaunchJob {
   int output_ = -1;
   Phase phase_ = Phase::kStarting;
   std::optional<Clock::time_point> deadline_;
+  // mpirun had processes on this machine, and since when it has none.
+  bool had_ranks_ = false;
+  std::optional<Clock::time_point> no_ranks_since_;
+  bool stuck_ = false;
   LaunchEnd end_;
 };
 

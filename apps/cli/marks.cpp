@@ -27,7 +27,7 @@ std::string_view take_word(std::string_view& text) {
 }
 
 std::optional<Mark> read_mark(std::string_view text) {
-  const auto kind = std::ranges::find(kKinds, take_word(text));
+  const auto* const kind = std::ranges::find(kKinds, take_word(text));
   const std::string_view number = take_word(text);
   int rank = -1;
   std::from_chars(number.data(), number.data() + number.size(), rank);

@@ -28,7 +28,7 @@ void leave_signals_to_others() noexcept;
 void take_signals_of_launcher(std::string_view line) noexcept;
 
 // What to say about earlier saves when the job may end without another one. Cut if it is too long.
-void set_end_note(std::string_view note) noexcept;
+void set_end_note(std::string_view text) noexcept;
 
 // Says at once that `signal` lets a training save and stop.
 void say_stopping(int signal) noexcept;
