@@ -153,9 +153,9 @@ TEST_F(LaunchTest, GoesOnWithoutAKilledRank) {
   }
 }
 
-TEST_F(LaunchTest, GoesOnWithoutAStoppedRank) {
+TEST_F(LaunchTest, EndsWithTooFewRanksAfterOneStopped) {
   setenv("DDPM_LOST_AFTER", "1.5s", 1);
-  Program program(launched({"-n", "3", "--min-ranks", "3"}, training(kLong)));
+  Program program(launched({"-n", "2", "--min-ranks", "2"}, training(kLong)));
   ASSERT_TRUE(wait_until([&] { return has_saved(program); }));
   signal_rank(1, SIGSTOP);
   const Outcome outcome = program.wait();
@@ -163,7 +163,7 @@ TEST_F(LaunchTest, GoesOnWithoutAStoppedRank) {
   EXPECT_THAT(outcome.err, HasSubstr("has not answered for 1.5 s: the job ends; the last "
                                      "checkpoint is good: " +
                                      run_));
-  EXPECT_THAT(outcome.err, HasSubstr("2 ranks are left, fewer than --min-ranks 3\n"));
+  EXPECT_THAT(outcome.err, HasSubstr("1 rank is left, fewer than --min-ranks 2\n"));
 }
 
 TEST_F(LaunchTest, ASignalLetsATrainingSave) {
