@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "apps/cli/command_words.h"
 #include "apps/cli/flag_values.h"
 #include "apps/cli/help_text.h"
 #include "apps/cli/output.h"
@@ -118,31 +119,19 @@ struct Flags::Impl {
 
   void add_field(const Field& field, const std::function<Fields()>& list);
 
-  // How many words stand before those of rest().
-  size_t count_own_words(const std::vector<std::string>& words) const {
-    if (rest == nullptr) return words.size();
-    size_t at = 0;
-    while (at < words.size() && words[at] != "--" && words[at].starts_with("-")) {
-      const std::string name = long_name(words[at]);
-      const auto entry = std::ranges::find(entries, name, &Entry::name);
-      const bool value_follows = entry != entries.end() && !entry->is_switch;
-      at += value_follows ? 2 : 1;
-    }
-    return std::min(at, words.size());
-  }
-
   // Splits off the words of rest(). CLI11 gets only the first of them, as an argument.
-  std::vector<std::string> take_rest(std::vector<std::string> words) const {
-    const size_t own = count_own_words(words);
-    if (rest == nullptr || own == words.size()) return words;
-    const size_t begin = own + (words[own] == "--" ? 1 : 0);
-    rest->assign(words.begin() + static_cast<std::ptrdiff_t>(begin), words.end());
-    words.resize(own);
-    if (rest->empty()) return words;
+  std::vector<std::string> take_rest(const std::vector<std::string>& words) const {
+    if (rest == nullptr) return words;
+    CommandWords split = split_command_words(words, [this](const std::string& word) {
+      const auto entry = std::ranges::find(entries, long_name(word), &Entry::name);
+      return entry != entries.end() && !entry->is_switch;
+    });
+    *rest = split.rest;
+    if (rest->empty()) return split.own;
     if (rest->front().starts_with("-"))
       refuse(fmt::format("'{}' follows --, where a command must be", rest->front()));
-    words.push_back(rest->front());
-    return words;
+    split.own.push_back(rest->front());
+    return split.own;
   }
 
   std::string long_name(const std::string& word) const {

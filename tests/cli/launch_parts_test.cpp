@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "apps/cli/command_words.h"
 #include "apps/cli/launch_hosts.h"
 #include "apps/cli/launch_ranks.h"
 #include "apps/cli/marks.h"
@@ -71,6 +72,17 @@ TEST(LaunchHosts, TakeRanksInTheirOrder) {
   EXPECT_EQ(to_text(place_ranks(hosts, 8)), "a:4,b:4");
   EXPECT_THAT(host_of_each(hosts), ElementsAre("a", "a", "b", "b", "b"));
   EXPECT_EQ(group_by_host({"a", "b", "a"}), (Hosts{{"a", 2}, {"b", 1}}));
+}
+
+TEST(CommandWords, BeginAtTheFirstWordThatIsNoFlag) {
+  const auto split = [](const std::vector<std::string>& words) {
+    return split_command_words(words, [](const std::string& flag) { return flag == "-n"; });
+  };
+  EXPECT_THAT(split({"-n", "2", "--on", "train", "-n", "3"}).own, ElementsAre("-n", "2", "--on"));
+  EXPECT_THAT(split({"-n", "2", "train", "--", "-n"}).rest, ElementsAre("train", "--", "-n"));
+  EXPECT_THAT(split({"--on", "--", "train", "-n"}).rest, ElementsAre("train", "-n"));
+  EXPECT_THAT(split({"--on", "-n"}).own, ElementsAre("--on", "-n"));
+  EXPECT_THAT(split({"--on", "-n"}).rest, IsEmpty());
 }
 
 class LaunchedRanksTest : public ::testing::Test {
