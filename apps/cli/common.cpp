@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "apps/cli/classes.h"
+#include "apps/cli/job.h"
 #include "apps/cli/output.h"
 #include "ddpm/base/error.h"
 #include "ddpm/base/options.h"
@@ -25,13 +26,24 @@ void Machine::declare(Flags& flags) {
   flags.add("device", device, "cpu: fast; ref: plain loops that define every operation", "cpu|ref");
 }
 
-Device Machine::apply() const {
+Device Machine::checked() const {
   check_range("threads", "--threads", threads, 0, 4096);
-  if (threads > 0) set_num_threads(static_cast<int>(threads));
   for (const Device known : {Device::kCpu, Device::kRef}) {
     if (device == name_of(known)) return known;
   }
   fail_usage("device", fmt::format("there is no device '{}'; choose cpu or ref", device));
+}
+
+Device Machine::apply() const {
+  const Device chosen = checked();
+  if (threads > 0) set_num_threads(static_cast<int>(threads));
+  return chosen;
+}
+
+Device Machine::apply_to_rank() const {
+  const Device chosen = checked();
+  set_threads(threads);
+  return chosen;
 }
 
 void ModelFlags::declare(Flags& flags) {

@@ -27,6 +27,12 @@ struct Machine {
   void declare(Flags& flags);
   // Sets the thread count and returns the device. Throws UsageError for values out of range.
   Device apply() const;
+  // The same for a command that computes on all ranks of the job. The default is then the share of
+  // this rank of the cores of its host.
+  Device apply_to_rank() const;
+
+ private:
+  Device checked() const;
 };
 
 // MODEL, --weights, and the flags for what cannot be read off a bare state dict, for all families

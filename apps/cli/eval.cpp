@@ -10,10 +10,12 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/drawing.h"
 #include "apps/cli/eval_flags.h"
 #include "apps/cli/eval_report.h"
 #include "apps/cli/eval_sets.h"
 #include "apps/cli/guide_flags.h"
+#include "apps/cli/job.h"
 #include "apps/cli/output.h"
 #include "apps/cli/outputs.h"
 #include "apps/cli/progress.h"
@@ -150,7 +152,9 @@ JsonObject drawing(const EvalFlags& request, const Flags& flags, const Model& mo
 }
 
 int run(EvalFlags& request, const Flags& flags) {
-  const Device device = request.machine.apply();
+  const Device device = request.machine.apply_to_rank();
+  if (job().rank() > 0) return serve_drawing_command(device);
+  const std::unique_ptr<DrawingRanks> ranks = drawing_ranks();
   check_flags(request, flags);
   request.sets.needs_classes = request.features == "classifier";
   const std::optional<Model> model = load_model_of(request, flags, device);
@@ -163,6 +167,7 @@ int run(EvalFlags& request, const Flags& flags) {
   }
   const JsonObject how = model ? drawing(request, flags, *model, guide.get()) : JsonObject();
   Files files(request);
+  if (model) draw_together(ranks.get(), *model, guide.get(), request.generate);
   const Sets sets =
       model ? sets_of_model(*model, request.sets, request.generate)
             : sets_of_pictures(request.model.path, request.sets, request.generate.count);
@@ -224,6 +229,7 @@ Action eval_command(Flags& flags) {
               {"FILE", "Inception-v3 with pytorch-fid's weights (.safetensors): the usual FID"}});
   flags.list("SOURCE is one of", source_rows());
   list_samplers(flags);
+  list_drawing_ranks(flags, "eval");
   return [request, &flags] { return run(*request, flags); };
 }
 

@@ -9,7 +9,9 @@
 
 #include "apps/cli/classes.h"
 #include "apps/cli/command.h"
+#include "apps/cli/drawing.h"
 #include "apps/cli/inputs.h"
+#include "apps/cli/job.h"
 #include "apps/cli/output.h"
 #include "apps/cli/picture_recipe.h"
 #include "apps/cli/progress.h"
@@ -172,17 +174,21 @@ void warn_of_large(const ModelConfig& config, ImageSize size) {
 }
 
 // Draws what is missing, and hands everything over to the outputs.
-void draw(const Model& model, GenerateOptions& options, SampleOutputs& outputs) {
+void draw(const Model& model, GenerateOptions& options, DrawingRanks* ranks,
+          SampleOutputs& outputs) {
   options.only = outputs.missing();
   const int64_t drawn = std::ssize(options.only);
   if (drawn == 0) return;
+  draw_together(ranks, model, options.guide, options);
   Progress progress("step");
-  const int64_t batches = drawn / options.batch + (drawn % options.batch != 0);
+  const int64_t at_once = options.at_once();
+  const int64_t batches = drawn / at_once + (drawn % at_once != 0);
   // Drawn before the first step, because a step of large pictures takes long.
   progress.update(0, batches * options.sampling.steps);
+  options.all_states = outputs.shows_states();
   options.progress = [&](const GenerateProgress& now) {
     outputs.add(now);
-    progress.update(now.begin / options.batch * now.steps + now.step, batches * now.steps);
+    progress.update(now.begin / at_once * now.steps + now.step, batches * now.steps);
     return true;
   };
   generate(*model.network, model.config, options,
@@ -210,10 +216,13 @@ void require_memory(const SampleFlags& request, const Model& model, const Sample
 }
 
 int run(SampleFlags& request, const Flags& flags) {
+  job().set_loss_note("the same command makes the same pictures again");
+  const Device device = request.machine.apply_to_rank();
+  if (job().rank() > 0) return serve_drawing_command(device);
+  const std::unique_ptr<DrawingRanks> ranks = drawing_ranks();
   std::optional<Recipe> like;
   if (!request.like.empty()) like = take_like(request, flags);
   const bool alone = like && !like->is_grid;
-  const Device device = request.machine.apply();
   check(request, flags);
   JsonObject given = request.model.given(flags);
   if (like && given.members().empty()) given = like->model.given;
@@ -256,7 +265,7 @@ int run(SampleFlags& request, const Flags& flags) {
   if (!request.noise.empty()) recipes.add("noise", json_value::write(hash_of_file(request.noise)));
   outputs.prepare(recipes, alone);
   outputs.begin_grid(conditions);
-  draw(model, options, outputs);
+  draw(model, options, ranks.get(), outputs);
   if (!options.labels.empty()) print_classes(model.config, options);
   outputs.finish();
   return 0;
@@ -308,6 +317,7 @@ Action sample_command(Flags& flags) {
   request->machine.declare(flags);
   request->model.declare(flags);
   list_samplers(flags);
+  list_drawing_ranks(flags, "sample");
   return [request, &flags] { return run(*request, flags); };
 }
 

@@ -31,6 +31,8 @@ class SampleOutputs {
   // Draws the inputs [I, H, W, C], bytes, and the finished pictures into the grid.
   void begin_grid(const Tensor& conditions);
 
+  // Whether it shows what add() is told of steps before the last.
+  bool shows_states() const { return trajectory_.has_value() || request_.every_step; }
   void add(const GenerateProgress& now);
   void add(const GeneratedBatch& batch);
   // Writes the files of all pictures together. If a file could not be written, the others are still

@@ -27,6 +27,8 @@ constexpr int64_t kSameRequestMs = 200;
 std::atomic<bool> saves{false};
 // True for a rank that ends with another one.
 std::atomic<bool> ignores{false};
+// True for a rank that leaves messages to another one.
+std::atomic<bool> quiet{false};
 std::atomic<bool> stop_requested{false};
 // The time of the first signal that asks to stop at once if it comes again.
 std::atomic<int64_t> asked_ms{-1};
@@ -110,7 +112,11 @@ void on_signal(int signal, siginfo_t* info, void*) {
     request_stop(signal);
   } else if (!file_limit) {
     remove_own_temporaries();
+<<<<<<< HEAD
     if (sender != Sender::kLaunch) say_interrupted();
+=======
+    if (!quiet) say_interrupted();
+>>>>>>> main
     _exit(kInterrupted);
   }
   errno = error;
@@ -137,6 +143,7 @@ const std::atomic<bool>& stop_on_signals() noexcept {
 
 void leave_signals_to_others() noexcept { ignores = true; }
 
+<<<<<<< HEAD
 void take_signals_of_launcher(std::string_view line) noexcept {
   line_at_end = line;
   sender = line.empty() ? Sender::kMpirun : Sender::kLaunch;
@@ -163,5 +170,8 @@ void say_stopping(int signal) noexcept {
   }
   say(": stopping after this step and saving. Ctrl-C again stops at once, WITHOUT saving.\n");
 }
+=======
+void end_quietly_on_signals() noexcept { quiet = true; }
+>>>>>>> main
 
 }  // namespace ddpm::cli

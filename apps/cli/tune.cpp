@@ -6,6 +6,8 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/drawing.h"
+#include "apps/cli/job.h"
 #include "apps/cli/output.h"
 #include "apps/cli/outputs.h"
 #include "apps/cli/progress.h"
@@ -26,7 +28,9 @@ struct Request {
 };
 
 int run(Request& request, const Flags& flags) {
-  const Device device = request.machine.apply();
+  const Device device = request.machine.apply_to_rank();
+  if (job().rank() > 0) return serve_drawing_command(device);
+  const std::unique_ptr<DrawingRanks> ranks = drawing_ranks();
   check_output_name(request.out, "--out", ".safetensors");
   check_sampling_flags("tune", flags, request.draw.sampling);
   request.draw.check();
@@ -44,6 +48,7 @@ int run(Request& request, const Flags& flags) {
   }
   // Fails here, and not after the search, if the file cannot be written.
   { const OutputFile writable(request.out); }
+  draw_together(ranks.get(), model, nullptr, request.draw);
   Progress progress("trial");
   const TuneResult result = tune(
       *model.network, model.config, request.draw, [&](int64_t trial, int64_t most, double best) {
@@ -81,6 +86,7 @@ Action tune_command(Flags& flags) {
   });
   request->machine.declare(flags);
   request->model.declare(flags);
+  list_drawing_ranks(flags, "tune");
   return [request, &flags] { return run(*request, flags); };
 }
 

@@ -67,7 +67,7 @@ class Group {
   }
 
   std::shared_ptr<State> post(const std::string& communicator, int from, int to, int tag,
-                              bool is_send, Message message) {
+                              bool is_send, const Message& message) {
     const std::scoped_lock lock(mutex_);
     check_going_on();
     Mailbox& box = mailboxes_[{communicator, from, to, tag}];

@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
+#include <span>
 #include <utility>
 
 #include "ddpm/base/error.h"
@@ -133,12 +135,15 @@ class DrawnPictures : public JudgedPictures {
   }
 
   Tensor read(int64_t begin, int64_t count, const Progress& progress) override {
+    const bool conditioned = config_.network.condition_channels() > 0;
     const int64_t end = begin + count;
     Tensor pictures;  // bytes [count, H, W, C]
     for (int64_t from = begin; from < end;) {
-      int64_t to = from + 1;
+      // Pictures of several classes are drawn together, but only those of one class can each get a
+      // condition of their own.
+      int64_t to = conditioned ? from + 1 : end;
       while (to < end && item(to).label == item(from).label) ++to;
-      const Tensor part = draw(from, to - from, from - begin, progress);
+      const Tensor part = draw(from, to, from - begin, progress);
       if (!pictures.defined()) {
         pictures = Tensor({count, part.size(1), part.size(2), part.size(3)}, DType::kUInt8);
       }
@@ -152,21 +157,31 @@ class DrawnPictures : public JudgedPictures {
  private:
   const Item& item(int64_t k) const { return items_[static_cast<size_t>(k)]; }
 
-  // Pictures of one class.
-  Tensor draw(int64_t begin, int64_t count, int64_t done, const Progress& progress) const {
+  // Sets which pictures of the seed the items are. They are sorted by class and number.
+  void ask_for(int64_t begin, int64_t end, GenerateOptions& options) const {
+    const std::span items(items_.begin() + begin, items_.begin() + end);
+    const auto [least, most] = std::ranges::minmax(items, {}, &Item::number);
+    options.first = least.number;
+    options.count = most.number - least.number + 1;
+    if (items.front().label < 0) return;
+    for (const Item& each : items) {
+      if (options.labels.empty() || options.labels.back() != each.label)
+        options.labels.push_back(each.label);
+      options.only.push_back((std::ssize(options.labels) - 1) * options.count + each.number -
+                             options.first);
+    }
+  }
+
+  Tensor draw(int64_t begin, int64_t end, int64_t done, const Progress& progress) const {
     GenerateOptions options = options_;
-    options.first = item(begin).number;
-    options.count = count;
-    if (item(begin).label >= 0) options.labels = {item(begin).label};
+    ask_for(begin, end, options);
     if (item(begin).source >= 0) {
       BatchPlan plan;
-      for (int64_t k = begin; k < begin + count; ++k) plan.indices.push_back(item(k).source);
+      for (int64_t k = begin; k < end; ++k) plan.indices.push_back(item(k).source);
       options.condition = data_->batch(plan).condition;
     }
     options.progress = [&](const GenerateProgress& now) {
-      const double part = static_cast<double>(now.step) / static_cast<double>(now.steps);
-      const double drawn = part * static_cast<double>(now.x->size(0));
-      if (progress) progress(static_cast<double>(done + now.begin) + drawn);
+      if (progress) progress(static_cast<double>(done) + now.done);
       return !options_.progress || options_.progress(now);
     };
     return to_bytes(generate(network_, config_, options).to(Device::kCpu));

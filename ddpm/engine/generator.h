@@ -14,17 +14,20 @@
 
 namespace ddpm {
 
+class DrawingRanks;
 class Network;
 struct Model;
 
 // The progress of a batch. The tensors are valid only during the call. To keep one, clone it.
 struct GenerateProgress {
-  // How many images of the call were finished before this batch. Without GenerateOptions::only,
-  // this is the number of the batch's first image.
+  // How many images of the call come before this batch. Without GenerateOptions::only, this is the
+  // number of the batch's first image.
   int64_t begin = 0;
   // As in SampleProgress: 0 before the first evaluation of the network, then 1 ... steps.
   int64_t step = 0;
   int64_t steps = 0;
+  // How many images of the call are done on all ranks, where unfinished ones count in part.
+  double done = 0;
   // [N, H, W, C]: the input of the next evaluation, or the finished images after the last one.
   const Tensor* x = nullptr;
   // [N, H, W, C]: the last evaluation's estimate of the finished images. Null in step 0.
@@ -64,6 +67,13 @@ struct GenerateOptions {
   // its output); both get the class. With a guidance of 1 it is not used; 1.5 is usual. It must
   // outlive the call and be on the network's device.
   const Model* guide = nullptr;
+  // Other ranks that draw some of the images. They must have been given the network and the guide.
+  // Null: this process draws all. The images have the same bits either way.
+  DrawingRanks* ranks = nullptr;
+  // Calls `progress` for the batches of all ranks, which send the states of every step for it.
+  // Otherwise it is called for those of this rank only.
+  bool all_states = false;
+  // Of each rank.
   int64_t batch = 16;
   // Transforms the weights once instead of in every step. This takes up to four times the memory of
   // the weights until the last picture is done.
@@ -85,13 +95,15 @@ struct GenerateOptions {
   // Memory that the caller will take in addition. The memory check includes it.
   int64_t other_bytes = 0;
   // Called before the first evaluation and after each, for every batch. If it returns false,
-  // generate() stops. The finished batches are kept, and the unfinished one is lost.
+  // generate() stops on all ranks. The finished batches are kept, and the unfinished one is lost.
   std::function<bool(const GenerateProgress&)> progress = {};
   // The last member, because GCC 12 warns falsely of it where members with destructors follow.
   SamplerOptions sampling;
 
   // The number of images of all classes together.
   int64_t total() const;
+  // How many images all ranks together draw at the same time.
+  int64_t at_once() const;
 
   // The options for users: n (count), seed, those of `sampling`, guidance, guidance_rescale,
   // guidance_interval and batch.

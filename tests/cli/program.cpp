@@ -60,7 +60,8 @@ int status_of(pid_t child, int64_t* peak_bytes = nullptr) {
 Program::Program(const std::vector<std::string>& arguments, const Setting& setting)
     : out_(setting.output.empty() ? nameless_file() : open(setting.output.c_str(), O_WRONLY)),
       err_(nameless_file()) {
-  std::vector<std::string> words = {setting.program.empty() ? DDPM_PROGRAM : setting.program};
+  std::vector<std::string> words = setting.launcher;
+  words.emplace_back(DDPM_PROGRAM);
   words.insert(words.end(), arguments.begin(), arguments.end());
   const std::vector<char*> argv = as_argv(words);
   child_ = fork();

@@ -29,8 +29,8 @@ class Program {
     std::function<void()> prepare = {};
     // Standard output goes to this file instead, and not to Outcome::out.
     std::string output = {};
-    // Runs this instead of ddpm. It is looked up in PATH.
-    std::string program = {};
+    // The words of a command that starts the program, such as mpirun. None: it is started directly.
+    std::vector<std::string> launcher = {};
   };
   explicit Program(const std::vector<std::string>& arguments, const Setting& setting);
   explicit Program(const std::vector<std::string>& arguments) : Program(arguments, Setting{}) {}

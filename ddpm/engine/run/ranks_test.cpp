@@ -28,6 +28,14 @@ class RunOnRanks : public test::RunTest {
     options_.run.validate_every = 2;
   }
 
+  void SetUp() override {
+#ifdef __SANITIZE_THREAD__
+    // trainer_ranks_test.cpp runs under it.
+    GTEST_SKIP() << "libvips, Pango and fontconfig were not compiled for ThreadSanitizer, which "
+                    "takes their calls from several threads for races";
+#endif
+  }
+
   // Rank 0 does `use` with the run that it makes. The others serve.
   void on_ranks(int count, const std::function<void(Communicator&)>& use,
                 const PictureLoader& pictures = pictures_from_source()) {
