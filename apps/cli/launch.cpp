@@ -39,6 +39,8 @@ struct LaunchRequest {
   std::vector<std::string> command;
 };
 
+constexpr const char* kTrain = "train";
+
 const char* environment(const char* name) { return std::getenv(name); }
 
 int cores_here() {
@@ -149,7 +151,7 @@ LaunchedRanks Launcher::start(LaunchEnd& end) {
   setenv(kMarkVariable, text.c_str(), 1);
   ++starts_;
   end = LaunchJob(mpirun_words(mpirun_, hosts_, ranks_, words_), text, start_timeout_, ranks,
-                  signals_)
+                  signals_, request_.command.front() == kTrain)
             .run();
   return ranks;
 }
@@ -201,7 +203,7 @@ bool Launcher::lost(const LaunchedRanks& ranks, const LaunchEnd& end) {
 bool Launcher::starts_without(const LaunchedRanks& ranks, const std::vector<int>& lost) {
   const std::string were =
       fmt::format("{} {} lost", ranks.names(lost), lost.size() == 1 ? "was" : "were");
-  if (request_.command.front() != "train") {
+  if (request_.command.front() != kTrain) {
     say_end(were);
     return false;
   }
@@ -233,8 +235,7 @@ void Launcher::go_on(const LaunchedRanks& ranks, const std::vector<int>& lost) {
 
 Action launch_command(Flags& flags) {
   const auto request = std::make_shared<LaunchRequest>();
-  flags.rest("COMMAND ...", request->command,
-             "a command that can use several ranks (train), with its flags");
+  flags.rest("COMMAND ...", request->command, "train, sample, eval or tune, with its flags");
   flags.group("The ranks");
   flags.add("ranks", request->ranks,
             "how many processes to start, also -n; 0: as many as --hosts or --hostfile have room "
@@ -257,7 +258,8 @@ Action launch_command(Flags& flags) {
             "how often in a row a training may start again without a new checkpoint");
   flags.list("Signals", {{"Ctrl-C, SIGTERM, ...",
                           "a training finishes its step, saves, and ends with status 130; a second "
-                          "one ends all ranks at once"}});
+                          "one ends all ranks at once, and so does the first one of other "
+                          "commands"}});
 
   return [request] {
     const std::string& name = request->command.front();

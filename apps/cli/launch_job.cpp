@@ -73,11 +73,13 @@ void LaunchSignals::wait(milliseconds time) const {
 }
 
 LaunchJob::LaunchJob(std::vector<std::string> words, const std::string& start,
-                     milliseconds start_timeout, LaunchedRanks& ranks, LaunchSignals& signals)
+                     milliseconds start_timeout, LaunchedRanks& ranks, LaunchSignals& signals,
+                     bool saves)
     : words_(std::move(words)),
       start_timeout_(start_timeout),
       ranks_(ranks),
       signals_(signals),
+      saves_(saves),
       marks_(start) {}
 
 LaunchJob::~LaunchJob() {
@@ -244,7 +246,8 @@ void LaunchJob::take_stop(int signal) {
   const auto now = Clock::now();
   if (signals_.requests > 0 && now - signals_.last_request < kSameRequest) return;
   signals_.last_request = now;
-  const bool can_save = phase_ == Phase::kRunning && signals_.requests == 0 && signal != SIGQUIT;
+  const bool can_save =
+      saves_ && phase_ == Phase::kRunning && signals_.requests == 0 && signal != SIGQUIT;
   ++signals_.requests;
   if (!can_save) signals_.at_once = true;
   if (phase_ >= Phase::kTerminating) return;

@@ -49,9 +49,10 @@ struct LaunchEnd {
 
 class LaunchJob {
  public:
-  // `start` is the value of kMarkVariable.
+  // `start` is the value of kMarkVariable. `saves`: the first request to stop lets it save.
   LaunchJob(std::vector<std::string> words, const std::string& start,
-            std::chrono::milliseconds start_timeout, LaunchedRanks& ranks, LaunchSignals& signals);
+            std::chrono::milliseconds start_timeout, LaunchedRanks& ranks, LaunchSignals& signals,
+            bool saves);
   // Ends what is left.
   ~LaunchJob();
   LaunchJob(const LaunchJob&) = delete;
@@ -84,6 +85,7 @@ class LaunchJob {
   const std::chrono::milliseconds start_timeout_;
   LaunchedRanks& ranks_;
   LaunchSignals& signals_;
+  const bool saves_;
   MarkReader marks_;
   pid_t mpirun_ = -1;
   int output_ = -1;

@@ -33,12 +33,12 @@ constexpr Command kCommands[] = {
      "  ddpm sample model.safetensors --sampler ddpm --steps 1000 --out best.png\n"
      "  ddpm sample runs/photos --n 9 --out grid.png --trajectory denoising.webp\n"
      "  ddpm sample runs/photos --like grid.png --out again.png\n",
-     sample_command},
+     sample_command, true, true},
     {"eval", "Measure how good a model's pictures are, or those of a folder",
      "  ddpm eval runs/photos --data photos/\n"
      "  ddpm eval runs/photos --data photos/ --n 1000 --steps 20 --neighbours near.png\n"
      "  ddpm eval pictures/ --data photos/ --json\n",
-     eval_command},
+     eval_command, true, true},
     {"forward", "Run the network once, from tensors to tensors",
      "  ddpm forward model.safetensors --in inputs.safetensors --out outputs.safetensors\n",
      forward_command},
@@ -54,15 +54,16 @@ constexpr Command kCommands[] = {
     {"tune", "Find the levels of noise at which few evaluations of a model are best",
      "  ddpm tune runs/emoji --steps 8 --out tuned.safetensors\n"
      "  ddpm sample tuned.safetensors --out grid.png\n",
-     tune_command},
+     tune_command, true, true},
     {"average", "Make another average of a training's weights, after the training",
      "  ddpm average runs/photos --width 0.1 --out wide.safetensors\n"
      "  ddpm average runs/photos --width 0.02,0.05,0.15 --at 4000 --out at_4000.safetensors\n"
      "  ddpm average runs/photos --width auto --data held_out/ --out best.safetensors\n",
      average_command},
-    {"launch", "Train on several processes or hosts, and go on when some are lost",
+    {"launch", "Run a command on several processes or hosts; a training goes on without lost ones",
      "  ddpm launch -n 4 -- train --data photos/ --out runs/photos\n"
-     "  ddpm launch --hosts a:8,b:8 --min-ranks 8 -- train --data photos/ --out runs/photos\n",
+     "  ddpm launch --hosts a:8,b:8 --min-ranks 8 -- train --data photos/ --out runs/photos\n"
+     "  ddpm launch -n 4 -- sample runs/photos --n 1000 --each pictures/\n",
      launch_command, false},
     {"bench", "Measure the speed of this machine on random data",
      "  ddpm bench\n"

@@ -112,11 +112,7 @@ void on_signal(int signal, siginfo_t* info, void*) {
     request_stop(signal);
   } else if (!file_limit) {
     remove_own_temporaries();
-<<<<<<< HEAD
-    if (sender != Sender::kLaunch) say_interrupted();
-=======
-    if (!quiet) say_interrupted();
->>>>>>> main
+    if (!quiet && sender != Sender::kLaunch) say_interrupted();
     _exit(kInterrupted);
   }
   errno = error;
@@ -143,7 +139,8 @@ const std::atomic<bool>& stop_on_signals() noexcept {
 
 void leave_signals_to_others() noexcept { ignores = true; }
 
-<<<<<<< HEAD
+void end_quietly_on_signals() noexcept { quiet = true; }
+
 void take_signals_of_launcher(std::string_view line) noexcept {
   line_at_end = line;
   sender = line.empty() ? Sender::kMpirun : Sender::kLaunch;
@@ -170,8 +167,5 @@ void say_stopping(int signal) noexcept {
   }
   say(": stopping after this step and saving. Ctrl-C again stops at once, WITHOUT saving.\n");
 }
-=======
-void end_quietly_on_signals() noexcept { quiet = true; }
->>>>>>> main
 
 }  // namespace ddpm::cli

@@ -21,7 +21,10 @@ const std::atomic<bool>& stop_on_signals() noexcept;
 // that one. SIGQUIT still ends the program.
 void leave_signals_to_others() noexcept;
 
-<<<<<<< HEAD
+// For a rank that draws for another one: a signal ends the program without a message, because that
+// one says it.
+void end_quietly_on_signals() noexcept;
+
 // For a rank of a job: its launcher sends the signals. mpirun sends SIGTERM when the job ends for
 // any reason, and SIGKILL about a second later. `ddpm launch` sends SIGUSR1 as a request to stop,
 // and a second one to stop at once. `line` is written to standard error at a SIGTERM. It must live
@@ -33,10 +36,5 @@ void set_end_note(std::string_view text) noexcept;
 
 // Says at once that `signal` lets a training save and stop.
 void say_stopping(int signal) noexcept;
-=======
-// For a rank that draws for another one: a signal ends the program without a message, because that
-// one says it.
-void end_quietly_on_signals() noexcept;
->>>>>>> main
 
 }  // namespace ddpm::cli

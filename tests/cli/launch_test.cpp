@@ -112,8 +112,8 @@ class LaunchTest : public ::testing::Test {
   // A program that mpirun runs on two ranks.
   static std::unique_ptr<Program> by_mpirun(const std::vector<std::string>& command) {
     return std::make_unique<Program>(
-        command, Program::Setting{.launcher = {DDPM_MPIRUN, "--oversubscribe", "--bind-to", "none",
-                                               "-n", "2"}});
+        command, Program::Setting{
+                     .launcher = {DDPM_MPIRUN, "--oversubscribe", "--bind-to", "none", "-n", "2"}});
   }
 
   bool has_saved(const Program& program) const {
