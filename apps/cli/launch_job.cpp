@@ -41,10 +41,15 @@ constexpr milliseconds kStuckAfter{20'000};
 constexpr milliseconds kLookEvery{1000};
 constexpr milliseconds kNoRanksFor{5000};
 
-sigset_t signal_set() {
+// Those that were not ignored before. A blocked signal would arrive although it is ignored.
+sigset_t signals_to_take() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : kSignals) sigaddset(&set, signal);
+  for (const int number : kSignals) {
+    struct sigaction action {};
+    if (sigaction(number, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+    sigaddset(&set, number);
+  }
   return set;
 }
 
@@ -53,7 +58,7 @@ sigset_t signal_set() {
 LaunchSignals::LaunchSignals() {
   // An ignored SIGCHLD would hide the exit statuses.
   signal(SIGCHLD, SIG_DFL);
-  const sigset_t set = signal_set();
+  const sigset_t set = signals_to_take();
   sigprocmask(SIG_BLOCK, &set, nullptr);
   descriptor_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   if (descriptor_ < 0) fail_system("launch", "cannot receive signals", errno);
@@ -117,9 +122,10 @@ void LaunchJob::start_process() {
     if (getppid() != parent) _exit(1);
     dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
     dup2(ends[1], STDERR_FILENO);
-    const sigset_t set = signal_set();
+    const sigset_t set = signals_to_take();
     sigprocmask(SIG_UNBLOCK, &set, nullptr);
-    signal(SIGPIPE, SIG_DFL);
+    // The ranks get the last two from this program, even if it ignores them itself.
+    for (const int number : {SIGPIPE, SIGUSR1, SIGUSR2}) signal(number, SIG_DFL);
     execv(argv[0], argv.data());
     _exit(127);
   }
@@ -257,7 +263,7 @@ void LaunchJob::take_stop(int signal) {
     return enter(Phase::kTerminating, kEndsWithin);
   }
   // mpirun passes it on. At a SIGTERM it would end the ranks within two seconds.
-  kill(mpirun_, SIGUSR1);
+  kill(mpirun_, can_save ? SIGUSR1 : SIGUSR2);
   if (can_save) return say_stopping(signal);
   // The ranks end, and mpirun with them. A SIGTERM meanwhile could crash it.
   enter(Phase::kEnding, kEndsWithin);

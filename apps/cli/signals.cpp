@@ -84,8 +84,7 @@ void end_by(int signal) {
 
 // Whether this signal asks for the second time to stop.
 bool asks_again(int signal) {
-  const bool asks = sender == Sender::kLaunch ? signal == SIGINT || signal == SIGUSR1
-                                              : signal == SIGINT || signal == SIGTERM;
+  const bool asks = signal == SIGINT || (signal == SIGTERM && sender != Sender::kLaunch);
   if (!asks) return false;
   int64_t first = -1;
   const int64_t now = now_ms();
@@ -103,14 +102,13 @@ void on_signal(int signal, siginfo_t* info, void*) {
   // with EFBIG and is reported as any failed write.
   const bool file_limit = signal == SIGXFSZ && info->si_pid == getpid();
   if (signal == SIGTERM && sender == Sender::kLaunch) say(line_at_end);
-  if (signal == SIGQUIT) {
+  if (signal == SIGQUIT || (signal == SIGUSR2 && sender == Sender::kLaunch)) {
     end_by(signal);
-  } else if (ignores) {
-    // The other rank decides, unless `ddpm launch` ends all.
-    if (sender == Sender::kLaunch && asks_again(signal)) end_by(signal);
-  } else if (!file_limit && saves) {
+  } else if (ignores || file_limit) {
+    // Nothing changes. A rank that ignores signals ends with another one.
+  } else if (saves) {
     request_stop(signal);
-  } else if (!file_limit) {
+  } else {
     remove_own_temporaries();
     if (!quiet && sender != Sender::kLaunch) say_interrupted();
     _exit(kInterrupted);

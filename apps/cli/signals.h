@@ -26,8 +26,8 @@ void leave_signals_to_others() noexcept;
 void end_quietly_on_signals() noexcept;
 
 // For a rank of a job: its launcher sends the signals. mpirun sends SIGTERM when the job ends for
-// any reason, and SIGKILL about a second later. `ddpm launch` sends SIGUSR1 as a request to stop,
-// and a second one to stop at once. `line` is written to standard error at a SIGTERM. It must live
+// any reason, and SIGKILL about a second later. `ddpm launch` sends SIGUSR1 as a request to save and
+// stop, and SIGUSR2 to stop at once. `line` is written to standard error at a SIGTERM. It must live
 // on. It is empty unless `ddpm launch` started this process.
 void take_signals_of_launcher(std::string_view line) noexcept;
 

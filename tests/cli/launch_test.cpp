@@ -181,6 +181,16 @@ TEST_F(LaunchTest, ASignalLetsATrainingSave) {
   }
 }
 
+TEST_F(LaunchTest, SigquitEndsATrainingWithoutASave) {
+  Program program(launched({"-n", "2"}, training(kLong)));
+  ASSERT_TRUE(wait_until([&] { return has_saved(program); }));
+  program.signal(SIGQUIT);
+  const Outcome outcome = program.wait();
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("ddpm: interrupted\n"));
+  EXPECT_THAT(outcome.out, IsEmpty());
+}
+
 TEST_F(LaunchTest, ASecondSignalEndsAllAtOnce) {
   // A step takes many seconds.
   Program program(
@@ -198,6 +208,21 @@ TEST_F(LaunchTest, ASecondSignalEndsAllAtOnce) {
   EXPECT_EQ(outcome.status, 130) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("ddpm: interrupted\n"));
   EXPECT_THAT(processes(), IsEmpty());
+}
+
+TEST_F(LaunchTest, IgnoredSignalsStayIgnored) {
+  Program program(launched({"-n", "2"}, training(kLong)), {.prepare = [] {
+                    for (const int number : {SIGHUP, SIGINT, SIGUSR1}) ::signal(number, SIG_IGN);
+                  }});
+  ASSERT_TRUE(wait_until([&] { return has_saved(program); }));
+  for (const int number : {SIGHUP, SIGINT, SIGUSR1}) program.signal(number);
+  // If the program took one of them, it would name that one, and the next would end it at once.
+  std::this_thread::sleep_for(milliseconds(300));
+  program.signal(SIGTERM);
+  const Outcome outcome = program.wait();
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("ddpm: SIGTERM: stopping after this step"));
+  EXPECT_THAT(outcome.out, HasSubstr("everything is saved"));
 }
 
 TEST_F(LaunchTest, NamesRanksThatNeverStart) {
