@@ -3,13 +3,11 @@
 #include <fmt/core.h>
 
 #include "apps/cli/job.h"
-#include "apps/cli/signals.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm::cli {
 
 int serve_drawing_command(Device device) {
-  end_quietly_on_signals();
   serve_drawing(job().communicator(), device);
   return 0;
 }

@@ -12,6 +12,7 @@
 #include "apps/cli/output.h"
 #include "apps/cli/signals.h"
 #include "ddpm/base/duration.h"
+#include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
 #include "ddpm/base/threads.h"
 #include "ddpm/base/version.h"
@@ -48,12 +49,6 @@ const std::string& line_at_end() {
   return line;
 }
 
-void begin_as_rank() {
-  if (!read_launch(environment).launched()) return;
-  take_signals_of_launcher(line_at_end());
-  tell_launch(Mark::Kind::kStarted, own_host());
-}
-
 RanksOptions ranks_options() {
   RanksOptions options;
   options.report = [](const std::string& line) {
@@ -74,10 +69,19 @@ RanksOptions ranks_options() {
 
 }  // namespace
 
+void take_signals_of_job() {
+  try {
+    if (read_launch(environment).launched())
+      take_signals_of_launcher(line_at_end(), own_number() > 0);
+  } catch (const Error&) {
+    // Commands that need the launcher's variables report what is wrong with them.
+  }
+}
+
 Ranks& job() {
   std::unique_ptr<Ranks>& ranks = opened();
   if (!ranks) {
-    begin_as_rank();
+    if (read_launch(environment).launched()) tell_launch(Mark::Kind::kStarted, own_host());
     ranks = std::make_unique<Ranks>(ranks_options());
     tell_launch(Mark::Kind::kJoined, "");
   }

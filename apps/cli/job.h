@@ -10,6 +10,9 @@
 
 namespace ddpm::cli {
 
+// For the start of the program: if a launcher started it, signals come from the launcher.
+void take_signals_of_job();
+
 // Opens the job in the first call. Throws as Ranks does.
 Ranks& job();
 

@@ -181,7 +181,8 @@ int Launcher::run() {
 
 // After an end that was not good. Returns whether to start again.
 bool Launcher::lost(const LaunchedRanks& ranks, const LaunchEnd& end) {
-  if (end.killed && !end.incomplete) {
+  // If the link to a rank is cut, mpirun hangs, and the ranks that are left end it.
+  if (end.killed && !end.incomplete && !ranks.some_lost()) {
     say_end(fmt::format("mpirun was ended by signal {}", end.status - 128));
     return false;
   }
@@ -189,6 +190,8 @@ bool Launcher::lost(const LaunchedRanks& ranks, const LaunchEnd& end) {
   if (!missing.empty() && !end.incomplete) say_end(ranks.names(missing) + " did not start");
   // Those that had started once, but no longer do, are lost.
   const std::vector<int> lost = missing.empty() ? ranks.lost() : missing;
+  // They would not connect in another start either.
+  if (missing.empty() && ranks.never_connected()) return false;
   if (end.incomplete || !missing.empty()) {
     if (missing.empty() || starts_ == 1) return false;
   } else if (lost.empty()) {

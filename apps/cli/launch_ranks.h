@@ -20,6 +20,8 @@ class LaunchedRanks {
   std::vector<int> not_joined() const;
   // A rank does not answer the others.
   bool some_lost() const { return !told_lost_.empty(); }
+  // They could not connect to each other, which they have said.
+  bool never_connected() const { return some_lost() && !not_joined().empty(); }
   // A rank has said why the job ends.
   bool some_failed() const { return some_failed_; }
   // After the end of a job that did not end well: the ranks that did not answer the others, and

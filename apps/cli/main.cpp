@@ -102,6 +102,7 @@ int finished(int status) {
 }
 
 int run(std::vector<std::string> arguments) {
+  take_signals_of_job();
   if (arguments.empty()) {
     say(overview());
     return 2;

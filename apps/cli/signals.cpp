@@ -59,7 +59,8 @@ void say(std::string_view text) {
 void say_interrupted() { say(on_terminal ? "\nddpm: interrupted\n" : "ddpm: interrupted\n"); }
 
 void say_ending() {
-  say("ddpm: the job ends (SIGTERM); saving if there is time (mpirun gives about a second)");
+  say("ddpm: the job ends (SIGTERM)");
+  if (saves) say("; saving if there is time (mpirun gives about a second)");
   if (*note != '\0') say("; ");
   say(note.load());
   say("\n");
@@ -110,7 +111,10 @@ void on_signal(int signal, siginfo_t* info, void*) {
     request_stop(signal);
   } else {
     remove_own_temporaries();
-    if (!quiet && sender != Sender::kLaunch) say_interrupted();
+    if (sender == Sender::kMpirun && signal == SIGTERM && !quiet)
+      say_ending();
+    else if (sender != Sender::kLaunch && !quiet)
+      say_interrupted();
     _exit(kInterrupted);
   }
   errno = error;
@@ -137,10 +141,9 @@ const std::atomic<bool>& stop_on_signals() noexcept {
 
 void leave_signals_to_others() noexcept { ignores = true; }
 
-void end_quietly_on_signals() noexcept { quiet = true; }
-
-void take_signals_of_launcher(std::string_view line) noexcept {
+void take_signals_of_launcher(std::string_view line, bool is_quiet) noexcept {
   line_at_end = line;
+  quiet = is_quiet;
   sender = line.empty() ? Sender::kMpirun : Sender::kLaunch;
 }
 

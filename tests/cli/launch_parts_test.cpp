@@ -110,6 +110,15 @@ TEST_F(LaunchedRanksTest, ThatDoNotAnswerAreLostAsTheFirstOneSays) {
   EXPECT_THAT(ranks_.lost(), ElementsAre(2));
 }
 
+TEST_F(LaunchedRanksTest, NeverConnectedIfTheyDoNotAnswerBeforeAllHaveJoined) {
+  EXPECT_FALSE(ranks_.never_connected());
+  for (int rank = 0; rank < 2; ++rank) ranks_.take({Kind::kJoined, rank, ""});
+  ranks_.take({Kind::kLost, 0, "2"});
+  EXPECT_TRUE(ranks_.never_connected());
+  ranks_.take({Kind::kJoined, 2, ""});
+  EXPECT_FALSE(ranks_.never_connected());
+}
+
 TEST_F(LaunchedRanksTest, ThatFailAreNotLost) {
   for (int rank = 0; rank < 3; ++rank) ranks_.take({Kind::kEnds, rank, "failed"});
   EXPECT_THAT(ranks_.lost(), IsEmpty());

@@ -70,7 +70,9 @@ class LaunchTest : public ::testing::Test {
     }
   }
   void TearDown() override {
-    for (const char* name : {"DDPM_LOST_AFTER", "OMPI_MCA_plm_rsh_agent"}) unsetenv(name);
+    for (const char* name : {"DDPM_LOST_AFTER", "DDPM_MPI_PLUGIN", "OMPI_MCA_plm_rsh_agent"})
+      unsetenv(name);
+    setenv("PATH", path_.c_str(), 1);
     EXPECT_TRUE(wait_until([&] { return processes().empty(); })) << "processes are left";
     for (const pid_t process : processes()) kill(process, SIGKILL);
   }
@@ -87,6 +89,17 @@ class LaunchTest : public ::testing::Test {
         found.push_back(process);
     }
     return found;
+  }
+
+  // Until the end of the test, `ddpm launch` finds this script as mpirun.
+  void use_mpirun(const std::string& script) const {
+    const std::string bin = folder_ / "bin", mpirun = bin + "/mpirun";
+    make_folder(bin);
+    write_file_atomic(mpirun,
+                      "#!/bin/sh\n[ \"$1\" = --version ] && exec echo 'mpirun (Open MPI) 4'\n" +
+                          script);
+    fs::permissions(mpirun, fs::perms::owner_all);
+    setenv("PATH", (bin + ":" + path_).c_str(), 1);
   }
 
   void signal_rank(int rank, int number) const {
@@ -129,6 +142,7 @@ class LaunchTest : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
+  const std::string path_ = getenv("PATH");
   // The value of kMark in the processes of this test.
   const std::string mark_ = folder_ / "mark";
   const std::string pictures_ = folder_ / "pictures";
@@ -248,29 +262,32 @@ TEST_F(LaunchTest, SaysUsageErrorsOnce) {
 }
 
 TEST_F(LaunchTest, SaysWhatIsMissing) {
-  const std::string path = getenv("PATH");
   setenv("PATH", mark_.c_str(), 1);
   expect_refused(launched({"-n", "2"}, training("10")), 1, "install Debian's package openmpi-bin");
-  setenv("PATH", path.c_str(), 1);
+  setenv("PATH", path_.c_str(), 1);
   setenv("DDPM_MPI_PLUGIN", (folder_ / "none.so").c_str(), 1);
   expect_refused(launched({"-n", "2"}, training("10")), 1, "there is no " + folder_ / "none.so");
-  unsetenv("DDPM_MPI_PLUGIN");
 }
 
 TEST_F(LaunchTest, EndsAnMpirunThatHangsWithoutRanks) {
-  const std::string path = getenv("PATH");
-  const std::string mpirun = folder_ / "bin/mpirun";
-  make_folder(folder_ / "bin");
-  write_file_atomic(mpirun,
-                    "#!/bin/sh\n[ \"$1\" = --version ] && exec echo 'mpirun (Open MPI) 4'\n"
-                    "sleep 0.1 &\nexec sleep 1000\n");
-  fs::permissions(mpirun, fs::perms::owner_all);
-  setenv("PATH", (folder_ / "bin:" + path).c_str(), 1);
+  use_mpirun("sleep 0.1 &\nexec sleep 1000\n");
   const Outcome outcome = run_ddpm(launched({"-n", "1"}, training("10")));
-  setenv("PATH", path.c_str(), 1);
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, HasSubstr("rank 0 (host "));
   EXPECT_THAT(outcome.err, HasSubstr("did not start\n"));
+}
+
+TEST_F(LaunchTest, StartsAgainAfterRanksHaveEndedAnMpirunThatHangs) {
+  use_mpirun(fmt::format(
+      "mark() {{ printf '\\036%s %s\\n' $DDPM_LAUNCH \"$*\" >&2; }}\n"
+      "mark started 0 a; mark joined 0\n"
+      "[ -e {0} ] && mark ends 0 && exit 0\n"
+      "touch {0}; mark started 1 a; mark joined 1; mark lost 0 1; mark ends 0 failed\n"
+      "kill -KILL $$\n",
+      folder_ / "second"));
+  const Outcome outcome = run_ddpm(launched({"-n", "2"}, training("10")));
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("was lost; nothing was saved yet; starting again on 1 rank "));
 }
 
 TEST_F(LaunchTest, MpirunGivesATrainingASecondToSave) {
