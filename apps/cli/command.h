@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "apps/cli/flags.h"
 
@@ -22,7 +23,12 @@ struct Command {
   Action (*declare)(Flags& flags);
   // False if standard output gets only a message. Losing that is not an error.
   bool prints_result = true;
+  // `ddpm launch` can run it on several ranks.
+  bool uses_ranks = false;
 };
+
+// Throws UsageError if there is no such command.
+const Command& find_command(const std::string& name);
 
 Action train_command(Flags& flags);
 Action sample_command(Flags& flags);
@@ -33,6 +39,7 @@ Action data_command(Flags& flags);
 Action bench_command(Flags& flags);
 Action tune_command(Flags& flags);
 Action average_command(Flags& flags);
+Action launch_command(Flags& flags);
 
 // The status that shells report for a program that Ctrl-C ended.
 inline constexpr int kInterrupted = 130;

@@ -3,13 +3,11 @@
 #include <fmt/core.h>
 
 #include "apps/cli/job.h"
-#include "apps/cli/signals.h"
 #include "ddpm/nn/network.h"
 
 namespace ddpm::cli {
 
 int serve_drawing_command(Device device) {
-  end_quietly_on_signals();
   serve_drawing(job().communicator(), device);
   return 0;
 }
@@ -30,7 +28,9 @@ void list_drawing_ranks(Flags& flags, const char* command) {
   flags.list("Several processes, also on several machines",
              {{fmt::format("mpirun -n N ddpm {} ...", command),
                "each draws a part of the pictures, --batch of them at once; the results are those "
-               "of one process. Only rank 0 reads the model, writes files and prints"}});
+               "of one process. Only rank 0 reads the model, writes files and prints"},
+              {fmt::format("ddpm launch -n N -- {} ...", command),
+               "the same; it starts mpirun, and names ranks that do not start"}});
 }
 
 }  // namespace ddpm::cli

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "apps/cli/command_words.h"
 #include "apps/cli/flag_values.h"
 #include "apps/cli/help_text.h"
 #include "apps/cli/output.h"
@@ -35,16 +36,19 @@ class HelpFormatter : public CLI::Formatter {
   }
 
   std::string make_usage(const CLI::App* app, std::string) const override {
-    std::string usage = "\nUsage: " + app->get_name();
+    std::string usage = "\nUsage: " + app->get_name(), rest;
     for (const CLI::Option* option : app->get_options()) {
       if (option->get_positional()) {
         const std::string positional = option->get_name(true);
-        usage += option->get_required() ? " " + positional : " [" + positional + "]";
+        if (positional.ends_with("..."))
+          rest = " [--] " + positional;
+        else
+          usage += option->get_required() ? " " + positional : " [" + positional + "]";
       } else if (option->get_required()) {
         usage += " --" + option->get_lnames()[0] + " " + option->get_type_name();
       }
     }
-    return usage + " [flags]\n";
+    return usage + " [flags]" + rest + "\n";
   }
 };
 
@@ -114,6 +118,27 @@ struct Flags::Impl {
   }
 
   void add_field(const Field& field, const std::function<Fields()>& list);
+
+  // Splits off the words of rest(). CLI11 gets only the first of them, as an argument.
+  std::vector<std::string> take_rest(const std::vector<std::string>& words) const {
+    if (rest == nullptr) return words;
+    CommandWords split = split_command_words(words, [this](const std::string& word) {
+      const auto entry = std::ranges::find(entries, long_name(word), &Entry::name);
+      return entry != entries.end() && !entry->is_switch;
+    });
+    *rest = split.rest;
+    if (rest->empty()) return split.own;
+    if (rest->front().starts_with("-"))
+      refuse(fmt::format("'{}' follows --, where a command must be", rest->front()));
+    split.own.push_back(rest->front());
+    return split.own;
+  }
+
+  std::string long_name(const std::string& word) const {
+    const auto known =
+        std::ranges::find(short_names, word, &std::pair<std::string, std::string>::first);
+    return known == short_names.end() ? word : known->second;
+  }
 
   std::string see() const { return "see ddpm " + command + " --help"; }
   [[noreturn]] void refuse(const std::string& what) const {
@@ -189,6 +214,10 @@ struct Flags::Impl {
   std::string heading = "Flags";
   std::string lists, examples;
   std::vector<Entry> entries;
+  // Short names and the names they stand for, with their dashes.
+  std::vector<std::pair<std::string, std::string>> short_names;
+  // The words of rest(), or null.
+  std::vector<std::string>* rest = nullptr;
 };
 
 Flags::Flags(std::string command, const std::string& summary, std::string examples)
@@ -214,6 +243,18 @@ void Flags::positional(const std::string& name, std::string& value, const std::s
                               value = text;
                               return Problem();
                             }});
+}
+
+void Flags::short_name(const std::string& name) {
+  impl_->short_names.emplace_back(name, impl_->entries.back().name);
+}
+
+void Flags::rest(const std::string& name, std::vector<std::string>& words,
+                 const std::string& help) {
+  CLI::Option* option = impl_->option(name, help, "", "");
+  option->required();
+  impl_->rest = &words;
+  impl_->entries.push_back({name, option, [](const std::string&) { return Problem(); }});
 }
 
 void Flags::add(const std::string& name, bool& value, const std::string& help) {
@@ -322,7 +363,8 @@ bool Flags::parse(const std::vector<std::string>& arguments) {
   app.set_help_flag("-h,--help", "this text")->group("Other");
   // CLI11 expects them in reverse order.
   std::vector<std::string> words;
-  for (const std::string& word : arguments) words.insert(words.begin(), impl_->plain_switch(word));
+  for (const std::string& word : impl_->take_rest(arguments))
+    words.insert(words.begin(), impl_->plain_switch(impl_->long_name(word)));
   try {
     app.parse(words);
   } catch (const CLI::CallForHelp&) {

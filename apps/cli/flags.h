@@ -41,6 +41,11 @@ class Flags {
            const std::string& value_name = "TEXT");
   void add(const std::string& name, std::vector<int64_t>& value, const std::string& help,
            const std::string& value_name = "N,N,...");
+  // Another name for the flag that was declared last, with its dashes, such as "-n".
+  void short_name(const std::string& name);
+  // Words that belong to another command: the first one that is not a flag of this command, or that
+  // follows --, and all after it. There must be one.
+  void rest(const std::string& name, std::vector<std::string>& words, const std::string& help);
   // Makes the flag that was declared last mandatory.
   void require();
   // Adds a list after the flags and before the examples, such as the meanings of a flag's choices.

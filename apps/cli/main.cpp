@@ -26,19 +26,19 @@ constexpr Command kCommands[] = {
      "  ddpm train --data emoji:smileys-emotion --out runs/emoji --size 32 --steps 20000\n"
      "  ddpm train --data photos/ --out runs/wide --size 28x36 --dim-mults 1,2,4\n"
      "  ddpm train --out runs/photos --resume\n",
-     train_command, false},
+     train_command, false, true},
     {"sample", "Make pictures with a trained model",
      "  ddpm sample runs/photos --out grid.png\n"
      "  ddpm sample runs/photos --n 64 --seed 7 --out grid.png --each pictures/\n"
      "  ddpm sample model.safetensors --sampler ddpm --steps 1000 --out best.png\n"
      "  ddpm sample runs/photos --n 9 --out grid.png --trajectory denoising.webp\n"
      "  ddpm sample runs/photos --like grid.png --out again.png\n",
-     sample_command},
+     sample_command, true, true},
     {"eval", "Measure how good a model's pictures are, or those of a folder",
      "  ddpm eval runs/photos --data photos/\n"
      "  ddpm eval runs/photos --data photos/ --n 1000 --steps 20 --neighbours near.png\n"
      "  ddpm eval pictures/ --data photos/ --json\n",
-     eval_command},
+     eval_command, true, true},
     {"forward", "Run the network once, from tensors to tensors",
      "  ddpm forward model.safetensors --in inputs.safetensors --out outputs.safetensors\n",
      forward_command},
@@ -54,12 +54,17 @@ constexpr Command kCommands[] = {
     {"tune", "Find the levels of noise at which few evaluations of a model are best",
      "  ddpm tune runs/emoji --steps 8 --out tuned.safetensors\n"
      "  ddpm sample tuned.safetensors --out grid.png\n",
-     tune_command},
+     tune_command, true, true},
     {"average", "Make another average of a training's weights, after the training",
      "  ddpm average runs/photos --width 0.1 --out wide.safetensors\n"
      "  ddpm average runs/photos --width 0.02,0.05,0.15 --at 4000 --out at_4000.safetensors\n"
      "  ddpm average runs/photos --width auto --data held_out/ --out best.safetensors\n",
      average_command},
+    {"launch", "Run a command on several processes or hosts; a training goes on without lost ones",
+     "  ddpm launch -n 4 -- train --data photos/ --out runs/photos\n"
+     "  ddpm launch --hosts a:8,b:8 --min-ranks 8 -- train --data photos/ --out runs/photos\n"
+     "  ddpm launch -n 4 -- sample runs/photos --n 1000 --each pictures/\n",
+     launch_command, false},
     {"bench", "Measure the speed of this machine on random data",
      "  ddpm bench\n"
      "  ddpm bench --dim 32 --dim-mults 1,2,4 --size 32 --batch 32 --json\n",
@@ -88,16 +93,6 @@ std::string overview() {
   return text;
 }
 
-const Command& find_command(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Command& command : kCommands) {
-    if (name == command.name) return command;
-    names.emplace_back(command.name);
-  }
-  fail_usage("ddpm", unknown(fmt::format("there is no command '{}'", name), nearest(name, names),
-                             "see ddpm --help"));
-}
-
 // Returns the status after all output has been written.
 int finished(int status) {
   if (const int error = output_error(); error != 0) {
@@ -107,6 +102,7 @@ int finished(int status) {
 }
 
 int run(std::vector<std::string> arguments) {
+  take_signals_of_job();
   if (arguments.empty()) {
     say(overview());
     return 2;
@@ -161,6 +157,17 @@ int guarded_run(int argc, char** argv) noexcept {
 }
 
 }  // namespace
+
+const Command& find_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (name == command.name) return command;
+    names.emplace_back(command.name);
+  }
+  fail_usage("ddpm", unknown(fmt::format("there is no command '{}'", name), nearest(name, names),
+                             "see ddpm --help"));
+}
+
 }  // namespace ddpm::cli
 
 int main(int argc, char** argv) {

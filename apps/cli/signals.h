@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <string_view>
 
 namespace ddpm::cli {
 
@@ -20,8 +21,17 @@ const std::atomic<bool>& stop_on_signals() noexcept;
 // that one. SIGQUIT still ends the program.
 void leave_signals_to_others() noexcept;
 
-// For a rank that draws for another one: a signal ends the program without a message, because that
-// one says it.
-void end_quietly_on_signals() noexcept;
+// For a rank of a job: its launcher sends the signals. mpirun sends SIGTERM when the job ends for
+// any reason, and SIGKILL about a second later. `ddpm launch` sends SIGUSR1 as a request to save
+// and stop, and SIGUSR2 to stop at once. `line` is written to standard error at a SIGTERM. It must
+// live on. It is empty unless `ddpm launch` started this process. `is_quiet`: signals print no
+// messages, because those of another rank are enough.
+void take_signals_of_launcher(std::string_view line, bool is_quiet) noexcept;
+
+// What to say about earlier saves when the job may end without another one. Cut if it is too long.
+void set_end_note(std::string_view text) noexcept;
+
+// Says at once that `signal` lets a training save and stop.
+void say_stopping(int signal) noexcept;
 
 }  // namespace ddpm::cli

@@ -120,6 +120,12 @@ Action train_command(Flags& flags) {
   flags.list("SOURCE is one of", source_rows());
   flags.list("Schedules", schedules);
   flags.list("Objectives: the network predicts", objectives);
+  flags.list("Several processes, also on several machines",
+             {{"mpirun -n N ddpm train ...",
+               "they share each batch, and the weights are those of one process. Only rank 0 reads "
+               "and writes the run, and prints"},
+              {"ddpm launch -n N -- train ...",
+               "the same; it starts mpirun, and goes on without ranks that are lost"}});
   flags.list("Signals", {{"Ctrl-C, SIGTERM",
                           "finish the step, save, end with status 130; a second one ends the "
                           "program at once and keeps the last save"},
@@ -128,7 +134,7 @@ Action train_command(Flags& flags) {
                           "ignored before (nohup) stays ignored"}});
 
   return [request, &flags] {
-    if (job().rank() > 0) return serve_training();
+    if (job().rank() > 0) return serve_training(request->run.directory);
     RunRequest& run = request->run;
     run.begin = std::chrono::steady_clock::now();
     if (request->resume_or_start) run.resume = run.resume || holds_run(run.directory);

@@ -22,6 +22,7 @@
 #include "ddpm/base/threads.h"
 #include "ddpm/engine/budget.h"
 #include "ddpm/engine/run/serve_run.h"
+#include "ddpm/engine/step_files.h"
 #include "ddpm/kernels/cpu/simd/simd.h"
 
 namespace ddpm::cli {
@@ -60,6 +61,7 @@ class Training {
   std::unique_ptr<Run> open();
   // Returns whether the run is complete.
   bool train(Run& run);
+  void note_save(const std::string& checkpoint);
   void tell_expected_end(const RunMetrics& metrics);
 
   const TrainOptions& options_;
@@ -133,7 +135,7 @@ RunObserver Training::observer() {
   observer.saved = [this](const std::string& path) {
     steps_.line("saved " + path);
     const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-    kept_ = kept_ || folder.filename() == "checkpoints";
+    if (folder.filename() == "checkpoints") note_save(path);
   };
   observer.evaluated = [this](const RunEvaluation& evaluation) {
     steps_.line(fmt::format("step {}: Frechet distance {:.4g} of {} pictures{}", evaluation.step,
@@ -149,6 +151,12 @@ RunObserver Training::observer() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
   return observer;
+}
+
+void Training::note_save(const std::string& checkpoint) {
+  kept_ = true;
+  set_save_note("the last checkpoint is good: " + checkpoint);
+  tell_launch(Mark::Kind::kSaved, checkpoint);
 }
 
 // Once, after twenty steps or ten seconds. A run that ends soon needs no forecast.
@@ -201,7 +209,10 @@ bool Training::train(Run& run) {
   }
   steps_.start_from(run.first_step());
   begin_ = std::chrono::steady_clock::now();
-  kept_ = run.first_step() > 0;
+  if (run.first_step() > 0)
+    note_save(checkpoint_path(run.directory(), run.first_step()));
+  else
+    set_save_note("nothing was saved yet");
   while (!run.done() && !stop_) run.step();
   const bool complete = run.finish();
   if (const auto sent = run.traffic(); sent && sent->steps > 0 && !job().alone()) {
@@ -246,8 +257,10 @@ int Training::run() {
     fail_job(interrupted.what(), kInterrupted);
     say(fmt::format("ddpm: {}\n", interrupted.what()));
     return kInterrupted;
-  } catch (const SystemError& error) {
-    if (!kept_) throw;
+  } catch (const Error& error) {
+    // What another rank reports is about its system as well.
+    const bool of_system = dynamic_cast<const SystemError*>(&error) != nullptr || !job().alone();
+    if (!kept_ || !of_system) throw;
     throw Error(
         fmt::format("{}; the last save is kept, to continue from it: ddpm train --out {} "
                     "--resume",
@@ -277,8 +290,9 @@ void warn_of_idle_label_dropout() {
       "some\n");
 }
 
-int serve_training() {
+int serve_training(const std::string& directory) {
   leave_signals_to_others();
+  set_save_note("what was saved in " + directory + " is good");
   serve_run(job().communicator(), pictures_from_source(),
             [](const TrainOptions& options) { set_threads(options.run.threads); });
   return 0;

@@ -36,7 +36,7 @@ void warn_of_idle_label_dropout();
 // throws Interrupted ends it like such a signal.
 int train(const TrainOptions& options, const RunRequest& request, RunPlanner planner);
 
-// On rank 1, 2, ...: takes part in what rank 0 trains.
-int serve_training();
+// On rank 1, 2, ...: takes part in what rank 0 trains. The directory is for messages only.
+int serve_training(const std::string& directory);
 
 }  // namespace ddpm::cli

@@ -101,7 +101,7 @@ TEST(Mpi, OtherVersionIsRefused) {
 TEST(Mpi, MissingPluginIsNamed) {
   const JobOutcome job = run_ranks(2, {"operations"}, {{"DDPM_MPI_PLUGIN", "/nowhere.so"}});
   EXPECT_EQ(job.status, 1);
-  EXPECT_THAT(job.output, HasSubstr("this ddpm was built without MPI: there is no /nowhere.so;"));
+  EXPECT_THAT(job.output, HasSubstr("the plugin for MPI is missing: there is no /nowhere.so;"));
   EXPECT_THAT(job.left_over, IsEmpty());
 }
 

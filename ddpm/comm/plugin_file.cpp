@@ -39,8 +39,9 @@ const MpiPlugin& load_plugin(const std::vector<std::string>& places) {
   const auto found = std::ranges::find_if(places, exists);
   if (found == places.end())
     fail("ranks",
-         fmt::format("this ddpm was built without MPI: there is no {}; install Debian's package "
-                     "libopenmpi-dev and build ddpm again, or name the plugin in DDPM_MPI_PLUGIN",
+         fmt::format("the plugin for MPI is missing: there is no {}; the variable DDPM_MPI_PLUGIN "
+                     "can name it; if ddpm was built without MPI, install Debian's package "
+                     "libopenmpi-dev and build it again",
                      fmt::join(places, ", and no ")));
   // RTLD_GLOBAL, because Open MPI loads plugins of its own, which use its symbols.
   void* handle = dlopen(found->c_str(), RTLD_NOW | RTLD_GLOBAL);

@@ -71,8 +71,9 @@ Ranks::Ranks(const RanksOptions& options, std::unique_ptr<Communicator> world,
 Ranks::~Ranks() { watch_.reset(); }
 
 void Ranks::join(const RanksOptions& options) {
-  watch_ = std::make_unique<Watch>(
-      *world_, WatchOptions{.lost_after = options.lost_after, .report = options.report});
+  watch_ = std::make_unique<Watch>(*world_, WatchOptions{.lost_after = options.lost_after,
+                                                         .report = options.report,
+                                                         .lost = options.lost});
   communicator_ = world_->duplicate();
   watch_->set_hosts(communicator_->hosts());
   compare_versions(options.version);

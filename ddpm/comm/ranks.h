@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ddpm/comm/communicator.h"
 #include "ddpm/comm/launch.h"
@@ -17,6 +18,9 @@ class Watch;
 struct RanksOptions {
   // Receives one line that the user must see before the job ends. Another thread calls it.
   std::function<void(const std::string& line)> report;
+  // Receives the ranks that this rank found lost, before the line about them. May be empty. Another
+  // thread calls it.
+  std::function<void(const std::vector<int>& ranks)> lost;
   // std::getenv, except in tests.
   Environment environment;
   // A rank that nothing has come from for so long is lost.

@@ -188,16 +188,20 @@ void Watch::look_for_losses() {
       }))
     return;
   // Ranks that were lost together are named together.
-  constexpr int kMostNames = 8;
+  constexpr size_t kMostNames = 8;
   std::string names;
-  int lost = 0;
+  std::vector<int> lost_ranks;
   bool heard_of = true;
   const std::scoped_lock lock(mutex_);
   for (const Neighbour& neighbour : neighbours_) {
     if (silence(neighbour) < options_.lost_after - 2 * interval_) continue;
-    if (++lost <= kMostNames) names += (lost > 1 ? ", " : "") + name(neighbour.rank);
+    lost_ranks.push_back(neighbour.rank);
+    if (lost_ranks.size() <= kMostNames)
+      names += (lost_ranks.size() > 1 ? ", " : "") + name(neighbour.rank);
     heard_of = heard_of && neighbour.heard_of;
   }
+  const size_t lost = lost_ranks.size();
+  if (options_.lost) options_.lost(lost_ranks);
   if (lost > kMostNames) names += fmt::format(" and {} more", lost - kMostNames);
   const double seconds = std::chrono::duration<double>(options_.lost_after).count();
   std::string text = fmt::format("{} {} not answered for {:g} s: the job ends", names,

@@ -22,6 +22,9 @@ struct WatchOptions {
   std::chrono::milliseconds lost_after = std::chrono::seconds(15);
   // Receives the line that says why the job ends. The thread of the watch calls it.
   std::function<void(const std::string& line)> report;
+  // Receives the ranks that this rank found lost, before that line. May be empty. The thread of the
+  // watch calls it.
+  std::function<void(const std::vector<int>& ranks)> lost;
 };
 
 // A thread in each rank. It exchanges short messages with some other ranks. If one of them is lost

@@ -154,6 +154,7 @@ TEST(WatchNeighbours, AreMutualAndReachAllRanksInFewSteps) {
 TEST(Watch, NamesARankThatIsCutOff) {
   Reports reports(5);
   std::atomic<bool> cut = false;
+  std::atomic<int> told_lost = -1;
   auto group = thread_group(5);
   std::vector<std::jthread> threads;
   for (auto& world : group) {
@@ -161,7 +162,10 @@ TEST(Watch, NamesARankThatIsCutOff) {
       const std::atomic<bool> never = false;
       CutCommunicator mine(*world, world->rank() == 3 ? cut : never);
       Communicator& used = world->rank() == 3 ? static_cast<Communicator&>(mine) : *world;
-      Watch watch(used, {.lost_after = kLostAfter, .report = reports.of(world->rank())});
+      const auto lost = [&](const std::vector<int>& ranks) { told_lost = ranks.front(); };
+      Watch watch(used, {.lost_after = kLostAfter,
+                         .report = reports.of(world->rank()),
+                         .lost = world->rank() == 3 ? nullptr : std::function(lost)});
       watch.set_hosts({"a", "a", "b", "b", "c"});
       watch.set_loss_note("the last checkpoint is good");
       if (world->rank() == 3) {
@@ -172,6 +176,7 @@ TEST(Watch, NamesARankThatIsCutOff) {
     });
   }
   threads.clear();
+  EXPECT_EQ(told_lost, 3);
   for (const int rank : {0, 1, 2, 4}) {
     EXPECT_THAT(reports.at(rank),
                 ElementsAre(AllOf(HasSubstr("rank 3 (host b) has not answered for 0.9 s"),

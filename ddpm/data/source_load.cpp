@@ -120,18 +120,21 @@ std::shared_ptr<const PictureList> list_on_all(const std::string& source,
         list_source(source, std::make_shared<const FileReader>(options.known)));
   });
   if (options.ranks == nullptr) return list;
-  Hasher names;
+  Hasher files;
   for (int64_t i = 0; i < list->count; ++i) {
-    const std::string name = list->file_of ? list->file_of(i).name : list->path_of(i);
-    names.update(name);
-    names.update("/");
+    if (list->file_of) {
+      const SourceFile file = list->file_of(i);
+      files.update(fmt::format("{}/{}/", file.name, file.bytes));
+    } else {
+      files.update(list->path_of(i) + "/");
+    }
   }
-  const std::string here = fmt::format("{} {}", list->count, names.hex());
+  const std::string here = fmt::format("{} {}", list->count, files.hex());
   const std::string there = broadcast_text(*options.ranks, here);
   agree(options.ranks, [&] {
     if (here == there) return;
     fail("data", fmt::format("{} holds {} pictures here, which are not those of rank 0 ({}); all "
-                             "ranks must see the same files",
+                             "ranks must see the same files, with the same names and sizes",
                              list->name, list->count, there.substr(0, there.find(' '))));
   });
   return list;

@@ -11,6 +11,7 @@
 namespace ddpm {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class RunOnRanks : public test::RunTest {
@@ -149,30 +150,45 @@ TEST_F(RunOnRanks, TellsOfRanksWithoutWork) {
 }
 
 // What a folder of pictures is on another host.
-TEST_F(RunOnRanks, RefusesOtherPicturesOnAnotherRank) {
-  make_folder(folder_ / "others");
-  std::filesystem::copy(folder_ / "pictures", folder_ / "others");
-  std::filesystem::remove(folder_ / "others/0.png");
-  const PictureLoader elsewhere = [&](const PictureRequest& request) {
-    DataOptions options = request.options;
-    options.source = folder_ / "others";
-    return pictures_from_source()(
-        {request.directory, request.resumed, options, request.known, request.index, request.ranks});
-  };
-  std::string message;
-  EXPECT_THROW(on_ranks(
-                   2,
-                   [&](Communicator& ranks) {
-                     message = test::message_of([&] {
-                       ddpm::Run::create(folder_ / "a", options_, pictures_from_source(), {}, {},
-                                         &ranks);
-                     });
-                   },
-                   elsewhere),
-               Error);
-  EXPECT_THAT(message, HasSubstr("rank 1 (thread): [data]"));
-  EXPECT_THAT(message, HasSubstr("holds 5 pictures here, which are not those of rank 0 (6)"));
-  EXPECT_FALSE(exists(folder_ / "a"));
+class RunWithOtherPictures : public RunOnRanks {
+ protected:
+  RunWithOtherPictures() {
+    make_folder(others_);
+    std::filesystem::copy(folder_ / "pictures", others_);
+  }
+
+  // What rank 0 reports when rank 1 sees the other folder.
+  std::string refusal() {
+    const PictureLoader elsewhere = [&](const PictureRequest& request) {
+      DataOptions options = request.options;
+      options.source = others_;
+      return pictures_from_source()({request.directory, request.resumed, options, request.known,
+                                     request.index, request.ranks});
+    };
+    std::string message;
+    const auto create = [&](Communicator& ranks) {
+      message = test::message_of([&] {
+        ddpm::Run::create(folder_ / "a", options_, pictures_from_source(), {}, {}, &ranks);
+      });
+    };
+    EXPECT_THROW(on_ranks(2, create, elsewhere), Error);
+    EXPECT_FALSE(exists(folder_ / "a"));
+    return message;
+  }
+
+  const std::string others_ = folder_ / "others";
+};
+
+TEST_F(RunWithOtherPictures, RefusesOtherNumbers) {
+  std::filesystem::remove(others_ + "/0.png");
+  EXPECT_THAT(refusal(),
+              AllOf(HasSubstr("rank 1 (thread): [data]"),
+                    HasSubstr("holds 5 pictures here, which are not those of rank 0 (6)")));
+}
+
+TEST_F(RunWithOtherPictures, RefusesOtherSizes) {
+  write_file_atomic(others_ + "/0.png", read_file(others_ + "/0.png") + "more");
+  EXPECT_THAT(refusal(), HasSubstr("holds 6 pictures here, which are not those of rank 0 (6)"));
 }
 
 // Six pictures of which some batches hold a NaN: those of calls 5 to 7.
