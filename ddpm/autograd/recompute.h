@@ -11,7 +11,8 @@ namespace ddpm {
 // Calls function() and records it so that only the result and the captures of `function` stay in
 // memory. When the gradient of the result arrives, function() is called again and now keeps what
 // its backward pass needs. Outputs and gradients have the same bits as without recompute(). Both
-// calls must compute the same values.
+// calls must compute the same values. `function` should hold the variables of all parameters that
+// it uses: otherwise nothing shows before the second call that they will still get gradients.
 Variable recompute(std::function<Variable()> function);
 
 }  // namespace ddpm

@@ -65,12 +65,16 @@ class Drawing {
  public:
   Drawing(const Network& network, const ModelConfig& config, const GenerateOptions& options,
           bool kept)
-      : options_(options), generation_(network, config, options, kept) {
+      : options_(options), device_(network.device()), generation_(network, config, options, kept) {
     if (options.ranks != nullptr)
       others_.emplace(*options.ranks, network, config, options, generation_.image());
   }
 
-  const Generation& generation() const { return generation_; }
+  // For all of them, not filled.
+  Tensor all_images() const {
+    const Shape image = generation_.image();
+    return Tensor({generation_.drawn(), image[0], image[1], image[2]}, DType::kFloat32, device_);
+  }
 
   // Returns how many images are finished.
   int64_t run(const GenerateSink& sink) {
@@ -135,6 +139,7 @@ class Drawing {
   }
 
   const GenerateOptions& options_;
+  const Device device_;
   const Generation generation_;
   std::optional<DrawingCall> others_;
   bool cancelled_ = false;
@@ -151,15 +156,15 @@ int64_t generate(const Network& network, const ModelConfig& config, const Genera
 Tensor generate(const Network& network, const ModelConfig& config, const GenerateOptions& options) {
   options.check_for(config);
   Drawing drawing(network, config, options, true);
-  const Shape image = drawing.generation().image();
-  Tensor images({drawing.generation().drawn(), image[0], image[1], image[2]}, DType::kFloat32,
-                network.device());
+  Tensor images;
   int64_t finished = 0;
   drawing.run([&](const GeneratedBatch& batch) {
     const int64_t count = batch.images.size(0);
+    if (!images.defined()) images = drawing.all_images();
     images.rows(finished, finished + count).copy_from(batch.images);
     finished += count;
   });
+  if (!images.defined()) images = drawing.all_images();
   return images.rows(0, finished);
 }
 

@@ -237,7 +237,7 @@ std::optional<Batch> Trainer::next_batch() {
   // Rank 0 throws its own error as it is.
   try {
     if (!ranks_->agree(failure)) return std::nullopt;
-  } catch (const Error&) {
+  } catch (const PicturesLost&) {
     // The step ends here on all ranks.
     ranks_->ready = true;
     if (error) std::rethrow_exception(error);

@@ -63,7 +63,7 @@ double Trainer::add_gradients_of_ranks(const Batch& pictures, const ImageRange& 
 
 void Trainer::serve() {
   while (true) {
-    const RankCommand command = ranks_->tell({});
+    const RankCommand command = ranks_->next_command();
     switch (command.kind) {
       case RankCommand::Kind::kStep:
         steps_ = command.number;
@@ -79,7 +79,7 @@ void Trainer::serve() {
         optimizer_->set_steps(command.number);
         break;
       case RankCommand::Kind::kFetch:
-        ranks_->fetch(command.number);
+        ranks_->fetch(command.number, Tensor());
         break;
       case RankCommand::Kind::kDeliver:
         ranks_->deliver(command.number, Tensor());
@@ -99,8 +99,11 @@ void Trainer::serve() {
 Tensor Trainer::fetch(const Tensor& tensor) {
   if (!ranks_ || tensor.memory().holds_values()) return tensor;
   const int64_t number = ranks_->number_of(tensor);
+  // Before the others are told: they would wait if there were no memory for it.
+  Tensor values(tensor.shape());
   ranks_->tell({.kind = RankCommand::Kind::kFetch, .number = number});
-  return ranks_->fetch(number);
+  ranks_->fetch(number, values);
+  return values;
 }
 
 std::vector<Tensor> Trainer::fetch_all(std::vector<Tensor> tensors) {

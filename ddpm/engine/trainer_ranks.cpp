@@ -10,6 +10,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/comm/messages.h"
+#include "ddpm/engine/trainer.h"
 #include "ddpm/tensor/memory.h"
 
 namespace ddpm {
@@ -74,9 +75,9 @@ void TrainerRanks::number_state(const Optimizer& optimizer, const Averages& aver
   for (const StateTensor& state : optimizer.state()) add(state.tensor, state.parameter);
 }
 
-RankCommand TrainerRanks::tell(const RankCommand& command) {
-  return broadcast_value(ranks_, command);
-}
+void TrainerRanks::tell(const RankCommand& command) { broadcast_value(ranks_, command); }
+
+RankCommand TrainerRanks::next_command() { return broadcast_value(ranks_, RankCommand()); }
 
 Range TrainerRanks::chunks_of(int rank) const {
   const int64_t chunks = (options_.batch + options_.chunk() - 1) / options_.chunk();
@@ -120,8 +121,9 @@ bool TrainerRanks::agree(const std::string& failure) {
   const std::vector<std::string> texts = gather_texts(ranks_, failure);
   if (!leads()) return false;
   const auto rank = static_cast<size_t>(first - failed.begin());
-  throw Error(rank == 0 ? texts[rank]
-                        : fmt::format("rank {} ({}): {}", rank, ranks_.hosts()[rank], texts[rank]));
+  throw PicturesLost(
+      rank == 0 ? texts[rank]
+                : fmt::format("rank {} ({}): {}", rank, ranks_.hosts()[rank], texts[rank]));
 }
 
 TrainerRanks::Fault TrainerRanks::first_fault(const Fault& mine) {
@@ -170,17 +172,12 @@ int64_t TrainerRanks::number_of(const Tensor& place) const {
   return found->second;
 }
 
-Tensor TrainerRanks::fetch(int64_t number) {
+void TrainerRanks::fetch(int64_t number, Tensor values) {
   const StatePlace& place = state_[static_cast<size_t>(number)];
-  if (place.owner == ranks_.rank()) {
-    if (leads()) return place.tensor;
+  if (leads())
+    ranks_.receive(bytes_of(values), place.owner, kStateTag)->wait();
+  else if (place.owner == ranks_.rank())
     ranks_.send(bytes_of(place.tensor), 0, kStateTag)->wait();
-    return {};
-  }
-  if (!leads()) return {};
-  Tensor values(place.tensor.shape());
-  ranks_.receive(bytes_of(values), place.owner, kStateTag)->wait();
-  return values;
 }
 
 void TrainerRanks::deliver(int64_t number, const Tensor& values) {

@@ -53,8 +53,10 @@ class TrainerRanks {
   // Names the tensors of the state, of which each rank holds a part.
   void number_state(const Optimizer& optimizer, const Averages& averages);
 
-  // On rank 0: the command, to all. On the others: waits for it.
-  RankCommand tell(const RankCommand& command);
+  // Of rank 0: the command, to all.
+  void tell(const RankCommand& command);
+  // Of the others: waits for it.
+  RankCommand next_command();
   // Whether rank 0 may tell the next command: false while they do one, and after it failed in the
   // middle.
   bool ready = true;
@@ -68,7 +70,7 @@ class TrainerRanks {
   GradientExchange& exchange() { return exchange_; }
 
   // Whether the pictures of a step are there on all ranks. `failure`: why not on this rank. Throws
-  // Error on rank 0 if not.
+  // PicturesLost on rank 0 if not.
   bool agree(const std::string& failure);
   // Something that is wrong with a rank's pictures: 0 for nothing. Returns the smallest of the
   // ranks.
@@ -83,8 +85,8 @@ class TrainerRanks {
   double gradient_norm(const Optimizer& optimizer);
   bool all(bool mine);
 
-  // Both on all ranks. The tensor with this number, to rank 0; it is undefined elsewhere.
-  Tensor fetch(int64_t number);
+  // Both on all ranks. The tensor with this number, to `values` of rank 0.
+  void fetch(int64_t number, Tensor values);
   // `values`: on rank 0.
   void deliver(int64_t number, const Tensor& values);
   // The number of a tensor without values. Throws Error if it is not of the state.

@@ -11,6 +11,7 @@
 #include "ddpm/engine/trainer_test_support.h"
 #include "ddpm/engine/weights.h"
 #include "ddpm/nn/lucidrains/unet.h"
+#include "ddpm/nn/tutorial/unet.h"
 #include "ddpm/tensor/memory.h"
 #include "tests/support/errors.h"
 #include "tests/support/folder.h"
@@ -133,6 +134,17 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, TrainerOnRanks, ::testing::Values("adam", "
 TEST(TrainerRanks, MayBeMoreThanTheBatchHasChunks) {
   const TrainOptions options = options_with("adam");
   expect_same_bits_on_ranks({1, 4, 8}, options, options.model_config(4, 6, 1));
+}
+
+// Some of them have nothing to update.
+TEST(TrainerRanks, MayBeMoreThanTheParameters) {
+  for (const char* optimizer : {"adam", "muon", "soap"}) {
+    TrainOptions options = options_with(optimizer);
+    options.network = tutorial::UnetConfig{.dim = 8, .dim_mults = {1}};
+    const ModelConfig config = options.model_config(4, 6, 1);
+    const size_t parameters = make_network(config.network)->parameters().size();
+    expect_same_bits_on_ranks({static_cast<int>(parameters) + 3}, options, config);
+  }
 }
 
 TEST(TrainerRanks, HaveTheSameBitsWithAllThatIsRandom) {

@@ -31,6 +31,19 @@ std::vector<NamedParameter> Module::parameters() {
   return all;
 }
 
+std::vector<Variable> Module::variables() const {
+  std::vector<Variable> all;
+  for (const Entry& entry : own_) {
+    if (entry.parameter != nullptr) {
+      all.push_back(entry.parameter->variable);
+    } else {
+      const std::vector<Variable> of_child = entry.child->variables();
+      all.insert(all.end(), of_child.begin(), of_child.end());
+    }
+  }
+  return all;
+}
+
 int64_t Module::parameter_count() {
   int64_t count = 0;
   for (const NamedParameter& named : parameters())

@@ -37,6 +37,8 @@ class Module {
   // All parameters below this module, in order of registration (PyTorch's order for the same
   // classes).
   std::vector<NamedParameter> parameters();
+  // Their variables, which share values and gradients with them.
+  std::vector<Variable> variables() const;
   // The number of scalars in all parameters.
   int64_t parameter_count();
   // Sets every parameter to a new initial value: PyTorch's defaults (uniform in +-1/sqrt(fan_in)

@@ -37,8 +37,9 @@ NetworkInput NetworkInput::rows(int64_t begin, int64_t end) const {
                                                        dropout_seeds.begin() + end)};
 }
 
-Variable Network::run(const std::function<Variable()>& block) const {
-  return recompute_ ? recompute(block) : block();
+Variable Network::run(const Module& part, const std::function<Variable()>& call) const {
+  if (!recompute_) return call();
+  return recompute([call, used = part.variables()] { return call(); });
 }
 
 void Network::check_input(const NetworkInput& input, int64_t channels) const {

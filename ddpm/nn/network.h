@@ -67,10 +67,10 @@ class Network : public Module {
   void set_recompute(bool on) { recompute_ = on; }
 
  protected:
-  // For implementations: runs the block, and with recompute records it so that its intermediate
-  // values are computed again. The block must hold copies of the variables that it reads, because
-  // it outlives the pass.
-  Variable run(const std::function<Variable()>& block) const;
+  // For implementations: makes a call of a part of the network, and with recompute records it so
+  // that its intermediate values are computed again. The call must use no parameters of other
+  // parts, and hold copies of the variables that it reads, because it outlives the pass.
+  Variable run(const Module& part, const std::function<Variable()>& call) const;
   // For implementations: throws Error if the input does not fit. x must be [N, H, W, channels] and
   // t [N]. Labels and condition must be there exactly if takes() lists them; estimate, augment and
   // dropout seeds may be there only then.

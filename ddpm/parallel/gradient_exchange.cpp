@@ -1,10 +1,12 @@
 #include "ddpm/parallel/gradient_exchange.h"
 
+#include <algorithm>
 #include <chrono>
 #include <numeric>
 #include <span>
 #include <utility>
 
+#include "ddpm/base/error.h"
 #include "ddpm/parallel/wire.h"
 
 namespace ddpm {
@@ -43,9 +45,12 @@ GradientExchange::GradientExchange(Communicator& ranks, const std::vector<Variab
 }
 
 void GradientExchange::make_buckets() {
+  int64_t all = 0;
+  for (const Variable& parameter : parameters_) all += parameter.value().bytes();
+  const int64_t most = std::min(options_.bucket_bytes, all / ExchangeOptions::kFewestBuckets);
   int64_t bytes = 0;
   for (size_t i = parameters_.size(); i-- > 0;) {
-    if (buckets_.empty() || bytes >= options_.bucket_bytes) {
+    if (buckets_.empty() || bytes >= most) {
       buckets_.emplace_back().elements.resize(static_cast<size_t>(ranks_.size()));
       bytes = 0;
     }
@@ -82,7 +87,19 @@ void GradientExchange::place_weights(const std::vector<Variable*>& parameters) {
   }
 }
 
+void GradientExchange::count_fewest_bytes() {
+  ++figures_.steps;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const int64_t bytes = parameters_[i].value().bytes();
+    if (is_mine(i))
+      figures_.fewest_bytes += bytes * (ranks_.size() - 1);
+    else
+      figures_.fewest_bytes += options_.bfloat16 ? bytes / 2 : bytes;
+  }
+}
+
 void GradientExchange::begin(std::vector<std::vector<PartialSum>> sums_of_ranks, Partial partial) {
+  count_fewest_bytes();
   sums_of_ranks_ = std::move(sums_of_ranks);
   partial_ = std::move(partial);
   next_ = 0;
@@ -198,6 +215,11 @@ void GradientExchange::add_up(Bucket& bucket) {
 }
 
 void GradientExchange::finish() {
+  for (size_t k = 0; k < next_; ++k) {
+    for (const size_t i : buckets_[k].parameters)
+      if (parameters_[i].slot()->defined())
+        fail("train", "a gradient of a parameter arrived after it was sent to other ranks");
+  }
   while (next_ < buckets_.size()) send(buckets_[next_++]);
   for (Bucket& bucket : buckets_) {
     wait(*bucket.operation);
@@ -211,9 +233,6 @@ void GradientExchange::finish() {
 
 void GradientExchange::share_weights() {
   const auto me = static_cast<size_t>(ranks_.rank());
-  ++figures_.steps;
-  for (const Variable& parameter : parameters_)
-    figures_.fewest_bytes += 2 * parameter.value().bytes() * (ranks_.size() - 1) / ranks_.size();
   for (Bucket& bucket : buckets_) {
     const std::span<std::byte> weights = bytes_of(bucket.weights);
     const size_t before = std::accumulate(bucket.weight_sizes.begin(),

@@ -14,8 +14,10 @@
 namespace ddpm {
 
 struct ExchangeOptions {
-  // Gradients travel in buckets of about this many bytes.
+  // Gradients travel in buckets of about this many bytes, or of less in a small network, so that
+  // the first ones leave while others are computed.
   int64_t bucket_bytes = 4 << 20;
+  static constexpr int64_t kFewestBuckets = 8;
   // Gradients travel as bfloat16, which halves the bytes and rounds them to 8 bits.
   bool bfloat16 = false;
 };
@@ -26,8 +28,8 @@ struct ExchangeFigures {
   int64_t gradient_bytes = 0, weight_bytes = 0;
   // Seconds in which nothing was computed, because gradients or weights were still on their way.
   double waited = 0;
-  // The fewest bytes that a rank can send on average: all but its own part of the gradients in
-  // float32, and its own part of the weights to all others.
+  // The fewest bytes that this rank can send: all but its own part of the gradients once, and its
+  // own part of the weights to all others.
   int64_t fewest_bytes = 0;
 };
 
@@ -45,12 +47,13 @@ class GradientExchange {
 
   // Before the last forward pass of a step. The sums of rank r are of the parts[r] that it gives:
   // as many, and of the same numbers, as it then has. `partial` is called once for each parameter
-  // as soon as its gradient is complete: when the tape holds it no longer.
+  // as soon as its gradient is complete: when the tape holds its slot no longer.
   void begin(std::vector<std::vector<PartialSum>> sums_of_ranks, Partial partial);
   // Sends what is complete, and lets what was sent proceed. To be called during the backward pass.
   void proceed();
-  // After the backward pass: the gradients of the parameters are then the sums over all ranks, in
-  // the order of the parts. Only parameters of this rank have one.
+  // After the backward pass. Throws Error if a gradient was not complete when it was sent. The
+  // gradients of the parameters are then the sums over all ranks, in the order of the parts. Only
+  // parameters of this rank have one.
   void finish();
   // The new weights of each parameter, from its owner to all ranks.
   void share_weights();
@@ -74,6 +77,7 @@ class GradientExchange {
   };
 
   void make_buckets();
+  void count_fewest_bytes();
   void place_weights(const std::vector<Variable*>& parameters);
   bool is_mine(size_t parameter) const { return owners_[parameter] == ranks_.rank(); }
   bool is_complete(const Bucket& bucket) const;

@@ -25,6 +25,8 @@ void check(const TrainOptions& options, const Communicator* ranks = nullptr) {
                          .validates = options.data.validation > 0,
                          .before_loading = true,
                          .ranks = count_ranks(ranks)};
+  // A run that began without chunks takes the pictures of a rank together; the check after loading
+  // knows which it is.
   if (ranks != nullptr) asked.optimizer = RunSession::with_way_to_add(asked.optimizer);
   require_memory_for_run(options.model_config(size.height, size.width, 1), asked, 0);
 }
@@ -83,11 +85,11 @@ std::unique_ptr<Run> Run::create(const std::string& directory, const TrainOption
 std::unique_ptr<Run> Run::resume(const std::string& directory, const PictureLoader& pictures,
                                  ResumeOptions options, RunObserver observer) {
   check_request(directory, pictures);
-  if (options.options) check(*options.options);
+  if (options.options) check(*options.options, options.ranks);
   if (!holds_run(directory)) fail_no_run(directory);
   if (!options.options) {
     options.options = read_run_options(directory);
-    check(*options.options);
+    check(*options.options, options.ranks);
   }
   auto session = std::make_unique<RunSession>(directory, std::move(*options.options),
                                               std::move(observer), options.ranks);

@@ -140,6 +140,11 @@ TEST_F(RunOnRanks, SaysThatARunWithoutChunksGoesOnWithOtherBits) {
   options_.optimizer.steps = 6;
   resume("a", 2);
   EXPECT_THAT(warnings_, HasSubstr("not the same to the bit"));
+  // The choice is that of a session.
+  warnings_ = "";
+  options_.optimizer.steps = 9;
+  resume("a", 3);
+  EXPECT_THAT(warnings_, HasSubstr("not the same to the bit"));
 }
 
 TEST_F(RunOnRanks, TellsOfRanksWithoutWork) {
@@ -191,9 +196,11 @@ TEST_F(RunWithOtherPictures, RefusesOtherSizes) {
   EXPECT_THAT(refusal(), HasSubstr("holds 6 pictures here, which are not those of rank 0 (6)"));
 }
 
-// Six pictures of which some batches hold a NaN: those of calls 5 to 7.
+// Six pictures. Some batches hold a NaN, or are lost.
 class FaultyPictures : public Pictures {
  public:
+  enum class Fault { kNone, kNanInCalls5To7, kLostFromCall5 };
+  explicit FaultyPictures(Fault fault) : fault_(fault) {}
   int64_t size() const override { return 6; }
   ImageSize image_size() const override { return {8, 8}; }
   int64_t channels() const override { return 1; }
@@ -205,29 +212,59 @@ class FaultyPictures : public Pictures {
       const int64_t picture = plan.indices[static_cast<size_t>(i / 64)];
       images.f32()[i] = std::sin(static_cast<float>(11 * picture + i % 64));
     }
-    if (++calls_ >= 5 && calls_ <= 7) images.f32()[5] = std::numeric_limits<float>::quiet_NaN();
+    ++calls_;
+    if (fault_ == Fault::kNanInCalls5To7 && calls_ >= 5 && calls_ <= 7)
+      images.f32()[5] = std::numeric_limits<float>::quiet_NaN();
+    if (fault_ == Fault::kLostFromCall5 && calls_ >= 5) fail("data", "the disk is gone");
     return images;
   }
 
  private:
+  const Fault fault_;
   mutable int calls_ = 0;
 };
 
-TEST_F(RunOnRanks, ReturnsToACheckpointAfterThreeBadSteps) {
-  options_.data.validation = 0;
-  options_.data.channels = "1";
-  options_.run.sample_every = 0;
-  const auto train = [&](const std::string& name, int count) {
-    run_thread_group(count, [&](Communicator& ranks) {
-      const PictureLoader loader = [](const PictureRequest&) {
-        return std::make_shared<FaultyPictures>();
+class RunWithFaultyPictures : public RunOnRanks {
+ protected:
+  using Fault = FaultyPictures::Fault;
+  RunWithFaultyPictures() {
+    options_.data.validation = 0;
+    options_.data.channels = "1";
+    options_.run.sample_every = 0;
+  }
+
+  // faults[r]: that of the pictures of rank r.
+  void train(const std::string& name, const std::vector<Fault>& faults) {
+    run_thread_group(static_cast<int>(faults.size()), [&](Communicator& ranks) {
+      const PictureLoader loader = [&](const PictureRequest&) {
+        return std::make_shared<FaultyPictures>(faults[static_cast<size_t>(ranks.rank())]);
       };
       if (ranks.rank() > 0) return serve_run(ranks, loader);
-      do_steps(*ddpm::Run::create(folder_ / name, options_, loader, observer(), {}, &ranks), 1000);
+      const std::string folder = folder_ / name;
+      const auto run = holds_run(folder)
+                           ? ddpm::Run::resume(folder, loader,
+                                               {.options = options_, .ranks = &ranks}, observer())
+                           : ddpm::Run::create(folder, options_, loader, observer(), {}, &ranks);
+      do_steps(*run, 1000);
     });
-  };
-  train("a", 1);
-  train("b", 2);
+  }
+};
+
+TEST_F(RunWithFaultyPictures, SavesWhenAnotherRankHasLostThem) {
+  options_.run.save_every = 100;
+  train("whole", {Fault::kNone, Fault::kNone});
+  const std::string message = test::message_of([&] {
+    train("a", {Fault::kNone, Fault::kLostFromCall5});
+  });
+  EXPECT_THAT(message, HasSubstr("rank 1 (thread): [data] the disk is gone"));
+  EXPECT_THAT(warnings_, HasSubstr("step 4 is saved; put the pictures back"));
+  train("a", {Fault::kNone, Fault::kNone});
+  EXPECT_TRUE(weights("a") == weights("whole"));
+}
+
+TEST_F(RunWithFaultyPictures, ReturnToACheckpointAfterThreeBadSteps) {
+  train("a", {Fault::kNanInCalls5To7});
+  train("b", {Fault::kNanInCalls5To7, Fault::kNanInCalls5To7});
   EXPECT_THAT(warnings_, HasSubstr("the run returns to step 3"));
   EXPECT_EQ(files("b"), files("a"));
 }

@@ -116,9 +116,10 @@ void RunSession::go_on(const PictureLoader& pictures, bool accept_changed_data) 
   }
   check_data(directory_, config_, before, fingerprint_, accept_changed_data);
   check_classes(directory_, config_, model().class_names);
-  choose_way_to_add();
   const OptimizerOptions before_now = config_.options.optimizer;
   config_.options = options_;
+  // In this session only.
+  choose_way_to_add();
   if (config_.id.empty()) adopt_old_run(config_, model(), fingerprint_);
   make_trainer();
   saved_ = load_newest_checkpoint(directory_, config_, *trainer_, warn_of);

@@ -27,6 +27,8 @@ bool RunSession::attempt(const char* consequence, const std::function<void()>& w
       work();
       return true;
     } catch (const std::exception& error) {
+      // The other ranks would wait for what this one could not do.
+      if (ranks_ != nullptr && dynamic_cast<const std::bad_alloc*>(&error) != nullptr) throw;
       if (!again) warn(fmt::format("{}: {}", consequence, error.what()));
     }
   }

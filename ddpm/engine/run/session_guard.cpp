@@ -68,6 +68,8 @@ StepMetrics RunSession::guarded_step() {
       trainer_->set_decayed(decayed());
       try {
         metrics = trainer_->step();
+      } catch (const PicturesLost&) {
+        lost_pictures = std::current_exception();
       } catch (const Error&) {
         if (!pictures_failed_) throw;
         lost_pictures = std::current_exception();

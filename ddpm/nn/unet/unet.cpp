@@ -116,11 +116,12 @@ Variable UnetNetwork::operator()(const NetworkInput& input) const {
       UnetPass{.time = embed(input), .dropout_seeds = input.dropout_seeds});
   const auto through = [this, &pass](const UnetBlock& block, const Variable& x,
                                      const Variable& more = {}) {
-    return run(
-        [&block, x, more, pass] { return block(x, *pass, more.defined() ? &more : nullptr); });
+    return run(block, [&block, x, more, pass] {
+      return block(x, *pass, more.defined() ? &more : nullptr);
+    });
   };
   const auto attend = [this](const UnetAttention& attention, const Variable& x) {
-    return run([&attention, x] { return attention(x); });
+    return run(attention, [&attention, x] { return attention(x); });
   };
   Variable h = first;
   std::vector<Variable> skips;
