@@ -150,8 +150,9 @@ TEST_F(RunOnRanks, SaysThatARunWithoutChunksGoesOnWithOtherBits) {
 TEST_F(RunOnRanks, TellsOfRanksWithoutWork) {
   options_.optimizer.steps = 2;
   start("a", 4);
-  EXPECT_THAT(warnings_, HasSubstr("a batch of 10 pictures has work for 3 of 4 ranks, in chunks of "
-                                   "4; a --batch of 16 gives each some"));
+  EXPECT_THAT(warnings_,
+              HasSubstr("only 3 of 4 ranks have work, because a batch of 10 pictures is 3 "
+                        "chunks of 4; --batch 16 has work for all"));
 }
 
 // What a folder of pictures is on another host.

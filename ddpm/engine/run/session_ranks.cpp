@@ -55,9 +55,10 @@ void RunSession::warn_of_idle_ranks() const {
   const int64_t chunk = exact ? options.chunk() : 1, parts = (options.batch + chunk - 1) / chunk;
   if (ranks_->size() <= parts) return;
   warn(fmt::format(
-      "a batch of {} pictures has work for {} of {} ranks{}; a --batch of {} gives each "
-      "some",
-      options.batch, parts, ranks_->size(), exact ? fmt::format(", in chunks of {}", chunk) : "",
+      "only {} of {} ranks have work, because a batch of {} pictures{}; --batch {} has "
+      "work for all",
+      parts, ranks_->size(), options.batch,
+      exact ? fmt::format(" is {} chunks of {}", parts, chunk) : " has no more for the others",
       chunk * ranks_->size()));
 }
 
