@@ -7,10 +7,10 @@ cd "$(dirname "$0")/.."
 
 # The tests that run under the address sanitizer. The others run the same code through the program, or mostly wait for
 # libraries.
-asan_tests=(base comm tensor io data data_stream kernels autograd nn optim diffusion eval figures engine run)
+asan_tests=(base comm tensor io data data_stream kernels autograd nn optim parallel diffusion eval figures engine run)
 # The tests of code that several threads use: locks, the pool, ranks, the allocator, streamed pictures, trainers and readers
 # of a run.
-tsan_tests=(base comm tensor data_stream engine run)
+tsan_tests=(base comm tensor data_stream parallel engine run)
 
 # sanitize PRESET TEST...
 sanitize() {

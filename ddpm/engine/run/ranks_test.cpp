@@ -125,6 +125,16 @@ TEST_F(RunOnRanks, GoesOnWithAnotherNumberOfRanks) {
   EXPECT_EQ(files("a")["model.safetensors"], files("alone")["model.safetensors"]);
 }
 
+// Parts of the damaged one may have reached the other ranks.
+TEST_F(RunOnRanks, TakesTheCheckpointBeforeADamagedOne) {
+  run("alone");
+  start("a", 3);
+  damage(folder_ / "a/checkpoints/step-00000008.safetensors");
+  resume("a", 2);
+  EXPECT_THAT(warnings_, HasSubstr("step-00000008.safetensors"));
+  EXPECT_EQ(files("a"), files("alone"));
+}
+
 TEST_F(RunOnRanks, TakesChunksUnlessAskedOtherwise) {
   options_.optimizer.micro_batch = 0;
   start("a", 2);

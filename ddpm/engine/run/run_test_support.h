@@ -105,6 +105,13 @@ class RunTest : public ::testing::Test {
     write_png(folder_ / ("pictures/" + name + ".png"), picture);
   }
 
+  // Flips one bit in the middle of the file's tensors.
+  static void damage(const std::string& file) {
+    std::string contents = read_file(file);
+    contents[contents.size() / 2] ^= 4;
+    write_file_atomic(file, contents);
+  }
+
   Outcome run(const std::string& name, bool resume = false, const RunObserver& observer = {}) {
     return train(options_, {.directory = folder_ / name, .resume = resume}, observer, stop_);
   }
@@ -174,13 +181,6 @@ class Resume : public RunTest {
         options_,
         {.directory = folder_ / "a", .resume = true, .accept_changed_data = accept_changed_data},
         observer, stop_);
-  }
-
-  // Flips one bit in the middle of the file's tensors.
-  static void damage(const std::string& file) {
-    std::string contents = read_file(file);
-    contents[contents.size() / 2] ^= 4;
-    write_file_atomic(file, contents);
   }
 
   // Does a run with other options in folder_/other.
