@@ -111,7 +111,8 @@ TEST(MemoryForTraining, ChunksTakeWhatIsEstimated) {
 // Of the state of the optimizer, each rank has its part.
 TEST(MemoryForTraining, RanksTakeWhatIsEstimated) {
   constexpr int kRanks = 3;
-  const ModelConfig config = default_config(16);
+  ModelConfig config = default_config(16);
+  config.network = UnetConfig{.dim = 32};
   RunMemoryOptions asked{.optimizer = training_of(24), .ranks = {.all = kRanks}};
   asked.optimizer.micro_batch = 4;
   asked.run.sample_every = asked.run.eval_every = 0;
@@ -135,7 +136,7 @@ TEST(MemoryForTraining, RanksTakeWhatIsEstimated) {
   const double estimated =
       kRanks * static_cast<double>(run_memory(config, asked).tensors) - (kRanks - 1) * weights;
   // They do not reach their peaks at the same moment.
-  EXPECT_GT(taken, 0.8 * estimated);
+  EXPECT_GT(taken, 0.65 * estimated);
   EXPECT_LT(taken, 1.02 * estimated);
 }
 

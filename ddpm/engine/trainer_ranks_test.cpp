@@ -138,7 +138,7 @@ TEST(TrainerRanks, MayBeMoreThanTheBatchHasChunks) {
 
 // Some of them have nothing to update.
 TEST(TrainerRanks, MayBeMoreThanTheParameters) {
-  for (const char* optimizer : {"adam", "muon", "soap"}) {
+  for (const char* optimizer : {"adam", "muon"}) {
     TrainOptions options = options_with(optimizer);
     options.network = tutorial::UnetConfig{.dim = 8, .dim_mults = {1}};
     const ModelConfig config = options.model_config(4, 6, 1);
