@@ -163,97 +163,152 @@ void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& a
   require_memory_for_run(config, asked_for, data_bytes, available_to_tensors());
 }
 
-void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& asked_for,
-                            int64_t data_bytes, const AvailableMemory& available) {
-  const OptimizerOptions& options = asked_for.optimizer;
-  const bool of_address_space = available.limit == kAddressSpaceLimit;
-  const auto data =
-      static_cast<double>(data_bytes + (of_address_space ? run_address_space(asked_for)
-                                                         // Their address space is taken already.
-                                                         : asked_for.bytes_to_come));
-  const auto need_of = [&](const ModelConfig& asked, const RunMemoryOptions& run) {
-    return bytes_or_too_much([&] { return run_memory(asked, run).total(); }) + data;
-  };
-  const auto need = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
-    RunMemoryOptions run = asked_for;
-    run.optimizer = changed;
-    return need_of(asked, run);
-  };
-  // The limit of ulimit is that of each process.
-  const auto processes = static_cast<double>(of_address_space ? 1 : asked_for.ranks.on_host);
-  const auto fits = [&](const ModelConfig& asked, const OptimizerOptions& changed) {
-    return processes * need(asked, changed) <= static_cast<double>(available.bytes);
-  };
-  if (fits(config, options)) return;
+namespace {
 
-  OptimizerOptions twice = options;
-  twice.recompute = true;
-  const auto in_parts = [](OptimizerOptions changed) {
-    changed.micro_batch = std::min(changed.batch, OptimizerOptions::kChunk);
-    return changed;
-  };
-  const auto with_batch = [](OptimizerOptions changed, int64_t batch) {
-    changed.batch = batch;
-    return changed;
-  };
+OptimizerOptions in_parts(OptimizerOptions options) {
+  options.micro_batch = std::min(options.batch, OptimizerOptions::kChunk);
+  return options;
+}
+
+OptimizerOptions with_batch(OptimizerOptions options, int64_t batch) {
+  options.batch = batch;
+  return options;
+}
+
+OptimizerOptions with_recompute(OptimizerOptions options) {
+  options.recompute = true;
+  return options;
+}
+
+// A run, the memory that there is, and what would fit instead.
+class RunCheck {
+ public:
+  RunCheck(const ModelConfig& config, const RunMemoryOptions& run, int64_t data_bytes,
+           const AvailableMemory& available)
+      : config_(config),
+        run_(run),
+        data_bytes_(data_bytes),
+        available_(available),
+        of_address_space_(available.limit == kAddressSpaceLimit),
+        others_(static_cast<double>(data_bytes + (of_address_space_
+                                                      ? run_address_space(run)
+                                                      // Their address space is taken already.
+                                                      : run.bytes_to_come))) {}
+
+  bool fits() const { return fits(run_.optimizer); }
+  [[noreturn]] void refuse() const;
+
+ private:
+  double need(const ModelConfig& config, const RunMemoryOptions& run) const {
+    return bytes_or_too_much([&] { return run_memory(config, run).total(); }) + others_;
+  }
+  double need(const OptimizerOptions& options) const { return need(config_, with(options)); }
+  bool fits(const ModelConfig& config, const RunMemoryOptions& run) const {
+    return processes(run) * need(config, run) <= room();
+  }
+  bool fits(const OptimizerOptions& options) const { return fits(config_, with(options)); }
+
+  RunMemoryOptions with(const OptimizerOptions& options) const {
+    RunMemoryOptions run = run_;
+    run.optimizer = options;
+    return run;
+  }
+  // Those that share the memory. The limit of ulimit is that of each process.
+  double processes(const RunMemoryOptions& run) const {
+    return static_cast<double>(of_address_space_ ? 1 : run.ranks.on_host);
+  }
+  double room() const { return static_cast<double>(available_.bytes); }
+
+  int64_t largest_batch(const OptimizerOptions& options) const;
+  int64_t most_ranks() const;
+  std::vector<std::string> ways() const;
+  std::string advice() const;
+
+  const ModelConfig& config_;
+  const RunMemoryOptions& run_;
+  const int64_t data_bytes_;
+  const AvailableMemory& available_;
+  const bool of_address_space_;
+  // What is not of run_memory().
+  const double others_;
+};
+
+int64_t RunCheck::largest_batch(const OptimizerOptions& options) const {
+  return largest(options.batch, [&](int64_t batch) { return fits(with_batch(options, batch)); });
+}
+
+// On this machine. 0 if all would fit, or not even one.
+int64_t RunCheck::most_ranks() const {
+  if (processes(run_) == 1) return 0;
+  return largest(run_.ranks.on_host - 1, [&](int64_t on_host) {
+    RunMemoryOptions run = run_;
+    run.ranks = {.all = run_.ranks.all - run_.ranks.on_host + on_host, .on_host = on_host};
+    return fits(config_, run);
+  });
+}
+
+std::vector<std::string> RunCheck::ways() const {
+  const OptimizerOptions& options = run_.optimizer;
+  const OptimizerOptions twice = with_recompute(options);
   std::vector<std::string> ways;
   // The same training in less memory comes first.
   const int64_t least_part = OptimizerOptions::kChunk;
   const bool parted = options.batch <= least_part ||
                       (options.micro_batch > 0 && options.micro_batch <= least_part) ||
                       // Computed at once, a batch has other bits than in parts.
-                      (asked_for.resumed && options.micro_batch == 0);
-  if (!parted && fits(config, in_parts(options))) {
-    ways.push_back(fmt::format("--micro-batch {}", OptimizerOptions::kChunk));
-  }
-  if (!options.recompute && fits(config, twice)) ways.push_back("--recompute");
-  if (!parted && ways.empty() && fits(config, in_parts(twice))) {
-    ways.push_back(fmt::format("--micro-batch {} with --recompute", OptimizerOptions::kChunk));
-  }
-  const auto most = [&](const OptimizerOptions& way) {
-    return largest(options.batch,
-                   [&](int64_t batch) { return fits(config, with_batch(way, batch)); });
-  };
-  if (!asked_for.resumed) {
-    const int64_t plain = most(options), less = options.recompute ? plain : most(twice);
+                      (run_.resumed && options.micro_batch == 0);
+  if (!parted && fits(in_parts(options)))
+    ways.push_back(fmt::format("--micro-batch {}", least_part));
+  if (!options.recompute && fits(twice)) ways.emplace_back("--recompute");
+  if (!parted && ways.empty() && fits(in_parts(twice)))
+    ways.push_back(fmt::format("--micro-batch {} with --recompute", least_part));
+  if (!run_.resumed) {
+    const int64_t plain = largest_batch(options),
+                  less = options.recompute ? plain : largest_batch(twice);
     if (plain > 0) ways.push_back(fmt::format("--batch {}", plain));
     if (less > plain && less < options.batch)
       ways.push_back(fmt::format("--recompute with --batch {}", less));
   }
-  const int64_t fewer = largest(asked_for.ranks.on_host - 1, [&](int64_t on_host) {
-    RunMemoryOptions run = asked_for;
-    run.ranks = {.all = run.ranks.all - run.ranks.on_host + on_host, .on_host = on_host};
-    return processes > 1 && static_cast<double>(on_host) * need_of(config, run) <=
-                                static_cast<double>(available.bytes);
-  });
-  if (fewer > 0)
-    ways.push_back(fmt::format("{} rank{} on this machine", fewer, fewer == 1 ? "" : "s"));
-  std::string advice;
-  for (const std::string& way : ways) advice += (advice.empty() ? "" : ", or ") + way;
-  advice += " would fit";
-  const OptimizerOptions least = asked_for.resumed ? options : with_batch(options, 1);
+  if (const int64_t ranks = most_ranks(); ranks > 0)
+    ways.push_back(fmt::format("{} rank{} on this machine", ranks, ranks == 1 ? "" : "s"));
+  return ways;
+}
+
+std::string RunCheck::advice() const {
+  std::string text;
+  for (const std::string& way : ways()) text += (text.empty() ? "" : ", or ") + way;
+  if (!text.empty()) return text + " would fit";
+  const OptimizerOptions least = run_.resumed ? run_.optimizer : with_batch(run_.optimizer, 1);
   // A smaller network would not help where threads and libraries take what there is.
-  if (ways.empty() && of_address_space &&
-      need(config, least) - data < static_cast<double>(available.bytes)) {
+  if (of_address_space_ && need(least) - others_ < room()) {
     const auto process = static_cast<double>(process_memory().address_space);
-    advice = fmt::format("ulimit -v {:.0f}{} would do", (process + need(config, least)) / 1024,
-                         asked_for.resumed ? "" : " with --batch 1");
-  } else if (ways.empty() && asked_for.resumed) {
-    advice = "a run keeps its batch and its network, so it needs a machine with more memory";
-  } else if (ways.empty()) {
-    advice = smaller_size(
-        config, [&](const ModelConfig& smaller) { return fits(smaller, with_batch(options, 1)); });
+    return fmt::format("ulimit -v {:.0f}{} would do", (process + need(least)) / 1024,
+                       run_.resumed ? "" : " with --batch 1");
   }
-  const std::string pictures =
-      data_bytes > 0 ? fmt::format(" (with {} of pictures)", memory_text(data_bytes)) : "";
-  refuse("train",
-         fmt::format(
-             "training on {}x{} pictures at --batch {}{}{}{}{}", config.height, config.width,
-             options.batch,
-             options.micro_batch > 0 ? fmt::format(" --micro-batch {}", options.micro_batch) : "",
-             options.recompute ? " --recompute" : "", pictures,
-             processes > 1 ? fmt::format(" with {:.0f} ranks on this machine", processes) : ""),
-         processes * need(config, options), available, advice);
+  if (run_.resumed)
+    return "a run keeps its batch and its network, so it needs a machine with more memory";
+  return smaller_size(config_,
+                      [&](const ModelConfig& smaller) { return fits(smaller, with(least)); });
+}
+
+void RunCheck::refuse() const {
+  const OptimizerOptions& options = run_.optimizer;
+  std::string what = fmt::format("training on {}x{} pictures at --batch {}", config_.height,
+                                 config_.width, options.batch);
+  if (options.micro_batch > 0) what += fmt::format(" --micro-batch {}", options.micro_batch);
+  if (options.recompute) what += " --recompute";
+  if (data_bytes_ > 0) what += fmt::format(" (with {} of pictures)", memory_text(data_bytes_));
+  if (processes(run_) > 1)
+    what += fmt::format(" with {:.0f} ranks on this machine", processes(run_));
+  ddpm::refuse("train", what, processes(run_) * need(options), available_, advice());
+}
+
+}  // namespace
+
+void require_memory_for_run(const ModelConfig& config, const RunMemoryOptions& asked_for,
+                            int64_t data_bytes, const AvailableMemory& available) {
+  const RunCheck check(config, asked_for, data_bytes, available);
+  if (!check.fits()) check.refuse();
 }
 
 void require_memory_for_sampling(const ModelConfig& config, const SamplingMemory& sampling) {
