@@ -65,10 +65,6 @@ class CutCommunicator : public Communicator {
   int rank() const override { return whole_.rank(); }
   int size() const override { return whole_.size(); }
   PendingComm broadcast(std::span<std::byte>, int) override { return nullptr; }
-  PendingComm gather(std::span<const std::byte>, std::span<std::byte>, std::span<const size_t>,
-                     int) override {
-    return nullptr;
-  }
   PendingComm all_gather(std::span<const std::byte>, std::span<std::byte>,
                          std::span<const size_t>) override {
     return nullptr;
@@ -77,7 +73,6 @@ class CutCommunicator : public Communicator {
                          std::span<const size_t>) override {
     return nullptr;
   }
-  PendingComm sum(std::span<const float>, std::span<float>, int) override { return nullptr; }
   PendingComm send(std::span<const std::byte> bytes, int to, int tag) override {
     return std::make_unique<CutOperation>(whole_.send(bytes, to, tag), cut_);
   }
