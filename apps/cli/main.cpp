@@ -149,6 +149,8 @@ int guarded_run(int argc, char** argv) noexcept {
     return run(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   } catch (const UsageError& error) {
     return report(error.what(), 2);
+  } catch (const Interrupted& interrupted) {
+    return report(interrupted.what(), kInterrupted);
   } catch (const std::bad_alloc&) {
     return report("[ddpm] out of memory; use a smaller --batch, --size or --dim", 1);
   } catch (const std::exception& error) {
