@@ -265,6 +265,29 @@ TEST(Ranks, OtherVersionIsRefused) {
                                 HasSubstr("1.2.4: rank 1 (host thread);"))));
 }
 
+// A rank whose collective calls fail.
+class NoCollectives : public CutCommunicator {
+ public:
+  using CutCommunicator::CutCommunicator;
+  std::unique_ptr<Communicator> duplicate() override { throw Error("[test] no memory"); }
+};
+
+TEST(Ranks, AnErrorWhileTheyOpenIsReported) {
+  Reports reports(2);
+  auto group = thread_group(2);
+  const std::atomic<bool> cut = false;
+  std::vector<std::jthread> threads;
+  for (auto& world : group) {
+    threads.emplace_back([&] {
+      const int rank = world->rank();
+      auto failing = std::make_unique<NoCollectives>(*world, cut);
+      EXPECT_THROW(Ranks(options_of(reports, rank), std::move(failing), {}), Error);
+    });
+  }
+  threads.clear();
+  EXPECT_THAT(reports.all(), ElementsAre("[test] no memory"));
+}
+
 TEST(Ranks, AloneWithoutALauncher) {
   Ranks ranks({.report = [](const std::string&) {},
                .environment = [](const char*) -> const char* { return nullptr; },
