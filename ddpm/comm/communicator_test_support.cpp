@@ -114,8 +114,7 @@ void check_messages(Communicator& communicator, size_t bytes) {
 }  // namespace
 
 void check_operations(Communicator& communicator, size_t bytes) {
-  for (int root = 0; root < communicator.size(); ++root)
-    check_broadcast(communicator, bytes, root);
+  for (int root = 0; root < communicator.size(); ++root) check_broadcast(communicator, bytes, root);
   check_all_gather(communicator, bytes);
   check_all_to_all(communicator, bytes);
   check_messages(communicator, bytes);

@@ -93,7 +93,8 @@ void agree(Communicator* ranks, const std::function<void()>& work) {
     if (error && text == texts[rank]) std::rethrow_exception(error);
     throw_again(*first, texts[rank]);
   }
-  throw_again(*first, fmt::format("rank {} (host {}): {}", rank, ranks->hosts()[rank], texts[rank]));
+  throw_again(*first,
+              fmt::format("rank {} (host {}): {}", rank, ranks->hosts()[rank], texts[rank]));
 }
 
 }  // namespace ddpm

@@ -34,7 +34,9 @@ std::vector<std::string> outcomes(const std::function<void(int rank)>& work) {
   return all;
 }
 
-TEST(Agree, NothingIsThrownIfNoRankFails) { EXPECT_THAT(outcomes([](int) {}), Each("done")); }
+TEST(Agree, NothingIsThrownIfNoRankFails) {
+  EXPECT_THAT(outcomes([](int) {}), Each("done"));
+}
 
 TEST(Agree, ThrowsTheKindOfOneRankOnAll) {
   const auto on_rank_1 = [](const std::function<void()>& failure) {
