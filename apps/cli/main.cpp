@@ -126,6 +126,7 @@ int run(std::vector<std::string> arguments) {
   Flags flags(command.name, command.summary, command.examples);
   const Action action = command.declare(flags);
   if (!flags.parse(arguments)) return finished(0);
+  if (!command.uses_ranks) refuse_ranks(command.name);
   int status = action();
   if (command.prints_result) status = finished(status);
   close_job();
@@ -134,6 +135,7 @@ int run(std::vector<std::string> arguments) {
 
 int report(const char* message, int status) noexcept {
   try {
+    leave_error_to_rank_0();
     fail_job(message, status);
     // One line, whatever the message contains.
     say(fmt::format("ddpm: {}\n", printable(message)));
