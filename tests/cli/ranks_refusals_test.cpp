@@ -56,7 +56,9 @@ TEST_F(RanksRefusal, WrongFlagsOfAnotherRankAreSaid) {
       {.launcher = {DDPM_MPIRUN, "--oversubscribe", "--bind-to", "none", "-n", "2", "sh", "-c",
                     "if [ $OMPI_COMM_WORLD_RANK = 1 ]; then exec \"$0\" train "
                     "--nothing; else exec \"$0\" \"$@\"; fi"}});
-  expect_said_once(program.wait(), 2, "there is no flag --nothing");
+  const Outcome outcome = program.wait();
+  EXPECT_EQ(outcome.status, 2) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("ddpm: [train] there is no flag --nothing"));
 }
 
 TEST_F(RanksRefusal, HelpIsSaidOnce) {
