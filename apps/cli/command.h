@@ -10,7 +10,8 @@
 
 namespace ddpm::cli {
 
-// Returns the exit status. Throws ddpm::UsageError (status 2) and ddpm::Error (status 1).
+// Returns the exit status. Throws ddpm::UsageError (status 2), ddpm::Interrupted (status 130)
+// and ddpm::Error (status 1).
 using Action = std::function<int()>;
 
 struct Command {

@@ -12,6 +12,7 @@
 #include "apps/cli/command_words.h"
 #include "apps/cli/flag_values.h"
 #include "apps/cli/help_text.h"
+#include "apps/cli/job.h"
 #include "apps/cli/output.h"
 #include "apps/cli/suggestions.h"
 #include "ddpm/base/error.h"
@@ -372,7 +373,7 @@ bool Flags::parse(const std::vector<std::string>& arguments) {
     if (!impl_->examples.empty()) text += "\nExamples:\n" + impl_->examples;
     // CLI11 separates groups by two empty lines.
     for (size_t at = 0; (at = text.find("\n\n\n", at)) != std::string::npos;) text.erase(at, 1);
-    print(text);
+    if (is_first_rank()) print(text);
     return false;
   } catch (const CLI::ParseError& error) {
     impl_->refuse_parse(error.what());

@@ -2,12 +2,16 @@
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
 
 #include "apps/cli/output.h"
 #include "apps/cli/signals.h"
@@ -67,6 +71,31 @@ RanksOptions ranks_options() {
   return options;
 }
 
+// How many ranks are on the host of this one. Not every launcher tells.
+int ranks_here() {
+  if (const std::optional<int> told = job().launch().local_size) return std::max(1, *told);
+  const std::vector<std::string>& hosts = job().communicator().hosts();
+  return static_cast<int>(std::ranges::count(hosts, hosts[static_cast<size_t>(job().rank())]));
+}
+
+// The cores that a process may run on. 0 if that is unknown.
+int cores_of(pid_t process) {
+  cpu_set_t cores;
+  return sched_getaffinity(process, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 0;
+}
+
+// Open MPI binds each rank of a small job to a single core.
+void warn_if_bound(int ranks) {
+  if (!job().launch().by_open_mpi()) return;
+  // This process runs on a part of what mpirun, which started it, may use.
+  const int all = cores_of(getppid()), own = cores_of(0);
+  if (own == 0 || 2 * own > all / ranks) return;
+  say(
+      fmt::format("warning: mpirun has bound each rank to {} of the {} cores here; mpirun "
+                  "--bind-to none lets the ranks use all of them\n",
+                  own, all));
+}
+
 }  // namespace
 
 void take_signals_of_job() {
@@ -110,9 +139,30 @@ void set_save_note(const std::string& note) {
   set_end_note(note);
 }
 
+bool is_first_rank() {
+  try {
+    return own_number() == 0;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+void leave_error_to_rank_0() {
+  // mpirun ends this process about two seconds after rank 0 has failed.
+  if (!opened() && !is_first_rank()) std::this_thread::sleep_for(std::chrono::seconds(4));
+}
+
+void refuse_ranks(const char* command) {
+  if (const int ranks = read_launch(environment).size; ranks > 1)
+    fail_usage(command, fmt::format("{} runs as one process, but the launcher started {}; run it "
+                                    "without mpirun or srun, or with -n 1",
+                                    command, ranks));
+}
+
 void set_threads(int64_t threads) {
+  const int here = ranks_here();
+  if (job().rank() == 0) warn_if_bound(here);
   if (threads > 0) return set_num_threads(static_cast<int>(threads));
-  const int here = job().launch().local_size.value_or(1);
   if (here == 1 || std::getenv("OMP_NUM_THREADS") != nullptr) return;
   const auto share = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) / here;
   // Some launchers bind each process to cores of its own.

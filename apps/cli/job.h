@@ -22,6 +22,15 @@ void close_job();
 // return then.
 void fail_job(std::string_view error, int status);
 
+// False for rank 1, 2, ... of a job. Does not open it.
+bool is_first_rank();
+// For an error before the job was opened, which usually all ranks find. Gives rank 0 time to report
+// it, so that its launcher ends this process, if it is another rank. If rank 0 has not failed, it
+// returns.
+void leave_error_to_rank_0();
+// Throws UsageError if a launcher started several ranks, for a command that knows none.
+void refuse_ranks(const char* command);
+
 // Tells `ddpm launch`, if it started this process.
 void tell_launch(Mark::Kind kind, const std::string& text);
 

@@ -126,6 +126,7 @@ int run(std::vector<std::string> arguments) {
   Flags flags(command.name, command.summary, command.examples);
   const Action action = command.declare(flags);
   if (!flags.parse(arguments)) return finished(0);
+  if (!command.uses_ranks) refuse_ranks(command.name);
   int status = action();
   if (command.prints_result) status = finished(status);
   close_job();
@@ -134,6 +135,7 @@ int run(std::vector<std::string> arguments) {
 
 int report(const char* message, int status) noexcept {
   try {
+    leave_error_to_rank_0();
     fail_job(message, status);
     // One line, whatever the message contains.
     say(fmt::format("ddpm: {}\n", printable(message)));
@@ -149,6 +151,8 @@ int guarded_run(int argc, char** argv) noexcept {
     return run(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   } catch (const UsageError& error) {
     return report(error.what(), 2);
+  } catch (const Interrupted& interrupted) {
+    return report(interrupted.what(), kInterrupted);
   } catch (const std::bad_alloc&) {
     return report("[ddpm] out of memory; use a smaller --batch, --size or --dim", 1);
   } catch (const std::exception& error) {

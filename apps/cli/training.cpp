@@ -252,11 +252,9 @@ int Training::run() {
     planned = run->snapshot().wanted_steps;
     elapsed = run->elapsed().value_or(0);
     next = sample_command(directory, run->config());
-  } catch (const Interrupted& interrupted) {
+  } catch (const Interrupted&) {
     loading_.finish();
-    fail_job(interrupted.what(), kInterrupted);
-    say(fmt::format("ddpm: {}\n", interrupted.what()));
-    return kInterrupted;
+    throw;
   } catch (const Error& error) {
     // What another rank reports is about its system as well.
     const bool of_system = dynamic_cast<const SystemError*>(&error) != nullptr || !job().alone();

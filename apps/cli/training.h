@@ -4,7 +4,6 @@
 #include <chrono>
 #include <string>
 
-#include "ddpm/base/error.h"
 #include "ddpm/engine/run/run.h"
 
 namespace ddpm::cli {
@@ -22,12 +21,6 @@ struct RunRequest {
   bool accept_changed_data = false;
   // When the program began with it.
   std::chrono::steady_clock::time_point begin;
-};
-
-// Thrown if the user stops the program before there is anything to save.
-class Interrupted : public Error {
- public:
-  using Error::Error;
 };
 
 void warn_of_idle_label_dropout();

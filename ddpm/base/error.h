@@ -1,4 +1,4 @@
-// Everything in ddpm fails by throwing Error or one of its two kinds below. Nothing inside ddpm/
+// Everything in ddpm fails by throwing Error or one of its kinds below. Nothing inside ddpm/
 // exits, aborts or prints, except that comm ends a job of several processes when one of them is
 // lost.
 #pragma once
@@ -32,6 +32,12 @@ class SystemError : public Error {
 
  private:
   int code_;
+};
+
+// The user asked to stop before there was anything to save. Programs end with status 130.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
 };
 
 // True for an errno that is about a device or a limit of the process, not about the file itself.

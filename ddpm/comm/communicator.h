@@ -36,19 +36,13 @@ class Communicator {
 
   // Gives the bytes of `root` to all ranks.
   virtual PendingComm broadcast(std::span<std::byte> bytes, int root) = 0;
-  // `root` receives the bytes of all ranks one after another, sizes[r] of rank r. Only `root` needs
-  // `received` and `sizes`.
-  virtual PendingComm gather(std::span<const std::byte> sent, std::span<std::byte> received,
-                             std::span<const size_t> sizes, int root) = 0;
-  // As gather(), to all ranks.
+  // All ranks receive the bytes of all ranks one after another, sizes[r] of rank r.
   virtual PendingComm all_gather(std::span<const std::byte> sent, std::span<std::byte> received,
                                  std::span<const size_t> sizes) = 0;
   // sent_sizes[r] bytes go to rank r, received_sizes[r] come from it.
   virtual PendingComm all_to_all(std::span<const std::byte> sent,
                                  std::span<const size_t> sent_sizes, std::span<std::byte> received,
                                  std::span<const size_t> received_sizes) = 0;
-  // `root` receives the sums over all ranks, added in any order. All ranks give as many values.
-  virtual PendingComm sum(std::span<const float> sent, std::span<float> received, int root) = 0;
   // Between two ranks. What one rank sends another with one tag arrives in order. 0 <= tag < 1000.
   virtual PendingComm send(std::span<const std::byte> bytes, int to, int tag) = 0;
   virtual PendingComm receive(std::span<std::byte> bytes, int from, int tag) = 0;

@@ -72,8 +72,8 @@ void refuse_srun_alone(const Environment& environment) {
 
 Launch read_launch(const Environment& environment) {
   static constexpr Variables kLaunchers[] = {
-      {"mpirun of Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
-       "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"},
+      {kOpenMpi, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
+       "OMPI_COMM_WORLD_LOCAL_SIZE"},
       {"srun with PMIx", "PMIX_RANK", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", nullptr},
       {"srun with PMIx", "PMIX_RANK", "SLURM_NTASKS", "SLURM_LOCALID", nullptr},
       {"a launcher with PMI, such as mpirun of MPICH", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID",

@@ -10,6 +10,8 @@ namespace ddpm {
 // The value of a variable of the environment, or null: std::getenv.
 using Environment = std::function<const char*(const char* name)>;
 
+inline constexpr const char* kOpenMpi = "mpirun of Open MPI";
+
 struct Launch {
   // Who started it, such as "mpirun of Open MPI". Empty if nobody did: then this process is alone.
   std::string launcher;
@@ -19,6 +21,7 @@ struct Launch {
   std::optional<int> local_rank, local_size;
 
   bool launched() const { return !launcher.empty(); }
+  bool by_open_mpi() const { return launcher == kOpenMpi; }
 };
 
 // Understands mpirun of Open MPI, MPICH and Intel MPI, and srun with one of them. Throws UsageError

@@ -18,9 +18,12 @@ std::string broadcast_text(Communicator& ranks, std::string text, int root = 0);
 // The texts of all ranks, on all ranks.
 std::vector<std::string> gather_texts(Communicator& ranks, const std::string& text);
 
-// Runs the work of this rank. If that of a rank throws Error, this throws on all ranks: there the
-// same exception, elsewhere an Error with the rank, its host and the text. Null: this process is
-// alone.
+// Whether `mine` is true on any rank.
+bool any_of(Communicator& ranks, bool mine);
+
+// Runs the work of this rank. If that of a rank throws Error, this throws the same kind with the
+// same text on all ranks: that of the first rank that failed, with its number and host unless all
+// have failed in the same way. Null: this process is alone.
 void agree(Communicator* ranks, const std::function<void()>& work);
 
 template <class T>

@@ -9,7 +9,7 @@
 namespace ddpm {
 
 // Raised when this file or communicator.h changes in a way that old plugins do not know.
-inline constexpr int kMpiPluginInterface = 1;
+inline constexpr int kMpiPluginInterface = 2;
 
 struct MpiPlugin {
   // The program checks these first. Both must be its own.

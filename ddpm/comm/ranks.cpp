@@ -74,9 +74,14 @@ void Ranks::join(const RanksOptions& options) {
   watch_ = std::make_unique<Watch>(*world_, WatchOptions{.lost_after = options.lost_after,
                                                          .report = options.report,
                                                          .lost = options.lost});
-  communicator_ = world_->duplicate();
-  watch_->set_hosts(communicator_->hosts());
-  compare_versions(options.version);
+  try {
+    communicator_ = world_->duplicate();
+    watch_->set_hosts(communicator_->hosts());
+    compare_versions(options.version);
+  } catch (const Error& error) {
+    // The constructor's caller has no object to call fail() of.
+    fail(error.what(), 1);
+  }
 }
 
 void Ranks::compare_versions(const std::string& version) {
@@ -128,7 +133,7 @@ void Ranks::fail(std::string_view text, int status) {
   std::fflush(nullptr);
   if (watch_) watch_->fail(text, status);
   report_(std::string(text));
-  communicator_->abort(status);
+  (communicator_ ? *communicator_ : *world_).abort(status);
   std::abort();  // Not reached. The compiler does not see that a virtual function never returns.
 }
 

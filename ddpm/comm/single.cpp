@@ -32,12 +32,6 @@ class SingleCommunicator : public Communicator {
     return done();
   }
 
-  PendingComm gather(std::span<const std::byte> sent, std::span<std::byte> received,
-                     std::span<const size_t> sizes, int root) override {
-    check_rank("gather", root, 1);
-    return to_itself("gather", sent, received, sizes);
-  }
-
   PendingComm all_gather(std::span<const std::byte> sent, std::span<std::byte> received,
                          std::span<const size_t> sizes) override {
     return to_itself("all_gather", sent, received, sizes);
@@ -48,13 +42,6 @@ class SingleCommunicator : public Communicator {
                          std::span<const size_t> received_sizes) override {
     offsets("all_to_all", sent_sizes, 1, sent.size());
     return to_itself("all_to_all", sent, received, received_sizes);
-  }
-
-  PendingComm sum(std::span<const float> sent, std::span<float> received, int root) override {
-    check_rank("sum", root, 1);
-    check_bytes("sum", 0, sent.size_bytes(), 0, received.size_bytes());
-    copy(std::as_bytes(sent), std::as_writable_bytes(received));
-    return done();
   }
 
   PendingComm send(std::span<const std::byte>, int to, int) override { fail_message("send", to); }

@@ -11,8 +11,7 @@ namespace ddpm {
 namespace {
 
 const char* name_of(Call call) {
-  static constexpr const char* kNames[] = {"broadcast",  "gather", "all_gather",
-                                           "all_to_all", "sum",    "duplicate"};
+  static constexpr const char* kNames[] = {"broadcast", "all_gather", "all_to_all", "duplicate"};
   return kNames[static_cast<int>(call)];
 }
 
@@ -26,24 +25,6 @@ void check_same(const std::vector<Part>& parts) {
     if (parts[r].root != parts[0].root)
       fail("ranks", fmt::format("{}: rank 0 names {} as root, but rank {} names {}",
                                 name_of(parts[0].call), parts[0].root, r, parts[r].root));
-  }
-}
-
-void add_floats(const std::vector<Part>& parts) {
-  const size_t root = static_cast<size_t>(parts[0].root);
-  for (size_t r = 0; r < parts.size(); ++r) {
-    check_bytes("sum", static_cast<int>(r), parts[r].sent.size(), parts[0].root,
-                parts[root].received.size());
-  }
-  const size_t count = parts[root].received.size() / sizeof(float);
-  const auto floats = [](std::span<const std::byte> bytes) {
-    return reinterpret_cast<const float*>(bytes.data());
-  };
-  auto* sums = reinterpret_cast<float*>(parts[root].received.data());
-  for (size_t i = 0; i < count; ++i) {
-    float sum = floats(parts[0].sent)[i];
-    for (size_t r = 1; r < parts.size(); ++r) sum += floats(parts[r].sent)[i];
-    sums[i] = sum;
   }
 }
 
@@ -78,17 +59,11 @@ void complete(const std::vector<Part>& parts) {
     case Call::kBroadcast:
       for (size_t to = 0; to < parts.size(); ++to) move_part(parts, root, to);
       break;
-    case Call::kGather:
-      for (size_t from = 0; from < parts.size(); ++from) move_part(parts, from, root);
-      break;
     case Call::kAllGather:
     case Call::kAllToAll:
       for (size_t from = 0; from < parts.size(); ++from) {
         for (size_t to = 0; to < parts.size(); ++to) move_part(parts, from, to);
       }
-      break;
-    case Call::kSum:
-      add_floats(parts);
       break;
     case Call::kDuplicate:
       break;

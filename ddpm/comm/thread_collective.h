@@ -8,7 +8,7 @@
 
 namespace ddpm {
 
-enum class Call { kBroadcast, kGather, kAllGather, kAllToAll, kSum, kDuplicate };
+enum class Call { kBroadcast, kAllGather, kAllToAll, kDuplicate };
 
 // What one rank gives to a collective call.
 struct Part {

@@ -183,17 +183,6 @@ class ThreadCommunicator : public Communicator {
     return arrive({.call = Call::kBroadcast, .root = root, .sent = bytes, .received = bytes});
   }
 
-  PendingComm gather(std::span<const std::byte> sent, std::span<std::byte> received,
-                     std::span<const size_t> sizes, int root) override {
-    check_rank("gather", root, size());
-    if (rank_ == root) offsets("gather", sizes, size(), received.size());
-    return arrive({.call = Call::kGather,
-                   .root = root,
-                   .sent = sent,
-                   .received = received,
-                   .received_sizes = as_vector(sizes)});
-  }
-
   PendingComm all_gather(std::span<const std::byte> sent, std::span<std::byte> received,
                          std::span<const size_t> sizes) override {
     offsets("all_gather", sizes, size(), received.size());
@@ -213,14 +202,6 @@ class ThreadCommunicator : public Communicator {
                    .received = received,
                    .sent_sizes = as_vector(sent_sizes),
                    .received_sizes = as_vector(received_sizes)});
-  }
-
-  PendingComm sum(std::span<const float> sent, std::span<float> received, int root) override {
-    check_rank("sum", root, size());
-    return arrive({.call = Call::kSum,
-                   .root = root,
-                   .sent = std::as_bytes(sent),
-                   .received = std::as_writable_bytes(received)});
   }
 
   PendingComm send(std::span<const std::byte> bytes, int to, int tag) override {

@@ -181,7 +181,7 @@ bool Watch::all_left() {
 void Watch::look_for_losses() {
   const auto silence = [&](const Neighbour& neighbour) {
     if (neighbour.has_left) return Clock::duration{};
-    return neighbour.heard_of ? time_ - neighbour.heard : (time_ - neighbour.heard) / 2;
+    return neighbour.heard_of ? time_ - neighbour.heard : (time_ - neighbour.heard) * 2 / 3;
   };
   if (std::ranges::none_of(neighbours_, [&](const Neighbour& neighbour) {
         return silence(neighbour) > options_.lost_after;
@@ -205,12 +205,12 @@ void Watch::look_for_losses() {
   if (lost > kMostNames) names += fmt::format(" and {} more", lost - kMostNames);
   const double seconds = std::chrono::duration<double>(options_.lost_after).count();
   std::string text = fmt::format("{} {} not answered for {:g} s: the job ends", names,
-                                 lost == 1 ? "has" : "have", heard_of ? seconds : 2 * seconds);
+                                 lost == 1 ? "has" : "have", heard_of ? seconds : 1.5 * seconds);
   if (!heard_of)
     text = fmt::format(
         "{} {} never answered in the first {:g} s; does a firewall keep the hosts "
         "from opening TCP connections to each other? The job ends",
-        names, lost == 1 ? "has" : "have", 2 * seconds);
+        names, lost == 1 ? "has" : "have", 1.5 * seconds);
   if (!loss_note_.empty()) text += "; " + loss_note_;
   news_ = WatchMessage(WatchMessage::kLost, communicator_.rank(), 1, text);
 }

@@ -18,7 +18,7 @@ namespace ddpm {
 
 struct WatchOptions {
   // A rank that nothing has come from for so long is lost: it was killed or stopped, or its link is
-  // cut. Until it was heard of for the first time, it may take twice as long.
+  // cut. Until it was heard of for the first time, it may take half as long again.
   std::chrono::milliseconds lost_after = std::chrono::seconds(15);
   // Receives the line that says why the job ends. The thread of the watch calls it.
   std::function<void(const std::string& line)> report;

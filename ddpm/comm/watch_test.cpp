@@ -65,10 +65,6 @@ class CutCommunicator : public Communicator {
   int rank() const override { return whole_.rank(); }
   int size() const override { return whole_.size(); }
   PendingComm broadcast(std::span<std::byte>, int) override { return nullptr; }
-  PendingComm gather(std::span<const std::byte>, std::span<std::byte>, std::span<const size_t>,
-                     int) override {
-    return nullptr;
-  }
   PendingComm all_gather(std::span<const std::byte>, std::span<std::byte>,
                          std::span<const size_t>) override {
     return nullptr;
@@ -77,7 +73,6 @@ class CutCommunicator : public Communicator {
                          std::span<const size_t>) override {
     return nullptr;
   }
-  PendingComm sum(std::span<const float>, std::span<float>, int) override { return nullptr; }
   PendingComm send(std::span<const std::byte> bytes, int to, int tag) override {
     return std::make_unique<CutOperation>(whole_.send(bytes, to, tag), cut_);
   }
@@ -198,7 +193,7 @@ TEST(Watch, NamesARankThatNeverAnswers) {
   }
   threads.clear();
   EXPECT_THAT(reports.all(), AllOf(testing::SizeIs(2),
-                                   Each(HasSubstr("rank 1 has never answered in the first 1.8 s; "
+                                   Each(HasSubstr("rank 1 has never answered in the first 1.35 s; "
                                                   "does a firewall"))));
 }
 
@@ -268,6 +263,29 @@ TEST(Ranks, OtherVersionIsRefused) {
   EXPECT_THAT(reports.all(),
               ElementsAre(AllOf(HasSubstr("1.2.3: rank 0 (host thread), rank 2 (host thread);"),
                                 HasSubstr("1.2.4: rank 1 (host thread);"))));
+}
+
+// A rank whose collective calls fail.
+class NoCollectives : public CutCommunicator {
+ public:
+  using CutCommunicator::CutCommunicator;
+  std::unique_ptr<Communicator> duplicate() override { throw Error("[test] no memory"); }
+};
+
+TEST(Ranks, AnErrorWhileTheyOpenIsReported) {
+  Reports reports(2);
+  auto group = thread_group(2);
+  const std::atomic<bool> cut = false;
+  std::vector<std::jthread> threads;
+  for (auto& world : group) {
+    threads.emplace_back([&] {
+      const int rank = world->rank();
+      auto failing = std::make_unique<NoCollectives>(*world, cut);
+      EXPECT_THROW(Ranks(options_of(reports, rank), std::move(failing), {}), Error);
+    });
+  }
+  threads.clear();
+  EXPECT_THAT(reports.all(), ElementsAre("[test] no memory"));
 }
 
 TEST(Ranks, AloneWithoutALauncher) {

@@ -1,7 +1,7 @@
 #include "ddpm/data/shared_decoding.h"
 
+#include <algorithm>
 #include <cstring>
-#include <exception>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -96,35 +96,33 @@ void share_index(Communicator& ranks, std::vector<IndexedPicture>& pictures) {
   }
 }
 
+size_t share_round_bytes(int ranks) {
+  constexpr size_t kAll = size_t{1} << 24, kFewest = size_t{1} << 16;
+  return std::max(kAll / static_cast<size_t>(ranks), kFewest);
+}
+
 void share_pictures(Communicator& ranks, int64_t count,
                     const std::function<Tensor(int64_t i)>& decoded,
                     const std::function<void(int64_t i, const Tensor& picture)>& put) {
-  constexpr size_t kRoundBytes = size_t{1} << 24;
-  std::exception_ptr failure;
+  const size_t round_bytes = share_round_bytes(ranks.size());
   int64_t i = ranks.rank();
   // A rank with no more pictures takes part until all have given theirs.
   for (bool more = true; more;) {
     Packer mine;
-    for (; i < count && mine.bytes().size() < kRoundBytes; i += ranks.size())
+    for (; i < count && mine.bytes().size() < round_bytes; i += ranks.size())
       if (const Tensor picture = decoded(i); picture.defined()) pack(mine, i, picture);
     const std::vector<char> all = gather_bytes(ranks, mine.bytes());
-    for (Unpacker next(all); !next.done();) {
-      const auto number = next.take<int64_t>(), height = next.take<int64_t>(),
-                 width = next.take<int64_t>(), channels = next.take<int64_t>();
-      Tensor picture({height, width, channels}, DType::kUInt8);
-      next.take(picture.u8(), static_cast<size_t>(picture.bytes()));
-      if (decodes(&ranks, number) || failure) continue;
-      try {
-        put(number, picture);
-      } catch (...) {
-        failure = std::current_exception();
+    agree(&ranks, [&] {
+      for (Unpacker next(all); !next.done();) {
+        const auto number = next.take<int64_t>(), height = next.take<int64_t>(),
+                   width = next.take<int64_t>(), channels = next.take<int64_t>();
+        Tensor picture({height, width, channels}, DType::kUInt8);
+        next.take(picture.u8(), static_cast<size_t>(picture.bytes()));
+        if (!decodes(&ranks, number)) put(number, picture);
       }
-    }
-    more = false;
-    for (const int32_t has_more : gather_each<int32_t>(ranks, i < count ? 1 : 0))
-      more = more || has_more != 0;
+    });
+    more = any_of(ranks, i < count);
   }
-  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace ddpm

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -39,33 +40,46 @@ class Decoding {
     ++done_;
   }
 
-  void run() {
-    if (done_ == list_.count) return;
+  // Decodes pictures of this rank. Returns whether some are left: one of several ranks stops after
+  // half a second, to hear whether another one has failed or was interrupted.
+  bool run() {
+    using Clock = std::chrono::steady_clock;
+    if (done_ == list_.count) return false;
+    if (ranks_ != nullptr) tell_progress();
+    const auto end = ranks_ == nullptr ? Clock::time_point::max()
+                                       : Clock::now() + std::chrono::milliseconds(500);
     parallel_for(num_threads(), 1, [&](int64_t, int64_t) {
       try {
         // Files differ much in size, so each thread takes the next picture when it has finished
         // one.
-        for (int64_t i; !stopped_ && (i = next_++) < list_.count;)
+        for (int64_t i; !stopped_ && Clock::now() < end && (i = next_++) < list_.count;)
           if (!is_known_[static_cast<size_t>(i)] && decodes(ranks_, i)) one(i);
       } catch (...) {
         stopped_ = true;
         throw;
       }
     });
+    return next_ < list_.count;
   }
 
-  // Gets what the other ranks have decoded.
+  // Gets what the other ranks have decoded. Throws as agree() does.
   void share() {
     if (ranks_ == nullptr) return;
     share_index(*ranks_, pictures_);
     if (store_) {
       share_pictures(
           *ranks_, list_.count, [this](int64_t i) { return store_->image(i); },
-          [this](int64_t i, const Tensor& picture) { store_->put(i, picture); });
+          [this](int64_t i, const Tensor& picture) {
+            tell_progress();
+            store_->put(i, picture);
+          });
     } else if (!uncut_.empty()) {
       share_pictures(
           *ranks_, list_.count, [this](int64_t i) { return uncut_[static_cast<size_t>(i)]; },
-          [this](int64_t i, const Tensor& picture) { keep_uncut(i, picture); });
+          [this](int64_t i, const Tensor& picture) {
+            tell_progress();
+            keep_uncut(i, picture);
+          });
     }
   }
 
@@ -104,9 +118,14 @@ class Decoding {
               .reason = std::move(reason)};
     if (!sound && !system_failed && list_.file_of) result.file = list_.file_of(i);
     ++done_;
+    if (!stopped_) tell_progress();
+  }
+
+  // For the holder of the lock, or while there is one thread.
+  void tell_progress() const {
     // The other ranks are about as far.
     const int64_t ranks = ranks_ == nullptr ? 1 : ranks_->size();
-    if (progress_ && !stopped_) progress_(std::min(done_ * ranks, list_.count), list_.count);
+    if (progress_) progress_(std::min(done_ * ranks, list_.count), list_.count);
   }
 
   // For the holder of the lock.
@@ -151,8 +170,11 @@ CheckedPictures check_all(const PictureList& list, const PictureFormat& format,
   for (int64_t i = 0; !in_memory && list.file_of && i < list.count; ++i) {
     if (const IndexedPicture* picture = known.find(list.file_of(i))) decoding.skip(i, *picture);
   }
-  agree(ranks, [&] { decoding.run(); });
-  agree(ranks, [&] { decoding.share(); });
+  for (bool more = true; more;) {
+    agree(ranks, [&] { more = decoding.run(); });
+    if (ranks != nullptr) more = any_of(*ranks, more);
+  }
+  decoding.share();
   CheckedPictures checked{
       .all = decoding.take_pictures(), .images = {}, .uncut = {}, .channels = 0};
   const bool some = std::any_of(checked.all.begin(), checked.all.end(),

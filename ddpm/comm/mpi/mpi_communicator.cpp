@@ -75,22 +75,6 @@ void copy_own(std::span<const std::byte> from, std::span<std::byte> to) {
 
 }  // namespace
 
-PendingComm MpiCommunicator::gather(std::span<const std::byte> sent, std::span<std::byte> received,
-                                    std::span<const size_t> sizes, int root) {
-  check_rank("gather", root, size_);
-  if (rank_ != root) return exchange("gather", sent.data(), {{root, 0, sent.size()}}, nullptr, {});
-  const std::vector<size_t> begins = offsets("gather", sizes, size_, received.size());
-  const size_t own = static_cast<size_t>(rank_);
-  check_bytes("gather", rank_, sent.size(), rank_, sizes[own]);
-  copy_own(sent, received.subspan(begins[own], sizes[own]));
-  std::vector<Piece> from;
-  for (int r = 0; r < size_; ++r) {
-    const size_t at = static_cast<size_t>(r);
-    if (r != rank_) from.push_back({r, begins[at], sizes[at]});
-  }
-  return exchange("gather", nullptr, {}, received.data(), from);
-}
-
 PendingComm MpiCommunicator::all_gather(std::span<const std::byte> sent,
                                         std::span<std::byte> received,
                                         std::span<const size_t> sizes) {
@@ -138,23 +122,6 @@ PendingComm MpiCommunicator::all_to_all(std::span<const std::byte> sent,
   copy_own(sent.subspan(sent_begins[own], sent_sizes[own]),
            received.subspan(received_begins[own], received_sizes[own]));
   return exchange("all_to_all", sent.data(), to, received.data(), from);
-}
-
-PendingComm MpiCommunicator::sum(std::span<const float> sent, std::span<float> received, int root) {
-  check_rank("sum", root, size_);
-  if (rank_ == root) check_bytes("sum", rank_, sent.size_bytes(), rank_, received.size_bytes());
-  const bool in_place = rank_ == root && sent.data() == received.data();
-  auto operation = std::make_unique<MpiOperation>("sum");
-  // Open MPI sums a large array in small parts, one part at a time. Several calls proceed together.
-  constexpr size_t kAtOnce = size_t{1} << 18;
-  const size_t most = std::clamp<size_t>(largest_ / sizeof(float), 1, kAtOnce);
-  for (size_t at = 0; at < sent.size(); at += most) {
-    const int count = static_cast<int>(std::min(sent.size() - at, most));
-    check_mpi("sum", MPI_Ireduce(in_place ? MPI_IN_PLACE : sent.data() + at,
-                                 rank_ == root ? received.data() + at : nullptr, count, MPI_FLOAT,
-                                 MPI_SUM, root, communicator_, operation->add_request()));
-  }
-  return operation;
 }
 
 PendingComm MpiCommunicator::send(std::span<const std::byte> bytes, int to, int tag) {

@@ -23,14 +23,11 @@ class MpiCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   PendingComm broadcast(std::span<std::byte> bytes, int root) override;
-  PendingComm gather(std::span<const std::byte> sent, std::span<std::byte> received,
-                     std::span<const size_t> sizes, int root) override;
   PendingComm all_gather(std::span<const std::byte> sent, std::span<std::byte> received,
                          std::span<const size_t> sizes) override;
   PendingComm all_to_all(std::span<const std::byte> sent, std::span<const size_t> sent_sizes,
                          std::span<std::byte> received,
                          std::span<const size_t> received_sizes) override;
-  PendingComm sum(std::span<const float> sent, std::span<float> received, int root) override;
   PendingComm send(std::span<const std::byte> bytes, int to, int tag) override;
   PendingComm receive(std::span<std::byte> bytes, int from, int tag) override;
   std::unique_ptr<Communicator> duplicate() override;

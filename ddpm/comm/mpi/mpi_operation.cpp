@@ -29,6 +29,12 @@ void pause_after(Clock::duration waited) {
       std::clamp<Clock::duration>(waited / 1000, microseconds(20), microseconds(500)));
 }
 
+// When to give up on the operations that an exception has left, together.
+Clock::time_point end_of_waiting() {
+  static const Clock::time_point end = Clock::now() + std::chrono::seconds(2);
+  return end;
+}
+
 }  // namespace
 
 void check_mpi(const char* call, int code) {
@@ -43,14 +49,15 @@ MpiOperation::~MpiOperation() {
   // After an exception the other ranks may never take part, and this rank must be able to say so.
   // The process ends soon then.
   const bool failed = std::uncaught_exceptions() > 0;
+  const Clock::time_point give_up = failed ? end_of_waiting() : Clock::time_point::max();
   const auto start = Clock::now();
   int done = 0;
   while (done == 0) {
     const int count = static_cast<int>(requests_.size());
     if (MPI_Testall(count, requests_.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) break;
-    const auto waited = Clock::now() - start;
-    if (failed && waited > std::chrono::seconds(2)) break;
-    pause_after(waited);
+    const auto now = Clock::now();
+    if (now > give_up) break;
+    pause_after(now - start);
   }
   for (MPI_Datatype& type : made_types_) MPI_Type_free(&type);
 }
