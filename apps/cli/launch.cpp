@@ -137,6 +137,12 @@ void Launcher::choose_hosts() {
     fail_usage("launch",
                "a batch system gives the hosts here; say with -n how many ranks to start");
   if (ranks_ == 0) ranks_ = cores_here();
+  constexpr int kMostOfCore = 16;
+  if (given.empty() && !in_allocation() && ranks_ > kMostOfCore * cores_here())
+    fail_usage("launch",
+               fmt::format("-n {} is more than {} ranks for each of the {} core{} of this machine; "
+                           "use -n {}, or name hosts with --hosts",
+                           ranks_, kMostOfCore, cores_here(), plural(cores_here()), cores_here()));
   if (!given.empty()) hosts_ = place_ranks(given, ranks_);
   if (ranks_ < request_.min_ranks)
     fail_usage("launch", fmt::format("--min-ranks {} is more than the {} rank{} to start",
@@ -183,7 +189,7 @@ int Launcher::run() {
 bool Launcher::lost(const LaunchedRanks& ranks, const LaunchEnd& end) {
   // If the link to a rank is cut, mpirun hangs, and the ranks that are left end it.
   if (end.killed && !end.incomplete && !ranks.some_lost()) {
-    say_end(fmt::format("mpirun was ended by signal {}", end.status - 128));
+    say_end(fmt::format("mpirun was ended by signal {}; {}", end.status - 128, save_note(ranks)));
     return false;
   }
   const std::vector<int> missing = ranks.not_started();

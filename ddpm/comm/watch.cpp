@@ -225,6 +225,8 @@ std::string Watch::line() {
   const std::scoped_lock lock(mutex_);
   if (news_->kind != WatchMessage::kFailed) return news_->text();
   if (failure_ && as_sent(*failure_) == news_->text()) return *failure_;
+  // It names the rank that is to blame.
+  if (news_->text().starts_with("rank ")) return news_->text();
   const bool known = news_->rank >= 0 && news_->rank < communicator_.size();
   return fmt::format("{} failed: {}", name(known ? news_->rank : 0), news_->text());
 }

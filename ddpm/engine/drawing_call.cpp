@@ -49,7 +49,8 @@ void DrawingCall::take_failure(int rank) {
   std::string text(static_cast<size_t>(from.message.bytes), '\0');
   ranks_.receive(std::as_writable_bytes(std::span(text)), rank, kDrawnTag)->wait();
   from.ended = true;
-  text = fmt::format("rank {} ({}): {}", rank, ranks_.hosts()[static_cast<size_t>(rank)], text);
+  text =
+      fmt::format("rank {} (host {}): {}", rank, ranks_.hosts()[static_cast<size_t>(rank)], text);
   if (from.message.kind == Kind::kRefused) throw UsageError(text);
   throw Error(text);
 }

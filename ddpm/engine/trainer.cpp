@@ -16,6 +16,7 @@
 #include "ddpm/data/augment.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/parameter_roles.h"
+#include "ddpm/engine/pictures_lost.h"
 #include "ddpm/engine/streams.h"
 #include "ddpm/engine/trainer_ranks.h"
 #include "ddpm/optim/learning_rate.h"

@@ -10,12 +10,10 @@
 #include <vector>
 
 #include "ddpm/autograd/functions.h"
-#include "ddpm/base/error.h"
 #include "ddpm/comm/communicator.h"
 #include "ddpm/data/pictures.h"
 #include "ddpm/diffusion/noised_batch.h"
 #include "ddpm/diffusion/process.h"
-#include "ddpm/engine/drawing_ranks.h"
 #include "ddpm/engine/model_config.h"
 #include "ddpm/engine/train_options.h"
 #include "ddpm/kernels/arguments.h"
@@ -47,17 +45,12 @@ struct StepMetrics {
 // are none.
 using BatchSource = std::function<Batch(int64_t step)>;
 
+class DrawingRanks;
 class TrainerRanks;
 
 // On several ranks, each has a Trainer of the same options. That of rank 0 is used as if it were
 // alone, and the others serve() it. Each rank computes the gradients of a part of the pictures,
 // updates some of the parameters, and holds the optimizer's state and the averages of these only.
-// The pictures of a step are not there on another rank. The ranks can go on with anything else.
-class PicturesLost : public Error {
- public:
-  using Error::Error;
-};
-
 class Trainer {
  public:
   // The network's initial weights depend on options.seed. Throws UsageError if options and pictures

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ddpm/base/error.h"
+#include "ddpm/engine/drawing_ranks.h"
 #include "ddpm/engine/finite.h"
 #include "ddpm/engine/trainer.h"
 #include "ddpm/engine/trainer_ranks.h"

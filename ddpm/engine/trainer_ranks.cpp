@@ -10,7 +10,7 @@
 
 #include "ddpm/base/error.h"
 #include "ddpm/comm/messages.h"
-#include "ddpm/engine/trainer.h"
+#include "ddpm/engine/pictures_lost.h"
 #include "ddpm/tensor/memory.h"
 
 namespace ddpm {
@@ -123,7 +123,7 @@ bool TrainerRanks::agree(const std::string& failure) {
   const auto rank = static_cast<size_t>(first - failed.begin());
   throw PicturesLost(
       rank == 0 ? texts[rank]
-                : fmt::format("rank {} ({}): {}", rank, ranks_.hosts()[rank], texts[rank]));
+                : fmt::format("rank {} (host {}): {}", rank, ranks_.hosts()[rank], texts[rank]));
 }
 
 TrainerRanks::Fault TrainerRanks::first_fault(const Fault& mine) {

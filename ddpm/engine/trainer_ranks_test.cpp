@@ -272,7 +272,7 @@ TEST(TrainerRanks, TellWhichRankHasNoPictures) {
     if (ranks.rank() != 0) return trainer.serve();
     trainer.step();
     EXPECT_EQ(test::message_of([&] { trainer.step(); }),
-              "rank 1 (thread): [data] the file is gone");
+              "rank 1 (host thread): [data] the file is gone");
     EXPECT_TRUE(trainer.has_finite_state());
   });
 }

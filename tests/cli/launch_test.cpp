@@ -132,6 +132,7 @@ TEST_F(LaunchTest, SaysUsageErrorsOnce) {
   expect_refused(launched({"-n", "2"}, {"info", "x"}), 2, "info does not use ranks");
   expect_refused(launched({"-n", "2", "--min-ranks", "3"}, training("10")), 2, "--min-ranks 3");
   expect_refused({"launch", "-n", "2"}, 2, "COMMAND ... is required");
+  expect_refused(launched({"-n", "100000"}, training("10")), 2, "-n 100000 is more than 16 ranks");
 }
 
 TEST_F(LaunchTest, SaysWhatIsMissing) {

@@ -51,11 +51,10 @@ TEST_F(RanksRefusal, WrongFlagsAreSaidOnce) {
 }
 
 TEST_F(RanksRefusal, WrongFlagsOfAnotherRankAreSaid) {
-  Program program(
-      training("10"),
-      {.launcher = {DDPM_MPIRUN, "--oversubscribe", "--bind-to", "none", "-n", "2", "sh", "-c",
-                    "if [ $OMPI_COMM_WORLD_RANK = 1 ]; then exec \"$0\" train "
-                    "--nothing; else exec \"$0\" \"$@\"; fi"}});
+  const std::string script =
+      "if [ $OMPI_COMM_WORLD_RANK = 1 ]; then exec \"$0\" train --nothing; fi; exec \"$0\" \"$@\"";
+  Program program(training("10"), {.launcher = {DDPM_MPIRUN, "--oversubscribe", "--bind-to", "none",
+                                                "-n", "2", "sh", "-c", script}});
   const Outcome outcome = program.wait();
   EXPECT_EQ(outcome.status, 2) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("ddpm: [train] there is no flag --nothing"));

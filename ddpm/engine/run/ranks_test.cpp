@@ -198,7 +198,7 @@ class RunWithOtherPictures : public RunOnRanks {
 TEST_F(RunWithOtherPictures, RefusesOtherNumbers) {
   std::filesystem::remove(others_ + "/0.png");
   EXPECT_THAT(refusal(),
-              AllOf(HasSubstr("rank 1 (thread): [data]"),
+              AllOf(HasSubstr("rank 1 (host thread): [data]"),
                     HasSubstr("holds 5 pictures here, which are not those of rank 0 (6)")));
 }
 
@@ -267,7 +267,7 @@ TEST_F(RunWithFaultyPictures, SavesWhenAnotherRankHasLostThem) {
   const std::string message = test::message_of([&] {
     train("a", {Fault::kNone, Fault::kLostFromCall5});
   });
-  EXPECT_THAT(message, HasSubstr("rank 1 (thread): [data] the disk is gone"));
+  EXPECT_THAT(message, HasSubstr("rank 1 (host thread): [data] the disk is gone"));
   EXPECT_THAT(warnings_, HasSubstr("step 4 is saved; put the pictures back"));
   train("a", {Fault::kNone, Fault::kNone});
   EXPECT_TRUE(weights("a") == weights("whole"));

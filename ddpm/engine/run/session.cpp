@@ -19,6 +19,7 @@
 #include "ddpm/diffusion/sampler.h"
 #include "ddpm/engine/budget.h"
 #include "ddpm/engine/checkpoint.h"
+#include "ddpm/engine/drawing_ranks.h"
 #include "ddpm/engine/memory_check.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/metrics_log.h"

@@ -11,6 +11,7 @@
 #include "ddpm/base/file.h"
 #include "ddpm/data/image.h"
 #include "ddpm/engine/checkpoint.h"
+#include "ddpm/engine/drawing_ranks.h"
 #include "ddpm/engine/run/directory.h"
 #include "ddpm/engine/run/sample_grid.h"
 #include "ddpm/engine/run/session.h"

@@ -10,6 +10,7 @@
 #include "ddpm/base/error.h"
 #include "ddpm/base/text.h"
 #include "ddpm/data/held_out.h"
+#include "ddpm/engine/pictures_lost.h"
 #include "ddpm/engine/run/session.h"
 #include "ddpm/engine/run/start.h"
 

@@ -54,12 +54,13 @@ void RunSession::warn_of_idle_ranks() const {
   const bool exact = options.reduce == "exact";
   const int64_t chunk = exact ? options.chunk() : 1, parts = (options.batch + chunk - 1) / chunk;
   if (ranks_->size() <= parts) return;
-  warn(fmt::format(
-      "only {} of {} ranks have work, because a batch of {} pictures{}; --batch {} has "
-      "work for all",
-      parts, ranks_->size(), options.batch,
-      exact ? fmt::format(" is {} chunks of {}", parts, chunk) : " has no more for the others",
-      chunk * ranks_->size()));
+  warn(
+      fmt::format("only {} of {} ranks have work, because a batch of {} pictures{}; --batch {} has "
+                  "work for all",
+                  parts, ranks_->size(), options.batch,
+                  exact ? fmt::format(" is {} chunk{} of {}", parts, parts == 1 ? "" : "s", chunk)
+                        : " has no more for the others",
+                  chunk * ranks_->size()));
 }
 
 OptimizerOptions RunSession::with_way_to_add(OptimizerOptions options) {
