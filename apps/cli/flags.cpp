@@ -11,47 +11,14 @@
 
 #include "apps/cli/command_words.h"
 #include "apps/cli/flag_values.h"
+#include "apps/cli/help_formatter.h"
 #include "apps/cli/help_text.h"
-#include "apps/cli/job.h"
 #include "apps/cli/output.h"
 #include "apps/cli/suggestions.h"
 #include "ddpm/base/error.h"
 
 namespace ddpm::cli {
 namespace {
-
-class HelpFormatter : public CLI::Formatter {
- public:
-  std::string make_option(const CLI::Option* option, bool is_positional) const override {
-    std::string left = "  " + (is_positional ? option->get_name(true) : option->get_lnames()[0]);
-    if (!is_positional) {
-      if (!option->get_snames().empty())
-        left = "  -" + option->get_snames()[0] + ", --help";
-      else
-        left.insert(2, "--");
-      if (!option->get_type_name().empty()) left += " " + option->get_type_name();
-    }
-    std::string right = option->get_description();
-    if (!option->get_default_str().empty()) right += " (" + option->get_default_str() + ")";
-    return help_row(left, right);
-  }
-
-  std::string make_usage(const CLI::App* app, std::string) const override {
-    std::string usage = "\nUsage: " + app->get_name(), rest;
-    for (const CLI::Option* option : app->get_options()) {
-      if (option->get_positional()) {
-        const std::string positional = option->get_name(true);
-        if (positional.ends_with("..."))
-          rest = " [--] " + positional;
-        else
-          usage += option->get_required() ? " " + positional : " [" + positional + "]";
-      } else if (option->get_required()) {
-        usage += " --" + option->get_lnames()[0] + " " + option->get_type_name();
-      }
-    }
-    return usage + " [flags]" + rest + "\n";
-  }
-};
 
 // The placeholder for a field's value in the help.
 std::string value_name_of(const Field& field) {
@@ -213,7 +180,7 @@ struct Flags::Impl {
   std::string command;
   CLI::App app;
   std::string heading = "Flags";
-  std::string lists, examples;
+  std::string lists, examples, help;
   std::vector<Entry> entries;
   // Short names and the names they stand for, with their dashes.
   std::vector<std::pair<std::string, std::string>> short_names;
@@ -359,6 +326,8 @@ void Flags::add_fields(const std::function<Fields()>& list,
   impl_->heading = heading_before;
 }
 
+const std::string& Flags::help() const { return impl_->help; }
+
 bool Flags::parse(const std::vector<std::string>& arguments) {
   CLI::App& app = impl_->app;
   app.set_help_flag("-h,--help", "this text")->group("Other");
@@ -373,7 +342,7 @@ bool Flags::parse(const std::vector<std::string>& arguments) {
     if (!impl_->examples.empty()) text += "\nExamples:\n" + impl_->examples;
     // CLI11 separates groups by two empty lines.
     for (size_t at = 0; (at = text.find("\n\n\n", at)) != std::string::npos;) text.erase(at, 1);
-    if (is_first_rank()) print(text);
+    impl_->help = text;
     return false;
   } catch (const CLI::ParseError& error) {
     impl_->refuse_parse(error.what());

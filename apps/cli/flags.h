@@ -65,9 +65,11 @@ class Flags {
                   const std::function<bool(const Field&)>& wanted = {},
                   const std::string& heading = "");
 
-  // Writes the given values to their variables. Returns false if help was asked for, and shows it.
-  // Throws UsageError for words that it cannot understand.
+  // Writes the given values to their variables. Returns false if help was asked for. Throws
+  // UsageError for words that it cannot understand.
   bool parse(const std::vector<std::string>& arguments);
+  // The help that was asked for.
+  const std::string& help() const;
   // Writes the values again, because the command line overrides a file that was read after parse().
   void apply() const;
   bool given(std::string_view name) const;

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "apps/cli/host.h"
 #include "apps/cli/output.h"
 #include "apps/cli/signals.h"
 #include "ddpm/base/duration.h"
@@ -35,12 +35,6 @@ const char* environment(const char* name) { return std::getenv(name); }
 int own_number() {
   static const int number = read_launch(environment).rank;
   return number;
-}
-
-std::string own_host() {
-  char name[256] = "";
-  gethostname(name, sizeof name - 1);
-  return name;
 }
 
 // The line for a signal handler. Empty if `ddpm launch` did not start this process.
@@ -76,12 +70,6 @@ int ranks_here() {
   if (const std::optional<int> told = job().launch().local_size) return std::max(1, *told);
   const std::vector<std::string>& hosts = job().communicator().hosts();
   return static_cast<int>(std::ranges::count(hosts, hosts[static_cast<size_t>(job().rank())]));
-}
-
-// The cores that a process may run on. 0 if that is unknown.
-int cores_of(pid_t process) {
-  cpu_set_t cores;
-  return sched_getaffinity(process, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 0;
 }
 
 // Open MPI binds each rank of a small job to a single core.

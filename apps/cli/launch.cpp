@@ -2,7 +2,6 @@
 // lost.
 #include <fmt/core.h>
 #include <fmt/ranges.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -14,6 +13,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/common.h"
+#include "apps/cli/host.h"
 #include "apps/cli/launch_hosts.h"
 #include "apps/cli/launch_job.h"
 #include "apps/cli/launch_ranks.h"
@@ -44,8 +44,7 @@ constexpr const char* kTrain = "train";
 const char* environment(const char* name) { return std::getenv(name); }
 
 int cores_here() {
-  cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+  if (const int cores = cores_of(0); cores > 0) return cores;
   return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
 }
 
@@ -55,12 +54,6 @@ bool in_allocation() {
     if (std::getenv(name) != nullptr) return true;
   }
   return false;
-}
-
-std::string own_host() {
-  char name[256] = "";
-  gethostname(name, sizeof name - 1);
-  return name;
 }
 
 std::string unique_text() {
@@ -279,7 +272,10 @@ Action launch_command(Flags& flags) {
     // Its errors and its help are shown once here, instead of by each rank.
     Flags of_command(command.name, command.summary, command.examples);
     const Action unused = command.declare(of_command);
-    if (!of_command.parse({request->command.begin() + 1, request->command.end()})) return 0;
+    if (!of_command.parse({request->command.begin() + 1, request->command.end()})) {
+      print(of_command.help());
+      return 0;
+    }
     return Launcher(*request).run();
   };
 }

@@ -125,7 +125,10 @@ int run(std::vector<std::string> arguments) {
   const Command& command = find_command(first);
   Flags flags(command.name, command.summary, command.examples);
   const Action action = command.declare(flags);
-  if (!flags.parse(arguments)) return finished(0);
+  if (!flags.parse(arguments)) {
+    if (is_first_rank()) print(flags.help());
+    return finished(0);
+  }
   if (!command.uses_ranks) refuse_ranks(command.name);
   int status = action();
   if (command.prints_result) status = finished(status);
