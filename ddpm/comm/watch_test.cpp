@@ -223,6 +223,17 @@ TEST(Watch, FailureIsReportedByAllRanks) {
   }
 }
 
+// As agree() gives it: rank 0 reports an error that it has heard of.
+TEST(Watch, FailureThatNamesAnotherRankStaysAsItIs) {
+  Reports reports(3);
+  const std::string text = "rank 2 (host thread): [disk] /data is full";
+  run_ranks(3, reports, [&](Ranks& ranks) {
+    if (ranks.rank() == 0) throw Error(text);
+    ranks.communicator().receive({}, 0, 0)->wait();
+  });
+  for (const int rank : {0, 1, 2}) EXPECT_THAT(reports.at(rank), ElementsAre(text));
+}
+
 TEST(Watch, FailureOfAllRanksIsReportedOnce) {
   Reports reports(4);
   run_ranks(4, reports, [](Ranks&) { fail("data", "no pictures in /data"); });

@@ -29,9 +29,12 @@ void pause_after(Clock::duration waited) {
       std::clamp<Clock::duration>(waited / 1000, microseconds(20), microseconds(500)));
 }
 
-// When to give up on the operations that an exception has left, together.
+// When to give up on the operations that an exception has left, together. An exception that comes
+// long after another one has a time of its own.
 Clock::time_point end_of_waiting() {
-  static const Clock::time_point end = Clock::now() + std::chrono::seconds(2);
+  thread_local Clock::time_point end;
+  const Clock::time_point now = Clock::now();
+  if (now > end + std::chrono::seconds(2)) end = now + std::chrono::seconds(2);
   return end;
 }
 
