@@ -114,8 +114,8 @@ TEST_P(GradientExchangeOf, GivesTheBitsOfOneRank) {
 
 std::vector<Setting> settings() {
   std::vector<Setting> all;
-  // One parameter in a bucket, some, and all.
-  for (const int64_t bytes : {1, 500, 1 << 20})
+  // One parameter in a bucket, and several.
+  for (const int64_t bytes : {1, 1 << 20})
     for (const int ranks : {1, 2, 3, 4})
       // The ranks give several sums of each gradient, or one.
       for (const int64_t parts : {11, 16})
